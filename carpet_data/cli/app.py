@@ -1,0 +1,129 @@
+"""The group of commands, each imported only when it is called, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from carpet_data.errors import CarpetDataError, OutputError
+from carpet_data.version import __version__
+
+# command -> (module:attribute, one-line summary). Grouped as a user meets them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "sample": ("carpet_data.cli.sample:sample", "Write a sample data set: procedural woven carpet with defects."),
+    "fetch": ("carpet_data.cli.fetch:fetch", "Download an MVTec AD archive, verify it and unpack it."),
+    "unpack": ("carpet_data.cli.unpack:unpack", "Unpack a local .tar.xz, .tar.gz or .zip safely."),
+    "doctor": ("carpet_data.cli.doctor:doctor", "Find every fault of a data set, with its file and its mend."),
+    "stats": ("carpet_data.cli.stats:stats", "Count classes, splits, instances and sizes."),
+    "prepare": ("carpet_data.cli.prepare:prepare", "Group, split and write a prepared data set."),
+    "split": ("carpet_data.cli.split:split", "Add a named split to a prepared data set."),
+    "groups": ("carpet_data.cli.groups:groups", "Show which images were grouped, and why."),
+    "to-coco": ("carpet_data.cli.to_coco:to_coco", "Export COCO instances: exact boxes and segmentations."),
+    "to-yolo": ("carpet_data.cli.to_yolo:to_yolo", "Export YOLO labels: boxes or segments."),
+    "to-voc": ("carpet_data.cli.to_voc:to_voc", "Export Pascal VOC XML boxes and segmentation masks."),
+    "to-folder": ("carpet_data.cli.to_folder:to_folder", "Export one folder a class, as ImageFolder reads it."),
+    "to-mvtec": ("carpet_data.cli.to_mvtec:to_mvtec", "Export the MVTec AD layout."),
+    "to-masks": ("carpet_data.cli.to_masks:to_masks", "Export images with class-index masks."),
+    "check": ("carpet_data.cli.check:check", "Check a COCO file, alone or pixel by pixel against its source."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are imported on use, so that `--help` loads none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, attribute = entry[0].split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Offer the nearest command when one is mistyped."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="carpet-data")
+def app() -> None:
+    """Turn a folder of rare defect images into exact data sets.
+
+    \b
+    Example, inside an MVTec AD category folder:
+      carpet-data doctor
+      carpet-data prepare -o carpet-prepared
+      carpet-data to-coco carpet-prepared -o carpet-coco
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 the data are at fault, 2 wrong use, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app.main(args=arguments, prog_name="carpet-data", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CarpetDataError as error:
+        _show(error, as_json="--json" in arguments)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); there is no one left to tell.
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        _show(_from_os(error), as_json="--json" in arguments)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show(error: CarpetDataError, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(error.to_json(), ensure_ascii=False, indent=2))
+    else:
+        click.echo(f"error: {error}", err=True)
+
+
+_MENDS = {
+    errno.ENOSPC: "free some disk space and run the same command again",
+    errno.EDQUOT: "free some of your disk quota and run the same command again",
+    errno.EACCES: "check the permissions of this path",
+    errno.EPERM: "check the permissions of this path",
+    errno.EROFS: "choose an output on a file system that can be written",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def _from_os(error: OSError) -> CarpetDataError:
+    """An error of the operating system in the words of this tool."""
+    what = error.strerror or str(error)
+    return OutputError(what, where=error.filename, mend=_MENDS.get(error.errno or 0))

@@ -1,0 +1,99 @@
+"""Options and output that the commands share."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from carpet_data.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ENVIRONMENT_ROOT = "CARPET_DATA_ROOT"
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), default=None, help="Worker processes.  [default: the number of cores]"
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+
+
+def root_argument(name: str = "root") -> Callable[[F], F]:
+    """The optional ROOT argument; `resolve_root` finds what a missing one means."""
+    return click.argument(name, required=False, type=click.Path(path_type=Path))
+
+
+def out_option(default: str | None = None) -> Callable[[F], F]:
+    """The option -o/--out, a path; without a default it is required."""
+    extra: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
+    return click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.", **extra)
+
+
+def resolve_root(root: Path | None) -> Path:
+    """ROOT as given, else $CARPET_DATA_ROOT, else the current folder if it is a data set.
+
+    Raises:
+        UsageError: None of them is there.
+    """
+    if root is not None:
+        return root
+    from_environment = os.environ.get(ENVIRONMENT_ROOT)
+    if from_environment:
+        return Path(from_environment)
+    from carpet_data.formats import detect
+
+    here = Path.cwd()
+    if detect.looks_like_dataset(here):
+        return here
+    raise UsageError(
+        "no data set was named, and this folder is none",
+        where=here,
+        mend=f"name the folder (carpet-data … ROOT), set {ENVIRONMENT_ROOT}, or change into a data folder",
+    )
+
+
+class Ui:
+    """What a command prints: results on stdout, progress and notes on stderr."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+
+    def result(self, values: dict[str, Any], text: str) -> None:
+        """Print the result: `values` under --json, `text` otherwise, nothing under --quiet."""
+        if self.as_json:
+            click.echo(json.dumps(values, ensure_ascii=False, indent=2))
+        elif not self.quiet:
+            click.echo(text)
+
+    def note(self, text: str) -> None:
+        """Print a note on stderr, unless --quiet or --json."""
+        if not self.quiet and not self.as_json:
+            click.echo(text, err=True)
+
+    @contextmanager
+    def progress(self, description: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Show a progress bar with rate and time left; yields `update(done, total)`.
+
+        Nothing is shown under --quiet or --json, or where stderr is not a terminal.
+        """
+        import sys
+
+        if self.quiet or self.as_json or not sys.stderr.isatty():
+            yield lambda done, total: None  # noqa: ARG005
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(description, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)

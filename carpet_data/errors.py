@@ -1,0 +1,134 @@
+"""The errors of carpet-data, one tree.
+
+CarpetDataError
+├── DataError            the data a user gave are at fault (a file, a folder, a value in it)
+│   ├── ImageError       an image or mask that cannot be read
+│   ├── LeakError        a sample of val or test would reach training
+│   └── FaultsError      several faults, collected so that one run shows them all
+├── UsageError           the request itself makes no sense (exit code 2, like click's own)
+├── OutputError          the output exists already, or cannot be written
+│   └── LockedError      another process is writing the same data set
+├── FetchError           a download or an archive failed
+└── MissingExtraError    an optional package is not installed
+
+Every error says what is wrong, where (a file or folder), and how to mend it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = [
+    "CarpetDataError",
+    "DataError",
+    "FaultsError",
+    "FetchError",
+    "ImageError",
+    "LeakError",
+    "LockedError",
+    "MissingExtraError",
+    "OutputError",
+    "UsageError",
+]
+
+_SHOWN_FAULTS = 20
+
+
+class CarpetDataError(Exception):
+    """Base of every error a user can cause.
+
+    Args:
+        what: One sentence: what is wrong.
+        where: The file or folder (or another place, such as "line 3 of labels.csv") at fault.
+        mend: What the user can do about it, as an imperative.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | os.PathLike[str] | None = None, mend: str | None = None) -> None:
+        self.what = what
+        self.where = None if where is None else os.fspath(where)
+        self.mend = mend
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        text = self.what if self.where is None else f"{self.where}: {self.what}"
+        return text if self.mend is None else f"{text}\n  mend: {self.mend}"
+
+    def __reduce__(self) -> tuple[Callable[..., CarpetDataError], tuple[Any, ...]]:
+        # Keyword-only arguments would be lost by Exception's own pickling, and workers send errors home.
+        return _rebuild, (type(self), self.what, self.where, self.mend)
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as plain values, for `--json`."""
+        return {"error": type(self).__name__, "what": self.what, "where": self.where, "mend": self.mend}
+
+
+def _rebuild(kind: type[CarpetDataError], what: str, where: str | None, mend: str | None) -> CarpetDataError:
+    return kind(what, where=where, mend=mend)
+
+
+class DataError(CarpetDataError):
+    """The data a user gave are at fault."""
+
+
+class ImageError(DataError):
+    """An image or a mask cannot be read."""
+
+
+class LeakError(DataError):
+    """A sample of val or test would reach training."""
+
+
+class FaultsError(DataError):
+    """Several faults at once.
+
+    Args:
+        faults: The errors found, in order; the text shows the first 20 and counts the rest.
+    """
+
+    def __init__(self, faults: Sequence[CarpetDataError]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(f"{len(self.faults)} faults" if len(self.faults) != 1 else "1 fault")
+
+    def __str__(self) -> str:
+        lines = [str(fault) for fault in self.faults[:_SHOWN_FAULTS]]
+        if len(self.faults) > _SHOWN_FAULTS:
+            lines.append(f"… and {len(self.faults) - _SHOWN_FAULTS} more")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Callable[..., CarpetDataError], tuple[Any, ...]]:
+        return FaultsError, (self.faults,)
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as plain values, each fault with its own file and mend."""
+        return {**super().to_json(), "faults": [fault.to_json() for fault in self.faults]}
+
+
+class UsageError(CarpetDataError):
+    """The request itself makes no sense, whatever the data."""
+
+    exit_code = 2
+
+
+class OutputError(CarpetDataError):
+    """The output exists already, or cannot be written."""
+
+
+class LockedError(OutputError):
+    """Another process is writing the same data set."""
+
+
+class FetchError(CarpetDataError):
+    """A download or an archive failed."""
+
+
+class MissingExtraError(CarpetDataError):
+    """An optional package is not installed."""
+
+    @classmethod
+    def of(cls, package: str, extra: str, purpose: str) -> MissingExtraError:
+        """The error for a missing `package` that belongs to the extra `extra`."""
+        return cls(f"{purpose} needs the package {package}", mend=f"pip install 'carpet-data[{extra}]'")
