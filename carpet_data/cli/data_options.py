@@ -1,0 +1,81 @@
+"""Options of the commands that read a data set, and of those that export one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FORMATS = ("auto", "prepared", "mvtec", "mvtec-loco", "mvtec-ad2", "coco", "yolo", "folder")
+
+
+def read_options(command: F) -> F:
+    """How to read ROOT: passed to the command as `format`, `threshold`, `connectivity`, `images_dir` …"""
+    for option in reversed(
+        (
+            click.option(
+                "--from",
+                "format",
+                type=click.Choice(FORMATS),
+                default="auto",
+                show_default=True,
+                help="Reader of ROOT.",
+            ),
+            click.option(
+                "--threshold",
+                type=click.IntRange(1, 255),
+                default=128,
+                show_default=True,
+                help="Mask values of at least this are defect.",
+            ),
+            click.option(
+                "--connectivity",
+                type=click.Choice(["4", "8"]),
+                default="8",
+                show_default=True,
+                help="Which pixels belong to one instance.",
+            ),
+            click.option("--images-dir", default=None, help="With --from folder: the images' folder."),
+            click.option("--masks-dir", default=None, help="With --from folder: the masks' folder."),
+            click.option("--mask-suffix", default=None, help="With --from folder: such as _mask."),
+            click.option("--pair-by", default=None, help="With --from folder: regex; equal captures pair up."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+READ_OPTION_NAMES = ("format", "threshold", "connectivity", "images_dir", "masks_dir", "mask_suffix", "pair_by")
+
+
+def take_read_options(values: dict[str, Any]) -> Any:
+    """The ReadOptions among a command's parameters; they are removed from `values`."""
+    from carpet_data.formats import ReadOptions
+
+    taken = {name: values.pop(name) for name in READ_OPTION_NAMES}
+    return ReadOptions(
+        format=taken["format"],
+        threshold=taken["threshold"],
+        connectivity=4 if taken["connectivity"] == "4" else 8,
+        images=taken["images_dir"],
+        masks=taken["masks_dir"],
+        mask_suffix=taken["mask_suffix"],
+        pair_by=taken["pair_by"],
+    )
+
+
+split_option = click.option("--split", default=None, help="Which named split.  [default: main, else the source's own]")
+images_option = click.option(
+    "--images",
+    type=click.Choice(["link", "copy", "none"]),
+    default="link",
+    show_default=True,
+    help="Hard-link the images into the output, copy them, or leave them where they are.",
+)
+export_out_option = click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: beside ROOT]"
+)

@@ -1,0 +1,174 @@
+"""What a raw folder holds, by names alone: the step before any file is opened.
+
+Every folder format (MVTec AD, LOCO, AD 2, images + masks) is scanned into a Tree. `doctor` looks into all of it;
+`dataset` turns its entries into samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.images import probe
+from carpet_data.samples import (
+    Annotation,
+    Connectivity,
+    Dataset,
+    MaskFile,
+    MaskStack,
+    Sample,
+    Side,
+    Split,
+    categories_of,
+)
+
+SOURCE_SPLIT = "source"
+"""The split of a raw folder whose own folders say train and test."""
+
+_MOST_FAULTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image by its name.
+
+    Attributes:
+        image: Path relative to the root, POSIX.
+        class_name: The folder that it lies in.
+        side: train, val or test as the folders say; None where they do not.
+        masks: (path, class_name) of its mask files. One file is a binary mask; several are one instance each.
+        stacked: Whether the masks are one instance a file even where there is only one (LOCO).
+    """
+
+    image: str
+    class_name: str
+    side: Side | None
+    masks: tuple[tuple[str, str], ...] = ()
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A scanned folder.
+
+    Attributes:
+        root: The folder.
+        format: The reader's name.
+        name: The data set's name.
+        entries: Every image, sorted by path.
+        orphans: Mask files without an image.
+        unknown: Files that are neither image nor mask nor known by name (licence, readme).
+        license: The licence as far as the folder tells.
+        masked_classes: Whether a defect image without a mask is a fault (False where the format keeps none).
+    """
+
+    root: Path
+    format: str
+    name: str
+    entries: tuple[Entry, ...]
+    orphans: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    license: str = ""
+    masked_classes: bool = True
+
+
+def annotation_of(entry: Entry, threshold: int) -> Annotation | None:
+    """How the masks of an entry are to be read."""
+    if not entry.masks:
+        return None
+    if entry.stacked or len(entry.masks) > 1:
+        return MaskStack(entry.masks)
+    return MaskFile(entry.masks[0][0], threshold)
+
+
+def ids_of(entries: Sequence[Entry]) -> list[str]:
+    """A readable id for each entry: side, class and stem; where two would be equal, a hash of the path is added.
+
+    The id of an image depends on its own path and on those it collides with, so adding images changes no other id.
+    """
+    plain = ["_".join(part for part in (e.side, e.class_name, Path(e.image).stem) if part) for e in entries]
+    # Case-insensitive file systems would make one file of two ids that differ by case.
+    counts = Counter(name.casefold() for name in plain)
+    return [
+        name if counts[name.casefold()] == 1 else f"{name}-{hashlib.sha256(entry.image.encode()).hexdigest()[:8]}"
+        for name, entry in zip(plain, entries, strict=True)
+    ]
+
+
+def dataset(
+    tree: Tree,
+    *,
+    threshold: int,
+    connectivity: Connectivity = 8,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Dataset:
+    """The samples of a tree; only headers are read.
+
+    Raises:
+        DataError: The tree holds no image.
+        FaultsError: Images that cannot be read, all of them up to a bound.
+    """
+    if not tree.entries:
+        raise DataError(
+            "no images were found",
+            where=tree.root,
+            mend="name the folder that holds train/ and test/, or choose a reader with --from",
+        )
+    samples: list[Sample] = []
+    faults: list[CarpetDataError] = []
+    for number, (entry, sample_id) in enumerate(zip(tree.entries, ids_of(tree.entries), strict=True), start=1):
+        try:
+            info = probe(tree.root / entry.image)
+        except CarpetDataError as error:
+            faults.append(error)
+            if len(faults) >= _MOST_FAULTS:
+                break
+            continue
+        annotation = annotation_of(entry, threshold)
+        samples.append(
+            Sample(
+                sample_id,
+                entry.image,
+                entry.class_name,
+                info.width,
+                info.height,
+                annotation=annotation,
+                side=entry.side,
+            )
+        )
+        if progress is not None and number % 64 == 0:
+            progress(number, len(tree.entries))
+    if faults:
+        raise FaultsError(faults)
+    samples.sort(key=lambda sample: sample.id)
+    return from_samples(
+        samples, root=tree.root, name=tree.name, license=tree.license, connectivity=connectivity, format=tree.format
+    )
+
+
+def from_samples(
+    samples: Sequence[Sample],
+    *,
+    root: Path,
+    name: str,
+    license: str = "",
+    connectivity: Connectivity = 8,
+    format: str,
+) -> Dataset:
+    """A raw data set of samples; its "source" split is made of their sides."""
+    sides = {sample.id: sample.side for sample in samples if sample.side is not None}
+    splits = {SOURCE_SPLIT: Split(SOURCE_SPLIT, sides, {"protocol": "the folders of the source"})} if sides else {}
+    return Dataset(
+        root=root,
+        name=name,
+        samples=tuple(sorted(samples, key=lambda sample: sample.id)),
+        categories=categories_of(samples),
+        splits=splits,
+        license=license,
+        connectivity=connectivity,
+        format=format,
+    )
