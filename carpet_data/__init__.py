@@ -21,7 +21,7 @@ _EXPORTS: dict[str, str] = {
     "Split": "carpet_data.samples",
 }
 
-__all__ = ["__version__", *_EXPORTS]  # noqa: PLE0604
+__all__ = ["__version__", *_EXPORTS]
 
 
 def __getattr__(name: str) -> Any:

@@ -70,7 +70,7 @@ class Shape:
     Attributes:
         class_name: Its defect type.
         polygons: Flat x, y, x, y … lists in pixels, their union is the instance; None where `rle` is given.
-        rle: COCO run-length counts, compressed text or a list of numbers, column by column; None where `polygons` is given.
+        rle: COCO run-length counts, compressed text or a list of numbers, column by column; None where `polygons` is.
         label: How to name it in a message, such as "annotation 17".
     """
 

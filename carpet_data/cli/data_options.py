@@ -14,7 +14,7 @@ FORMATS = ("auto", "prepared", "mvtec", "mvtec-loco", "mvtec-ad2", "coco", "yolo
 
 
 def read_options(command: F) -> F:
-    """How to read ROOT: passed to the command as `format`, `threshold`, `connectivity`, `images_dir` …"""
+    """How to read ROOT: passed to the command as `format`, `threshold`, `connectivity`, and the others."""
     for option in reversed(
         (
             click.option(

@@ -63,9 +63,7 @@ def run(
     yield from _run_on_processes(function, itertools.chain(first, chunks), workers)
 
 
-def _run_on_processes(
-    function: Callable[[Job], Result], chunks: Iterator[list[Job]], workers: int
-) -> Iterator[Result]:
+def _run_on_processes(function: Callable[[Job], Result], chunks: Iterator[list[Job]], workers: int) -> Iterator[Result]:
     # spawn, not fork: the same on every system, and safe beside threads (OpenCV's, a progress bar's).
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)

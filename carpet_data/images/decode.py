@@ -37,12 +37,11 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     values = _decode(Path(path), info)
     pixels = _to_8_bit(values, path)
     if pixels.ndim == 3:
-        if pixels.shape[2] == 2:
-            pixels = pixels[:, :, 0]
-        elif info.mode in ("grey", "grey+alpha", "bilevel"):
+        if pixels.shape[2] == 2 or info.mode in ("grey", "grey+alpha", "bilevel"):
             pixels = pixels[:, :, 0]
         else:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+            # Reversed by hand: cv2.cvtColor's types do not keep uint8.
+            pixels = pixels[:, :, 2::-1]
     return np.ascontiguousarray(_turn_upright(pixels, info.orientation))
 
 

@@ -54,8 +54,8 @@ def load(root: Path, sample: Sample) -> LabelMask:
         case IndexFile(path=path, table=table):
             return _index(root / path, table, sample)
         case MaskStack(files=files, threshold=threshold):
-            layers = [(_binary(root / path, threshold, sample), root / path, name) for path, name in files]
-            return _stacked(layers, sample)
+            files_read = [(_binary(root / path, threshold, sample), str(root / path), name) for path, name in files]
+            return _stacked(files_read, sample)
         case Shapes(shapes=shapes):
             layers = []
             for shape in shapes:
@@ -105,7 +105,7 @@ def _index(path: Path, table: tuple[tuple[int, str], ...], sample: Sample) -> La
     return LabelMask(numbered, tuple(name for _, name in table), binary=False)
 
 
-def _stacked(layers: list[tuple[NDArray[np.bool_], Path | str, str]], sample: Sample) -> LabelMask:
+def _stacked(layers: list[tuple[NDArray[np.bool_], str, str]], sample: Sample) -> LabelMask:
     values = np.zeros((sample.height, sample.width), np.uint16)
     for number, (mask, where, _) in enumerate(layers, start=1):
         if (values[mask] != 0).any():

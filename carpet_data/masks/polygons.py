@@ -12,6 +12,7 @@ makes every edge point to the next, and the rings are walked without looking at 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ import cv2
 import numpy as np
 
 from carpet_data.masks.regions import Regions
+from carpet_data.masks.runs import IntArray
 
 Ring: TypeAlias = list[int]
 """Flat x, y, x, y … of a closed ring; the first vertex is not repeated at the end."""
@@ -80,11 +82,10 @@ def _outlines(regions: Regions) -> list[dict[int, _Outline]]:
     xs, ys, partners = column.tolist(), y.tolist(), _partners(regions, column, y)
     unseen = bytearray(b"\x01") * len(xs)
     position = [0] * len(xs)
-    bounds = (2 * regions.first).tolist()
+    bounds: list[int] = (2 * regions.first).tolist()
     result = []
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in itertools.pairwise(bounds):
         rings: dict[int, _Outline] = {}
-        ring_of: dict[int, int] = {}
         first = unseen.find(1, begin, end)
         while first >= 0:
             xy = _walk(first, xs, ys, partners, unseen, position)
@@ -102,7 +103,7 @@ def _outlines(regions: Regions) -> list[dict[int, _Outline]]:
     return result
 
 
-def _partners(regions: Regions, column: np.ndarray, y: np.ndarray) -> list[int]:  # type: ignore[type-arg]
+def _partners(regions: Regions, column: IntArray, y: IntArray) -> list[int]:
     """For each end point the one it is joined to; end point e is the left end of edge e, total + e its right end."""
     total = len(column)
     instance = np.repeat(regions.runs.value, 2)
@@ -114,7 +115,8 @@ def _partners(regions: Regions, column: np.ndarray, y: np.ndarray) -> list[int]:
     partner = np.empty(2 * total, np.int64)
     partner[order[0::2]] = order[1::2]
     partner[order[1::2]] = order[0::2]
-    return partner.tolist()
+    joined: list[int] = partner.tolist()
+    return joined
 
 
 def _walk(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -33,7 +34,8 @@ def counts(runs: Runs) -> list[int]:
 
 def compress(lengths: Sequence[int], height: int, width: int) -> str:
     """The counts as COCO's text (a base-48 variable-length code of differences)."""
-    encoded = coco_mask.frPyObjects({"counts": list(lengths), "size": [height, width]}, height, width)
+    uncompressed: Any = {"counts": list(lengths), "size": [height, width]}
+    encoded: Any = coco_mask.frPyObjects(uncompressed, height, width)
     text: bytes = encoded["counts"]
     return text.decode("ascii")
 

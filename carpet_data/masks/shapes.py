@@ -44,6 +44,7 @@ def rasterize(shape: Shape, height: int, width: int, where: str) -> NDArray[np.b
             )
     if not polygons:
         return np.zeros((height, width), np.bool_)
-    encoded: Any = coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
+    outlines: Any = [list(polygon) for polygon in polygons]
+    encoded: Any = coco_mask.frPyObjects(outlines, height, width)
     merged: NDArray[np.uint8] = coco_mask.decode(coco_mask.merge(encoded))
     return merged.astype(np.bool_)
