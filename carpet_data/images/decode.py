@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.errors import ImageError
+from carpet_data.images import flat_png
 from carpet_data.images.limits import check_size
 from carpet_data.images.probe import ImageInfo, probe
 
@@ -34,7 +35,7 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         ImageError: The file is missing, damaged, truncated, not an image or too large.
     """
     info = probe(path)
-    values = _decode(Path(path), info)
+    values = _decode(_bytes_of(Path(path)), info, Path(path))
     pixels = _to_8_bit(values, path)
     if pixels.ndim == 3:
         if pixels.shape[2] == 2 or info.mode in ("grey", "grey+alpha", "bilevel"):
@@ -57,8 +58,13 @@ def read_values(path: str | os.PathLike[str]) -> NDArray[Any]:
     Raises:
         ImageError: As `read`.
     """
+    path = Path(path)
+    data = _bytes_of(path)
+    flat = flat_png.decode(data)
+    if flat is not None:
+        return flat
     info = probe(path)
-    values = _decode(Path(path), info)
+    values = _decode(data, info, path)
     if values.dtype not in (np.uint8, np.uint16):
         raise ImageError(f"values of type {values.dtype}", where=path, mend="save the mask as 8-bit PNG")
     if values.ndim == 3:
@@ -67,11 +73,16 @@ def read_values(path: str | os.PathLike[str]) -> NDArray[Any]:
     return np.ascontiguousarray(_turn_upright(values, info.orientation))
 
 
-def _decode(path: Path, info: ImageInfo) -> NDArray[Any]:
+def _bytes_of(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError("the file is missing", where=path, mend="restore it, or remove its entry") from error
     except OSError as error:
         raise ImageError(f"it cannot be read ({error.strerror})", where=path, mend="check its permissions") from error
+
+
+def _decode(data: bytes, info: ImageInfo, path: Path) -> NDArray[Any]:
     if info.format == "jpeg" and _JPEG_END not in data[-64:] and data.rfind(_JPEG_END) < len(data) // 2:
         # OpenCV fills what is missing with grey and says nothing.
         raise ImageError("the JPEG is truncated", where=path, mend=_WHOLE_MEND)
