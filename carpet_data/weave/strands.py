@@ -1,0 +1,186 @@
+"""Loose strands laid over a surface: yarn ends, threads, hairs and wires."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.weave.noise import F32
+from carpet_data.weave.surface import Box, Surface
+
+__all__ = ["Strand", "curve", "fray", "lay"]
+
+_SPACING = 0.4
+"""Pixels between two samples of a strand: dense enough that no pixel of it is missed."""
+
+RGB = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """A tube along a path.
+
+    Attributes:
+        path: float64 (n, 2), x and y in pixels; a polyline, dense where it bends.
+        radius: Half the width in pixels.
+        light: RGB of its light fibres.
+        dark: RGB of its dark fibres.
+        lift: Height of its middle above the reference plane, in pixels; one value, or start, middle and end.
+        ply: Turns of its fibres around it, in radii across a pixel along; 0 lies straight.
+        taper: Share of the length over which an end thins out, 0 … 0.5.
+        metal: Mirrors the light instead of scattering it.
+    """
+
+    path: NDArray[np.float64]
+    radius: float
+    light: RGB
+    dark: RGB
+    lift: float | tuple[float, float, float] = 8.0
+    ply: float = 0.05
+    taper: float = 0.08
+    metal: bool = False
+
+
+def curve(knots: NDArray[np.float64], count: int = 64) -> NDArray[np.float64]:
+    """A smooth path through knots: Catmull-Rom spline with chord-length parameter (Catmull and Rom, 1974).
+
+    Args:
+        knots: float64 (n, 2), n at least 2.
+        count: Points of the result.
+
+    Returns:
+        float64 (count, 2).
+    """
+    ends = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
+    place = np.linspace(0, len(knots) - 1, count)
+    first = np.minimum(place.astype(int), len(knots) - 2)
+    t = (place - first)[:, None]
+    a, b, c, d = (ends[first + k] for k in range(4))
+    return np.asarray(
+        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3),
+        dtype=np.float64,
+    )
+
+
+def lay(surface: Surface, box: Box, strand: Strand, rng: np.random.Generator) -> None:
+    """Lay a strand on a window of a surface, in place; it goes under whatever is higher.
+
+    Args:
+        surface: The window, changed in place.
+        box: Where the window is.
+        strand: What to lay; parts outside the window are left out.
+        rng: Draws its fibres.
+    """
+    path, along = _resampled(strand.path)
+    if len(path) < 2:
+        return
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.maximum(np.hypot(tangent[:, 0], tangent[:, 1]), 1e-9)[:, None]
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    share = along / along[-1]
+    taper = np.minimum(np.minimum(share, 1 - share) / max(strand.taper, 1e-6), 1)
+    wobble = 1 + (0.0 if strand.metal else 0.12) * _smooth_row(rng, len(path), 12)
+    radius = strand.radius * (0.25 + 0.75 * taper) * wobble
+    count = max(3, int(np.ceil(2 * strand.radius * 1.15 / _SPACING)))
+    across = np.linspace(-1, 1, count)
+    spot = path[:, None, :] + normal[:, None, :] * (radius[:, None] * across)[..., None]
+    column, row = (np.rint(spot[..., k]).astype(np.int64) - (box.x, box.y)[k] for k in (0, 1))
+    rise = (
+        np.broadcast_to(np.asarray(strand.lift, dtype=np.float64), (3,)) if np.ndim(strand.lift) == 0 else strand.lift
+    )
+    base = np.interp(share, (0.0, 0.5, 1.0), rise)
+    height = base[:, None] + 0.8 * radius[:, None] * np.sqrt(1 - across**2)
+    colour, shine = (_metal if strand.metal else _fibrous)(strand, rng, along, across)
+
+    rows, columns = surface.height.shape
+    flat = row * columns + column
+    above = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    flat, height, colour, shine = flat[above], height[above], colour[above], shine[above]
+    above = height > surface.height.ravel()[flat]
+    flat, height, colour, shine = flat[above], height[above], colour[above], shine[above]
+    # Where a strand crosses itself the upper part is written last; the sort is stable, so the result is one.
+    order = np.argsort(height, kind="stable")
+    flat = flat[order]
+    surface.height.reshape(-1)[flat] = height[order]
+    surface.albedo.reshape(-1, 3)[flat] = colour[order]
+    surface.shine.reshape(-1)[flat] = shine[order]
+
+
+def fray(
+    surface: Surface, box: Box, end: NDArray[np.float64], heading: float, reach: float, count: int, strand: Strand,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Spread the single fibres of a strand's end, in place.
+
+    Args:
+        surface: The window, changed in place.
+        box: Where the window is.
+        end: x, y where the strand stops.
+        heading: Direction in which it ran, in radians.
+        reach: Length of the longest fibre in pixels.
+        count: Fibres.
+        strand: Whose colours and height the fibres have.
+        rng: Draws them.
+    """
+    for _ in range(count):
+        turn = heading + rng.normal(0, 0.55)
+        bend = rng.normal(0, 0.25)
+        length = reach * rng.uniform(0.35, 1.0)
+        step = turn + bend * np.arange(6)
+        path = end + rng.normal(0, 0.35 * strand.radius, 2)
+        path = path + np.cumsum(np.stack([np.cos(step), np.sin(step)], axis=1), axis=0) * (length / 6)
+        lift = strand.lift if isinstance(strand.lift, float | int) else strand.lift[2]
+        hair = Strand(path, max(0.5, 0.11 * strand.radius), strand.light, strand.light, lift=float(lift) + 1, ply=0.0)
+        lay(surface, box, hair, rng)
+
+
+def _resampled(path: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The path at even spacing, and the distance along it."""
+    steps = np.hypot(*np.diff(path, axis=0).T)
+    distance = np.concatenate([[0.0], np.cumsum(steps)])
+    along = np.arange(0, distance[-1], _SPACING)
+    return np.stack([np.interp(along, distance, path[:, k]) for k in (0, 1)], axis=1), along
+
+
+def _smooth_row(rng: np.random.Generator, length: int, sigma_px: float) -> NDArray[np.float64]:
+    sigma = sigma_px / _SPACING
+    white = rng.standard_normal((1, length))
+    smooth = cv2.GaussianBlur(white, (2 * int(3 * sigma) + 1, 1), sigmaX=sigma, sigmaY=1)
+    return np.asarray(smooth[0] * np.sqrt(2 * np.sqrt(np.pi) * sigma), dtype=np.float64)
+
+
+def _fibrous(
+    strand: Strand, rng: np.random.Generator, along: NDArray[np.float64], across: NDArray[np.float64]
+) -> tuple[F32, F32]:
+    """Colours of twisted fibres, float32 (n, m, 3), and no shine."""
+    streaks = rng.standard_normal((len(across) * 2, len(along)), dtype=np.float32)
+    blurred = cv2.GaussianBlur(
+        streaks, (0, 0), sigmaX=4.0 / _SPACING, sigmaY=0.55 / _SPACING, borderType=cv2.BORDER_REFLECT_101
+    )
+    streaks = np.asarray(blurred / max(float(np.std(blurred)), 1e-6), dtype=np.float32)
+    # The fibres run around the strand: each step along reads the streaks a little further across.
+    turn = np.arange(len(across))[None, :] + strand.ply * strand.radius * along[:, None] / _SPACING
+    fibre = streaks[np.mod(turn.astype(np.int64), len(streaks)), np.arange(len(along))[:, None]]
+    share = 1 / (1 + np.exp(-1.3 * fibre + 0.2))
+    light, dark = np.asarray(strand.light), np.asarray(strand.dark)
+    edge = 1 - 0.35 * np.abs(across) ** 3
+    colour = (light + (dark - light) * share[..., None]) * ((1 + 0.10 * fibre) * edge)[..., None]
+    return colour.astype(np.float32), np.zeros(colour.shape[:2], np.float32)
+
+
+def _metal(
+    strand: Strand, rng: np.random.Generator, along: NDArray[np.float64], across: NDArray[np.float64]
+) -> tuple[F32, F32]:
+    """Colours of a wire, float32 (n, m, 3), and its glints, float32 (n, m)."""
+    side = 1 if rng.random() < 0.5 else -1
+    light, dark = np.asarray(strand.light), np.asarray(strand.dark)
+    share = np.clip(0.5 - 0.5 * side * across, 0, 1)[None, :, None] + np.zeros((len(along), 1, 1))
+    brushed = 1 + 0.05 * rng.standard_normal((1, len(across))) + 0.06 * _smooth_row(rng, len(along), 5)[:, None]
+    colour = (light + (dark - light) * share) * (brushed * (1 - 0.5 * np.abs(across) ** 4))[..., None]
+    ridge = np.exp(-(((across - 0.35 * side) / 0.2) ** 2))
+    glint = np.maximum(_smooth_row(rng, len(along), 7), 0) ** 2
+    shine = 55 * ridge[None, :] * (0.25 + np.minimum(glint, 2.6)[:, None])
+    return colour.astype(np.float32), shine.astype(np.float32)
