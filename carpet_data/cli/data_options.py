@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from carpet_data.formats import READERS, ReadOptions
+from carpet_data.samples import Connectivity
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-FORMATS = ("auto", "prepared", "mvtec", "mvtec-loco", "mvtec-ad2", "coco", "yolo", "folder")
+FORMATS = ("auto", *READERS)
 
 
 def read_options(command: F) -> F:
@@ -35,9 +38,8 @@ def read_options(command: F) -> F:
             click.option(
                 "--connectivity",
                 type=click.Choice(["4", "8"]),
-                default="8",
-                show_default=True,
-                help="Which pixels belong to one instance.",
+                default=None,
+                help="Which pixels belong to one instance.  [default: the data set's own, else 8]",
             ),
             click.option("--images-dir", default=None, help="With --from folder: the images' folder."),
             click.option("--masks-dir", default=None, help="With --from folder: the masks' folder."),
@@ -52,15 +54,16 @@ def read_options(command: F) -> F:
 READ_OPTION_NAMES = ("format", "threshold", "connectivity", "images_dir", "masks_dir", "mask_suffix", "pair_by")
 
 
-def take_read_options(values: dict[str, Any]) -> Any:
-    """The ReadOptions among a command's parameters; they are removed from `values`."""
-    from carpet_data.formats import ReadOptions
+_CONNECTIVITIES: dict[str | None, Connectivity | None] = {None: None, "4": 4, "8": 8}
 
+
+def take_read_options(values: dict[str, Any]) -> ReadOptions:
+    """The ReadOptions among a command's parameters; they are removed from `values`."""
     taken = {name: values.pop(name) for name in READ_OPTION_NAMES}
     return ReadOptions(
         format=taken["format"],
         threshold=taken["threshold"],
-        connectivity=4 if taken["connectivity"] == "4" else 8,
+        connectivity=_CONNECTIVITIES[taken["connectivity"]],
         images=taken["images_dir"],
         masks=taken["masks_dir"],
         mask_suffix=taken["mask_suffix"],

@@ -20,26 +20,32 @@ def default_out(root: Path, kind: str) -> Path:
     return root.parent / f"{root.stem if root.is_file() else root.name}-{kind}"
 
 
-def parts(dataset: Dataset, split: str | None = None) -> dict[str, tuple[Sample, ...]]:
-    """The samples of each part of an export, sorted by id.
-
-    Args:
-        dataset: What is exported.
-        split: A split's name; None for "main", else "source", else no split at all.
-
-    Returns:
-        "train", "val", "test" (those with samples), or "all" for a data set without splits.
+def chosen_split(dataset: Dataset, split: str | None = None) -> str | None:
+    """The split that an export uses: the named one, else "main", else "source", else None for no split at all.
 
     Raises:
         UsageError: The data set has no split of that name.
     """
     if split is None:
-        split = next((name for name in (MAIN_SPLIT, SOURCE_SPLIT) if name in dataset.splits), None)
-        if split is None:
-            return {ALL: dataset.samples}
+        return next((name for name in (MAIN_SPLIT, SOURCE_SPLIT) if name in dataset.splits), None)
     if split not in dataset.splits:
         known = ", ".join(sorted(dataset.splits)) or "none"
         raise UsageError(f"no split is called {split!r} (there are: {known})", where=dataset.root)
+    return split
+
+
+def parts(dataset: Dataset, split: str | None) -> dict[str, tuple[Sample, ...]]:
+    """The samples of each part of an export, sorted by id.
+
+    Args:
+        dataset: What is exported.
+        split: As `chosen_split` gives it.
+
+    Returns:
+        "train", "val", "test" (those with samples), or "all" for a data set without splits.
+    """
+    if split is None:
+        return {ALL: dataset.samples}
     by_side = {side: dataset.on_side(split, side) for side in SIDES}
     return {side: samples for side, samples in by_side.items() if samples}
 

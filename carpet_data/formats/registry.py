@@ -29,7 +29,7 @@ class ReadOptions:
     Attributes:
         format: A name of READERS, or "auto".
         threshold: Mask values of at least this (1..255) are defect.
-        connectivity: 4 or 8, for binary masks.
+        connectivity: 4 or 8, for binary masks; None for what the data set itself says, else 8.
         images: For "folder": the folder of the images, relative to the root.
         masks: For "folder": the folder of the masks, relative to the root.
         mask_suffix: For "folder": what a mask's stem has behind the image's, such as "_mask"; None tries the usual.
@@ -38,7 +38,7 @@ class ReadOptions:
 
     format: str = "auto"
     threshold: int = MASK_THRESHOLD
-    connectivity: Connectivity = 8
+    connectivity: Connectivity | None = None
     images: str | None = None
     masks: str | None = None
     mask_suffix: str | None = None

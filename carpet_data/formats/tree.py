@@ -103,7 +103,7 @@ def dataset(
     tree: Tree,
     *,
     threshold: int,
-    connectivity: Connectivity = 8,
+    connectivity: Connectivity | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Dataset:
     """The samples of a tree; only headers are read.
@@ -156,7 +156,7 @@ def from_samples(
     root: Path,
     name: str,
     license: str = "",
-    connectivity: Connectivity = 8,
+    connectivity: Connectivity | None = None,
     format: str,
 ) -> Dataset:
     """A raw data set of samples; its "source" split is made of their sides."""
@@ -169,6 +169,6 @@ def from_samples(
         categories=categories_of(samples),
         splits=splits,
         license=license,
-        connectivity=connectivity,
+        connectivity=connectivity or 8,
         format=format,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,10 @@ from numpy.typing import NDArray
 
 from carpet_data.errors import DataError, ImageError
 from carpet_data.images import read_values
+from carpet_data.masks.label_mask import LabelMask
 from carpet_data.masks.runs import Runs, from_binary, from_values
 from carpet_data.masks.shapes import rasterize
 from carpet_data.samples import GOOD, IndexFile, MaskFile, MaskStack, Sample, Shapes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelMask:
-    """The mask of one image.
-
-    Attributes:
-        runs: Their value v belongs to names[v - 1].
-        names: Defect types: one for a binary mask, one an instance otherwise.
-        binary: Whether instances are to be found as connected components.
-    """
-
-    runs: Runs
-    names: tuple[str, ...]
-    binary: bool
 
 
 def load(root: Path, sample: Sample) -> LabelMask:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from carpet_data.masks.components import label
-from carpet_data.masks.load import LabelMask
+from carpet_data.masks.label_mask import LabelMask
 from carpet_data.masks.runs import IntArray, Runs
 from carpet_data.samples import Connectivity
 
@@ -23,6 +23,7 @@ class Regions:
         area: int64 [K], pixels.
         bbox: int64 [K, 4], x, y, width, height, half-open.
         class_names: The defect type of each instance, K names.
+        too_small: How many instances were left out for their area.
     """
 
     runs: Runs
@@ -30,6 +31,7 @@ class Regions:
     area: IntArray
     bbox: IntArray
     class_names: tuple[str, ...]
+    too_small: int = 0
 
     def __len__(self) -> int:
         return len(self.class_names)
@@ -74,6 +76,8 @@ def find(mask: LabelMask, *, connectivity: Connectivity = 8, merge: bool = False
 def _sorted(runs: Runs, number: IntArray, count: int, names: tuple[str, ...], min_area: int) -> Regions:
     area = np.bincount(number, weights=runs.stop - runs.start, minlength=count).astype(np.int64)
     kept = area >= max(min_area, 1)
+    # An index that a table names but no pixel holds is no instance, so nothing is lost with it.
+    too_small = int(((area > 0) & ~kept).sum())
     if not kept.all():
         renumbered = np.cumsum(kept) - 1
         chosen = kept[number]
@@ -93,4 +97,4 @@ def _sorted(runs: Runs, number: IntArray, count: int, names: tuple[str, ...], mi
         bbox[:, 1] = np.minimum.reduceat(start, begin)
         bbox[:, 2] = column[first[1:] - 1] + 1 - bbox[:, 0]
         bbox[:, 3] = np.maximum.reduceat(stop, begin) - bbox[:, 1]
-    return Regions(Runs(runs.height, runs.width, column, start, stop, number), first, area, bbox, names)
+    return Regions(Runs(runs.height, runs.width, column, start, stop, number), first, area, bbox, names, too_small)

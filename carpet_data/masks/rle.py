@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from carpet_data.masks.regions import Regions
 from carpet_data.masks.runs import Runs, from_counts
 
 
@@ -43,6 +44,11 @@ def compress(lengths: Sequence[int], height: int, width: int) -> str:
 def encode(runs: Runs) -> str:
     """The compressed counts of a mask."""
     return compress(counts(runs), runs.height, runs.width)
+
+
+def encode_each(regions: Regions) -> list[str]:
+    """The compressed counts of every instance."""
+    return [encode(runs) for _, runs in regions]
 
 
 def expand(text: str) -> list[int]:

@@ -1,0 +1,108 @@
+"""Export COCO instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from carpet_data.errors import UsageError
+from carpet_data.formats import ReadOptions, coco_writer, read
+from carpet_data.formats.coco_writer import CocoFile, CocoOptions, Segmentation
+from carpet_data.formats.export import chosen_split, default_out, parts
+from carpet_data.formats.output import ImageMode, check_apart, fresh_folder
+from carpet_data.samples import Dataset
+from carpet_data.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class CocoExport:
+    """What `to_coco` wrote.
+
+    Attributes:
+        out: The output folder.
+        files: One JSON file a side of the split.
+        categories: Defect types, in the order of their ids from 1.
+        fingerprint: Of the data set that was exported.
+    """
+
+    out: Path
+    files: tuple[CocoFile, ...]
+    categories: tuple[str, ...]
+    fingerprint: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The export as plain values."""
+        files = [{**asdict(file), "path": str(file.path)} for file in self.files]
+        return {**asdict(self), "out": str(self.out), "files": files}
+
+
+def to_coco(
+    root: Path | Dataset,
+    out: Path | None = None,
+    *,
+    split: str | None = None,
+    segmentation: Segmentation = "polygon",
+    merge: bool = False,
+    min_area: int = 1,
+    tolerance_px: float | None = None,
+    images: ImageMode = "link",
+    skip_unmasked: bool = False,
+    date: str | None = None,
+    overwrite: bool = False,
+    options: ReadOptions | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> CocoExport:
+    """Write annotations/instances_{side}.json for every side of a split, and the images.
+
+    Every connected component of a mask is one annotation; its box, area and segmentation are exact to the pixel,
+    holes and single pixels included. `good` is no category; its images are listed without annotations.
+
+    Args:
+        root: A raw or prepared folder, or a Dataset that was read already.
+        out: The output folder; None for `ROOT-coco` beside the data.
+        split: A split's name; None for "main", else the source's own folders, else one file "all".
+        segmentation: "polygon" or "rle"; both decode to the exact mask.
+        merge: One annotation a class and image.
+        min_area: Instances of fewer pixels are left out, and counted in the result.
+        tolerance_px: Simplify polygons to within so many pixels (no longer exact).
+        images: "link", "copy", or "none" (file names then point into the source folder).
+        skip_unmasked: Leave out defect images without a mask instead of refusing.
+        date: Written as `date_created`; None leaves the clock out of the file.
+        overwrite: Replace what is in `out`.
+        options: How to read `root`.
+        workers: Processes; None for one a core.
+        progress: Called with (images done, images in all).
+
+    Raises:
+        UsageError: Options that contradict each other, or an unknown split.
+        DataError: The data are at fault; FaultsError names several faults at once.
+        OutputError: `out` is not empty.
+    """
+    if tolerance_px is not None and (segmentation == "rle" or tolerance_px < 0):
+        raise UsageError("a tolerance simplifies polygons: it is not negative and does not go with rle")
+    if min_area < 1:
+        raise UsageError(f"a smallest area of {min_area} pixels; it is at least 1")
+    dataset = root if isinstance(root, Dataset) else read(root, options)
+    name = chosen_split(dataset, split)
+    out = default_out(dataset.root if isinstance(root, Dataset) else root, "coco") if out is None else out
+    check_apart(out, dataset.root)
+    fingerprint = dataset.fingerprint(name)
+    info: Mapping[str, Any] = {
+        "description": dataset.name,
+        "version": "1.0",
+        "generator": f"carpet-data {__version__}",
+        "fingerprint": fingerprint,
+        "split": name,
+        "connectivity": dataset.connectivity,
+        **({"date_created": date} if date else {}),
+    }
+    how = CocoOptions(segmentation, merge, min_area, tolerance_px, images, skip_unmasked)
+    with fresh_folder(out, overwrite=overwrite) as folder:
+        files = coco_writer.write(
+            dataset, parts(dataset, name), folder, how, info=info, workers=workers, progress=progress
+        )
+    placed = tuple(replace(file, path=out / file.path.relative_to(folder)) for file in files)
+    return CocoExport(out, placed, dataset.categories, fingerprint)
