@@ -46,11 +46,15 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(_turn_upright(pixels, info.orientation))
 
 
-def read_values(path: str | os.PathLike[str]) -> NDArray[Any]:
+def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArray[Any]:
     """Decode the one channel of a mask or index file, values as stored.
 
     Colour files give the largest of their channels, alpha is left out, palettes are expanded to their colours.
     EXIF rotation is applied as in `read`.
+
+    Args:
+        path: The file.
+        general: Leave out the short way for flat PNGs: for checks that must not share it with what they check.
 
     Returns:
         HxW, uint8 or uint16 as the file is.
@@ -60,7 +64,7 @@ def read_values(path: str | os.PathLike[str]) -> NDArray[Any]:
     """
     path = Path(path)
     data = _bytes_of(path)
-    flat = flat_png.decode(data)
+    flat = None if general else flat_png.decode(data)
     if flat is not None:
         return flat
     info = probe(path)

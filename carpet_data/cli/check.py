@@ -1,0 +1,60 @@
+"""carpet-data check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carpet_data.cli.common import Ui, json_option, quiet_option, workers_option
+from carpet_data.cli.data_options import read_options, take_read_options
+
+if TYPE_CHECKING:
+    from carpet_data.verbs.check import Check
+
+_SHOWN = 20
+
+
+@click.command("check", short_help="Check a COCO file, alone or pixel by pixel against its source.")
+@click.argument("coco", type=click.Path(path_type=Path))
+@click.option("--against", type=click.Path(path_type=Path), default=None, help="The data set that it was made from.")
+@click.option("--merge", "merged", is_flag=True, help="The file was exported with --merge.")
+@read_options
+@workers_option
+@json_option
+@quiet_option
+def check(coco: Path, as_json: bool, quiet: bool, **values: Any) -> None:
+    """Check COCO, a JSON file or the folder of an export.
+
+    Alone: ids, references, file names, image files, segmentations that decode, boxes and areas. With --against, every
+    pixel of every mask is compared with the source as well. The exit code is 1 when an error was found.
+
+    \b
+    Example:
+      carpet-data check carpet-coco --against carpet
+      carpet-data check annotations/instances_train.json
+    """
+    from carpet_data.verbs.check import check as run
+
+    ui = Ui(as_json=as_json, quiet=quiet)
+    options = take_read_options(values)
+    with ui.progress("check") as progress:
+        found = run(coco, values.pop("against"), options=options, progress=progress, **values)
+    ui.result(found.to_json(), _text(found))
+    click.get_current_context().exit(0 if found.passed else 1)
+
+
+def _text(found: Check) -> str:
+    lines = []
+    for finding in found.findings[:_SHOWN]:
+        lines.append(f"{finding.severity}: {finding.where}: {finding.what} [{finding.code}]")
+        if finding.mend:
+            lines.append(f"  mend: {finding.mend}")
+    if len(found.findings) > _SHOWN:
+        lines.append(f"… and {len(found.findings) - _SHOWN} more (all of them with --json)")
+    lines.append(f"{found.images} images, {found.annotations} annotations in {len(found.files)} files")
+    if found.compared:
+        lines.append(f"{found.differing_pixels} differing pixels in {found.compared} images compared with the source")
+    lines.append("passed" if found.passed else "failed")
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""A COCO file against the masks it was made from, pixel by pixel.
+
+Everything here goes another way than the exporter: OpenCV decodes the masks and finds the components, pycocotools
+decodes the annotations, and pixels are compared, so that a fault of the exporter cannot hide.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.images import read_values
+from carpet_data.masks.shapes import rasterize
+from carpet_data.samples import Connectivity, IndexFile, MaskFile, MaskStack, Sample, Shapes
+
+
+def source_labels(root: Path, sample: Sample, connectivity: Connectivity) -> tuple[NDArray[np.int32], list[str]]:
+    """The instances of a sample.
+
+    Returns:
+        int32 HxW, 0 = background, and the class name of instance i at position i - 1.
+    """
+    labels = np.zeros((sample.height, sample.width), np.int32)
+    match sample.annotation:
+        case None:
+            return labels, []
+        case MaskFile(path=path, threshold=threshold):
+            mask = _mask(root / path, threshold)
+            count, found = cv2.connectedComponents(mask.astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S)
+            return found.astype(np.int32), [sample.class_name] * (count - 1)
+        case IndexFile(path=path, table=table):
+            values = read_values(root / path, general=True)
+            for number, (index, _) in enumerate(table, start=1):
+                labels[values == index] = number
+            return labels, [name for _, name in table]
+        case MaskStack(files=files, threshold=threshold):
+            for number, (path, _) in enumerate(files, start=1):
+                labels[_mask(root / path, threshold)] = number
+            return labels, [name for _, name in files]
+        case Shapes(shapes=shapes):
+            for number, shape in enumerate(shapes, start=1):
+                labels[rasterize(shape, sample.height, sample.width, shape.label)] = number
+            return labels, [shape.class_name for shape in shapes]
+
+
+def _mask(path: Path, threshold: int) -> NDArray[np.bool_]:
+    values = read_values(path, general=True)
+    mask: NDArray[np.bool_] = values >= (threshold if values.dtype == np.uint8 else threshold * 257)
+    return mask
+
+
+def differing_pixels(
+    labels: NDArray[np.int32], names: list[str], annotations: list[tuple[str, NDArray[np.bool_]]]
+) -> int:
+    """Pixels whose class differs between source and annotations, or that two annotations claim.
+
+    Args:
+        labels: As `source_labels` gives them.
+        names: As `source_labels` gives them.
+        annotations: (class_name, bool HxW) of every annotation of the image.
+    """
+    classes = sorted({*names, *(name for name, _ in annotations)})
+    number = {name: position for position, name in enumerate(classes, start=1)}
+    lookup = np.array([0, *(number[name] for name in names)], np.int32)
+    wanted = lookup[labels]
+    written = np.zeros_like(wanted)
+    twice = np.zeros(labels.shape, np.bool_)
+    for name, pixels in annotations:
+        twice |= pixels & (written != 0)
+        written[pixels] = number[name]
+    return int(((wanted != written) | twice).sum())
+
+
+def unmatched_instances(
+    labels: NDArray[np.int32], names: list[str], annotations: list[tuple[str, NDArray[np.bool_]]]
+) -> tuple[int, int]:
+    """Instances of the source without an equal annotation, and annotations without an equal instance.
+
+    Two are equal when class and every pixel agree.
+    """
+    flat = labels.reshape(-1)
+    marked = np.flatnonzero(flat)
+    order = marked[np.argsort(flat[marked], kind="stable")]
+    last = np.cumsum(np.bincount(flat[marked], minlength=len(names) + 1))
+    wanted: Counter[Any] = Counter()
+    for label, name in enumerate(names, start=1):
+        pixels = order[last[label - 1] : last[label]]
+        if len(pixels):
+            wanted[(name, pixels.tobytes())] += 1
+    written: Counter[Any] = Counter(
+        (name, np.flatnonzero(pixels.reshape(-1)).astype(order.dtype).tobytes()) for name, pixels in annotations
+    )
+    return sum((wanted - written).values()), sum((written - wanted).values())

@@ -1,0 +1,98 @@
+"""A COCO JSON file as it stands, before anything in it is believed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carpet_data.errors import DataError
+
+_LISTS = ("images", "annotations", "categories")
+
+
+@dataclass(frozen=True, slots=True)
+class CocoDocument:
+    """The lists of one COCO file; their entries are dicts, and nothing else about them is promised.
+
+    Attributes:
+        path: The JSON file.
+        images: As in the file.
+        annotations: As in the file.
+        categories: As in the file.
+        info: The file's `info`, empty where it has none.
+    """
+
+    path: Path
+    images: tuple[dict[str, Any], ...]
+    annotations: tuple[dict[str, Any], ...]
+    categories: tuple[dict[str, Any], ...]
+    info: dict[str, Any]
+
+
+def json_files(path: Path) -> tuple[Path, ...]:
+    """The COCO files that a path means: itself, or those of its annotations folder, or those it holds.
+
+    Raises:
+        DataError: There is none.
+    """
+    if path.is_file():
+        return (path,)
+    for folder in (path / "annotations", path):
+        if folder.is_dir():
+            found = tuple(sorted(file for file in folder.glob("*.json") if not file.name.startswith(".")))
+            if found:
+                return found
+    raise DataError(
+        "no COCO file was found" if path.exists() else "there is no such file or folder",
+        where=path,
+        mend="name the JSON file, or the folder that holds annotations/*.json",
+    )
+
+
+def load(path: Path) -> CocoDocument:
+    """Read a COCO file.
+
+    Raises:
+        DataError: It cannot be read, is no JSON (the line and column are named), or has no lists of images,
+            annotations and categories.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"it cannot be read ({error.strerror})", where=path, mend="check the path") from error
+    except UnicodeDecodeError as error:
+        raise DataError("it is not UTF-8 text", where=path, mend="save it as UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})",
+            where=path,
+            mend="export the file again",
+        ) from error
+    if not isinstance(document, dict):
+        raise DataError("it is JSON, but no COCO file: the top is no object", where=path, mend="name a COCO file")
+    for key in _LISTS:
+        entries = document.get(key)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise DataError(f"it is JSON, but no COCO file: {key!r} is no list of objects", where=path)
+    info = document.get("info")
+    return CocoDocument(
+        path,
+        tuple(document["images"]),
+        tuple(document["annotations"]),
+        tuple(document["categories"]),
+        info if isinstance(info, dict) else {},
+    )
+
+
+def image_path(document: CocoDocument, file_name: str) -> Path | None:
+    """Where an image of a COCO file lies: images/ beside annotations/, or beside the JSON file; None if nowhere."""
+    folder = document.path.parent
+    split = document.path.stem.removeprefix("instances_")
+    near = (folder.parent / "images", folder.parent / "images" / split, folder / "images")
+    for place in (*near, folder, folder.parent, folder.parent / split):
+        candidate = place / file_name
+        if candidate.is_file():
+            return candidate
+    return None
