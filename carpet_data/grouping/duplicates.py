@@ -1,0 +1,207 @@
+"""Exact and near duplicates among images, by their pixels alone.
+
+An exact duplicate has the same bytes, or the same decoded pixels. A near duplicate shows the same scene: photographed
+again under other light or exposure, re-compressed, resized, a little shifted, turned or cropped, mirrored. Images
+that are merely alike (two pieces of one weave, two screws in one pose) are not.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data import executor
+from carpet_data.errors import CarpetDataError, ImageError
+from carpet_data.grouping import alignment, neighbours
+from carpet_data.grouping.descriptors import PLANE, Descriptor, describe_or_fault, signature, to_float
+from carpet_data.grouping.groups import Link, chain, link
+
+THRESHOLD = 0.8
+"""Agreement from which two images show the same scene; measured in docs/grouping.md."""
+
+_IN_MEMORY = 20_000
+"""More planes than this (310 MiB) are kept in an unnamed temporary file, which the system pages as it likes."""
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        links: Sorted. Near links are as many as join each group (a tree), not every pair in it.
+        faults: Images that cannot be read, in the order of their ids; they are in no link.
+        file_sha256: sample id -> hex digest of the image file's bytes.
+    """
+
+    links: tuple[Link, ...]
+    faults: tuple[CarpetDataError, ...]
+    file_sha256: Mapping[str, str]
+
+
+def find(
+    files: Mapping[str, Path],
+    *,
+    near: bool = True,
+    threshold: float = THRESHOLD,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Found:
+    """Find the duplicates among image files.
+
+    The result does not depend on the order of `files` nor on the number of workers.
+
+    Args:
+        files: sample id -> image file.
+        near: Also find near duplicates.
+        threshold: Agreement from which two images are near duplicates, 0..1.
+        workers: Processes that decode; None for one a core.
+        progress: Called with (images described, all images).
+    """
+    ids = sorted(files)
+    faults: list[CarpetDataError] = []
+    digests: dict[str, str] = {}
+    exact = _Exact()
+    planes = _PlaneStore(len(ids))
+    described = executor.run(describe_or_fault, (files[sample_id] for sample_id in ids), workers=workers)
+    for done, (sample_id, result) in enumerate(zip(ids, described, strict=True), start=1):
+        if isinstance(result, ImageError):
+            faults.append(result)
+        else:
+            digests[sample_id] = result.file_sha256
+            first_of_its_kind = exact.add(sample_id, result)
+            if near and first_of_its_kind and not result.featureless:
+                planes.add(sample_id, result)
+        if progress is not None:
+            progress(done, len(ids))
+    links = exact.links() + (near_links(planes, threshold=threshold) if near else [])
+    return Found(tuple(sorted(links)), tuple(faults), digests)
+
+
+class _Exact:
+    """Samples by the digests of their bytes and pixels."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+        self._pixels: dict[str, list[str]] = {}
+
+    def add(self, sample_id: str, descriptor: Descriptor) -> bool:
+        """Note a sample; True where no sample before had its pixels."""
+        same_file = self._files.setdefault(descriptor.file_sha256, [])
+        same_file.append(sample_id)
+        if len(same_file) > 1:
+            return False
+        same_pixels = self._pixels.setdefault(descriptor.pixel_sha256, [])
+        same_pixels.append(sample_id)
+        return len(same_pixels) == 1
+
+    def links(self) -> list[Link]:
+        """Same bytes, then same pixels among the first of each bytes."""
+        found = [pair for ids in self._files.values() for pair in chain(ids, "file")]
+        return found + [pair for ids in self._pixels.values() for pair in chain(ids, "pixels")]
+
+
+class _PlaneStore:
+    """Planes and signatures of many images, 17 KiB each."""
+
+    def __init__(self, capacity: int) -> None:
+        shape = (max(capacity, 1), PLANE, PLANE)
+        self._planes: NDArray[np.int8]
+        if capacity > _IN_MEMORY:
+            # The mapping keeps the file alive after it is closed; the system frees it with the mapping.
+            with tempfile.TemporaryFile() as file:
+                self._planes = np.memmap(file, dtype=np.int8, mode="w+", shape=shape)
+        else:
+            self._planes = np.empty(shape, dtype=np.int8)
+        self._signatures: list[NDArray[np.float32]] = []
+        self.ids: list[str] = []
+        self.sizes: list[tuple[int, int]] = []
+
+    def add(self, sample_id: str, descriptor: Descriptor) -> None:
+        self._planes[len(self.ids)] = descriptor.plane
+        self._signatures.append(signature(descriptor.plane))
+        self.ids.append(sample_id)
+        self.sizes.append((descriptor.width, descriptor.height))
+
+    def signatures(self) -> NDArray[np.float32]:
+        return np.stack(self._signatures) if self._signatures else np.empty((0, 2, 1, 1), np.float32)
+
+    def plane(self, row: int) -> NDArray[np.float32]:
+        return to_float(self._planes[row])
+
+
+def near_links(planes: _PlaneStore, *, threshold: float = THRESHOLD) -> list[Link]:
+    """The near duplicates among stored planes."""
+    pairs = neighbours.candidates(planes.signatures())
+    joined = _Joined(len(planes.ids))
+
+    @lru_cache(maxsize=1024)
+    def spectrum(row: int, turn: str) -> NDArray[np.complex64]:
+        return alignment.spectrum(neighbours.turn_plane(planes.plane(row), turn))
+
+    links: list[Link] = []
+    for pair in pairs:
+        # Pairs inside a group are settled: comparing them could only add reasons to what is known.
+        if joined.together(pair.a, pair.b):
+            continue
+        match = alignment.compare(
+            planes.plane(pair.a),
+            neighbours.turn_plane(planes.plane(pair.b), pair.turn),
+            spectrum_a=spectrum(pair.a, ""),
+            spectrum_b=spectrum(pair.b, pair.turn),
+            stretch=_stretch(planes.sizes, pair),
+        )
+        if match.agreement >= threshold:
+            joined.join(pair.a, pair.b)
+            score = round(match.agreement, 3)
+            links.append(link(planes.ids[pair.a], planes.ids[pair.b], "near", score, _detail(pair, match)))
+    return links
+
+
+def _stretch(sizes: Sequence[tuple[int, int]], pair: neighbours.Candidate) -> tuple[float, float]:
+    width, height = sizes[pair.b]
+    if neighbours.swaps_sides(pair.turn):
+        width, height = height, width
+    return width / sizes[pair.a][0], height / sizes[pair.a][1]
+
+
+def _detail(pair: neighbours.Candidate, match: alignment.Match) -> str:
+    across, down = (round(100 * part) for part in match.shift_frac)
+    shift = f"shifted by {across} %, {down} %" if across or down else ""
+    return ", ".join(part for part in (pair.turn, shift) if part)
+
+
+class _Joined:
+    """Union-find over row numbers."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def _root(self, row: int) -> int:
+        while self._parent[row] != row:
+            self._parent[row] = self._parent[self._parent[row]]
+            row = self._parent[row]
+        return row
+
+    def together(self, a: int, b: int) -> bool:
+        return self._root(a) == self._root(b)
+
+    def join(self, a: int, b: int) -> None:
+        self._parent[self._root(b)] = self._root(a)
+
+
+def straddling(links: Iterable[Link], sides: Mapping[str, str]) -> list[Link]:
+    """The links whose two samples are on different sides of a split: each is a leak.
+
+    Args:
+        links: Any links.
+        sides: sample id -> side; samples not in it take no part.
+    """
+    return [found for found in links if found.a in sides and found.b in sides and sides[found.a] != sides[found.b]]

@@ -1,0 +1,162 @@
+"""Groups: samples that must share a side of every split, and why.
+
+Every reason gives links between two samples; groups are the connected components of all links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from carpet_data.errors import DataError
+
+Reason: TypeAlias = Literal["file", "pixels", "near", "name", "run", "given", "source"]
+"""file: same bytes. pixels: same decoded pixels. near: same scene. name, run: from file names. given: by the user.
+source: made from the same image."""
+
+REASONS: tuple[Reason, ...] = ("file", "pixels", "near", "name", "run", "given", "source")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Link:
+    """Two samples that belong together, and why.
+
+    Attributes:
+        a: The smaller sample id.
+        b: The larger sample id.
+        reason: Why they belong together.
+        score: Agreement in 0..1 for near duplicates; 1 for the rest.
+        detail: For people: the captured text, the run, how the image was turned.
+    """
+
+    a: str
+    b: str
+    reason: Reason
+    score: float = 1.0
+    detail: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The link as plain values."""
+        return {"a": self.a, "b": self.b, "reason": self.reason, "score": self.score, "detail": self.detail}
+
+
+def link(a: str, b: str, reason: Reason, score: float = 1.0, detail: str = "") -> Link:
+    """A link with its ends in order."""
+    return Link(min(a, b), max(a, b), reason, score, detail)
+
+
+def chain(ids: Iterable[str], reason: Reason, detail: str = "") -> list[Link]:
+    """Links that join all `ids` into one group: the smallest id with each other one."""
+    ordered = sorted(ids)
+    return [link(ordered[0], other, reason, detail=detail) for other in ordered[1:]]
+
+
+def from_mapping(keys: Mapping[str, str | None], reason: Reason) -> list[Link]:
+    """Links between all samples that have the same key; None is alone.
+
+    Args:
+        keys: sample id -> key, such as the group a user gave, or the source an image was made from.
+        reason: "given" or "source".
+    """
+    members: dict[str, list[str]] = {}
+    for sample_id, key in keys.items():
+        if key is not None:
+            members.setdefault(key, []).append(sample_id)
+    return [found for key in sorted(members) for found in chain(members[key], reason, key)]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """A partition of the samples into groups.
+
+    Attributes:
+        of: sample id -> group id; every sample is in it, also those that are alone. A group's id is its smallest
+            sample id, so it stays the same as long as that sample does.
+        links: Why: every link that was given, sorted.
+    """
+
+    of: Mapping[str, str]
+    links: tuple[Link, ...] = field(default=())
+
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """group id -> its sorted sample ids, groups in order of their id."""
+        found: dict[str, list[str]] = {}
+        for sample_id in sorted(self.of):
+            found.setdefault(self.of[sample_id], []).append(sample_id)
+        return {group: tuple(ids) for group, ids in sorted(found.items())}
+
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """The groups of two samples or more."""
+        return {group: ids for group, ids in self.members().items() if len(ids) > 1}
+
+    def why(self, group: str) -> tuple[Link, ...]:
+        """The links inside one group."""
+        return tuple(found for found in self.links if self.of[found.a] == group)
+
+    def counts(self) -> dict[str, int]:
+        """Links by reason, in the order of REASONS; reasons without links left out."""
+        names = [found.reason for found in self.links]
+        return {reason: names.count(reason) for reason in REASONS if reason in names}
+
+    def __len__(self) -> int:
+        return len(set(self.of.values()))
+
+    def to_json(self) -> dict[str, Any]:
+        """The groups as plain values; `groups_from_json` reads them back."""
+        return {"of": dict(sorted(self.of.items())), "links": [found.to_json() for found in self.links]}
+
+
+def join(ids: Iterable[str], links: Iterable[Link]) -> Groups:
+    """The groups that links make of the samples (union-find; Tarjan 1975).
+
+    Raises:
+        DataError: A link names a sample that is not in `ids`.
+    """
+    parent = {sample_id: sample_id for sample_id in ids}
+
+    def root(sample_id: str) -> str:
+        while parent[sample_id] != sample_id:
+            parent[sample_id] = parent[parent[sample_id]]
+            sample_id = parent[sample_id]
+        return sample_id
+
+    ordered: Sequence[Link] = sorted(set(links))
+    for found in ordered:
+        for end in (found.a, found.b):
+            if end not in parent:
+                raise DataError(
+                    f"a group names the sample {end!r}, which is not in the data set",
+                    where=end,
+                    mend="correct the id, or leave it out of the groups",
+                )
+        first, second = sorted((root(found.a), root(found.b)))
+        # The smaller id stays the root, so that a group's id does not depend on the order of the links.
+        parent[second] = first
+    return Groups({sample_id: root(sample_id) for sample_id in sorted(parent)}, tuple(ordered))
+
+
+def groups_from_json(values: Mapping[str, Any]) -> Groups:
+    """Groups from what `Groups.to_json` wrote.
+
+    Raises:
+        DataError: The values are not of that form.
+    """
+    try:
+        links = tuple(
+            Link(str(row["a"]), str(row["b"]), _reason(row["reason"]), float(row["score"]), str(row["detail"]))
+            for row in values["links"]
+        )
+        of = {str(sample_id): str(group) for sample_id, group in values["of"].items()}
+        if any(found.a not in of or found.b not in of for found in links):
+            raise ValueError("a link names a sample that is in no group")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"these are not groups: {error!r}", mend="write the groups again") from error
+    return Groups(of, links)
+
+
+def _reason(text: object) -> Reason:
+    for reason in REASONS:
+        if text == reason:
+            return reason
+    raise ValueError(f"unknown reason {text!r}")

@@ -1,0 +1,118 @@
+"""Which pairs of images are worth comparing: nearest neighbours of their signatures, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEAREST = 4
+"""So many neighbours are compared whatever their distance."""
+
+FURTHER = 12
+"""So many are compared where their signatures correlate by CLOSE or more."""
+
+CLOSE = 0.5
+TURNED_CLOSE = 0.7
+"""A mirrored or turned copy keeps its signature, so that only clear cases need comparing."""
+
+_SHRINK = 16
+_CELLS = 1 << 24
+
+TURNS: tuple[tuple[str, str], ...] = (
+    ("", "turned by 180°"),
+    ("mirrored left to right", "mirrored top to bottom"),
+    ("transposed", "transposed and turned by 180°"),
+    ("turned by 90°", "turned by 270°"),
+)
+"""For each way that a signature can be turned, the two ways of turning an image that it cannot tell apart."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Candidate:
+    """A pair worth comparing.
+
+    Attributes:
+        a: Row of the first image, less than b.
+        b: Row of the second.
+        turn: What to do to image b so that it may agree with a; "" for nothing.
+    """
+
+    a: int
+    b: int
+    turn: str
+
+
+def candidates(signatures: NDArray[np.float32]) -> list[Candidate]:
+    """The pairs worth comparing, the likeliest first.
+
+    Takes O(n²) multiplications in blocks of 64 MiB, whatever the number of images.
+
+    Args:
+        signatures: float32 Nx2xFxF, as `descriptors.signature` gives each.
+    """
+    count = len(signatures)
+    if count < 2:
+        return []
+    # What all images of a set have in common (its weave) says nothing; with few images the mean is hardly known.
+    common = signatures.mean(axis=0) * (count / (count + _SHRINK))
+    known = _unit(signatures - common)
+    found: dict[Candidate, float] = {}
+    block = max(1, _CELLS // count)
+    for start in range(0, count, block):
+        rows = slice(start, start + block)
+        for which, turned in enumerate(_turned(signatures[rows])):
+            likeness = _unit(turned - common) @ known.T
+            likeness[np.arange(len(likeness)), start + np.arange(len(likeness))] = -2
+            _collect(found, likeness, start, which)
+    return sorted(found, key=lambda pair: (-found[pair], pair))
+
+
+def _collect(found: dict[Candidate, float], likeness: NDArray[np.float32], start: int, which: int) -> None:
+    take = min(FURTHER if which == 0 else 1, likeness.shape[1] - 1)
+    part = np.argpartition(-likeness, take - 1, axis=1)[:, :take]
+    for offset, columns in enumerate(part):
+        values = likeness[offset, columns]
+        for rank, place in enumerate(np.lexsort((columns, -values))):
+            value, other = float(values[place]), int(columns[place])
+            if which == 0 and rank >= NEAREST and value < CLOSE:
+                break
+            # Both ways of turning are tried, so it does not matter which image of the pair is turned.
+            for turn in TURNS[which]:
+                if turn and not (value >= TURNED_CLOSE and rank == 0):
+                    continue
+                pair = Candidate(min(start + offset, other), max(start + offset, other), turn)
+                # Turned comparisons come after all plain ones, which mostly settle the pair.
+                found[pair] = max(found.get(pair, -9.0), value - (3.0 if turn else 0.0))
+
+
+def _turned(block: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    mirrored = block[:, ::-1]
+    return [block, mirrored, block.swapaxes(2, 3), mirrored.swapaxes(2, 3)]
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    flat = rows.reshape(len(rows), -1)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.asarray(flat / np.maximum(length, 1e-9), dtype=np.float32)
+
+
+def turn_plane(plane: NDArray[np.float32], turn: str) -> NDArray[np.float32]:
+    """A plane turned as a candidate says."""
+    turns = {
+        "": plane,
+        "turned by 180°": plane[::-1, ::-1],
+        "mirrored left to right": plane[:, ::-1],
+        "mirrored top to bottom": plane[::-1],
+        "transposed": plane.T,
+        "transposed and turned by 180°": plane[::-1, ::-1].T,
+        "turned by 90°": np.rot90(plane),
+        "turned by 270°": np.rot90(plane, 3),
+    }
+    return np.ascontiguousarray(turns[turn])
+
+
+def swaps_sides(turn: str) -> bool:
+    """Whether the turn exchanges width and height."""
+    return turn in TURNS[2] or turn in TURNS[3]

@@ -1,0 +1,217 @@
+"""Splits by fixed rules: the first third, few shots, rotations, leave one out.
+
+As in `partition`, every function takes `class_of` and `group_of` and keeps groups whole. `side_of` says on which side
+the source folder has an image; good images follow it (unknown: train).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from carpet_data.errors import UsageError
+from carpet_data.grouping.partition import Pool, generator, pool_of
+from carpet_data.samples import GOOD, Side, Split
+
+
+def first_third(
+    class_of: Mapping[str, str],
+    group_of: Mapping[str, str] | None = None,
+    *,
+    side_of: Mapping[str, Side | None] | None = None,
+    name_of: Mapping[str, str] | None = None,
+    name: str = "main",
+) -> Split:
+    """The protocol of AnomalyDiffusion (Hu et al. 2024): the first third of each defect class teaches.
+
+    Of each defect class, sorted by name, the first n // 3 images are train and the rest are test. Good images stay on
+    the side they come from. Where a group has images on both sides, its train images are left out of the split and
+    told of: the published test side stays exact, and no test image teaches.
+
+    Args:
+        class_of: sample id -> class.
+        group_of: sample id -> group; None where every image is alone.
+        side_of: sample id -> side in the source folder.
+        name_of: sample id -> the file name to sort by; None to sort by id.
+        name: The split's name.
+
+    Raises:
+        DataError: There are no samples.
+    """
+    pool = pool_of(class_of, group_of)
+    placed: dict[str, Side] = {}
+    for class_name in pool.classes:
+        ids = [sample_id for sample_id, its_class in pool.class_of.items() if its_class == class_name]
+        ids.sort(key=lambda sample_id: (sample_id if name_of is None else name_of[sample_id], sample_id))
+        for place, sample_id in enumerate(ids):
+            at_source = _source_side(sample_id, side_of)
+            placed[sample_id] = at_source if class_name == GOOD else "train" if place < len(ids) // 3 else "test"
+    left_out = sorted(
+        sample_id
+        for ids in pool.groups
+        if len({placed[sample_id] for sample_id in ids}) > 1
+        for sample_id in ids
+        if placed[sample_id] == "train"
+    )
+    notices = _taught_nothing(pool, placed, left_out)
+    if left_out:
+        notices.insert(0, f"{len(left_out)} train images are left out: images of their groups are in test")
+    kept = {sample_id: side for sample_id, side in sorted(placed.items()) if sample_id not in set(left_out)}
+    made = {"protocol": "first-third", "groups": len(pool.groups), "left_out": left_out, "notices": notices}
+    return Split(name, kept, made)
+
+
+def _taught_nothing(pool: Pool, placed: Mapping[str, Side], left_out: Iterable[str]) -> list[str]:
+    teaching = {pool.class_of[i] for i, side in placed.items() if side == "train" and i not in set(left_out)}
+    return [f"{class_name} has no train image" for class_name in pool.defect_classes if class_name not in teaching]
+
+
+def k_shot(
+    class_of: Mapping[str, str],
+    group_of: Mapping[str, str] | None = None,
+    *,
+    k: int,
+    seed: int = 0,
+    side_of: Mapping[str, Side | None] | None = None,
+    name: str = "main",
+) -> Split:
+    """k groups of each defect class teach; the rest is test.
+
+    A class with k groups or fewer keeps one of them for test, and that is told. Good images follow their source side;
+    a group that also holds a chosen defect teaches, and one that holds another defect or a good test image is test.
+
+    Args:
+        class_of: sample id -> class.
+        group_of: sample id -> group; None where every image is alone.
+        k: Groups to teach of each defect class, at least 1.
+        seed: What chance starts from.
+        side_of: sample id -> side in the source folder.
+        name: The split's name.
+
+    Raises:
+        UsageError: k is below 1.
+        DataError: There are no samples.
+    """
+    if k < 1:
+        raise UsageError(f"{k} shots teach nothing", mend="give 1 or more")
+    pool = pool_of(class_of, group_of)
+    notices: list[str] = []
+    taught: set[int] = set()
+    kept: set[int] = set()
+    # Rare classes choose first: a group of several classes counts for all of them.
+    for class_name in sorted(pool.defect_classes, key=lambda c: (len(pool.groups_of(c)), c)):
+        groups = pool.groups_of(class_name)
+        shuffled = [groups[int(place)] for place in generator(seed, "shot", class_name).permutation(len(groups))]
+        have = [number for number in shuffled if number in taught]
+        free = [number for number in shuffled if number not in taught and number not in kept]
+        spare = len(groups) - 1 if len(groups) > 1 else 1
+        if k > spare:
+            notices.append(f"{class_name} has {len(groups)} group(s), so {min(k, spare)} teach instead of {k}")
+        taught.update(free[: max(0, min(k, spare) - len(have))])
+        # One group stays for test, whatever the classes after this one choose.
+        kept.update([number for number in shuffled if number not in taught][:1])
+    for class_name in pool.defect_classes:
+        groups = pool.groups_of(class_name)
+        if set(groups) <= taught:
+            notices.append(f"{class_name} has no test image: all of its {len(groups)} group(s) teach")
+    made = {"protocol": "k-shot", "k": k, "seed": seed, "groups": len(pool.groups), "notices": notices}
+    return _by_taught(pool, taught, side_of, name, made)
+
+
+def rotations(
+    class_of: Mapping[str, str],
+    group_of: Mapping[str, str] | None = None,
+    *,
+    count: int | None = None,
+    side_of: Mapping[str, Side | None] | None = None,
+    name: str = "rotation",
+) -> list[Split]:
+    """1-shot splits in turn: the r-th group of each defect class teaches rotation r, and the rest is test.
+
+    Groups are in order of their smallest id; nothing is drawn by chance.
+
+    Args:
+        class_of: sample id -> class.
+        group_of: sample id -> group; None where every image is alone.
+        count: Rotations; None for the number of groups of the smallest defect class. Beyond it, smaller classes
+            start again with their first group.
+        side_of: sample id -> side in the source folder.
+        name: The splits are called name0, name1 …
+
+    Raises:
+        UsageError: There is no defect class, one has a single group, or `count` is out of range.
+        DataError: There are no samples.
+    """
+    return _in_turn(class_of, group_of, count, side_of, name, teach_one=True)
+
+
+def leave_one_out(
+    class_of: Mapping[str, str],
+    group_of: Mapping[str, str] | None = None,
+    *,
+    count: int | None = None,
+    side_of: Mapping[str, Side | None] | None = None,
+    name: str = "out",
+) -> list[Split]:
+    """The other way round: split r tests the r-th group of each defect class, and all other groups teach.
+
+    Arguments and errors as in `rotations`.
+    """
+    return _in_turn(class_of, group_of, count, side_of, name, teach_one=False)
+
+
+def _in_turn(
+    class_of: Mapping[str, str],
+    group_of: Mapping[str, str] | None,
+    count: int | None,
+    side_of: Mapping[str, Side | None] | None,
+    name: str,
+    *,
+    teach_one: bool,
+) -> list[Split]:
+    pool = pool_of(class_of, group_of)
+    groups = {class_name: pool.groups_of(class_name) for class_name in pool.defect_classes}
+    if not groups:
+        raise UsageError("there is no defect class to rotate", mend="choose folders that hold defects")
+    smallest = min(groups, key=lambda class_name: (len(groups[class_name]), class_name))
+    if len(groups[smallest]) < 2:
+        raise UsageError(
+            f"{smallest} has a single group, which cannot both teach and test",
+            mend="leave that class out, or add images",
+        )
+    most = max(len(numbers) for numbers in groups.values())
+    rounds = len(groups[smallest]) if count is None else count
+    if not 1 <= rounds <= most:
+        raise UsageError(f"{rounds} rotations cannot be made", mend=f"give 1 to {most}")
+    defects = {number for numbers in groups.values() for number in numbers}
+    splits = []
+    for turn in range(rounds):
+        chosen = {numbers[turn % len(numbers)] for numbers in groups.values()}
+        taught = chosen if teach_one else defects - chosen
+        notices = [
+            f"{class_name} has no group left for {'test' if teach_one else 'train'}"
+            for class_name, numbers in groups.items()
+            if set(numbers) <= chosen
+        ]
+        protocol = "rotation" if teach_one else "leave-one-out"
+        made = {"protocol": protocol, "turn": turn, "groups": len(pool.groups), "notices": notices}
+        splits.append(_by_taught(pool, taught, side_of, f"{name}{turn}", made))
+    return splits
+
+
+def _by_taught(
+    pool: Pool, taught: set[int], side_of: Mapping[str, Side | None] | None, name: str, made: dict[str, Any]
+) -> Split:
+    placed: dict[str, Side] = {}
+    for number, ids in enumerate(pool.groups):
+        only_good = all(pool.class_of[sample_id] == GOOD for sample_id in ids)
+        # A good group from both sides is test: what the source tests must not teach.
+        from_train = only_good and all(_source_side(sample_id, side_of) == "train" for sample_id in ids)
+        side: Side = "train" if number in taught or from_train else "test"
+        placed.update(dict.fromkeys(ids, side))
+    return Split(name, dict(sorted(placed.items())), made)
+
+
+def _source_side(sample_id: str, side_of: Mapping[str, Side | None] | None) -> Side:
+    side = None if side_of is None else side_of.get(sample_id)
+    return "train" if side is None else side

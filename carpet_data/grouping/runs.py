@@ -1,0 +1,141 @@
+"""Groups from file names: by a captured text, or by runs of a captured frame number.
+
+Patterns are searched (`re.search`) in the image's path relative to the data set's root, with `/` between folders,
+such as `test/crack/exp1_num_4727.jpg`. Over the whole data set at once: images of several classes can be one group,
+because one shot of a work piece may show a defect where the next crop of it is good.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from carpet_data.errors import DataError, FaultsError, UsageError
+from carpet_data.grouping.groups import Link, Reason, chain
+
+_JOINT = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class NameGroups:
+    """What names say.
+
+    Attributes:
+        of: name -> group; a name that the pattern does not match is its own group.
+        unmatched: The names that the pattern does not match, sorted.
+        reason: "name" or "run", for links.
+    """
+
+    of: Mapping[str, str]
+    unmatched: tuple[str, ...]
+    reason: Reason
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a user should know."""
+        if not self.unmatched:
+            return ()
+        count, first = len(self.unmatched), self.unmatched[0]
+        return (f"{count} of {len(self.of)} images do not match the pattern and stay alone, such as {first}",)
+
+    def links(self, ids: Mapping[str, str] | None = None) -> list[Link]:
+        """The links that join each group.
+
+        Args:
+            ids: name -> sample id; None where the names are the sample ids.
+        """
+        members: dict[str, list[str]] = {}
+        alone = set(self.unmatched)
+        for name, group in self.of.items():
+            if name not in alone:
+                members.setdefault(group, []).append(name if ids is None else ids[name])
+        return [found for group in sorted(members) for found in chain(members[group], self.reason, group)]
+
+
+def by_regex(names: Iterable[str], pattern: str) -> NameGroups:
+    """Group names by what a pattern captures; several captures are joined by `/`.
+
+    A pattern without a capture group captures all that it matches. An optional capture that took no part is empty.
+
+    Args:
+        names: Image paths relative to the root, POSIX.
+        pattern: A Python regular expression.
+
+    Raises:
+        UsageError: The pattern is no regular expression.
+    """
+    compiled = _compiled(pattern)
+    of: dict[str, str] = {}
+    unmatched: list[str] = []
+    for name in sorted(set(names)):
+        match = compiled.search(name)
+        if match is None:
+            unmatched.append(name)
+            of[name] = name
+        else:
+            of[name] = _JOINT.join(match.groups(default="")) if match.re.groups else match.group()
+    return NameGroups(of, tuple(unmatched), "name")
+
+
+def by_runs(names: Iterable[str], pattern: str, gap: int) -> NameGroups:
+    """Group names by runs of a captured integer: sorted, cut wherever neighbours differ by more than `gap`.
+
+    A run is called `first-last` by its numbers.
+
+    Args:
+        names: Image paths relative to the root, POSIX.
+        pattern: A Python regular expression whose one capture is the frame number.
+        gap: The largest step inside a run, at least 0.
+
+    Raises:
+        UsageError: The pattern is no regular expression or has not one capture group, or the gap is negative.
+        FaultsError: A capture is no integer.
+    """
+    compiled = _compiled(pattern)
+    if compiled.groups != 1:
+        raise UsageError(
+            f"the pattern {pattern!r} has {compiled.groups} capture groups, and runs need one",
+            mend=r"put parentheses around the frame number, such as 'num_(\d+)'",
+        )
+    if gap < 0:
+        raise UsageError(f"a gap of {gap} makes no sense", mend="give the largest step inside a run, 0 or more")
+    numbers: list[tuple[int, str]] = []
+    unmatched: list[str] = []
+    faults: list[DataError] = []
+    for name in sorted(set(names)):
+        match = compiled.search(name)
+        text = None if match is None else match.group(1)
+        if text is None:
+            unmatched.append(name)
+        elif re.fullmatch(r"-?[0-9]{1,4000}", text):  # int() also takes "1_000" and " 7 "
+            numbers.append((int(text), name))
+        else:
+            faults.append(
+                DataError(f"the pattern captures {text!r}, which is no integer", where=name, mend=r"capture (\d+)")
+            )
+    if faults:
+        raise FaultsError(faults)
+    of = {name: name for name in unmatched}
+    for run in _cut(sorted(numbers), gap):
+        title = f"{run[0][0]}-{run[-1][0]}"
+        of.update({name: title for _, name in run})
+    return NameGroups(dict(sorted(of.items())), tuple(unmatched), "run")
+
+
+def _cut(numbers: list[tuple[int, str]], gap: int) -> list[list[tuple[int, str]]]:
+    found: list[list[tuple[int, str]]] = []
+    for entry in numbers:
+        if not found or entry[0] - found[-1][-1][0] > gap:
+            found.append([])
+        found[-1].append(entry)
+    return found
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UsageError(
+            f"{pattern!r} is no regular expression: {error}", mend="correct it, and quote it for the shell"
+        ) from error
