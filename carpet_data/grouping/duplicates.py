@@ -68,21 +68,44 @@ def find(
     ids = sorted(files)
     faults: list[CarpetDataError] = []
     digests: dict[str, str] = {}
-    exact = _Exact()
-    planes = _PlaneStore(len(ids))
+    search = Search(len(ids), near=near, threshold=threshold)
     described = executor.run(describe_or_fault, (files[sample_id] for sample_id in ids), workers=workers)
     for done, (sample_id, result) in enumerate(zip(ids, described, strict=True), start=1):
         if isinstance(result, ImageError):
             faults.append(result)
         else:
             digests[sample_id] = result.file_sha256
-            first_of_its_kind = exact.add(sample_id, result)
-            if near and first_of_its_kind and not result.featureless:
-                planes.add(sample_id, result)
+            search.add(sample_id, result)
         if progress is not None:
             progress(done, len(ids))
-    links = exact.links() + (near_links(planes, threshold=threshold) if near else [])
-    return Found(tuple(sorted(links)), tuple(faults), digests)
+    return Found(tuple(search.links()), tuple(faults), digests)
+
+
+class Search:
+    """The search of `find`, for images that somebody else has opened and described.
+
+    Args:
+        capacity: The most images that will be added.
+        near: Also find near duplicates.
+        threshold: Agreement from which two images are near duplicates, 0..1.
+    """
+
+    def __init__(self, capacity: int, *, near: bool = True, threshold: float = THRESHOLD) -> None:
+        self._near = near
+        self._threshold = threshold
+        self._exact = _Exact()
+        self._planes = _PlaneStore(capacity if near else 0)
+
+    def add(self, sample_id: str, descriptor: Descriptor) -> None:
+        """Take one image in; ids must come sorted, so that the result is the same for every order of the files."""
+        first_of_its_kind = self._exact.add(sample_id, descriptor)
+        if self._near and first_of_its_kind and not descriptor.featureless:
+            self._planes.add(sample_id, descriptor)
+
+    def links(self) -> list[Link]:
+        """All links among what was added, sorted."""
+        near = near_links(self._planes, threshold=self._threshold) if self._near else []
+        return sorted(self._exact.links() + near)
 
 
 class _Exact:
