@@ -1,0 +1,33 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from shapes import SHAPES, write_mvtec
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """real_data("mvtec/carpet") -> the folder, or a skip that says what is absent."""
+    root = Path(os.environ.get("CARPET_DATA_TEST_DATA", PROJECT.parent / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        folder = root / name
+        if not folder.is_dir():
+            pytest.skip(f"real data absent: {folder} (set CARPET_DATA_TEST_DATA)")
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def hostile_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MVTec folder with every mask of `shapes`, of two classes, and two good images."""
+    masks = {name: (("hole", "thread")[number % 2], mask) for number, (name, mask) in enumerate(SHAPES.items())}
+    return write_mvtec(tmp_path_factory.mktemp("hostile") / "shäpes and spaces", masks, good=2)
