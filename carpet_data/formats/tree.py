@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.formats.listing import composed
 from carpet_data.images import probe
 from carpet_data.samples import (
     Annotation,
@@ -64,6 +65,7 @@ class Tree:
         unknown: Files that are neither image nor mask nor known by name (licence, readme).
         license: The licence as far as the folder tells.
         masked_classes: Whether a defect image without a mask is a fault (False where the format keeps none).
+        faults: What the names leave open, such as a mask that fits two images.
     """
 
     root: Path
@@ -74,6 +76,7 @@ class Tree:
     unknown: tuple[str, ...] = ()
     license: str = ""
     masked_classes: bool = True
+    faults: tuple[CarpetDataError, ...] = ()
 
 
 def annotation_of(entry: Entry, threshold: int) -> Annotation | None:
@@ -91,11 +94,17 @@ def ids_of(entries: Sequence[Entry]) -> list[str]:
     The id of an image depends on its own path and on those it collides with, so adding images changes no other id.
     """
     plain = ["_".join(part for part in (e.side, e.class_name, Path(e.image).stem) if part) for e in entries]
-    # Case-insensitive file systems would make one file of two ids that differ by case.
-    counts = Counter(name.casefold() for name in plain)
+    return unique_ids(plain, [entry.image for entry in entries])
+
+
+def unique_ids(plain: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """Names as they are; where two would be equal, each gets a hash of its own path."""
+    # Some file systems would make one file of two ids that differ by case, or in how an accent is spelled.
+    folded = [composed(name).casefold() for name in plain]
+    counts = Counter(folded)
     return [
-        name if counts[name.casefold()] == 1 else f"{name}-{hashlib.sha256(entry.image.encode()).hexdigest()[:8]}"
-        for name, entry in zip(plain, entries, strict=True)
+        name if counts[key] == 1 else f"{name}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+        for name, key, path in zip(plain, folded, paths, strict=True)
     ]
 
 
@@ -110,7 +119,7 @@ def dataset(
 
     Raises:
         DataError: The tree holds no image.
-        FaultsError: Images that cannot be read, all of them up to a bound.
+        FaultsError: Images that cannot be read, and what the names leave open, all of it up to a bound.
     """
     if not tree.entries:
         raise DataError(
@@ -119,7 +128,7 @@ def dataset(
             mend="name the folder that holds train/ and test/, or choose a reader with --from",
         )
     samples: list[Sample] = []
-    faults: list[CarpetDataError] = []
+    faults: list[CarpetDataError] = list(tree.faults[:_MOST_FAULTS])
     for number, (entry, sample_id) in enumerate(zip(tree.entries, ids_of(tree.entries), strict=True), start=1):
         try:
             info = probe(tree.root / entry.image)

@@ -1,0 +1,75 @@
+"""What the folder formats have in common: sides, the good class, the licence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from carpet_data.formats.listing import Listing, is_known
+from carpet_data.samples import GOOD, Side
+
+SIDE_FOLDERS: Mapping[str, Side] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""Folder name (lower case) -> side."""
+
+GROUND_TRUTH = "ground_truth"
+
+_GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
+_LICENSE_BYTES = 4096
+_LONGEST_LICENSE = 200
+_CREATIVE_COMMONS = re.compile(r"\bCC[ -](BY(?:[ -](?:NC|SA|ND))*)[ -](\d\.\d)|\bCC0[ -](\d\.\d)", re.IGNORECASE)
+_SPELLED_OUT = re.compile(
+    r"Attribution[ -]?(NonCommercial)?[ -]?(ShareAlike|NoDerivatives|NoDerivs)?\s+(\d\.\d)", re.IGNORECASE
+)
+_SHORT = {"noncommercial": "-NC", "sharealike": "-SA", "noderivatives": "-ND", "noderivs": "-ND", "": ""}
+
+
+def side_of(folder: str) -> Side | None:
+    """The side that a folder's name says, whatever its case; None for other names."""
+    return SIDE_FOLDERS.get(folder.casefold())
+
+
+def good_names(class_folders: Collection[str]) -> frozenset[str]:
+    """The class folders that hold images without defects.
+
+    `good` alone where there is one; else `Good`, `ok` and `normal`, whatever their case.
+    """
+    if GOOD in class_folders:
+        return frozenset({GOOD})
+    return frozenset(name for name in class_folders if name.casefold() in _GOOD_NAMES)
+
+
+def license_of(listing: Listing) -> str:
+    """The licence as far as the folder tells: its short name where it is known, else its first line."""
+    top = [name for name in listing.files if "/" not in name and is_known(name)]
+    # A readme is read only where no licence file is there, and only for a licence known by name.
+    for name in sorted(top, key=lambda name: (name.casefold().startswith("readme"), name)):
+        text = _head(listing.root / name)
+        known = _short_name(text)
+        if known:
+            return known
+        first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+        if first and not name.casefold().startswith("readme"):
+            return first[:_LONGEST_LICENSE]
+    return ""
+
+
+def _head(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LICENSE_BYTES).decode("utf-8-sig", "replace")
+    except OSError:
+        return ""  # A licence that cannot be read says nothing; the images are what matters.
+
+
+def _short_name(text: str) -> str:
+    match = _CREATIVE_COMMONS.search(text)
+    if match:
+        if match[3]:
+            return f"CC0 {match[3]}"
+        return f"CC {match[1].upper().replace(' ', '-')} {match[2]}"
+    match = _SPELLED_OUT.search(text)
+    if match:
+        parts = "".join(_SHORT[(part or "").lower()] for part in (match[1], match[2]))
+        return f"CC BY{parts} {match[3]}"
+    return ""

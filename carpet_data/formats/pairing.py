@@ -1,0 +1,131 @@
+"""Which mask belongs to which image: by name, never by position in a sorted list."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.formats.listing import composed
+
+Place: TypeAlias = tuple[str | None, ...]
+"""Where names are compared: such as (side, class)."""
+
+_FOLDS: tuple[Callable[[str], str], ...] = (composed, lambda text: composed(text).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A file to be paired.
+
+    Attributes:
+        path: Relative to the root.
+        key: What is compared: the stem of its name, or what a regular expression captured.
+        places: For an image: where its mask may lie, the likeliest first. For a mask: the one place where it lies.
+    """
+
+    path: str
+    key: str
+    places: tuple[Place, ...]
+
+
+@dataclass(slots=True)
+class Pairing:
+    """The outcome.
+
+    Attributes:
+        mask_of: image path -> mask path.
+        orphans: Masks without an image, sorted.
+        faults: What the names leave open.
+    """
+
+    mask_of: dict[str, str] = field(default_factory=dict)
+    orphans: tuple[str, ...] = ()
+    faults: tuple[CarpetDataError, ...] = ()
+
+
+def stem(path: str) -> str:
+    """The name without folder and suffix."""
+    return PurePosixPath(path).stem
+
+
+def pair(root: Path, images: Sequence[Named], masks: Sequence[Named], endings: Sequence[str]) -> Pairing:
+    """Pair images and masks.
+
+    An image's mask has the image's key and one of the endings. Equal spelling comes first; what then remains is
+    compared without regard to case, so that `A.PNG` finds `a_Mask.png`, but never takes it from `a.png`.
+
+    Args:
+        root: Of the data set, to name files in faults.
+        images: The images.
+        masks: The masks.
+        endings: What masks have behind the key, the likeliest first; "" for equal names.
+    """
+    pairing = Pairing()
+    faults: list[CarpetDataError] = []
+    left_masks, left_images = list(masks), list(images)
+    most_places = max((len(image.places) for image in images), default=0)
+    for fold in _FOLDS:
+        for number in range(most_places):
+            for ending in endings:
+                if not left_masks or not left_images:
+                    break
+                taken = _round(root, left_images, left_masks, ending, number, fold, pairing, faults)
+                left_images = [image for image in left_images if image.path not in pairing.mask_of]
+                left_masks = [mask for mask in left_masks if mask.path not in taken]
+    pairing.orphans = tuple(sorted(mask.path for mask in left_masks))
+    pairing.faults = tuple(faults)
+    return pairing
+
+
+def _round(
+    root: Path,
+    images: Sequence[Named],
+    masks: Sequence[Named],
+    ending: str,
+    number: int,
+    fold: Callable[[str], str],
+    pairing: Pairing,
+    faults: list[CarpetDataError],
+) -> set[str]:
+    """Pair what has one ending in one place; the masks that found an image."""
+    at: dict[tuple[Place, str], list[str]] = defaultdict(list)
+    for mask in masks:
+        at[_folded(mask.places[0], fold), fold(mask.key)].append(mask.path)
+    claims: dict[tuple[Place, str], list[str]] = defaultdict(list)
+    for image in images:
+        if number < len(image.places):
+            wanted = (_folded(image.places[number], fold), fold(image.key + ending))
+            if wanted in at:
+                claims[wanted].append(image.path)
+    taken: set[str] = set()
+    for wanted, image_paths in claims.items():
+        # A mask beside its PNG in another file type: the PNG is the exact one.
+        mask_paths = sorted(at[wanted], key=lambda path: (not path.lower().endswith(".png"), path))
+        taken.update(mask_paths)
+        pairing.mask_of.update((image, mask_paths[0]) for image in image_paths)
+        if len(mask_paths) > 1:
+            faults.append(
+                DataError(
+                    f"the image {image_paths[0]} has several masks: {', '.join(mask_paths)}",
+                    where=root / mask_paths[0],
+                    mend="keep one of them",
+                )
+            )
+        if len(image_paths) > 1:
+            faults.append(
+                DataError(
+                    f"the mask fits several images: {', '.join(image_paths[:5])}",
+                    where=root / mask_paths[0],
+                    mend="rename the images and give each a mask of its own "
+                    "(in the MVTec layout, ground_truth/train/CLASS and ground_truth/test/CLASS keep them apart)",
+                )
+            )
+    return taken
+
+
+def _folded(place: Place, fold: Callable[[str], str]) -> Place:
+    return tuple(None if part is None else fold(part) for part in place)
