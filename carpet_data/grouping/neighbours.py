@@ -70,21 +70,27 @@ def candidates(signatures: NDArray[np.float32]) -> list[Candidate]:
 
 
 def _collect(found: dict[Candidate, float], likeness: NDArray[np.float32], start: int, which: int) -> None:
-    take = min(FURTHER if which == 0 else 1, likeness.shape[1] - 1)
-    part = np.argpartition(-likeness, take - 1, axis=1)[:, :take]
-    for offset, columns in enumerate(part):
-        values = likeness[offset, columns]
-        for rank, place in enumerate(np.lexsort((columns, -values))):
-            value, other = float(values[place]), int(columns[place])
-            if which == 0 and rank >= NEAREST and value < CLOSE:
-                break
-            # Both ways of turning are tried, so it does not matter which image of the pair is turned.
-            for turn in TURNS[which]:
-                if turn and not (value >= TURNED_CLOSE and rank == 0):
-                    continue
-                pair = Candidate(min(start + offset, other), max(start + offset, other), turn)
-                # Turned comparisons come after all plain ones, which mostly settle the pair.
-                found[pair] = max(found.get(pair, -9.0), value - (3.0 if turn else 0.0))
+    def note(row: int, column: int, value: float, turn: str) -> None:
+        pair = Candidate(min(start + row, column), max(start + row, column), turn)
+        # Turned comparisons come after all plain ones, which mostly settle the pair.
+        found[pair] = max(found.get(pair, -9.0), value - (3.0 if turn else 0.0))
+
+    if which == 0:
+        take = min(FURTHER, likeness.shape[1] - 1)
+        nearest = np.argpartition(-likeness, take - 1, axis=1)[:, :take]
+        for row, columns in enumerate(nearest):
+            values = likeness[row, columns]
+            for rank, place in enumerate(np.lexsort((columns, -values))):
+                if rank >= NEAREST and values[place] < CLOSE:
+                    break
+                note(row, int(columns[place]), float(values[place]), "")
+    best = likeness.argmax(axis=1)
+    values = likeness[np.arange(len(best)), best]
+    for row in np.flatnonzero(values >= TURNED_CLOSE).tolist():
+        # Both ways of turning are tried, so it does not matter which image of the pair is turned.
+        for turn in TURNS[which]:
+            if turn:
+                note(row, int(best[row]), float(values[row]), turn)
 
 
 def _turned(block: NDArray[np.float32]) -> list[NDArray[np.float32]]:
