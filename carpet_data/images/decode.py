@@ -43,7 +43,7 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         else:
             # Reversed by hand: cv2.cvtColor's types do not keep uint8.
             pixels = pixels[:, :, 2::-1]
-    return np.ascontiguousarray(_turn_upright(pixels, info.orientation))
+    return np.ascontiguousarray(_turn_upright(pixels, info))
 
 
 def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArray[Any]:
@@ -74,7 +74,7 @@ def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArr
     if values.ndim == 3:
         colours = values[:, :, :3] if values.shape[2] >= 3 else values[:, :, :1]
         values = colours.max(axis=2)
-    return np.ascontiguousarray(_turn_upright(values, info.orientation))
+    return np.ascontiguousarray(_turn_upright(values, info))
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -91,7 +91,7 @@ def _decode(data: bytes, info: ImageInfo, path: Path) -> NDArray[Any]:
         # OpenCV fills what is missing with grey and says nothing.
         raise ImageError("the JPEG is truncated", where=path, mend=_WHOLE_MEND)
     try:
-        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ImageError(f"it cannot be decoded ({error.err})", where=path, mend=_WHOLE_MEND) from error
     if values is None:
@@ -110,8 +110,9 @@ def _to_8_bit(values: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[np.
     )
 
 
-def _turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Undo an EXIF orientation (Exif 2.32, tag 0x0112)."""
+def _turn_upright(pixels: NDArray[Any], info: ImageInfo) -> NDArray[Any]:
+    """Undo an EXIF orientation (Exif 2.32, tag 0x0112); TIFF decoders do so themselves."""
+    orientation = 1 if info.format == "tiff" else info.orientation
     turned = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],

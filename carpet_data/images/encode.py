@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from carpet_data.errors import OutputError
 
 
-def encode_png(pixels: NDArray[Any], *, level: int = 3) -> bytes:
+def encode_png(pixels: NDArray[Any], *, level: int | None = None) -> bytes:
     """PNG bytes of an image.
 
     Args:
         pixels: uint8 HxWx3 RGB, or uint8 / uint16 HxW, or bool HxW (written as 0 and 255).
-        level: zlib level, 0 (none) to 9 (small).
+        level: zlib level, 0 (none) to 9 (small); None for OpenCV's quick way, row differences and run lengths.
 
     Raises:
         ValueError: The shape or dtype is none of these.
@@ -29,12 +29,13 @@ def encode_png(pixels: NDArray[Any], *, level: int = 3) -> bytes:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     elif pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"cannot encode {pixels.dtype} of shape {pixels.shape}; expected uint8 HxWx3 or HxW")
-    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, level])
+    settings = [] if level is None else [cv2.IMWRITE_PNG_COMPRESSION, level]
+    done, data = cv2.imencode(".png", pixels, settings)
     if not done:
         raise OutputError(f"OpenCV could not encode an image of shape {pixels.shape}")
     return data.tobytes()
 
 
-def write_png(path: str | os.PathLike[str], pixels: NDArray[Any], *, level: int = 3) -> None:
+def write_png(path: str | os.PathLike[str], pixels: NDArray[Any], *, level: int | None = None) -> None:
     """Write a PNG; see `encode_png`. The folder must exist."""
     Path(path).write_bytes(encode_png(pixels, level=level))

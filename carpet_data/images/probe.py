@@ -114,7 +114,7 @@ def _probe_by_pillow(path: Path) -> ImageInfo:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"the header is damaged ({error})", where=path, mend="replace the file") from error
     orientation = orientation if orientation in range(1, 9) else 1
-    if orientation in _TRANSPOSED_ORIENTATIONS:
+    if orientation in _TRANSPOSED_ORIENTATIONS and kind != "tiff":  # Pillow turns TIFF's size itself
         width, height = height, width
     kind = "jpeg" if kind == "mpo" else kind
     return ImageInfo(kind, width, height, mode, bits, orientation, frames)
