@@ -1,0 +1,114 @@
+"""One pass over all files, then the checks of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from carpet_data import executor
+from carpet_data.doctor import name_checks, set_checks, similar
+from carpet_data.doctor.codes import CODES, SEVERITIES, Fault
+from carpet_data.doctor.file_checks import FILE_CHECKS, IMAGE_CHECKS
+from carpet_data.doctor.inspect import Report, inspect
+from carpet_data.doctor.mask_checks import MASK_CHECKS
+from carpet_data.doctor.set_checks import Facts
+from carpet_data.doctor.subjects import Subject
+from carpet_data.grouping.duplicates import Search
+
+Progress = Callable[[int, int | None], None]
+
+_GREY = ("grey", "grey+alpha", "bilevel")
+
+
+def examine(
+    subject: Subject,
+    root: Path,
+    *,
+    near: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[Fault]:
+    """All faults of a data set, in the order of the table of codes, then by file.
+
+    Every file is opened once, by a worker that sends home a few numbers and a 16 KiB description of the image, so
+    that memory hardly grows with the data.
+
+    Args:
+        subject: From `subjects.open_subject`.
+        root: As the user named it, for commands in mends.
+        near: Also look for near duplicates.
+        workers: Processes; None for one a core.
+        progress: Called with (images done, all images).
+    """
+    faults = list(subject.faults)
+    facts: list[Facts] = []
+    search = Search(len(subject.jobs), near=near)
+    jobs = sorted(subject.jobs, key=lambda job: job.image)
+    for done, report in enumerate(executor.run(inspect, jobs, workers=workers), start=1):
+        faults.extend(_of_entry(report))
+        facts.append(_facts(report))
+        if report.descriptor is not None:
+            search.add(report.job.image, report.descriptor)
+        if progress is not None:
+            progress(done, len(jobs))
+    faults.extend(_of_names(subject, facts))
+    for check in set_checks.SET_CHECKS:
+        # A data set whose document cannot be read is not also without images.
+        if subject.faults and not facts:
+            break
+        faults.extend(check(facts))
+    faults.extend(_of_duplicates(subject, facts, search, root))
+    order = {code: number for number, code in enumerate(CODES)}
+    return sorted(
+        faults,
+        key=lambda each: (SEVERITIES.index(each.severity), order.get(each.code, len(order)), each.where, each.what),
+    )
+
+
+def _of_entry(report: Report) -> Iterator[Fault]:
+    for seen in (report.image, *report.masks):
+        for check in FILE_CHECKS:
+            yield from check(seen)
+    for check_image in IMAGE_CHECKS:
+        yield from check_image(report)
+    for check_masks in MASK_CHECKS:
+        yield from check_masks(report)
+
+
+def _facts(report: Report) -> Facts:
+    job, info = report.job, report.image.info
+    annotated = bool(job.masks) or job.sample is not None
+    if info is None:
+        return Facts(job.image, job.class_name, annotated)
+    return Facts(job.image, job.class_name, annotated, (info.width, info.height), info.mode in _GREY)
+
+
+def _of_names(subject: Subject, facts: list[Facts]) -> Iterator[Fault]:
+    images = [fact.image for fact in facts]
+    loco = list(name_checks.loco_masks((*subject.orphans, *subject.unknown), images))
+    explained = {name for each in loco for name in each.files}
+    yield from loco
+    if not loco:
+        yield from set_checks.mask_missing(facts, masked=subject.masked)
+    yield from name_checks.mask_orphan([name for name in subject.orphans if name not in explained])
+    yield from name_checks.unknown_file([name for name in subject.unknown if name not in explained])
+    for check in (
+        name_checks.name_case,
+        name_checks.name_stem,
+        name_checks.name_unicode,
+        name_checks.name_not_portable,
+    ):
+        yield from check(images)
+
+
+def _of_duplicates(subject: Subject, facts: list[Facts], search: Search, root: Path) -> Iterator[Fault]:
+    links = search.links()
+    if not links:
+        return
+    class_of = {fact.image: fact.class_name for fact in facts}
+    yield from similar.exact(links, class_of)
+    yield from similar.near_duplicates(links, class_of)
+    if subject.format != "prepared":
+        yield from similar.split_leak(links, list(class_of), str(root))
+    for name in sorted(subject.splits):
+        yield from similar.split_straddles(links, subject.splits[name], subject.image_of)

@@ -1,0 +1,220 @@
+"""Look into one image and its masks: what a worker process does, and the small facts it sends home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data import masks
+from carpet_data.doctor import complaints, integrity
+from carpet_data.doctor.codes import Fault, fault
+from carpet_data.errors import CarpetDataError, ImageError
+from carpet_data.grouping.descriptors import Descriptor, describe
+from carpet_data.images import ImageInfo, probe, read, read_values
+from carpet_data.images.limits import ENVIRONMENT_MAX_PIXELS
+from carpet_data.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image to look into.
+
+    Attributes:
+        root: The data set's folder.
+        image: Path relative to the root, POSIX.
+        class_name: Its image class.
+        masks: Its binary mask files, relative to the root.
+        stacked: Whether each mask file is one instance, so that they must not overlap.
+        threshold: Values of at least this are defect.
+        sample: Where its annotation is no binary mask file: the sample to load it from.
+    """
+
+    root: Path
+    image: str
+    class_name: str
+    masks: tuple[str, ...] = ()
+    stacked: bool = False
+    threshold: int = 128
+    sample: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaskValues:
+    """The values of one mask.
+
+    Attributes:
+        pixels: All of them.
+        defect: Those at or above the threshold.
+        below: Those above 0 and below the threshold.
+        between: Those that are neither 0 nor the largest value.
+        largest: The largest value, as stored.
+        levels: How many values there are.
+        coloured: Whether its channels differ.
+        shape_in_alpha: Whether the alpha channel is not constant.
+        border: Whether every pixel along the border is defect.
+    """
+
+    pixels: int
+    defect: int
+    below: int
+    between: int
+    largest: int
+    levels: int
+    coloured: bool
+    shape_in_alpha: bool
+    border: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One file.
+
+    Attributes:
+        where: Relative to the root.
+        fault: Why it could not be looked into; then nothing below is known.
+        info: Its header.
+        complaint: What the decoder said on the side.
+        values: For masks.
+    """
+
+    where: str
+    fault: Fault | None = None
+    info: ImageInfo | None = None
+    complaint: str = ""
+    values: MaskValues | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One image and its masks.
+
+    Attributes:
+        job: What was asked.
+        image: The image file.
+        masks: The mask files, as in the job.
+        descriptor: For the search of duplicates; None where the image cannot be read.
+        overlap_px: Pixels that more than one stacked mask marks.
+        loaded: For annotations that are no binary mask file: instances and defect pixels.
+        load_fault: Why such an annotation could not be loaded.
+    """
+
+    job: Job
+    image: Seen
+    masks: tuple[Seen, ...] = ()
+    descriptor: Descriptor | None = None
+    overlap_px: int = 0
+    loaded: tuple[int, int] | None = None
+    load_fault: Fault | None = None
+
+
+def inspect(job: Job) -> Report:
+    """Look into one image and its masks. Pure, so that any worker process may run it."""
+    image, descriptor = _inspect_image(job)
+    seen: list[Seen] = []
+    stack: NDArray[np.uint16] | None = None
+    for path in job.masks:
+        mask, values = _inspect_mask(job.root, path, 1 if job.stacked else job.threshold)
+        seen.append(mask)
+        if job.stacked and values is not None:
+            marked = (values > 0).astype(np.uint16)
+            if stack is None or stack.shape == marked.shape:
+                stack = marked if stack is None else stack + marked
+    overlap = 0 if stack is None else int((stack > 1).sum())
+    loaded, load_fault = _load(job) if job.sample is not None and image.fault is None else (None, None)
+    return Report(job, image, tuple(seen), descriptor, overlap, loaded, load_fault)
+
+
+def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Fault:
+    """The bytes and the header of an image file, or the first thing that is wrong with it."""
+    path = root / where
+    broken = integrity.broken_link(path, where)
+    if broken is not None:
+        return broken
+    data = integrity.read_bytes(path, where)
+    if isinstance(data, Fault):
+        return data
+    wrong = integrity.truncated(data, where) or integrity.damaged_png(data, where)
+    if wrong is not None:
+        return wrong
+    try:
+        return data, probe(path)
+    except ImageError as error:
+        # The limit is the one refusal that says how to raise it.
+        large = ENVIRONMENT_MAX_PIXELS in (error.mend or "") or "exceeds limit" in error.what
+        return fault("too-large" if large else "not-an-image", where, error.what, mend=error.mend if large else None)
+
+
+def _inspect_image(job: Job) -> tuple[Seen, Descriptor | None]:
+    opened = _open(job.root, job.image)
+    if isinstance(opened, Fault):
+        return Seen(job.image, opened), None
+    _, info = opened
+    try:
+        with complaints.listen() as heard:
+            descriptor = describe(job.root / job.image)
+    except CarpetDataError as error:
+        return Seen(job.image, fault("damaged", job.image, error.what), info), None
+    return Seen(job.image, info=info, complaint=heard.text), descriptor
+
+
+def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:
+    opened = _open(root, where)
+    if isinstance(opened, Fault):
+        return Seen(where, opened), None
+    _, info = opened
+    try:
+        with complaints.listen() as heard:
+            values = read_values(root / where)
+            coloured = info.mode in ("rgb", "rgb+alpha", "palette", "other") and _differ(read(root / where))
+            in_alpha = "alpha" in info.mode and _shape_in_alpha(root / where)
+    except CarpetDataError as error:
+        return Seen(where, fault("damaged", where, error.what), info), None
+    return Seen(where, info=info, complaint=heard.text, values=_measure(values, threshold, coloured, in_alpha)), values
+
+
+def _differ(pixels: NDArray[np.uint8]) -> bool:
+    """Whether the channels of an image differ anywhere."""
+    return pixels.ndim == 3 and bool((pixels != pixels[:, :, :1]).any())
+
+
+def _shape_in_alpha(path: Path) -> bool:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        low, high = image.convert("RGBA").getchannel("A").getextrema()
+    return low != high
+
+
+def _measure(values: NDArray[Any], threshold: int, coloured: bool, in_alpha: bool) -> MaskValues:
+    # 16-bit files are judged as if scaled to 255, as everywhere in the package.
+    limit = threshold if values.dtype == np.uint8 else threshold * 257
+    counts = np.bincount(values.reshape(-1), minlength=limit)
+    largest = int(np.flatnonzero(counts)[-1])
+    edges = (values[0], values[-1], values[:, 0], values[:, -1])
+    return MaskValues(
+        pixels=values.size,
+        defect=int(counts[limit:].sum()),
+        below=int(counts[1:limit].sum()),
+        between=int(counts[1:largest].sum()),
+        largest=largest,
+        levels=int((counts > 0).sum()),
+        coloured=coloured,
+        shape_in_alpha=in_alpha,
+        border=all(bool((edge >= limit).all()) for edge in edges),
+    )
+
+
+def _load(job: Job) -> tuple[tuple[int, int] | None, Fault | None]:
+    assert job.sample is not None
+    try:
+        mask = masks.load(job.root, job.sample)
+    except CarpetDataError as error:
+        where = error.where or job.image
+        # Errors name absolute paths, faults relative ones.
+        where = where.removeprefix(f"{job.root}/")
+        return None, fault("annotation", where, error.what, mend=error.mend)
+    return (len(mask.names), int((mask.runs.stop - mask.runs.start).sum())), None

@@ -1,0 +1,83 @@
+"""Faults that names alone show: one function a code."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+
+from carpet_data.doctor.codes import Fault, fault, printable
+
+_RESERVED = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+_MASK_IN_FOLDER = re.compile(r"^ground_truth/(?P<class>[^/]+)/(?P<stem>[^/]+)/[^/]+\.\w+$")
+
+
+def name_case(images: Sequence[str]) -> Iterator[Fault]:
+    """name-case."""
+    for first, *others in _equal(images, str.casefold):
+        yield fault("name-case", first, f"differs by case only from {_list(others)}", files=tuple(others))
+
+
+def name_unicode(images: Sequence[str]) -> Iterator[Fault]:
+    """name-unicode."""
+    for first, *others in _equal(images, lambda name: unicodedata.normalize("NFC", name)):
+        spelled = ", ".join(ascii(PurePosixPath(name).name) for name in (first, *others))
+        yield fault("name-unicode", first, f"looks like another name: {spelled}", files=tuple(others))
+
+
+def name_stem(images: Sequence[str]) -> Iterator[Fault]:
+    """name-stem."""
+    for first, *others in _equal(images, lambda name: PurePosixPath(name).with_suffix("").as_posix()):
+        yield fault("name-stem", first, f"has the stem of {_list(others)}", files=tuple(others))
+
+
+def name_not_portable(images: Sequence[str]) -> Iterator[Fault]:
+    """name-not-portable."""
+    for name in images:
+        bad = [part for part in name.split("/") if _RESERVED.search(part)]
+        if bad:
+            yield fault("name-not-portable", name, f"{printable(bad[0])!r} is refused by Windows")
+
+
+def _equal(names: Iterable[str], key: Callable[[str], str]) -> Iterator[list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(key(name), []).append(name)
+    for members in found.values():
+        if len(members) > 1:
+            yield sorted(members)
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(printable(PurePosixPath(name).name) for name in names)
+
+
+def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Fault]:
+    """loco-masks: `ground_truth/CLASS/STEM/000.png` where `test/CLASS/STEM.*` is an image; one fault a class.
+
+    Args:
+        stray: Files that the MVTec AD reader could not place.
+        images: The images of the data set.
+    """
+    stems = {(parts[-2], PurePosixPath(parts[-1]).stem) for parts in (name.split("/") for name in images) if parts[1:]}
+    found: dict[str, list[str]] = {}
+    for name in stray:
+        match = _MASK_IN_FOLDER.match(name)
+        if match is not None and (match["class"], match["stem"]) in stems:
+            found.setdefault(match["class"], []).append(name)
+    for class_name, files in sorted(found.items()):
+        folders = len({PurePosixPath(name).parent for name in files})
+        yield fault("loco-masks", f"ground_truth/{class_name}", f"{folders} folders of masks", files=tuple(files))
+
+
+def mask_orphan(orphans: Sequence[str]) -> Iterator[Fault]:
+    """mask-orphan."""
+    for name in orphans:
+        yield fault("mask-orphan", name, "no image has its name")
+
+
+def unknown_file(unknown: Sequence[str]) -> Iterator[Fault]:
+    """unknown-file."""
+    for name in unknown:
+        yield fault("unknown-file", name, "no reader uses it")

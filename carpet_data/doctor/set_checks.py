@@ -1,0 +1,122 @@
+"""Faults of the set as a whole: one function a code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from carpet_data.doctor.codes import Fault, fault
+from carpet_data.samples import GOOD
+
+_NEARLY_ALL = 0.9
+_SMALL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is kept of one image for the checks of the set.
+
+    Attributes:
+        image: Path relative to the root.
+        class_name: Its image class.
+        annotated: Whether it has a mask or another annotation.
+        size: Width and height as displayed; None where it cannot be read.
+        grey: Whether it has one channel; None where it cannot be read.
+    """
+
+    image: str
+    class_name: str
+    annotated: bool
+    size: tuple[int, int] | None = None
+    grey: bool | None = None
+
+
+def no_images(facts: Sequence[Facts]) -> Iterator[Fault]:
+    """no-images."""
+    if not facts:
+        yield fault("no-images", ".", "no image was found")
+
+
+def no_good(facts: Sequence[Facts]) -> Iterator[Fault]:
+    """no-good."""
+    if facts and not any(fact.class_name == GOOD for fact in facts):
+        yield fault("no-good", ".", "all images are of defect classes")
+
+
+def class_small(facts: Sequence[Facts]) -> Iterator[Fault]:
+    """class-small."""
+    for name, count in sorted(_classes(facts).items()):
+        if 1 < count < _SMALL:
+            way = (
+                "one to learn from, one to test on"
+                if count == 2
+                else "enough for 1-shot rotations, not for a fair test"
+            )
+            yield fault("class-small", name, f"the class has {count} images: {way}")
+
+
+def class_single(facts: Sequence[Facts]) -> Iterator[Fault]:
+    """class-single."""
+    for name, count in sorted(_classes(facts).items()):
+        if count == 1:
+            yield fault("class-single", name, "the class has 1 image")
+
+
+def _classes(facts: Sequence[Facts]) -> Counter[str]:
+    return Counter(fact.class_name for fact in facts)
+
+
+def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Fault]:
+    """mask-missing, or no-masks where the data set has no place for masks or none at all."""
+    defects = [fact for fact in facts if fact.class_name != GOOD]
+    without = [fact for fact in defects if not fact.annotated]
+    if defects and (not masked or len(without) == len(defects)):
+        yield fault("no-masks", ".", f"{len(without)} images of defect classes have no mask")
+        return
+    for fact in without:
+        yield fault("mask-missing", fact.image, f"its class is {fact.class_name}, and it has no mask")
+
+
+def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Fault]:
+    """size-unlike-rest: where nearly all images have one size."""
+    sizes = Counter(fact.size for fact in facts if fact.size is not None)
+    if len(sizes) < 2:
+        return
+    (common, count), *_ = sizes.most_common(1)
+    if count < _NEARLY_ALL * sizes.total():
+        return
+    for fact in facts:
+        if fact.size is not None and fact.size != common:
+            what = f"it is {_text(fact.size)}, {count} of {sizes.total()} images are {_text(common)}"
+            yield fault("size-unlike-rest", fact.image, what)
+
+
+def sizes_vary(facts: Sequence[Facts]) -> Iterator[Fault]:
+    """sizes-vary: where no size is that of nearly all images."""
+    sizes = Counter(fact.size for fact in facts if fact.size is not None)
+    if len(sizes) < 2 or sizes.most_common(1)[0][1] >= _NEARLY_ALL * sizes.total():
+        return
+    widths, heights = zip(*sizes, strict=True)
+    what = f"{len(sizes)} sizes, {min(widths)} to {max(widths)} across and {min(heights)} to {max(heights)} down"
+    yield fault("sizes-vary", ".", what)
+
+
+def channels_mixed(facts: Sequence[Facts]) -> Iterator[Fault]:
+    """channels-mixed: the images of the rarer kind, each."""
+    known = [fact for fact in facts if fact.grey is not None]
+    grey = [fact for fact in known if fact.grey]
+    colour = [fact for fact in known if not fact.grey]
+    if not grey or not colour:
+        return
+    fewer, kind, other = (grey, "grey", "colour") if len(grey) <= len(colour) else (colour, "colour", "grey")
+    for fact in fewer:
+        what = f"it is {kind}, {len(known) - len(fewer)} of {len(known)} images are {other}"
+        yield fault("channels-mixed", fact.image, what)
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+SET_CHECKS = (no_images, no_good, class_small, class_single, size_unlike_rest, sizes_vary, channels_mixed)

@@ -1,0 +1,148 @@
+"""What is to be examined, whatever the format: jobs for the workers, and what names and documents say already."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from carpet_data.doctor.codes import Fault, fault
+from carpet_data.doctor.inspect import Job
+from carpet_data.errors import CarpetDataError, FaultsError, UsageError
+from carpet_data.formats import READERS, ReadOptions
+from carpet_data.formats.tree import Tree
+from carpet_data.samples import Dataset, MaskFile, MaskStack, Sample, Split
+
+_SCANNED = ("mvtec", "mvtec-loco", "mvtec-ad2")
+"""Formats whose names alone say what an image's masks are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be examined.
+
+    Attributes:
+        name: The data set's name.
+        format: The reader's name.
+        jobs: One an image.
+        masked: Whether a defect image without a mask is at fault.
+        orphans: Masks without an image.
+        unknown: Files that no reader uses.
+        splits: Splits that the data set has, by sample id.
+        image_of: sample id -> image path, for the splits.
+        faults: What is wrong before any image is opened.
+    """
+
+    name: str
+    format: str
+    jobs: tuple[Job, ...] = ()
+    masked: bool = True
+    orphans: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    image_of: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+
+def open_subject(root: Path, options: ReadOptions) -> Subject:
+    """What is to be examined in a folder.
+
+    Raises:
+        DataError: The folder is missing, or no reader knows it.
+        UsageError: No reader has that name.
+    """
+    from carpet_data.formats.detect import detect
+
+    name = detect(root) if options.format == "auto" else options.format
+    if name not in READERS:
+        raise UsageError(f"no reader is called {name!r}", mend=f"use one of: {', '.join(READERS)}")
+    options = replace(options, format=name)
+    if name in _SCANNED:
+        module = importlib.import_module(READERS[name][0].split(":")[0])
+        scan: Callable[[Path], Tree] = module.scan
+        return _of_tree(scan(root), options)
+    return _of_dataset(root, options)
+
+
+def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
+    jobs = [
+        Job(
+            tree.root,
+            entry.image,
+            entry.class_name,
+            tuple(path for path, _ in entry.masks),
+            stacked=entry.stacked or len(entry.masks) > 1,
+            threshold=options.threshold,
+        )
+        for entry in tree.entries
+    ]
+    faults = tuple(
+        fault("pairing", relative(error, tree.root), error.what, mend=error.mend) for error in _each(tree.faults)
+    )
+    image_of = {entry.image: entry.image for entry in tree.entries}
+    sides = {entry.image: entry.side for entry in tree.entries if entry.side is not None}
+    splits = {"source": Split("source", sides)} if len(set(sides.values())) > 1 else {}
+    return Subject(
+        tree.name,
+        tree.format,
+        tuple(jobs),
+        masked=tree.masked_classes,
+        orphans=tree.orphans,
+        unknown=tree.unknown,
+        splits=splits,
+        image_of=image_of,
+        faults=faults,
+    )
+
+
+def _of_dataset(root: Path, options: ReadOptions) -> Subject:
+    from carpet_data.formats import read
+
+    try:
+        dataset = read(root, options)
+    except CarpetDataError as error:
+        if isinstance(error, UsageError):
+            raise
+        faults = tuple(
+            fault("unreadable-data-set", relative(each, root), each.what, mend=each.mend) for each in _each((error,))
+        )
+        return Subject(root.resolve().name, options.format, faults=faults)
+    return Subject(
+        dataset.name,
+        dataset.format,
+        tuple(_job(dataset, sample) for sample in dataset.samples),
+        masked=any(sample.annotation is not None for sample in dataset.samples),
+        splits=dataset.splits,
+        image_of={sample.id: sample.image for sample in dataset.samples},
+    )
+
+
+def _job(dataset: Dataset, sample: Sample) -> Job:
+    plain = Job(dataset.root, sample.image, sample.class_name)
+    match sample.annotation:
+        case MaskFile(path=path, threshold=threshold):
+            return replace(plain, masks=(path,), threshold=threshold)
+        case MaskStack(files=files, threshold=threshold):
+            return replace(plain, masks=tuple(path for path, _ in files), stacked=True, threshold=threshold)
+        case None:
+            return plain
+        case _:
+            return replace(plain, sample=sample)
+
+
+def _each(errors: tuple[CarpetDataError, ...]) -> tuple[CarpetDataError, ...]:
+    """Collected faults, one by one."""
+    return tuple(
+        each for error in errors for each in (_each(error.faults) if isinstance(error, FaultsError) else (error,))
+    )
+
+
+def relative(error: CarpetDataError, root: Path) -> str:
+    """Where an error is, relative to the root where it lies inside."""
+    if error.where is None:
+        return "."
+    try:
+        return Path(error.where).relative_to(root).as_posix()
+    except ValueError:
+        return error.where

@@ -1,0 +1,100 @@
+"""Find every fault of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carpet_data.doctor.codes import SEVERITIES, Fault, Severity
+from carpet_data.doctor.examine import examine
+from carpet_data.doctor.subjects import open_subject
+from carpet_data.formats import ReadOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the doctor found.
+
+    Attributes:
+        root: The folder that was examined.
+        name: The data set's name.
+        format: The reader's name.
+        images: How many images were examined.
+        masks: How many mask files were examined.
+        classes: Image class -> images, `good` first, then sorted.
+        faults: Errors first, then in the order of the table of codes.
+    """
+
+    root: Path
+    name: str
+    format: str
+    images: int
+    masks: int
+    classes: dict[str, int]
+    faults: tuple[Fault, ...]
+
+    def counts(self) -> dict[Severity, int]:
+        """How many faults of each severity."""
+        severities = [fault.severity for fault in self.faults]
+        return {severity: severities.count(severity) for severity in SEVERITIES}
+
+    def of(self, code: str) -> tuple[Fault, ...]:
+        """The faults of one code."""
+        return tuple(fault for fault in self.faults if fault.code == code)
+
+    @property
+    def exit_code(self) -> int:
+        """1 where errors stand, else 0."""
+        return 1 if any(fault.severity == "error" for fault in self.faults) else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The diagnosis as plain values."""
+        return {
+            "root": str(self.root),
+            "name": self.name,
+            "format": self.format,
+            "images": self.images,
+            "masks": self.masks,
+            "classes": self.classes,
+            "counts": self.counts(),
+            "faults": [fault.to_json() for fault in self.faults],
+        }
+
+
+def doctor(
+    root: Path | str,
+    options: ReadOptions | None = None,
+    *,
+    near_duplicates: bool = True,
+    workers: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Diagnosis:
+    """Examine a data set, raw or prepared; nothing in it is changed.
+
+    Args:
+        root: The folder (for COCO also the JSON file itself).
+        options: How to read it; by default the format is recognised.
+        near_duplicates: Also look for images that show the same thing.
+        workers: Processes; None for one a core.
+        progress: Called with (images done, all images).
+
+    Raises:
+        DataError: The folder is missing, or no reader knows it.
+        UsageError: Options that do not exist.
+    """
+    root = Path(root)
+    subject = open_subject(root, options or ReadOptions())
+    faults = examine(subject, root, near=near_duplicates, workers=workers, progress=progress)
+    names = [job.class_name for job in subject.jobs]
+    classes = {name: names.count(name) for name in sorted(set(names), key=lambda name: (name != "good", name))}
+    return Diagnosis(
+        root=root,
+        name=subject.name,
+        format=subject.format,
+        images=len(subject.jobs),
+        masks=sum(len(job.masks) for job in subject.jobs),
+        classes=classes,
+        faults=tuple(faults),
+    )
