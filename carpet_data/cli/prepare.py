@@ -1,0 +1,57 @@
+"""`carpet-data prepare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carpet_data.cli import common
+from carpet_data.cli.data_options import read_options, take_read_options
+from carpet_data.cli.splitting_options import SplittingCommand, splitting_options
+
+
+@click.command(cls=SplittingCommand)
+@common.root_argument()
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="The folder to write.  [default: ROOT-prepared, beside ROOT]"
+)
+@splitting_options
+@click.option("--group-by", metavar="REGEX", help="Images whose paths have the same captured text are one group.")
+@click.option("--group-runs", metavar="REGEX", help="Captures a frame number; runs of them are groups.")
+@click.option(
+    "--gap", type=click.IntRange(min=0), default=None, help="The largest step of numbers inside a run.  [default: 1]"
+)
+@click.option(
+    "--near-duplicates/--no-near-duplicates",
+    default=True,
+    show_default=True,
+    help="Find images that show the same thing and group them.",
+)
+@click.option("--skip-faulty", is_flag=True, help="Leave out images at fault instead of refusing all; they are listed.")
+@read_options
+@click.option("--dry-run", is_flag=True, help="Only say what would be written.")
+@common.overwrite_option
+@common.workers_option
+@common.json_option
+@common.quiet_option
+def prepare(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
+    """Check, group and split the images of ROOT, and write a prepared data set.
+
+    Real images keep their bytes, masks become exact PNGs. Images that show the same thing, and groups you name, are
+    never torn between train and test. ROOT is only read.
+
+    \b
+    Example:
+      carpet-data prepare mvtec/carpet -o carpet-prepared --per-class 17 --fractions 0.8 0.2
+      carpet-data prepare mtd --group-runs 'num_(\\d+)' --gap 100
+      carpet-data prepare mvtec/carpet --k-fold 5 --dry-run
+    """
+    from carpet_data.verbs.prepare import prepare as run
+
+    ui = common.Ui(as_json=as_json, quiet=quiet)
+    read = take_read_options(values)
+    with ui.progress("preparing") as progress:
+        result = run(common.resolve_root(root), read=read, progress=progress, **values)
+    ui.result(result.to_json(), result.text())

@@ -1,0 +1,220 @@
+"""What `prepare` decides before it writes: which images are sound, which belong together, which side each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from carpet_data import executor
+from carpet_data.errors import CarpetDataError, DataError, FaultsError, UsageError
+from carpet_data.formats import ReadOptions
+from carpet_data.formats.export import MAIN_SPLIT
+from carpet_data.grouping import duplicates, runs
+from carpet_data.grouping.groups import Groups, Link, from_mapping, join
+from carpet_data.layout import conversion, names
+from carpet_data.layout.conversion import Finding
+from carpet_data.layout.create import Draft, Planned
+from carpet_data.layout.description import Description
+from carpet_data.samples import GOOD, Dataset, Sample, Split
+from carpet_data.verbs import splitting
+from carpet_data.verbs.splitting import SplitRequest
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+
+_MOST_FAULTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRequest:
+    """How samples are grouped.
+
+    Attributes:
+        group_by: Regular expression; equal captured text is one group.
+        group_runs: Regular expression that captures a frame number; runs of them are groups.
+        gap: The largest step inside a run; None for 1.
+        near_duplicates: Images that show the same thing are one group.
+    """
+
+    group_by: str | None
+    group_runs: str | None
+    gap: int | None
+    near_duplicates: bool
+
+    def check(self) -> None:
+        """Refuse patterns that make no sense, before any work."""
+        if self.gap is not None and self.group_runs is None:
+            raise UsageError("a gap was given, but no runs", mend="give --group-runs REGEX too")
+        self.by_name(())
+
+    def by_name(self, paths: Sequence[str]) -> list[runs.NameGroups]:
+        """What the names of images say."""
+        found = []
+        if self.group_by is not None:
+            found.append(runs.by_regex(paths, self.group_by))
+        if self.group_runs is not None:
+            found.append(runs.by_runs(paths, self.group_runs, 1 if self.gap is None else self.gap))
+        return found
+
+    def made(self) -> dict[str, Any]:
+        """The request as plain values, for the record."""
+        values = {
+            "group_by": self.group_by,
+            "group_runs": self.group_runs,
+            "gap": None if self.group_runs is None else self.gap if self.gap is not None else 1,
+            "near_duplicates": self.near_duplicates,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """What was decided.
+
+    Attributes:
+        draft: What will be written.
+        groups: Which samples belong together, and why.
+        named: "name" or "run" -> groups that the names make.
+        faults: Of images that are left out.
+        notices: What the user should know.
+    """
+
+    draft: Draft
+    groups: Groups
+    named: Mapping[str, int]
+    faults: tuple[CarpetDataError, ...]
+    notices: tuple[str, ...]
+
+
+def draft(
+    dataset: Dataset,
+    read: ReadOptions,
+    request: SplitRequest,
+    grouping: GroupRequest,
+    skip_faulty: bool,
+    workers: int | None,
+    progress: Progress | None,
+) -> Drafted:
+    """Look at every image and mask, group and split.
+
+    Args:
+        dataset: A raw data set.
+        read: How it was read.
+        request: How to split; checked.
+        grouping: How to group; checked.
+        skip_faulty: Leave out samples at fault.
+        workers: Processes; None for one a core.
+        progress: Called with (steps done, all steps), for the first two of three passes.
+
+    Raises:
+        FaultsError: Images or masks at fault.
+        DataError: The pool is empty. UsageError: The split does not fit the data.
+    """
+    ids = _ids(dataset)
+    found = duplicates.find(
+        {ids[sample.id]: dataset.path(sample.image) for sample in dataset},
+        near=grouping.near_duplicates,
+        workers=workers,
+        progress=part(progress, 0),
+    )
+    findings, mask_faults = _inspect(dataset, workers, part(progress, 1))
+    faults: list[CarpetDataError] = [*found.faults, *mask_faults]
+    if faults and not skip_faulty:
+        raise FaultsError(faults[:_MOST_FAULTS])
+    kept = {ids[s.id]: s for s in dataset if ids[s.id] in found.file_sha256 and s.id in findings}
+    if not kept:
+        raise FaultsError(faults[:_MOST_FAULTS])
+    groups, named, notices = _group(kept, found.links, grouping)
+    shared = {sample_id: group for group, members in groups.shared().items() for sample_id in members}
+    planned = tuple(
+        Planned(new_id, sample, found.file_sha256[new_id], findings[sample.id], shared.get(new_id))
+        for new_id, sample in sorted(kept.items())
+    )
+    splits = _splits(planned, shared, request)
+    notices += sorted({notice for split in splits for notice in split.made["notices"]})
+    classes = sorted({sample.class_name for sample in kept.values()}, key=lambda name: (name != GOOD, name))
+    prepared = {"reader": dataset.format, "threshold": read.threshold, "grouping": grouping.made()}
+    description = Description(
+        dataset.name, tuple(classes), dataset.categories, dataset.license, dataset.connectivity, prepared
+    )
+    links = tuple(link.to_json() for link in groups.links)
+    made = Draft(dataset.root, description, planned, splits, links, grouping.made())
+    return Drafted(made, groups, named, tuple(faults), tuple(notices))
+
+
+def _ids(dataset: Dataset) -> dict[str, str]:
+    """id in the source -> id in the prepared folder, which can be a file name anywhere."""
+    ids = {sample.id: names.component(sample.id) for sample in dataset}
+    seen: dict[str, str] = {}
+    faults: list[CarpetDataError] = []
+    for raw, new in ids.items():
+        # A file system that ignores case would make one file of two.
+        other = seen.setdefault(new.casefold(), raw)
+        if other != raw:
+            faults.append(
+                DataError(f"the ids {other!r} and {raw!r} would be one file", mend="rename one of their images")
+            )
+    if faults:
+        raise FaultsError(faults[:_MOST_FAULTS])
+    return ids
+
+
+def _inspect(
+    dataset: Dataset, workers: int | None, progress: Progress | None
+) -> tuple[dict[str, Finding], list[CarpetDataError]]:
+    root = str(dataset.root)
+    jobs = ((root, sample) for sample in dataset)
+    findings: dict[str, Finding] = {}
+    faults: list[CarpetDataError] = []
+    for done, (sample, result) in enumerate(
+        zip(dataset, executor.run(conversion.inspect, jobs, workers=workers, chunk=32), strict=True), start=1
+    ):
+        if isinstance(result, CarpetDataError):
+            faults.append(result)
+        else:
+            findings[sample.id] = result
+        if progress is not None:
+            progress(done, len(dataset))
+    return findings, faults
+
+
+def _group(
+    samples: Mapping[str, Sample], found: Sequence[Link], grouping: GroupRequest
+) -> tuple[Groups, dict[str, int], list[str]]:
+    """The groups, how many of them the names make, and notices."""
+    id_of = {sample.image: sample_id for sample_id, sample in samples.items()}
+    links = [link for link in found if link.a in samples and link.b in samples]
+    links += from_mapping({sample_id: sample.group for sample_id, sample in samples.items()}, "given")
+    notices: list[str] = []
+    named: dict[str, int] = {}
+    for by_name in grouping.by_name(tuple(id_of)):
+        links += by_name.links(id_of)
+        notices += by_name.notices
+        named[by_name.reason] = len(set(by_name.of.values()))
+    return join(samples, links), named, notices
+
+
+def _splits(planned: Sequence[Planned], groups: Mapping[str, str], request: SplitRequest) -> tuple[Split, ...]:
+    samples = [
+        Sample(p.id, p.source.image, p.source.class_name, p.source.width, p.source.height, side=p.source.side)
+        for p in planned
+    ]
+    if not request.many:
+        return tuple(splitting.make(samples, groups, request, MAIN_SPLIT))
+    stem = {"rotations": "rotation", "leave-one-out": "out"}.get(request.protocol or "", "fold")
+    splits = splitting.make(samples, groups, request, stem)
+    # The commands that name no split take "main".
+    return (Split(MAIN_SPLIT, splits[0].sides, {**splits[0].made, "same_as": splits[0].name}), *splits)
+
+
+def part(progress: Progress | None, number: int) -> Progress | None:
+    """The progress of one of three passes over all images, as that of the whole."""
+    if progress is None:
+        return None
+    report = progress
+
+    def tell(done: int, total: int | None) -> None:
+        if total is not None:
+            report(number * total + done, 3 * total)
+
+    return tell
