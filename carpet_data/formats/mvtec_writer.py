@@ -1,0 +1,183 @@
+"""The layout of MVTec AD (Bergmann et al., 2019, "MVTec AD – A Comprehensive Real-World Dataset"), written.
+
+SIDE/CLASS/ID.* and ground_truth/CLASS/ID_mask.png. A mask is binary there, and train holds good images only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.errors import DataError
+from carpet_data.formats.export import ALL
+from carpet_data.formats.output import ImageMode
+from carpet_data.formats.sample_files import (
+    ExportResult,
+    InstanceOptions,
+    Job,
+    Progress,
+    Tally,
+    Written,
+    images_of,
+    render_all,
+    result,
+)
+from carpet_data.images import encode_png
+from carpet_data.layout.names import component
+from carpet_data.masks import LabelMask, find
+from carpet_data.masks.components import label
+from carpet_data.masks.runs import Runs, from_binary, to_binary, to_values
+from carpet_data.samples import GOOD, SIDES, Connectivity, Dataset, Sample
+
+Sides: TypeAlias = Literal["mvtec", "keep"]
+SIDE_MODES: tuple[Sides, ...] = ("mvtec", "keep")
+
+_MOVED, _SYNTHETIC, _TYPES, _INSTANCES = "moved to test", "synthetic in test", "types", "instances"
+
+
+@dataclass(frozen=True, slots=True)
+class MvtecStyle:
+    """How the export is written.
+
+    Attributes:
+        sides: "mvtec": the good images of the train side are train, all others test, as one-class tools expect.
+            "keep": the folders are the sides of the split, so that train and val hold defects too.
+    """
+
+    sides: Sides = "mvtec"
+
+
+def write(
+    dataset: Dataset,
+    parts: Mapping[str, Sequence[Sample]],
+    folder: Path,
+    out: Path,
+    style: MvtecStyle,
+    *,
+    instances: InstanceOptions,
+    images: ImageMode,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Write train, test (val with sides kept) and ground_truth.
+
+    Args:
+        dataset: Whose root and classes are used.
+        parts: The samples of each part.
+        folder: An existing empty folder.
+        out: What the folder will become; it is named in the result.
+        style: How the export is written.
+        instances: Only `skip_unmasked` is looked at; a binary mask holds every pixel.
+        images: "link" or "copy".
+        workers: Processes; None for one a core.
+        progress: Called with (images done, images in all).
+
+    Raises:
+        FaultsError: Masks that are missing or at fault, up to a bound.
+    """
+    tally = Tally(SIDES)
+    for sample in render_all(
+        _render,
+        dataset,
+        parts,
+        folder,
+        style,
+        instances=instances,
+        images=images,
+        workers=workers,
+        progress=progress,
+    ):
+        tally.add(sample)
+    if dataset.license:
+        (folder / "license.txt").write_text(f"{dataset.license}\n", encoding="utf-8")
+    return result("mvtec", folder, out, tally, _notices(dataset, parts, tally))
+
+
+def _render(job: Job[MvtecStyle]) -> Written:
+    sample = job.sample
+    side = _side(job)
+    notes = []
+    if side == "test" and job.part not in ("test", ALL):
+        notes.append(_SYNTHETIC if sample.origin == "synthetic" else _MOVED)
+    class_folder = component(sample.class_name)
+    regions = 0
+    if sample.annotation is not None:
+        mask = job.mask()
+        pixels = to_binary(mask.runs)
+        if sample.class_name == GOOD and pixels.any():
+            raise DataError(
+                "the image counts as good, but its annotation marks a defect",
+                where=job.root / sample.image,
+                mend="move the image to its defect class, or remove the annotation",
+            )
+        if sample.class_name != GOOD:
+            job.write(f"ground_truth/{class_folder}/{job.stem}_mask.png", encode_png(pixels))
+            lost, regions = _lost(mask, pixels, sample.class_name, job.connectivity)
+            notes += lost
+    job.place_image(f"{side}/{class_folder}/{job.image_name}")
+    unmarked = sample.class_name != GOOD and regions == 0
+    return Written(side, sample.id, regions, unmarked=unmarked, notes=tuple(notes))
+
+
+def _side(job: Job[MvtecStyle]) -> str:
+    if job.style.sides == "keep" and job.part != ALL:
+        return job.part
+    return "train" if job.sample.class_name == GOOD and job.part in ("train", ALL) else "test"
+
+
+def _lost(
+    mask: LabelMask,
+    pixels: NDArray[np.bool_],
+    class_name: str,
+    connectivity: Connectivity,
+) -> tuple[list[str], int]:
+    """What a binary mask does not say of this one, and how many components it shows."""
+    binary = from_binary(pixels)
+    number, count = label(binary, connectivity)
+    if mask.binary:
+        return [], count
+    lost = []
+    regions = find(mask)
+    if set(regions.class_names) - {class_name}:
+        lost.append(_TYPES)
+    runs = regions.runs
+    instance = to_values(Runs(runs.height, runs.width, runs.column, runs.start, runs.stop, runs.value + 1), np.uint32)
+    shown = to_values(
+        Runs(binary.height, binary.width, binary.column, binary.start, binary.stop, number + 1), np.uint32
+    )
+    pairs = np.unique(np.stack((instance[pixels], shown[pixels])), axis=1).shape[1]
+    if not pairs == count == len(regions):
+        lost.append(_INSTANCES)
+    return lost, count
+
+
+def _notices(dataset: Dataset, parts: Mapping[str, Sequence[Sample]], tally: Tally) -> list[str]:
+    notices = []
+    counts = tally.notes
+    if counts[_MOVED]:
+        notices.append(
+            f"{images_of(counts[_MOVED])} of train and val went to test, since train holds good images only in MVTec's "
+            "layout: do not test on it what was trained on this split, or keep the sides with --sides keep"
+        )
+    if counts[_SYNTHETIC]:
+        notices.append(f"{images_of(counts[_SYNTHETIC])} in test are synthetic (--sides keep leaves them in train)")
+    if ALL in parts:
+        notices.append("the data set has no split, so every good image is in train; `carpet-data prepare` makes one")
+    if counts[_TYPES]:
+        notices.append(
+            f"{images_of(counts[_TYPES])} show other defect types than their class; binary masks do not tell them "
+            "apart (to-coco and to-masks do)"
+        )
+    if counts[_INSTANCES]:
+        notices.append(
+            f"{images_of(counts[_INSTANCES])} have instances that touch or are of several parts; in a binary mask the "
+            "connected components count instead (to-coco and to-masks --instances keep them)"
+        )
+    if dataset.connectivity == 4:
+        notices.append("instances were 4-connected; read the export with --connectivity 4")
+    return notices

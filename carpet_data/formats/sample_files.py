@@ -1,0 +1,329 @@
+"""What the exports share that write files of their own for every sample: all but COCO.
+
+Workers turn a sample into the bytes of its files and write them under names that belong to that sample alone, so the
+export is the same for any number of workers, and memory does not grow with the data.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from carpet_data import executor
+from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.formats.output import ImageMode, place
+from carpet_data.layout.names import component
+from carpet_data.masks import LabelMask, Regions, find, load
+from carpet_data.samples import GOOD, Connectivity, Dataset, Sample
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+Style = TypeVar("Style")
+
+_MOST_FAULTS = 100
+_CHUNK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceOptions:
+    """Which instances are written.
+
+    Attributes:
+        merge: One instance a class and image instead of one a component.
+        min_area: Instances of fewer pixels are left out, and counted.
+        skip_unmasked: Leave out defect images without a mask instead of calling them a fault.
+    """
+
+    merge: bool = False
+    min_area: int = 1
+    skip_unmasked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[Style]):
+    """One sample of one part, and how it is to be written.
+
+    Attributes:
+        root: The data set's folder.
+        folder: The export's folder.
+        part: "train", "val", "test" or "all".
+        sample: The sample.
+        connectivity: For binary masks.
+        categories: The defect types in the order of their ids.
+        instances: Which instances are written.
+        images: Whether the image is linked, copied or left where it is.
+        style: What the format itself needs to know.
+    """
+
+    root: Path
+    folder: Path
+    part: str
+    sample: Sample
+    connectivity: Connectivity
+    categories: tuple[str, ...]
+    instances: InstanceOptions
+    images: ImageMode
+    style: Style
+
+    def regions(self) -> tuple[Regions, int]:
+        """The instances to be written, and how many were too small.
+
+        Raises:
+            ImageError: A mask cannot be read.
+            DataError: The annotation contradicts itself.
+        """
+        mask = load(self.root, self.sample)
+        options = self.instances
+        kept = find(mask, connectivity=self.connectivity, merge=options.merge, min_area=options.min_area)
+        if options.min_area <= 1:
+            return kept, 0
+        return kept, len(find(mask, connectivity=self.connectivity, merge=options.merge)) - len(kept)
+
+    def mask(self) -> LabelMask:
+        """The mask as it is, without looking for instances."""
+        return load(self.root, self.sample)
+
+    def place_image(self, target: str) -> None:
+        """Bring the image into the export under a path relative to its folder."""
+        if self.images != "none":
+            place(self.root / self.sample.image, self.folder / target, self.images)
+
+    def write(self, target: str, data: bytes) -> None:
+        """Write one file of this sample under a path relative to the export's folder."""
+        path = self.folder / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(data)
+
+    @property
+    def stem(self) -> str:
+        """The id, as far as file systems take it: what the sample's files are called."""
+        return component(self.sample.id)
+
+    @property
+    def image_name(self) -> str:
+        """The image's file name: stem and suffix."""
+        return self.stem + PurePosixPath(self.sample.image).suffix
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of one sample.
+
+    Attributes:
+        part: Its part.
+        sample_id: Its id.
+        instances: Instances written.
+        present: Defect types among them, sorted.
+        too_small: Instances left out because of `min_area`.
+        unmasked: Whether it was left out, for want of a mask.
+        unmarked: Whether it is of a defect class, but without an instance in its mask.
+        record: What the format wants to write about it into a file that lists all samples.
+        notes: Kinds of remarks, to be counted over all samples.
+    """
+
+    part: str
+    sample_id: str
+    instances: int = 0
+    present: tuple[str, ...] = ()
+    too_small: int = 0
+    unmasked: bool = False
+    unmarked: bool = False
+    record: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def written(job: Job[Any], regions: Regions, too_small: int, *, record: str = "") -> Written:
+    """The account of a sample whose instances were written."""
+    return Written(
+        job.part,
+        job.sample.id,
+        len(regions),
+        tuple(sorted(set(regions.class_names))),
+        too_small,
+        unmarked=job.sample.class_name != GOOD and len(regions) == 0 and too_small == 0,
+        record=record,
+    )
+
+
+def render_all(
+    render: Callable[[Job[Style]], Written],
+    dataset: Dataset,
+    parts: Mapping[str, Sequence[Sample]],
+    folder: Path,
+    style: Style,
+    *,
+    instances: InstanceOptions,
+    images: ImageMode,
+    masks_needed: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Written]:
+    """Write every sample, and yield what became of it, in the order of the parts and ids.
+
+    Args:
+        render: A module-level function that writes one sample.
+        dataset: Whose root, categories and connectivity are used.
+        parts: The samples of each part.
+        folder: The export's folder, empty.
+        style: What the format itself needs to know.
+        instances: Which instances are written.
+        images: Whether images are linked, copied or left where they are.
+        masks_needed: Whether a defect image without a mask is a fault (or skipped, as `instances` says).
+        workers: Processes; None for one a core.
+        progress: Called with (samples done, samples in all).
+
+    Raises:
+        FaultsError: Samples at fault, all of them up to a bound.
+    """
+    jobs: Iterator[Job[Style]] = (
+        Job(dataset.root, folder, part, sample, dataset.connectivity, dataset.categories, instances, images, style)
+        for part, samples in parts.items()
+        for sample in samples
+    )
+    total = sum(len(samples) for samples in parts.values())
+    guarded = functools.partial(_guarded, render, masks_needed)
+    faults: list[CarpetDataError] = []
+    for done, outcome in enumerate(executor.run(guarded, jobs, workers=workers, chunk=_CHUNK), start=1):
+        if progress is not None:
+            progress(done, total)
+        if isinstance(outcome, CarpetDataError):
+            faults.append(outcome)
+            if len(faults) >= _MOST_FAULTS:
+                break
+        elif not faults:
+            yield outcome
+    if faults:
+        raise FaultsError(faults)
+
+
+def _guarded(render: Callable[[Job[Any]], Written], masks_needed: bool, job: Job[Any]) -> Written | CarpetDataError:
+    """Run one job; its fault comes back as a value, so that one run shows them all."""
+    sample = job.sample
+    try:
+        if masks_needed and sample.annotation is None and sample.class_name != GOOD:
+            if job.instances.skip_unmasked:
+                return Written(job.part, sample.id, unmasked=True)
+            raise DataError(
+                f"the image is of class {sample.class_name}, but has no mask",
+                where=job.root / sample.image,
+                mend="add its mask, or leave such images out with --skip-unmasked",
+            )
+        return render(job)
+    except CarpetDataError as error:
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class PartCount:
+    """What one part of an export holds: images, and instances where the format has them."""
+
+    images: int
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What an export wrote.
+
+    Attributes:
+        format: "yolo", "voc", "folder", "mvtec" or "masks".
+        out: The folder.
+        parts: part -> its counts.
+        files: All files in the folder.
+        notices: What the reader of the export should know, one sentence each.
+    """
+
+    format: str
+    out: Path
+    parts: Mapping[str, PartCount]
+    files: int
+    notices: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """Images in all."""
+        return sum(count.images for count in self.parts.values())
+
+    @property
+    def instances(self) -> int:
+        """Instances in all."""
+        return sum(count.instances for count in self.parts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "format": self.format,
+            "out": str(self.out),
+            "images": self.images,
+            "instances": self.instances,
+            "files": self.files,
+            "parts": {
+                part: {"images": count.images, "instances": count.instances} for part, count in self.parts.items()
+            },
+            "notices": list(self.notices),
+        }
+
+    def text(self) -> str:
+        """The result in words, a line a part."""
+        lines = []
+        for part, count in self.parts.items():
+            instances = f"  {count.instances:>7} instances" if self.format != "folder" else ""
+            lines.append(f"{part:<6} {count.images:>7} images{instances}")
+        return "\n".join([*lines, *(f"note: {notice}" for notice in self.notices), f"{self.files} files in {self.out}"])
+
+
+class Tally:
+    """Counts what became of the samples, and says so."""
+
+    def __init__(self, parts: Iterable[str]) -> None:
+        self._images = dict.fromkeys(parts, 0)
+        self._instances = dict.fromkeys(self._images, 0)
+        self.unmasked = self.unmarked = self.too_small = 0
+        self.notes: Counter[str] = Counter()
+
+    def add(self, sample: Written) -> None:
+        """Count one sample."""
+        if sample.unmasked:
+            self.unmasked += 1
+            return
+        self._images[sample.part] += 1
+        self._instances[sample.part] += sample.instances
+        self.too_small += sample.too_small
+        self.unmarked += sample.unmarked
+        self.notes.update(sample.notes)
+
+    def counts(self) -> dict[str, PartCount]:
+        """The counts of each part that holds an image."""
+        return {part: PartCount(count, self._instances[part]) for part, count in self._images.items() if count}
+
+    def notices(self) -> list[str]:
+        """What every format has to say about its samples."""
+        texts = []
+        if self.unmasked:
+            texts.append(f"left out for want of a mask: {images_of(self.unmasked)}")
+        if self.unmarked:
+            texts.append(
+                f"of a defect class but with an empty mask, so written without instances: {images_of(self.unmarked)}"
+            )
+        if self.too_small:
+            texts.append(f"left out as smaller than the least area: {self.too_small} instances")
+        return texts
+
+
+def images_of(count: int) -> str:
+    """`1 image`, `2 images`."""
+    return "1 image" if count == 1 else f"{count} images"
+
+
+def count_files(folder: Path) -> int:
+    """The files in a folder and the folders below it."""
+    return sum(1 for path in folder.rglob("*") if path.is_file())
+
+
+def result(format: str, folder: Path, out: Path, tally: Tally, notices: Sequence[str] = ()) -> ExportResult:
+    """The result of an export that stands in `folder` and will become `out`."""
+    return ExportResult(format, out, tally.counts(), count_files(folder), (*notices, *tally.notices()))

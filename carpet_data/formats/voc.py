@@ -1,0 +1,245 @@
+"""Pascal VOC (Everingham et al., 2010, "The Pascal Visual Object Classes Challenge").
+
+Boxes count pixels from 1 and name the last pixel inside, as the challenge has them: xmin = x + 1, xmax = x + w.
+Masks are palette PNGs: the index says class or object, the colours are the challenge's own map.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.errors import DataError
+from carpet_data.formats.output import ImageMode
+from carpet_data.formats.sample_files import (
+    ExportResult,
+    InstanceOptions,
+    Job,
+    Progress,
+    Tally,
+    Written,
+    render_all,
+    result,
+    written,
+)
+from carpet_data.images import probe
+from carpet_data.layout.names import component
+from carpet_data.masks import Regions
+from carpet_data.masks.runs import Runs, to_values
+from carpet_data.samples import Dataset, Sample
+
+_LARGEST_INDEX = 254
+"""255 marks what the challenge leaves undecided ("void"), so no object may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VocStyle:
+    """How the export is written.
+
+    Attributes:
+        database: The data set's name, for the XML.
+        objects: Whether SegmentationObject is written.
+        jpg_names: Whether every image is called ID.jpg, whatever its bytes: some readers look for no other name.
+    """
+
+    database: str
+    objects: bool = True
+    jpg_names: bool = False
+
+
+def write(
+    dataset: Dataset,
+    parts: Mapping[str, Sequence[Sample]],
+    folder: Path,
+    out: Path,
+    style: VocStyle,
+    *,
+    instances: InstanceOptions,
+    images: ImageMode,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Write JPEGImages, Annotations, SegmentationClass, SegmentationObject, ImageSets and labelmap.txt.
+
+    Args:
+        dataset: Whose root, categories and connectivity are used.
+        parts: The samples of each part.
+        folder: An existing empty folder.
+        out: What the folder will become; it is named in the result.
+        style: How the export is written.
+        instances: Which instances are written.
+        images: "link" or "copy".
+        workers: Processes; None for one a core.
+        progress: Called with (images done, images in all).
+
+    Raises:
+        DataError: More categories than a palette can hold, or one whose name labelmap.txt cannot.
+        FaultsError: Masks at fault, or with more instances than a palette can hold.
+    """
+    _check_categories(dataset)
+    for name in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
+        (folder / name).mkdir(parents=True)
+    if style.objects:
+        (folder / "SegmentationObject").mkdir()
+    tally = Tally(parts)
+    shown: dict[str, list[tuple[str, tuple[str, ...]]]] = {part: [] for part in parts}
+    for sample in render_all(
+        _render,
+        dataset,
+        parts,
+        folder,
+        style,
+        instances=instances,
+        images=images,
+        workers=workers,
+        progress=progress,
+    ):
+        tally.add(sample)
+        if not sample.unmasked:
+            shown[sample.part].append((sample.record, sample.present))
+    for part, rows in shown.items():
+        _write_sets(folder / "ImageSets", part, rows, dataset.categories)
+    (folder / "labelmap.txt").write_text(_label_map(dataset.categories), encoding="utf-8")
+    return result("voc", folder, out, tally)
+
+
+def _check_categories(dataset: Dataset) -> None:
+    if len(dataset.categories) > _LARGEST_INDEX:
+        raise DataError(
+            f"{len(dataset.categories)} defect types, and a VOC palette holds {_LARGEST_INDEX}",
+            where=dataset.root,
+            mend="use to-masks or to-coco, which have no such limit",
+        )
+    for name in dataset.categories:
+        if ":" in name or name.startswith("#") or not name.isprintable():
+            raise DataError(
+                f"labelmap.txt cannot hold the defect type {name!r}",
+                where=dataset.root,
+                mend="rename it: no colon, no # in front, no control characters",
+            )
+
+
+def _render(job: Job[VocStyle]) -> Written:
+    regions, too_small = job.regions()
+    sample, style = job.sample, job.style
+    stem = _listable(job)
+    if style.objects and len(regions) > _LARGEST_INDEX:
+        raise DataError(
+            f"{len(regions)} instances, and the palette of SegmentationObject holds {_LARGEST_INDEX}",
+            where=job.root / (sample.mask or sample.image),
+            mend="join them (--merge), leave the smallest out (--min-area), or write no objects (--no-objects)",
+        )
+    image_name = f"{stem}.jpg" if style.jpg_names else job.image_name
+    job.place_image(f"JPEGImages/{image_name}")
+    job.write(f"Annotations/{stem}.xml", _xml(job, regions, image_name).encode())
+    of_class = np.array([job.categories.index(name) + 1 for name in regions.class_names], np.int64)
+    job.write(f"SegmentationClass/{stem}.png", palette_png(indexed(regions, of_class)))
+    if style.objects:
+        of_object = np.arange(1, len(regions) + 1)
+        job.write(f"SegmentationObject/{stem}.png", palette_png(indexed(regions, of_object)))
+    return written(job, regions, too_small, record=stem)
+
+
+def _listable(job: Job[VocStyle]) -> str:
+    """The stem, if the lists of ImageSets can hold it: readers strip their lines and skip those that begin with #."""
+    stem = job.stem
+    if stem != stem.strip() or stem.startswith("#") or not stem.isprintable():
+        raise DataError(
+            f"the lists of ImageSets cannot hold the id {stem!r}",
+            where=job.root / job.sample.image,
+            mend="rename the image: no # and no space in front",
+        )
+    return stem
+
+
+def indexed(
+    regions: Regions, index: NDArray[np.int64], dtype: type[np.unsignedinteger[Any]] = np.uint8
+) -> NDArray[Any]:
+    """The index mask of instances.
+
+    Args:
+        regions: K instances.
+        index: int64 [K], what the pixels of each are to hold.
+        dtype: Of the mask.
+
+    Returns:
+        HxW of `dtype`, 0 = background.
+    """
+    runs = regions.runs
+    return to_values(Runs(runs.height, runs.width, runs.column, runs.start, runs.stop, index[runs.value]), dtype)
+
+
+@functools.lru_cache(maxsize=1)
+def colour_map() -> bytes:
+    """The challenge's 256 colours, r, g, b …: the bits of the index, dealt to the channels from the top bit down."""
+    index = np.arange(256)
+    colours = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colours.tobytes()
+
+
+def palette_png(values: NDArray[np.uint8]) -> bytes:
+    """PNG bytes of an index mask, uint8 HxW, with the challenge's colours for people to look at."""
+    from PIL import Image
+
+    height, width = values.shape
+    image = Image.frombytes("P", (width, height), values.tobytes())
+    image.putpalette(colour_map())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def _xml(job: Job[VocStyle], regions: Regions, image_name: str) -> str:
+    sample = job.sample
+    depth = 1 if probe(job.root / sample.image).mode in ("grey", "grey+alpha", "bilevel") else 3
+    lines = [
+        "<annotation>",
+        "  <folder>JPEGImages</folder>",
+        f"  <filename>{escape(image_name)}</filename>",
+        f"  <source><database>{escape(job.style.database)}</database></source>",
+        f"  <size><width>{sample.width}</width><height>{sample.height}</height><depth>{depth}</depth></size>",
+        "  <segmented>1</segmented>",
+    ]
+    for class_name, (x, y, w, h) in zip(regions.class_names, regions.bbox.tolist(), strict=True):
+        # An instance that reaches the border may go on beyond it.
+        cut = x == 0 or y == 0 or x + w == sample.width or y + h == sample.height
+        lines += [
+            "  <object>",
+            f"    <name>{escape(class_name)}</name>",
+            "    <pose>Unspecified</pose>",
+            f"    <truncated>{int(cut)}</truncated>",
+            "    <difficult>0</difficult>",
+            f"    <bndbox><xmin>{x + 1}</xmin><ymin>{y + 1}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax></bndbox>",
+            "  </object>",
+        ]
+    return "\n".join([*lines, "</annotation>", ""])
+
+
+def _write_sets(sets: Path, part: str, rows: Sequence[tuple[str, tuple[str, ...]]], categories: Iterable[str]) -> None:
+    """The lists of one part: all images, and for each class which image shows it (1) and which does not (-1)."""
+    ids = "".join(f"{sample_id}\n" for sample_id, _ in rows)
+    for task in ("Main", "Segmentation"):
+        (sets / task / f"{part}.txt").write_text(ids, encoding="utf-8")
+    for name in categories:
+        lines = [f"{sample_id} {1 if name in present else -1:2}\n" for sample_id, present in rows]
+        (sets / "Main" / f"{component(name)}_{part}.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def _label_map(categories: Sequence[str]) -> str:
+    colours = colour_map()
+    lines = ["# label:color_rgb:parts:actions"]
+    for index, name in enumerate(("background", *categories)):
+        red, green, blue = colours[3 * index : 3 * index + 3]
+        lines.append(f"{name}:{red},{green},{blue}::")
+    return "\n".join([*lines, ""])

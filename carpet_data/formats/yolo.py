@@ -1,0 +1,222 @@
+"""YOLO labels as Ultralytics reads them: a text file an image, a line an instance, coordinates as fractions.
+
+Segments are the exact outlines along pixel edges. A line holds one polygon only, so holes hang on a vertical seam
+inside the instance, and the parts of an instance on a straight seam between them, walked there and back: it encloses
+nothing, so whoever fills the polygon by the even-odd rule finds the instance's very pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import yaml
+
+from carpet_data.formats.output import ImageMode
+from carpet_data.formats.sample_files import (
+    ExportResult,
+    InstanceOptions,
+    Job,
+    Progress,
+    Tally,
+    Written,
+    images_of,
+    render_all,
+    result,
+    written,
+)
+from carpet_data.masks import Regions, polygons
+from carpet_data.masks.polygons import Ring
+from carpet_data.samples import Dataset, Sample
+
+Task: TypeAlias = Literal["segments", "boxes"]
+TASKS: tuple[Task, ...] = ("segments", "boxes")
+
+_SEVERAL_PARTS = "several parts"
+_CORNER_SLACK_PX = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class YoloStyle:
+    """How instances are written.
+
+    Attributes:
+        task: "segments" (a polygon a line) or "boxes" (centre, width and height).
+        tolerance_px: Simplify polygons to within so many pixels; None keeps them exact.
+    """
+
+    task: Task = "segments"
+    tolerance_px: float | None = None
+
+
+def write(
+    dataset: Dataset,
+    parts: Mapping[str, Sequence[Sample]],
+    folder: Path,
+    out: Path,
+    style: YoloStyle,
+    *,
+    instances: InstanceOptions,
+    images: ImageMode,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Write images/PART/ID.*, labels/PART/ID.txt and data.yaml.
+
+    Args:
+        dataset: Whose root, categories and connectivity are used.
+        parts: The samples of each part.
+        folder: An existing empty folder.
+        out: What the folder will become; it is named in the result.
+        style: How instances are written.
+        instances: Which instances are written.
+        images: "link" or "copy": YOLO finds a label by the path of its image.
+        workers: Processes; None for one a core.
+        progress: Called with (images done, images in all).
+
+    Raises:
+        FaultsError: Masks that are missing or at fault, up to a bound.
+    """
+    for part in parts:
+        (folder / "images" / part).mkdir(parents=True)
+        (folder / "labels" / part).mkdir(parents=True)
+    tally = Tally(parts)
+    for sample in render_all(
+        _render,
+        dataset,
+        parts,
+        folder,
+        style,
+        instances=instances,
+        images=images,
+        workers=workers,
+        progress=progress,
+    ):
+        tally.add(sample)
+    (folder / "data.yaml").write_text(_data_yaml(dataset, tuple(parts)), encoding="utf-8")
+    return result("yolo", folder, out, tally, _notices(parts, tally))
+
+
+def _render(job: Job[YoloStyle]) -> Written:
+    regions, too_small = job.regions()
+    job.place_image(f"images/{job.part}/{job.image_name}")
+    numbers = [job.categories.index(name) for name in regions.class_names]
+    notes: tuple[str, ...] = ()
+    if job.style.task == "boxes":
+        shapes = _boxes(regions)
+    else:
+        outlines = _outlines(regions, job.style.tolerance_px)
+        shapes = _segments(outlines, regions)
+        if any(len(rings) > 1 for rings in outlines):
+            notes = (_SEVERAL_PARTS,)
+    text = "".join(f"{number} {shape}\n" for number, shape in zip(numbers, shapes, strict=True))
+    job.write(f"labels/{job.part}/{job.stem}.txt", text.encode("ascii"))
+    return replace(written(job, regions, too_small), notes=notes)
+
+
+def _outlines(regions: Regions, tolerance_px: float | None) -> list[list[Ring]]:
+    return polygons.exact(regions) if tolerance_px is None else polygons.simplified(regions, tolerance_px)
+
+
+def _segments(outlines: Sequence[Sequence[Ring]], regions: Regions) -> Iterator[str]:
+    across, down = corner_texts(regions.runs.width), corner_texts(regions.runs.height)
+    for rings in outlines:
+        ring = joined(rings)
+        yield " ".join(f"{across[x]} {down[y]}" for x, y in zip(ring[0::2], ring[1::2], strict=True))
+
+
+def _boxes(regions: Regions) -> Iterator[str]:
+    width, height = regions.runs.width, regions.runs.height
+    for x, y, w, h in regions.bbox.tolist():
+        # Nine digits are all that single precision can tell apart.
+        values = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
+        yield " ".join(f"{value:.9g}" for value in values)
+
+
+def joined(rings: Sequence[Ring]) -> Ring:
+    """One polygon from several: from each part to the nearest vertex of those before it, there and back.
+
+    Args:
+        rings: Flat x, y, x, y … of each part.
+
+    Returns:
+        Flat x, y, x, y …; filled by the even-odd rule it is the parts and nothing else.
+    """
+    if len(rings) == 1:
+        return rings[0]
+    whole = np.array(rings[0], np.int64).reshape(-1, 2)
+    for ring in rings[1:]:
+        part = np.array(ring, np.int64).reshape(-1, 2)
+        nearest = int(((whole - part[0]) ** 2).sum(axis=1).argmin())
+        whole = np.concatenate((whole[: nearest + 1], part, part[:1], whole[nearest:]))
+    flat: Ring = whole.ravel().tolist()
+    return flat
+
+
+@functools.lru_cache(maxsize=64)
+def corner_texts(size: int) -> tuple[str, ...]:
+    """The fractions of an image's side, as short as they can be without losing the pixel corner.
+
+    A fraction times the side gives the corner back when it is rounded, and also when it is cut off, in single and in
+    double precision: readers do all four. What is left of the way is less than 1/100 pixel.
+
+    Args:
+        size: Pixels along the side.
+
+    Returns:
+        size + 1 texts, from "0" to "1".
+    """
+    texts = [repr(corner / size) for corner in range(size + 1)]
+    todo = np.arange(size + 1)
+    for digits in range(1, 13):
+        scale = 10**digits
+        for more in range(2):
+            number = -(-todo * scale // size) + more
+            double = number / scale
+            single = double.astype(np.float32) * np.float32(size)
+            fits = (number <= scale) & (np.abs(double * size - todo) < _CORNER_SLACK_PX)
+            fits &= (np.floor(double * size) == todo) & (np.floor(single) == todo) & (single - todo < _CORNER_SLACK_PX)
+            for corner, value in zip(todo[fits].tolist(), number[fits].tolist(), strict=True):
+                texts[corner] = _decimal(value, digits)
+            todo = todo[~fits]
+    return tuple(texts)
+
+
+def _decimal(number: int, digits: int) -> str:
+    whole, rest = divmod(number, 10**digits)
+    return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".")
+
+
+def _data_yaml(dataset: Dataset, parts: Sequence[str]) -> str:
+    """data.yaml without a `path`: readers then start from the file's own folder, wherever it is moved."""
+    train = next((part for part in ("train", "all") if part in parts), None)
+    val = "val" if "val" in parts else train
+    content: dict[str, object] = {
+        "train": f"images/{train}" if train else None,
+        "val": f"images/{val}" if val else None,
+    }
+    if "test" in parts:
+        content["test"] = "images/test"
+    content["names"] = dict(enumerate(dataset.categories))
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, default_flow_style=False)
+
+
+def _notices(parts: Mapping[str, Sequence[Sample]], tally: Tally) -> list[str]:
+    notices = []
+    if "val" not in parts:
+        notices.append(
+            "there is no val side; data.yaml names the images of train again, so that no test image chooses a model"
+            if "train" in parts or "all" in parts
+            else "there is no train side and no val side; data.yaml leaves both empty"
+        )
+    several = tally.notes[_SEVERAL_PARTS]
+    if several:
+        notices.append(
+            f"{images_of(several)} with instances of several parts: their seams cross the background, and a reader "
+            "that draws outlines paints them"
+        )
+    return notices

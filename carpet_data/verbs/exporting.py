@@ -1,0 +1,84 @@
+"""What the verbs share that export files of their own for every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from carpet_data.errors import UsageError
+from carpet_data.formats import ReadOptions, read
+from carpet_data.formats.export import chosen_split, default_out, parts
+from carpet_data.formats.output import check_apart, fresh_folder
+from carpet_data.samples import Dataset, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that is being written.
+
+    Attributes:
+        dataset: What is exported.
+        parts: The samples of each part.
+        folder: Where to write; it becomes `out` when the block ends well.
+        out: The output folder.
+    """
+
+    dataset: Dataset
+    parts: dict[str, tuple[Sample, ...]]
+    folder: Path
+    out: Path
+
+
+@contextmanager
+def exporting(
+    root: Path | Dataset,
+    out: Path | None,
+    kind: str,
+    *,
+    split: str | None,
+    options: ReadOptions | None,
+    overwrite: bool,
+) -> Iterator[Export]:
+    """Read the data set and open the output folder.
+
+    Args:
+        root: A raw or prepared folder, or a Dataset that was read already.
+        out: The output folder; None for `ROOT-{kind}` beside the data.
+        kind: The format's name.
+        split: A split's name; None for "main", else the source's own folders, else no split.
+        options: How to read `root`.
+        overwrite: Replace what is in `out`.
+
+    Raises:
+        UsageError: An unknown split, or an output that overlaps the source.
+        DataError: The data set cannot be read.
+        OutputError: `out` is not empty.
+    """
+    dataset = root if isinstance(root, Dataset) else read(Path(root), options)
+    name = chosen_split(dataset, split)
+    target = default_out(dataset.root if isinstance(root, Dataset) else Path(root), kind) if out is None else Path(out)
+    check_apart(target, dataset.root)
+    with fresh_folder(target, overwrite=overwrite) as folder:
+        yield Export(dataset, parts(dataset, name), folder, target)
+
+
+def check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a value that is not among the known ones.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if value not in known:
+        raise UsageError(f"{what} cannot be {value!r}", mend=f"use one of: {', '.join(known)}")
+
+
+def check_min_area(min_area: int) -> None:
+    """Refuse a smallest area below one pixel.
+
+    Raises:
+        UsageError: It is.
+    """
+    if min_area < 1:
+        raise UsageError(f"a smallest area of {min_area} pixels; it is at least 1")
