@@ -24,7 +24,9 @@ def _counts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 
 @click.command(short_help="Write a sample data set.")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--size", type=int, default=1024, show_default=True, help="Edge of the square images in pixels, ≥ 64.")
+@click.option(
+    "--size", type=int, default=1024, show_default=True, help="Edge of the square images in pixels, 64 … 4096."
+)
 @click.option(
     "--count",
     "counts",

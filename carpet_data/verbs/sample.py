@@ -16,7 +16,8 @@ from carpet_data.weave.image import MIN_SIZE
 
 __all__ = ["SampleResult", "sample"]
 
-_MAX_SIZE = 8192
+_MAX_SIZE = 4096
+"""Drawing takes about 250 bytes a pixel: 4 GB a worker at this size."""
 _MAX_COUNT = 100_000
 _SMALL_JOB_PX = 6_000_000
 """Up to so many pixels in all, starting worker processes would take longer than drawing."""
@@ -74,7 +75,7 @@ def sample(
 
     Args:
         out: The folder to write; it appears whole or not at all.
-        size: Edge of the square images in pixels, 64 … 8192. Yarns are about 21 px apart at 1024 and grow with the
+        size: Edge of the square images in pixels, 64 … 4096. Yarns are about 21 px apart at 1024 and grow with the
             square root of the size.
         seed: The random seed, 0 or more.
         counts: Images a class: good (in train), test-good, color, cut, hole, metal_contamination, thread. Classes not

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.weave.noise import F32, fibre_tile, sample, smooth_field, smooth_lines, wrapped
-from carpet_data.weave.surface import Surface
+from carpet_data.weave.surface import ALONG_WARP, ALONG_WEFT, Surface
 
 __all__ = ["Cloth", "Yarns", "make_cloth"]
 
@@ -25,7 +25,8 @@ _STEP = 0.5
 _TILE = 512
 _LIFT, _BULGE = 2.6, 3.4
 """How far a yarn goes up and down, and how far it bulges, in units."""
-_GROUND_HEIGHT = -6.0
+_MEAN_RADIUS = 8.0
+_GROUND_HEIGHT = -5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ class Cloth:
         albedo[ground] = self._ground_colour(u[ground], v[ground])
         strength = sample(self.hair.astype(np.float32), x, y)[..., None] / np.float32(255)
         albedo += (np.asarray(self.yarn[0], np.float32) * np.float32(1.05) - albedo) * strength
-        return Surface(albedo, (height * self.unit).astype(np.float32), np.zeros_like(x))
+        run = np.where(over, np.uint8(ALONG_WARP), np.where(under, np.uint8(ALONG_WEFT), np.uint8(0)))
+        return Surface(albedo, (height * self.unit).astype(np.float32), np.zeros_like(x), run)
 
     def _to_cloth(self, x: F32, y: F32) -> tuple[F32, F32]:
         middle = np.float32((self.size - 1) / 2)
@@ -132,7 +134,8 @@ class Cloth:
 
     def _yarn_colour(self, warp: _Layer, weft: _Layer, over: NDArray[np.bool_], x: F32, y: F32) -> F32:
         along = np.where(over, warp.along, weft.along)
-        across = np.where(over, warp.across, weft.across)
+        # Fibres keep to their share of the width, so they draw together where the yarn is thin.
+        across = np.where(over, warp.across / warp.radius, weft.across / weft.radius) * np.float32(_MEAN_RADIUS)
         flat = np.where(over, warp.cell, weft.cell + self.warp.tone.size)
         tone, hue, twist = (
             np.concatenate([a.ravel(), b.ravel()])[flat]
@@ -150,24 +153,24 @@ class Cloth:
         fine = wrapped(self.fine, place_x, place_y)
         coarse = wrapped(self.coarse, place_x, place_y)
         tint = sample(self.tint, x, y)
-        mixture = np.float32(0.7) * (hue + tint) + np.float32(0.95) * coarse + np.float32(0.45) * fine
-        share = 1 / (1 + np.exp(np.float32(-0.45) - mixture))
+        mixture = np.float32(0.85) * (hue + tint) + np.float32(1.15) * coarse + np.float32(0.6) * fine
+        share = 1 / (1 + np.exp(np.float32(-0.5) - mixture))
         light, dark = (np.asarray(colour, np.float32) for colour in self.yarn)
-        bright = 1 + self.contrast * (np.float32(0.05) * tone + np.float32(0.19) * fine)
+        bright = 1 + self.contrast * (np.float32(0.05) * tone + np.float32(0.21) * fine)
         # The rim of a yarn turns away from the camera.
         edge = np.where(over, warp.edge, weft.edge)
-        bright *= 1 - np.float32(0.45) * edge**3
+        bright *= 1 - np.float32(0.40) * edge**3
         colour = (light + (dark - light) * share[..., None]) * bright[..., None]
         # A colour camera sees single fibres with a fringe: it measures red and blue at different pixels.
-        fringe = wrapped(self.fine, place_y, place_x) * np.float32(5)
+        fringe = wrapped(self.fine, place_x + np.float32(97), place_y + np.float32(211)) * np.float32(4)
         colour[..., 0] += fringe
         colour[..., 2] -= fringe
         return np.asarray(colour, dtype=np.float32)
 
     def _ground_colour(self, u: F32, v: F32) -> F32:
         """Near-black with the dim grey knots of a backing net."""
-        knots = np.maximum(np.sin(u * np.float32(0.94)) * np.sin(v * np.float32(0.83)), 0) ** 3
-        return np.asarray(np.asarray(self.ground) * (1 + 1.6 * knots)[:, None], dtype=np.float32)
+        knots = np.maximum(np.sin(u * np.float32(0.71)) * np.sin(v * np.float32(0.66)), 0) ** 2
+        return np.asarray(np.asarray(self.ground) * (1 + 0.75 * knots)[:, None], dtype=np.float32)
 
 
 class _Layer:
@@ -216,21 +219,21 @@ def make_cloth(rng: np.random.Generator, size: int) -> Cloth:
             for _ in range(2)
         ]
     )
-    warmth, value = rng.normal(0, 0.012), rng.normal(1, 0.025)
-    light = (163 * value * (1 + warmth), 155 * value, 146 * value * (1 - warmth))
-    dark = (99 * value * (1 + warmth), 83 * value, 86 * value * (1 - warmth))
+    warmth, value = rng.normal(0, 0.008), rng.normal(1, 0.02)
+    light = (163 * value * (1 + warmth), 158 * value, 147 * value * (1 - warmth))
+    dark = (92 * value * (1 + warmth), 80 * value, 84 * value * (1 - warmth))
     return Cloth(
         size=size,
         unit=unit,
         angle=angle,
-        warp=_make_yarns(rng, _WARP_PITCH * float(rng.normal(1, 0.012)), reach, 8.0),
-        weft=_make_yarns(rng, _WEFT_PITCH * float(rng.normal(1, 0.012)), reach, 7.5),
+        warp=_make_yarns(rng, _WARP_PITCH * float(rng.normal(1, 0.012)), reach, 8.2),
+        weft=_make_yarns(rng, _WEFT_PITCH * float(rng.normal(1, 0.012)), reach, 7.7),
         wander=wander.astype(np.float32),
         tint=0.28 * smooth_field(rng, (size, size), 120 * unit),
         hair=_stray_fibres(rng, size, unit),
-        fine=fibre_tile(rng, _TILE, 3.2 * max(unit, 0.35), 0.5),
+        fine=fibre_tile(rng, _TILE, 3.2 * max(unit, 0.35), 0.45),
         coarse=fibre_tile(rng, _TILE, 13.0 * max(unit, 0.35), max(1.5 * unit, 0.6)),
-        ground=(30.0, 33.0, 43.0),
+        ground=(48.0, 52.0, 65.0),
         yarn=(light, dark),
         contrast=1.0,
     )
@@ -246,7 +249,7 @@ def _make_yarns(rng: np.random.Generator, pitch: float, reach: float, radius: fl
         return smooth_lines(rng, count, samples, sigma_units / _STEP)
 
     each = rng.standard_normal((count, 1)).astype(np.float32)
-    slub = 0.05 * np.clip(each, -2, 2) + 0.085 * lines(7) + 0.05 * lines(40)
+    slub = 0.05 * np.clip(each, -2, 2) + 0.085 * lines(7) + 0.05 * lines(40) + 0.035 * lines(0.9)
     tilt = 0.13 * lines(8) + 0.07 * rng.standard_normal((count, 1)).astype(np.float32)
     return Yarns(
         centres=centres.astype(np.float32),
@@ -255,18 +258,18 @@ def _make_yarns(rng: np.random.Generator, pitch: float, reach: float, radius: fl
         radius=np.asarray(radius * np.clip(1 + slub, 0.7, 1.2), dtype=np.float32),
         tone=np.asarray(0.5 * each + 0.9 * lines(11), dtype=np.float32),
         hue=np.asarray(0.25 * rng.standard_normal((count, 1)) + 0.55 * lines(55) + 0.75 * lines(10), dtype=np.float32),
-        twist=np.asarray(np.cumsum(tilt, axis=1) * _STEP, dtype=np.float32),
+        twist=np.asarray(np.cumsum(tilt, axis=1) * _STEP + 0.22 * lines(3), dtype=np.float32),
     )
 
 
 def _stray_fibres(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.uint8]:
     """Fine hairs that stand off the yarns, as coverage 0 … 255."""
     hair = np.zeros((size, size), dtype=np.uint8)
-    for _ in range(int(0.00045 * (size / unit) ** 2)):
+    for _ in range(int(0.0022 * (size / unit) ** 2)):
         start = rng.uniform(0, size, 2)
-        heading, bend, length = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.09), rng.uniform(6, 22) * unit
+        heading, bend, length = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.09), rng.uniform(4, 18) * unit
         turn = heading + bend * np.arange(9)
         path = start + np.cumsum(np.stack([np.cos(turn), np.sin(turn)], axis=1), axis=0) * (length / 9)
         points = np.rint(path * 16).astype(np.int32).reshape(-1, 1, 2)
-        cv2.polylines(hair, [points], False, int(rng.uniform(40, 150)), 1, cv2.LINE_AA, shift=4)
+        cv2.polylines(hair, [points], False, int(rng.uniform(25, 120)), 1, cv2.LINE_AA, shift=4)
     return hair

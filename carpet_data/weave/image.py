@@ -68,9 +68,9 @@ def render(class_name: str, rng: np.random.Generator, size: int) -> Rendered:
     light = Light(
         toward=(slant * float(np.cos(azimuth)), slant * float(np.sin(azimuth))),
         shadow=0.3,
-        occlusion=0.075,
+        occlusion=0.066,
         unit=cloth.unit,
-        blur_px=max(0.5, 0.72 * cloth.unit),
+        blur_px=max(0.45, 0.62 * cloth.unit),
     )
     exposure = _exposure(rng, size)
     grain = rng.normal(0, 1.0, (size, size, 3)).astype(np.float32)
@@ -155,7 +155,7 @@ def _exposure(rng: np.random.Generator, size: int) -> F32:
     field = 1 + tilt_x * ramp[None, :] + tilt_y * ramp[:, None] - vignette
     field = field + 0.02 * smooth_field(rng, (size, size), size / 3)
     gain = rng.normal(1.08, 0.02)
-    balance = 1 + np.array([1, 0, -1]) * rng.normal(0, 0.012)
+    balance = 1 + np.array([1, 0, -1]) * rng.normal(-0.002, 0.008)
     return np.asarray(field[..., None] * gain * balance, dtype=np.float32)
 
 

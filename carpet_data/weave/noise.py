@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["F32", "fibre_tile", "sample", "smooth_field", "smooth_lines", "wrapped"]
+__all__ = ["F32", "fibre_tile", "sample", "smooth_field", "smooth_lines", "streaks", "wrapped"]
 
 F32 = NDArray[np.float32]
 
@@ -48,6 +48,25 @@ def smooth_lines(rng: np.random.Generator, lines: int, length: int, sigma: float
     white = rng.standard_normal((lines, length), dtype=np.float32)
     smooth = cv2.GaussianBlur(white, (_odd(sigma), 1), sigmaX=sigma, sigmaY=1, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(smooth * np.float32(np.sqrt(2.0 * np.sqrt(np.pi) * sigma)), dtype=np.float32)
+
+
+def streaks(rng: np.random.Generator, along: F32, across: F32, length: float, width: float) -> F32:
+    """A field of features drawn out in one direction.
+
+    Args:
+        rng: Where the randomness comes from.
+        along: float32 HxW, position along that direction in pixels.
+        across: float32 HxW, position across it in pixels.
+        length: Length of a feature in pixels.
+        width: Width of a feature in pixels.
+
+    Returns:
+        float32 HxW.
+    """
+    tile = rng.standard_normal((64, 64), dtype=np.float32)
+    field = wrapped(tile, (along / length).astype(np.float32), (across / width).astype(np.float32))
+    # Bilinear interpolation between the knots leaves about two thirds of their deviation.
+    return np.asarray(field * np.float32(1.5), dtype=np.float32)
 
 
 def fibre_tile(rng: np.random.Generator, size: int, along: float, across: float) -> F32:

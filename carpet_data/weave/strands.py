@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from carpet_data.weave.noise import F32
 from carpet_data.weave.surface import Box, Surface
 
-__all__ = ["Strand", "curve", "fray", "lay"]
+__all__ = ["Strand", "curve", "lay", "lay_yarn"]
 
 _SPACING = 0.4
 """Pixels between two samples of a strand: dense enough that no pixel of it is missed."""
@@ -32,6 +32,7 @@ class Strand:
         ply: Turns of its fibres around it, in radii across a pixel along; 0 lies straight.
         taper: Share of the length over which an end thins out, 0 … 0.5.
         metal: Mirrors the light instead of scattering it.
+        cover: How much of what lies below it hides, 0 … 1; fine fibres let it through.
     """
 
     path: NDArray[np.float64]
@@ -42,6 +43,7 @@ class Strand:
     ply: float = 0.05
     taper: float = 0.08
     metal: bool = False
+    cover: float = 1.0
 
 
 def curve(knots: NDArray[np.float64], count: int = 64) -> NDArray[np.float64]:
@@ -104,37 +106,83 @@ def lay(surface: Surface, box: Box, strand: Strand, rng: np.random.Generator) ->
     # Where a strand crosses itself the upper part is written last; the sort is stable, so the result is one.
     order = np.argsort(height, kind="stable")
     flat = flat[order]
-    surface.height.reshape(-1)[flat] = height[order]
-    surface.albedo.reshape(-1, 3)[flat] = colour[order]
+    tall, albedo = surface.height.reshape(-1), surface.albedo.reshape(-1, 3)
+    tall[flat] += strand.cover * (height[order] - tall[flat])
+    albedo[flat] += np.float32(strand.cover) * (colour[order] - albedo[flat])
     surface.shine.reshape(-1)[flat] = shine[order]
 
 
-def fray(
-    surface: Surface, box: Box, end: NDArray[np.float64], heading: float, reach: float, count: int, strand: Strand,
-    rng: np.random.Generator,
+def lay_yarn(
+    surface: Surface, box: Box, strand: Strand, rng: np.random.Generator, *, flare: tuple[float, float] = (0.3, 1.2),
+    fibres: int = 22, stray_px: float = 8.0,
 ) -> None:  # fmt: skip
-    """Spread the single fibres of a strand's end, in place.
+    """Lay a yarn as what it is: a bundle of fibres that run beside each other, cross, and part towards its ends.
 
     Args:
         surface: The window, changed in place.
         box: Where the window is.
-        end: x, y where the strand stops.
-        heading: Direction in which it ran, in radians.
-        reach: Length of the longest fibre in pixels.
-        count: Fibres.
-        strand: Whose colours and height the fibres have.
-        rng: Draws them.
+        strand: The course and colours of the yarn.
+        rng: Draws the fibres.
+        flare: How far the fibres spread at the start and at the end, in radii, beyond the yarn's own width.
+        fibres: How many fibres lie on top of the core.
+        stray_px: How far fibres run out beyond the ends, in pixels.
     """
-    for _ in range(count):
-        turn = heading + rng.normal(0, 0.55)
-        bend = rng.normal(0, 0.25)
-        length = reach * rng.uniform(0.35, 1.0)
-        step = turn + bend * np.arange(6)
-        path = end + rng.normal(0, 0.35 * strand.radius, 2)
-        path = path + np.cumsum(np.stack([np.cos(step), np.sin(step)], axis=1), axis=0) * (length / 6)
-        lift = strand.lift if isinstance(strand.lift, float | int) else strand.lift[2]
-        hair = Strand(path, max(0.5, 0.11 * strand.radius), strand.light, strand.light, lift=float(lift) + 1, ply=0.0)
-        lay(surface, box, hair, rng)
+    path, along = _resampled(strand.path)
+    if len(path) < 8:
+        return
+    lay(surface, box, strand, rng)
+    share = along / along[-1]
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.maximum(np.hypot(tangent[:, 0], tangent[:, 1]), 1e-9)[:, None]
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    lift = np.interp(share, (0.0, 0.5, 1.0), _three(strand.lift))
+    spread = strand.radius * (
+        0.85 + flare[0] * np.clip(1 - 4 * share, 0, 1) ** 2 + flare[1] * np.clip(4 * share - 3, 0, 1) ** 2
+    )
+    light, dark = np.asarray(strand.light), np.asarray(strand.dark)
+    fine = max(0.5, 0.13 * strand.radius)
+    for _ in range(fibres):
+        where = rng.uniform(-1, 1) + rng.normal(0, 0.5) * (share - 0.5) + 0.12 * _smooth_row(rng, len(path), 8)
+        course = path + normal * (where * spread)[:, None]
+        first, last = 0 if rng.random() < 0.6 else int(0.4 * len(path) * rng.random()), len(path)
+        if rng.random() < 0.4:
+            last -= int(0.4 * len(path) * rng.random())
+        course = course[first:last]
+        if last == len(path):
+            course = _run_out(course, rng, stray_px)
+        if first == 0:
+            course = _run_out(course[::-1], rng, 0.6 * stray_px)[::-1]
+        middle = float(lift[(first + last) // 2]) + 0.75 * strand.radius
+        mix = rng.beta(0.8, 0.6)
+        tone = (light * (1 - mix) + dark * mix) * rng.uniform(0.9, 1.12)
+        red, green, blue = (float(value) for value in tone)
+        rise = (float(lift[first]) + 0.5 * strand.radius, middle, float(lift[last - 1]) + 0.5 * strand.radius)
+        fibre = Strand(
+            course,
+            fine * rng.uniform(0.8, 1.5),
+            (red, green, blue),
+            (red, green, blue),
+            lift=rise,
+            ply=0.0,
+            cover=rng.uniform(0.35, 0.8),
+        )
+        lay(surface, box, fibre, rng)
+
+
+def _run_out(course: NDArray[np.float64], rng: np.random.Generator, reach: float) -> NDArray[np.float64]:
+    """Let a fibre run on past its end, bending away."""
+    if len(course) < 4:
+        return course
+    step = course[-1] - course[-4]
+    heading = np.arctan2(step[1], step[0]) + rng.normal(0, 0.2)
+    turn = heading + rng.normal(0, 0.16) * np.arange(1, 9)
+    length = reach * rng.uniform(0.1, 1.3)
+    tail = course[-1] + np.cumsum(np.stack([np.cos(turn), np.sin(turn)], axis=1), axis=0) * (length / 8)
+    return np.concatenate([course, tail])
+
+
+def _three(lift: float | tuple[float, float, float]) -> tuple[float, float, float]:
+    return lift if isinstance(lift, tuple) else (lift, lift, lift)
 
 
 def _resampled(path: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -164,10 +212,10 @@ def _fibrous(
     # The fibres run around the strand: each step along reads the streaks a little further across.
     turn = np.arange(len(across))[None, :] + strand.ply * strand.radius * along[:, None] / _SPACING
     fibre = streaks[np.mod(turn.astype(np.int64), len(streaks)), np.arange(len(along))[:, None]]
-    share = 1 / (1 + np.exp(-1.3 * fibre + 0.2))
+    share = 1 / (1 + np.exp(-1.8 * fibre - 0.5))
     light, dark = np.asarray(strand.light), np.asarray(strand.dark)
     edge = 1 - 0.35 * np.abs(across) ** 3
-    colour = (light + (dark - light) * share[..., None]) * ((1 + 0.10 * fibre) * edge)[..., None]
+    colour = (light + (dark - light) * share[..., None]) * ((1 + 0.12 * fibre) * edge)[..., None]
     return colour.astype(np.float32), np.zeros(colour.shape[:2], np.float32)
 
 
@@ -181,6 +229,6 @@ def _metal(
     brushed = 1 + 0.05 * rng.standard_normal((1, len(across))) + 0.06 * _smooth_row(rng, len(along), 5)[:, None]
     colour = (light + (dark - light) * share) * (brushed * (1 - 0.5 * np.abs(across) ** 4))[..., None]
     ridge = np.exp(-(((across - 0.35 * side) / 0.2) ** 2))
-    glint = np.maximum(_smooth_row(rng, len(along), 7), 0) ** 2
-    shine = 55 * ridge[None, :] * (0.25 + np.minimum(glint, 2.6)[:, None])
+    glint = np.abs(_smooth_row(rng, len(along), 7)) ** 1.7
+    shine = 62 * ridge[None, :] * (0.25 + np.minimum(glint, 2.6)[:, None])
     return colour.astype(np.float32), shine.astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from carpet_data.weave.noise import F32
 
-__all__ = ["Box", "Host", "Light", "Surface", "grid", "shade"]
+__all__ = ["ALONG_WARP", "ALONG_WEFT", "Box", "Host", "Light", "Surface", "grid", "shade"]
+
+
+ALONG_WARP, ALONG_WEFT = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +53,31 @@ class Surface:
         albedo: float32 HxWx3 RGB, 0 … 255, as the camera would show it evenly lit.
         height: float32 HxW in pixels, larger is nearer to the camera.
         shine: float32 HxW, 0 … 255, light mirrored from above, added after shading.
+        run: uint8 HxW, which way the fibres run: ALONG_WARP, ALONG_WEFT, or 0 where neither is seen.
     """
 
     albedo: F32
     height: F32
     shine: F32
-
-    def copy(self) -> Surface:
-        """An independent copy."""
-        return Surface(self.albedo.copy(), self.height.copy(), self.shine.copy())
+    run: NDArray[np.uint8]
 
     def window(self, box: Box) -> Surface:
         """A copy of one window."""
-        return Surface(self.albedo[box.slices].copy(), self.height[box.slices].copy(), self.shine[box.slices].copy())
+        rows, columns = box.slices
+        return Surface(*(part[rows, columns].copy() for part in self._parts()))
 
     def patch(self, box: Box, other: Surface) -> None:
         """Replace one window, in place."""
-        self.albedo[box.slices] = other.albedo
-        self.height[box.slices] = other.height
-        self.shine[box.slices] = other.shine
+        for mine, its in zip(self._parts(), other._parts(), strict=True):
+            mine[box.slices] = its
+
+    def restore(self, where: NDArray[np.bool_], other: Surface) -> None:
+        """Take over the pixels of another surface of the same shape where a bool HxW says so, in place."""
+        for mine, its in zip(self._parts(), other._parts(), strict=True):
+            mine[where] = its[where]
+
+    def _parts(self) -> tuple[NDArray[Any], ...]:
+        return self.albedo, self.height, self.shine, self.run
 
 
 @dataclass(frozen=True, slots=True)

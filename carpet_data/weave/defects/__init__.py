@@ -15,9 +15,9 @@ __all__ = ["DEFECTS", "Change", "Defect"]
 
 DEFECTS: Mapping[str, Defect] = {
     "color": Defect(color.make, (110.0, 340.0)),
-    "cut": Defect(cut.make, (190.0, 270.0)),
+    "cut": Defect(cut.make, (230.0, 310.0)),
     "hole": Defect(hole.make, (80.0, 180.0)),
-    "metal_contamination": Defect(metal_contamination.make, (75.0, 130.0)),
+    "metal_contamination": Defect(metal_contamination.make, (85.0, 145.0)),
     "thread": Defect(thread.make, (80.0, 290.0)),
 }
 """class name -> model and its usual extent in units (a unit is a pixel at 1024x1024)."""

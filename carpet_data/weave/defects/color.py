@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from carpet_data.weave.defects.base import Change
-from carpet_data.weave.noise import smooth_field
-from carpet_data.weave.surface import Box, Host, Surface, grid
+from carpet_data.weave.noise import smooth_field, streaks
+from carpet_data.weave.surface import ALONG_WARP, ALONG_WEFT, Box, Host, Surface, grid
 
 __all__ = ["make"]
 
@@ -39,14 +39,21 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
         along = (x - middle[0]) * np.cos(turn) + (y - middle[1]) * np.sin(turn)
         across = (y - middle[1]) * np.cos(turn) - (x - middle[0]) * np.sin(turn)
         np.minimum(distance, np.hypot(along / half, across / (half * rng.uniform(0.38, 0.75))), out=distance)
-    # Each yarn soaks its own length: the edge runs out along single yarns.
+    # The liquid creeps along the yarns, farther in some than in others: the edge follows single yarns.
     shape = (box.height, box.width)
-    ragged = 0.13 * smooth_field(rng, shape, max(34 * unit, 2)) + 0.06 * smooth_field(rng, shape, max(9 * unit, 1))
+    cosine, sine = np.float32(np.cos(host.angle)), np.float32(np.sin(host.angle))
+    weft_way, warp_way = cosine * x + sine * y, cosine * y - sine * x
+    weft = streaks(rng, weft_way, warp_way, 70 * unit, 15 * unit)
+    warp = streaks(rng, warp_way, weft_way, 70 * unit, 13 * unit)
+    creep = np.where(surface.run == ALONG_WARP, warp, np.where(surface.run == ALONG_WEFT, weft, 0.5 * (warp + weft)))
+    ragged = 0.10 * smooth_field(rng, shape, max(34 * unit, 2)) + 0.14 * creep
     raised = np.clip(surface.height / unit, -6, 6) / 6
-    depth = (1.0 - (distance + ragged - 0.05 * raised)) / rng.uniform(0.22, 0.36)
+    depth = (1.0 - (distance + ragged - 0.05 * raised)) / rng.uniform(0.16, 0.30)
     soaked = np.clip(depth, 0, 1) ** 1.3
     strength = rng.uniform(0.52, 0.72)
     ink = np.array([0.93, 0.98, 1.06], dtype=np.float32) * (1 - strength)
-    amount = (soaked * np.clip(1 + 0.10 * smooth_field(rng, shape, max(14 * unit, 1)), 0.6, 1.25))[..., None]
+    amount = (soaked * np.clip(1 + 0.08 * smooth_field(rng, shape, max(14 * unit, 1)) - 0.10 * creep, 0.55, 1.25))[
+        ..., None
+    ]
     surface.albedo *= 1 + (ink - 1) * np.clip(amount, 0, 1)
     return Change(box, surface)

@@ -6,7 +6,7 @@ import numpy as np
 
 from carpet_data.weave.defects.base import Change
 from carpet_data.weave.noise import smooth_field
-from carpet_data.weave.strands import Strand, curve, fray, lay
+from carpet_data.weave.strands import Strand, curve, lay_yarn
 from carpet_data.weave.surface import Box, Host, Surface, grid
 
 __all__ = ["make"]
@@ -41,7 +41,7 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
     open_here = gape * np.sqrt(np.maximum(1 - (along / slit) ** 2, 0))
     # The push decays away from the slit and is nothing at the edge of the region.
     fade = np.clip(1 - np.hypot(along / reach, across / (0.85 * reach)) ** 2, 0, 1)
-    sway = 0.045 * extent * fade * smooth_field(rng, shape, max(45 * unit, 2))
+    sway = 0.04 * extent * fade * smooth_field(rng, shape, max(66 * unit, 2))
     spring = np.clip(1 - np.abs(along) / (1.25 * slit), 0, 1) ** 0.5 * gape
     push = np.sign(across) * np.minimum(spring * np.exp(-np.abs(across) / (0.22 * extent)) * fade, np.abs(across))
     slip = 0.5 * sway
@@ -54,10 +54,9 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
     missing = np.abs(across) < open_here * np.clip(ragged, 0.15, 2.2)
     surface = host.surface(moved_x, moved_y, no_warp=missing, no_weft=missing)
     surface.height[missing] -= 4 * unit
+    surface.albedo[missing] *= 0.5
     outside = fade <= 0
-    kept = clean.window(box)
-    surface.albedo[outside], surface.height[outside] = kept.albedo[outside], kept.height[outside]
-    surface.shine[outside] = kept.shine[outside]
+    surface.restore(outside, clean.window(box))
     _ends(host, surface, box, centre, turn, slit, gape, rng)
     return Change(box, surface)
 
@@ -76,7 +75,8 @@ def _ends(
     unit = host.unit
     light, dark = (np.asarray(colour) for colour in host.yarn)
     direction, normal = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
-    lean = rng.normal(0, 0.5)
+    # Whatever made the cut swept all ends the same way along it.
+    sweep = rng.choice([-1, 1]) * rng.uniform(0.4, 1.1)
     count = int(np.ceil(2 * slit / (21 * unit)))
     for side in (-1.0, 1.0):
         for k in range(count):
@@ -85,10 +85,9 @@ def _ends(
             place = (-1 + (2 * k + 1) / count) * slit + rng.normal(0, 4 * unit)
             rim = gape * np.sqrt(max(1 - (place / slit) ** 2, 0.05))
             start = np.asarray(centre) + direction * place + normal * side * (rim + rng.uniform(4, 16) * unit)
-            inward = float(np.arctan2(*(-side * normal)[::-1])) + side * (lean + rng.normal(0, 0.45))
-            back = rng.random() < 0.4
-            bend = rng.normal(0, 0.16) + (0.45 * rng.choice([-1, 1]) if back else 0.0)
-            length = rng.uniform(14, 50) * unit
+            inward = float(np.arctan2(*(-side * normal)[::-1])) + side * (sweep + rng.normal(0, 0.35))
+            bend = rng.normal(0, 0.10) + (0.3 * rng.choice([-1, 1]) if rng.random() < 0.2 else 0.0)
+            length = rng.uniform(20, 72) * unit
             steps = inward + bend * np.arange(7)
             path = np.concatenate(
                 [start[None], start + np.cumsum(np.stack([np.cos(steps), np.sin(steps)], 1), 0) * (length / 7)]
@@ -96,12 +95,11 @@ def _ends(
             tone = rng.uniform(0.85, 1.12)
             end = Strand(
                 curve(path),
-                rng.uniform(4.0, 7.0) * unit,
+                rng.uniform(3.5, 6.0) * unit,
                 (light[0] * tone, light[1] * tone, light[2] * tone),
                 (dark[0] * tone, dark[1] * tone, dark[2] * tone),
                 lift=(3.5 * unit, rng.uniform(5, 10) * unit, rng.uniform(0, 8) * unit),
                 ply=rng.uniform(0, 0.07),
                 taper=0.15,
             )
-            lay(surface, box, end, rng)
-            fray(surface, box, path[-1], float(steps[-1]), rng.uniform(10, 22) * unit, 8, end, rng)
+            lay_yarn(surface, box, end, rng, flare=(0.0, rng.uniform(0.3, 2.0)), stray_px=18 * unit)

@@ -6,7 +6,7 @@ import numpy as np
 
 from carpet_data.weave.defects.base import Change
 from carpet_data.weave.noise import smooth_field
-from carpet_data.weave.strands import Strand, curve, fray, lay
+from carpet_data.weave.strands import Strand, curve, lay, lay_yarn
 from carpet_data.weave.surface import Box, Host, Surface, grid
 
 __all__ = ["make"]
@@ -34,7 +34,7 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
     a = dx * np.cos(turn) + dy * np.sin(turn)
     b = (dy * np.cos(turn) - dx * np.sin(turn)) / flat
     radius = np.maximum(np.hypot(a, b), 1e-3)
-    bumpy = 1 + 0.10 * smooth_field(rng, shape, max(20 * unit, 2))
+    bumpy = 1 + 0.18 * smooth_field(rng, shape, max(18 * unit, 2))
     opening = extent * rng.uniform(0.17, 0.24)
     # Yarns are pushed outwards: what is seen at `radius` lay at `source`, and the push fades out at the rim's edge.
     reach = extent / 2
@@ -47,11 +47,11 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
     warp_torn = torn | (source < opening * 0.55 * (1 + 0.35 * smooth_field(rng, shape, max(12 * unit, 2))))
     surface = host.surface(moved_x, moved_y, no_warp=warp_torn, no_weft=torn)
     # The ground under a hole lies deeper than between yarns.
-    surface.height[torn & warp_torn] -= 6 * unit
+    bare = torn & warp_torn
+    surface.height[bare] -= 4 * unit
+    surface.albedo[bare] *= 0.4
     outside = radius > reach
-    kept = clean.window(box)
-    surface.albedo[outside], surface.height[outside] = kept.albedo[outside], kept.height[outside]
-    surface.shine[outside] = kept.shine[outside]
+    surface.restore(outside, clean.window(box))
     _loose_ends(host, surface, box, centre, opening, rng)
     return Change(box, surface)
 
@@ -60,37 +60,39 @@ def _loose_ends(
     host: Host, surface: Surface, box: Box, centre: tuple[float, float], opening: float, rng: np.random.Generator
 ) -> None:
     unit = host.unit
-    light, dark = host.yarn
-    for _ in range(int(rng.integers(4, 8))):
-        # An end leaves the rim across or along the weave, and bends round the hole or over it.
-        angle = host.angle + rng.integers(0, 4) * np.pi / 2 + rng.normal(0, 0.5)
-        start = np.asarray(centre) + opening * rng.uniform(0.9, 1.35) * np.array([np.cos(angle), np.sin(angle)])
-        heading = angle + np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.35)
-        bend = -0.34 * np.sign(np.sin(heading - angle)) * -1 + rng.normal(0, 0.12)
-        length = opening * rng.uniform(0.9, 1.9)
+    light, dark = (np.asarray(colour) for colour in host.yarn)
+    middle = np.asarray(centre)
+    for _ in range(int(rng.integers(3, 8))):
+        # An end leaves the rim across or along the weave, and bends round the hole or lies over it.
+        angle = host.angle + rng.integers(0, 4) * np.pi / 2 + rng.normal(0, 0.6)
+        start = middle + opening * rng.uniform(0.9, 1.5) * np.array([np.cos(angle), np.sin(angle)])
+        round_it = rng.random() < 0.6
+        sense = rng.choice([-1, 1])
+        heading = angle + sense * (rng.normal(1.7, 0.25) if round_it else rng.uniform(2.2, 3.6))
+        length = opening * (rng.uniform(0.8, 2.2) if round_it else rng.uniform(0.6, 1.6))
+        bend = sense * (length / 7 / opening * rng.uniform(0.5, 1.0) if round_it else rng.normal(0, 0.14))
         steps = heading + bend * np.arange(7)
-        path = curve(
-            np.concatenate(
-                [start[None], start + np.cumsum(np.stack([np.cos(steps), np.sin(steps)], 1), 0) * (length / 7)]
-            )
+        path = np.concatenate(
+            [start[None], start + np.cumsum(np.stack([np.cos(steps), np.sin(steps)], 1), 0) * (length / 7)]
         )
+        tone = rng.uniform(0.9, 1.15)
         end = Strand(
-            path,
-            rng.uniform(3.0, 6.0) * unit,
-            light,
-            dark,
-            lift=(1 * unit, rng.uniform(3, 9) * unit, rng.uniform(1, 6) * unit),
+            curve(path),
+            rng.uniform(2.8, 5.5) * unit,
+            (light[0] * tone, light[1] * tone, light[2] * tone),
+            (dark[0] * tone, dark[1] * tone, dark[2] * tone),
+            lift=(1 * unit, rng.uniform(3, 8) * unit, rng.uniform(0, 6) * unit),
             ply=rng.uniform(0, 0.06),
             taper=0.2,
         )
-        lay(surface, box, end, rng)
-        fray(surface, box, path[-1], float(steps[-1]), 12 * unit, 6, end, rng)
-    for _ in range(int(rng.integers(10, 22))):
+        lay_yarn(surface, box, end, rng, flare=(0.1, rng.uniform(0.3, 2.0)), stray_px=14 * unit)
+    for _ in range(int(rng.integers(8, 20))):
         # Single fibres across the opening.
         angle = rng.uniform(0, 2 * np.pi)
-        start = np.asarray(centre) + opening * rng.uniform(0.4, 1.0) * np.array([np.cos(angle), np.sin(angle)])
-        knots = start + np.cumsum(
-            np.concatenate([[[0, 0]], rng.normal(-0.35 * (start - np.asarray(centre)), 0.3 * opening, (3, 2))]), 0
-        )
-        fibre = Strand(curve(knots, 24), max(0.5, 0.55 * unit), light, dark, lift=-4 * unit, ply=0.0)
+        start = middle + opening * np.array([np.cos(angle), np.sin(angle)])
+        goal = middle + rng.normal(0, 0.45 * opening, 2)
+        knots = np.stack([start, (start + goal) / 2 + rng.normal(0, 0.15 * opening, 2), goal])
+        tone = rng.uniform(0.6, 1.0)
+        colour = (light[0] * tone, light[1] * tone, light[2] * tone)
+        fibre = Strand(curve(knots, 24), max(0.5, 0.5 * unit), colour, colour, lift=-3 * unit, ply=0.0, cover=0.5)
         lay(surface, box, fibre, rng)

@@ -44,10 +44,10 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
         wire = Strand(
             curve(knots),
             radius * (1.0 if piece == 0 else rng.uniform(0.8, 1.0)),
-            light=(112 * value, 114 * value, 104 * value),
-            dark=(62 * value, 65 * value, 60 * value),
+            light=(126 * value, 126 * value, 118 * value),
+            dark=(64 * value, 65 * value, 62 * value),
             lift=(6.0 + 3 * piece) * unit,
-            taper=0.04,
+            taper=0.02,
             metal=True,
         )
         lay(surface, box, wire, rng)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from carpet_data.weave.defects.base import Change
-from carpet_data.weave.strands import Strand, curve, fray, lay
+from carpet_data.weave.strands import Strand, curve, lay, lay_yarn
 from carpet_data.weave.surface import Box, Host, Surface
 
 __all__ = ["make"]
@@ -27,7 +27,7 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
     unit = host.unit
     box = Box.around(centre, (0.62 * extent + 20 * unit, 0.62 * extent + 20 * unit), host.size)
     surface = clean.window(box)
-    curled = rng.random() < (0.6 if extent > 180 * unit else 0.15)
+    curled = rng.random() < (0.5 if extent > 180 * unit else 0.15)
     if curled:
         _curl(host, surface, box, centre, extent, rng)
     else:
@@ -57,10 +57,7 @@ def _straight(
     thread = Strand(
         path, radius, _rgb(light), _rgb(dark), lift=(5 * unit, 8 * unit, 5 * unit), ply=rng.uniform(0.02, 0.09)
     )
-    lay(surface, box, thread, rng)
-    for end, before in ((path[0], path[3]), (path[-1], path[-4])):
-        heading = float(np.arctan2(*(end - before)[::-1]))
-        fray(surface, box, end, heading, 16 * unit, int(rng.integers(3, 8)), thread, rng)
+    lay_yarn(surface, box, thread, rng, flare=(0.5, 0.7), stray_px=12 * unit)
 
 
 def _curl(
@@ -69,29 +66,39 @@ def _curl(
     """A hook of many loose fibres that share one bend."""
     unit = host.unit
     light, dark = (np.asarray(colour) for colour in host.yarn)
+    light = light * np.array([1.03, 1.0, 0.99])
     turn, sense = rng.uniform(0, 2 * np.pi), rng.choice([-1.0, 1.0])
     sweep = np.linspace(0, rng.uniform(3.4, 5.4), 9)
     size = np.linspace(1.0, rng.uniform(0.45, 0.8), 9) * extent * 0.40
     angle = turn + sense * sweep
     hook = np.stack([np.cos(angle) * size, np.sin(angle) * size * rng.uniform(0.55, 0.8)], axis=1)
-    spread = rng.uniform(5, 9) * unit
-    for strand in range(int(rng.integers(9, 15))):
-        # Half of the bundle is thick plies, the rest fine fibres that stray farther.
-        thick = strand % 2 == 0
-        shift = rng.normal(0, spread * (0.55 if thick else 0.9), 2)
-        start, stop = int(rng.integers(0, 3)), 9 - int(rng.integers(0, 3))
-        knots = np.asarray(centre) + shift + hook[start:stop] + rng.normal(0, 0.022 * extent, (stop - start, 2))
-        tone = rng.uniform(0.95, 1.15)
+    knots = np.asarray(centre) + hook + rng.normal(0, 0.02 * extent, hook.shape)
+    for ply in range(int(rng.integers(2, 5))):
+        # The plies part: each takes its own way round the bend and ends where it likes.
+        start, stop = (0, 9) if ply == 0 else (int(rng.integers(0, 4)), 9 - int(rng.integers(0, 3)))
+        course = knots[start:stop] + rng.normal(0, 5 * unit, 2) + rng.normal(0, 0.02 * extent, (stop - start, 2))
+        tone = rng.uniform(0.95, 1.12)
         piece = Strand(
-            curve(knots, 96),
-            (rng.uniform(2.6, 4.2) if thick else rng.uniform(0.8, 1.4)) * unit,
+            curve(course, 96),
+            rng.uniform(3.5, 7.0) * unit,
             _rgb(light * tone),
-            _rgb((0.6 * light + 0.4 * dark) * tone),
-            lift=(rng.uniform(4, 7) * unit, rng.uniform(8, 14) * unit, rng.uniform(5, 9) * unit),
-            ply=rng.uniform(0.0, 0.06),
+            _rgb((0.35 * light + 0.65 * dark) * tone),
+            lift=(rng.uniform(3, 6) * unit, rng.uniform(7, 12) * unit, rng.uniform(4, 8) * unit),
+            ply=rng.uniform(0.0, 0.05),
+            taper=0.2,
         )
-        lay(surface, box, piece, rng)
-    fray(surface, box, np.asarray(centre) + hook[-1], turn, 18 * unit, 8, piece, rng)
+        lay_yarn(
+            surface, box, piece, rng, flare=(rng.uniform(0.4, 1.5), rng.uniform(0.8, 2.5)), fibres=34,
+            stray_px=26 * unit,
+        )  # fmt: skip
+    for _ in range(int(rng.integers(14, 26))):
+        # Single fibres stray from the bundle.
+        start, length = int(rng.integers(0, 6)), 3
+        course = knots[start : start + length] + rng.normal(0, 8 * unit, (length, 2))
+        fibre = Strand(
+            curve(course, 40), max(0.5, 0.55 * unit), _rgb(light), _rgb(light), lift=13 * unit, ply=0.0, cover=0.5
+        )
+        lay(surface, box, fibre, rng)
 
 
 def _rgb(colour: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, float, float]:
