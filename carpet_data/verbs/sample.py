@@ -17,7 +17,7 @@ from carpet_data.weave.image import MIN_SIZE
 __all__ = ["SampleResult", "sample"]
 
 _MAX_SIZE = 4096
-"""Drawing takes about 250 bytes a pixel: 4 GB a worker at this size."""
+"""Drawing takes about 200 bytes a pixel: 3.5 GB a worker at this size."""
 _MAX_COUNT = 100_000
 _SMALL_JOB_PX = 6_000_000
 """Up to so many pixels in all, starting worker processes would take longer than drawing."""
