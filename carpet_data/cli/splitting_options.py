@@ -17,20 +17,14 @@ _NUMBER = re.compile(r"[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?|[0-9]+\.")
 _MOST = 3
 
 
-class Fractions(click.ParamType):  # type: ignore[type-arg,unused-ignore]  (generic from click 8.3 on)
-    """Two or three numbers as one text, between commas or spaces."""
-
-    name = "fractions"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """The numbers; whether they make sense is the split's to say."""
-        if isinstance(value, tuple):
-            return value
-        parts = [part for part in re.split(r"[,\s]+", str(value)) if part]
-        try:
-            return tuple(float(part) for part in parts)
-        except ValueError:
-            self.fail(f"{value!r} is not two or three numbers, such as 0.8 0.2", param, ctx)
+def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """The numbers of a text, between commas or spaces; whether they make sense is the split's to say."""
+    if value is None:
+        return None
+    try:
+        return tuple(float(part) for part in re.split(r"[,\s]+", value) if part)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not two or three numbers, such as 0.8 0.2", ctx, param) from None
 
 
 class SplittingCommand(click.Command):
@@ -60,7 +54,7 @@ def splitting_options(command: F) -> F:
         (
             click.option(
                 _FRACTIONS,
-                type=Fractions(),
+                callback=_numbers,
                 metavar="F F [F]",
                 default=None,
                 help="Shares of train and test, or of train, val and test.  [default: 0.8 0.2]",

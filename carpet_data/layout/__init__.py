@@ -1,5 +1,20 @@
 """The prepared folder: manifest, journal, lock, splits."""
 
+from carpet_data.layout.append import Addition, Appender, abandon, append, appending, drop, restore
 from carpet_data.layout.dataset import is_prepared, read, stream
+from carpet_data.layout.verify import Problem, verify
 
-__all__ = ["is_prepared", "read", "stream"]
+__all__ = [
+    "Addition",
+    "Appender",
+    "Problem",
+    "abandon",
+    "append",
+    "appending",
+    "drop",
+    "is_prepared",
+    "read",
+    "restore",
+    "stream",
+    "verify",
+]
