@@ -22,6 +22,7 @@ class CocoDocument:
         annotations: As in the file.
         categories: As in the file.
         info: The file's `info`, empty where it has none.
+        licenses: As in the file; empty where it has none.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class CocoDocument:
     annotations: tuple[dict[str, Any], ...]
     categories: tuple[dict[str, Any], ...]
     info: dict[str, Any]
+    licenses: tuple[dict[str, Any], ...] = ()
 
 
 def json_files(path: Path) -> tuple[Path, ...]:
@@ -59,7 +61,7 @@ def load(path: Path) -> CocoDocument:
             annotations and categories.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"it cannot be read ({error.strerror})", where=path, mend="check the path") from error
     except UnicodeDecodeError as error:
@@ -70,6 +72,12 @@ def load(path: Path) -> CocoDocument:
             where=path,
             mend="export the file again",
         ) from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(
+            "it is JSON, but no COCO file: it is nested too deep, or holds a number too long",
+            where=path,
+            mend="name a COCO file",
+        ) from error
     if not isinstance(document, dict):
         raise DataError("it is JSON, but no COCO file: the top is no object", where=path, mend="name a COCO file")
     for key in _LISTS:
@@ -77,12 +85,14 @@ def load(path: Path) -> CocoDocument:
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise DataError(f"it is JSON, but no COCO file: {key!r} is no list of objects", where=path)
     info = document.get("info")
+    licenses = document.get("licenses")
     return CocoDocument(
         path,
         tuple(document["images"]),
         tuple(document["annotations"]),
         tuple(document["categories"]),
         info if isinstance(info, dict) else {},
+        tuple(entry for entry in licenses if isinstance(entry, dict)) if isinstance(licenses, list) else (),
     )
 
 

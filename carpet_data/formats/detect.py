@@ -5,6 +5,7 @@ Only the first entries of each folder are looked at, so this costs the same for 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ _WHOLE = frozenset({"prepared", "mvtec", "mvtec-loco", "mvtec-ad2"})
 _LEVELS_UP = 4
 _MOST_SHOWN = 10
 _SNIFFED_BYTES = 1 << 16
+_MOST_SNIFFED = 50
 _LOOKED_FOR = (
     "dataset.json (a prepared folder), train/ and test/ with class folders (MVTec), annotations/*.json (COCO), "
     "data.yaml (YOLO), images/ and masks/"
@@ -91,7 +93,7 @@ def _detect_folder(root: Path) -> str | None:
     folders = {path.name.casefold(): path for path in _folders(root)}
     if "test_public" in folders:
         return "mvtec-ad2"
-    if _coco_files(root, folders):
+    if _has_coco(root, folders):
         return "coco"
     sides = [path for path in folders.values() if side_of(path.name) is not None]
     if GROUND_TRUTH in folders:
@@ -188,16 +190,16 @@ def _has_mask_folders(ground_truth: Path) -> bool:
     return any(_holds_image(inner) for path in classes for inner in _folders(path)[:1])
 
 
-def _coco_files(root: Path, folders: dict[str, Path]) -> list[Path]:
-    """JSON files that begin like COCO, where tools put them: annotations/, the root, or the folders of the sides."""
+def _has_coco(root: Path, folders: dict[str, Path]) -> bool:
+    """Whether JSON where tools put it begins like COCO: in annotations/, the root, or the folders of the sides."""
     places = [folders["annotations"]] if "annotations" in folders else []
     places += [root, *(path for path in folders.values() if side_of(path.name) is not None)]
-    return [
-        Path(entry.path)
-        for place in places
-        for entry in _entries(place)
-        if entry.name.lower().endswith(".json") and _begins_like_coco(Path(entry.path))
-    ]
+    for place in places:
+        found = (Path(entry.path) for entry in _entries(place) if entry.name.lower().endswith(".json"))
+        # Some tools write a JSON file an image; the first few tell.
+        if any(_begins_like_coco(path) for path in itertools.islice(found, _MOST_SNIFFED)):
+            return True
+    return False
 
 
 def _begins_like_coco(path: Path) -> bool:

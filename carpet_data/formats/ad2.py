@@ -1,0 +1,73 @@
+"""The layout of MVTec AD 2.
+
+ROOT/{train,validation}/good, ROOT/test_public/{good,bad} and ROOT/test_public/ground_truth/bad/STEM_mask.png
+(Heckler-Kram et al., 2025, "The MVTec AD 2 Dataset: Advanced Scenarios for Unsupervised Anomaly Detection").
+The private test images have no labels: they are left out, and the scan names them as unknown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from carpet_data.formats import tree
+from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
+from carpet_data.formats.listing import is_image, is_known, walk
+from carpet_data.formats.mvtec import MASK_ENDINGS, Shot
+from carpet_data.formats.pairing import Named, pair, stem
+from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.tree import Entry, Tree
+from carpet_data.samples import GOOD, Dataset
+
+PUBLIC_TEST = "test_public"
+
+
+def scan(root: Path) -> Tree:
+    """The images and masks of a folder in MVTec AD 2 layout, by names alone.
+
+    Raises:
+        DataError: The folder is missing or may not be read.
+    """
+    listing = walk(root)
+    shots: list[Shot] = []
+    masks: list[Named] = []
+    unknown: list[str] = []
+    for path in listing.files:
+        parts = path.split("/")
+        public = parts[0].casefold() == PUBLIC_TEST
+        side = "test" if public else side_of(parts[0])
+        if public and len(parts) == 4 and parts[1].casefold() == GROUND_TRUTH and is_image(path):
+            masks.append(Named(path, stem(path), ((parts[2],),)))
+        elif side is not None and len(parts) == 3 and is_image(path):
+            shots.append(Shot(side, parts[1], path))
+        elif not is_known(path):
+            unknown.append(path)
+    public_shots = [shot for shot in shots if shot.path.casefold().startswith(f"{PUBLIC_TEST}/")]
+    images = [Named(shot.path, stem(shot.path), ((shot.folder,),)) for shot in public_shots]
+    paired = pair(root, images, masks, MASK_ENDINGS)
+    good = good_names({shot.folder for shot in shots})
+    entries = []
+    for shot in shots:
+        class_name = GOOD if shot.folder in good else shot.folder
+        mask = paired.mask_of.get(shot.path)
+        entries.append(Entry(shot.path, class_name, shot.side, () if mask is None else ((mask, class_name),)))
+    return Tree(
+        root,
+        "mvtec-ad2",
+        listing.name,
+        tuple(entries),
+        orphans=paired.orphans,
+        unknown=(*unknown, *listing.others),
+        license=license_of(listing),
+        masked_classes=bool(masks),
+        faults=paired.faults,
+    )
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read a folder in MVTec AD 2 layout; only image headers are opened.
+
+    Raises:
+        DataError: The folder is missing, may not be read or holds no images.
+        FaultsError: Images that cannot be read, and masks whose image the names leave open.
+    """
+    return tree.dataset(scan(root), threshold=options.threshold, connectivity=options.connectivity)

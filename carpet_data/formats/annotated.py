@@ -1,0 +1,163 @@
+"""What the readers of annotation files (COCO, YOLO) have in common: images, their classes, their polygons."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.formats.tree import from_samples, unique_ids
+from carpet_data.images import ImageInfo, probe
+from carpet_data.samples import GOOD, Connectivity, Dataset, Origin, Sample, Shape, Shapes, Side
+
+COMBINED = "combined"
+"""The class of an image with defects of several types; MVTec AD calls it so."""
+
+MEND_EXPORT = "mend or remove the entry, or export the file again"
+
+_MOST_FAULTS = 100
+_MOST_COORDINATE_SIZES = 1.0
+
+
+class Faults:
+    """Collects faults, so that one run shows them all up to a bound."""
+
+    def __init__(self) -> None:
+        self._found: list[CarpetDataError] = []
+
+    def add(self, error: CarpetDataError) -> None:
+        """Keep a fault.
+
+        Raises:
+            FaultsError: The bound is reached.
+        """
+        self._found.append(error)
+        if len(self._found) >= _MOST_FAULTS:
+            raise FaultsError(self._found)
+
+    def say(self, what: str, where: str | os.PathLike[str], mend: str = MEND_EXPORT) -> None:
+        """Keep a fault in words."""
+        self.add(DataError(what, where=where, mend=mend))
+
+    def settle(self) -> None:
+        """Raise what was found.
+
+        Raises:
+            FaultsError: Something was.
+        """
+        if self._found:
+            raise FaultsError(self._found)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of an annotation file, found and measured.
+
+    Attributes:
+        path: Relative to the root, POSIX.
+        side: Which side the annotation file puts it on.
+        info: What its header says.
+        shapes: Its instances.
+        class_name: What the file says of the whole image; None to take it from the shapes.
+        origin: real or synthetic.
+    """
+
+    path: str
+    side: Side | None
+    info: ImageInfo
+    shapes: tuple[Shape, ...] = ()
+    class_name: str | None = None
+    origin: Origin = "real"
+
+
+def dataset(
+    pictures: Sequence[Picture],
+    categories: Sequence[str],
+    *,
+    root: Path,
+    license: str = "",
+    connectivity: Connectivity | None,
+    format: str,
+) -> Dataset:
+    """The data set of these images; a sample's id is its file's stem where that is unique.
+
+    Args:
+        pictures: The images, paths unique.
+        categories: The defect types in the order of their ids, unused ones too.
+        root: The folder of the data set.
+        license: Its licence, as text.
+        connectivity: As the user asked; instances of annotation files do not depend on it.
+        format: The reader's name.
+
+    Raises:
+        DataError: There are no images.
+    """
+    if not pictures:
+        raise DataError("no images are listed", where=root, mend="name a data set with images")
+    ids = unique_ids([PurePosixPath(picture.path).stem for picture in pictures], [p.path for p in pictures])
+    samples = [
+        Sample(
+            sample_id,
+            picture.path,
+            picture.class_name or class_of(picture.shapes),
+            picture.info.width,
+            picture.info.height,
+            # A defect class without instances had an empty mask, which is something else than none.
+            annotation=Shapes(picture.shapes) if picture.shapes or picture.class_name not in (None, GOOD) else None,
+            origin=picture.origin,
+            side=picture.side,
+        )
+        for sample_id, picture in zip(ids, pictures, strict=True)
+    ]
+    name = root.resolve().name or "data"
+    made = from_samples(samples, root=root, name=name, license=license, connectivity=connectivity, format=format)
+    return replace(made, categories=tuple(dict.fromkeys([*categories, *made.categories])))
+
+
+def class_of(shapes: Sequence[Shape]) -> str:
+    """The class of an image: its one defect type, "combined" for several, good for none."""
+    names = {shape.class_name for shape in shapes}
+    if len(names) > 1:
+        return COMBINED
+    return next(iter(names), GOOD)
+
+
+def measure(path: Path, faults: Faults) -> ImageInfo | None:
+    """The image's header; None, and a fault, where it cannot be read."""
+    try:
+        return probe(path)
+    except CarpetDataError as error:
+        faults.add(error)
+        return None
+
+
+def polygon_problem(values: Sequence[Any], width: int, height: int) -> str | None:
+    """What is wrong with a flat list x, y, x, y … in pixels; None where nothing is.
+
+    Points a little outside of the image are clipped when the polygon is filled. Those further out than the image is
+    large are no rounding, and filling them would take memory without end.
+    """
+    if not isinstance(values, list | tuple):
+        return "a polygon that is no list of numbers"
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        return "a polygon with coordinates that are no numbers"
+    if len(values) < 6 or len(values) % 2:
+        return f"a polygon of {len(values)} numbers; x, y pairs of at least three points are needed"
+    for value, size in zip(values, [width, height] * (len(values) // 2), strict=True):
+        if not math.isfinite(value) or not -size * _MOST_COORDINATE_SIZES <= value <= size * (
+            1 + _MOST_COORDINATE_SIZES
+        ):
+            return f"the coordinate {value} is far outside of the image of {width}x{height} pixels"
+    return None
+
+
+def inside(root: Path, path: str) -> str | None:
+    """A path relative to the root, made plain of `.` and `..`; None where it leaves the root."""
+    plain = os.path.normpath(path).replace(os.sep, "/")
+    if os.path.isabs(plain):  # noqa: PTH117 (a file name is judged, nothing is opened)
+        plain = os.path.relpath(plain, root.resolve()).replace(os.sep, "/")
+    return None if plain in ("", ".", "..") or plain.startswith("../") or "\0" in plain else plain

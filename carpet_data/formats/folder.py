@@ -1,0 +1,211 @@
+"""Folders of images and masks, paired by name.
+
+Known shapes: images/ + masks/ (flat, or with class folders in both), CLASS/images + CLASS/masks, CLASS/ with images
+and their *_mask files, and plain class folders without masks; each also below train/, val/, test/. Where no folder
+says the class, it is "defect" for images whose mask marks a pixel, and "good" for the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from carpet_data.errors import CarpetDataError, DataError, FaultsError, UsageError
+from carpet_data.formats import tree
+from carpet_data.formats.folder_roles import (
+    MASK_ENDINGS,
+    Spot,
+    by_name,
+    by_options,
+    settle,
+    spots_of,
+    without_roles,
+)
+from carpet_data.formats.folders import good_names, license_of
+from carpet_data.formats.listing import is_image, is_known, walk
+from carpet_data.formats.pairing import Named, Pairing, Place, pair, stem
+from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.tree import Entry, Tree
+from carpet_data.masks import load
+from carpet_data.samples import GOOD, Dataset
+
+DEFECT = "defect"
+"""The class of an image with a mask, where no folder names one."""
+
+_MOST_FAULTS = 100
+
+
+def scan(root: Path, options: ReadOptions | None = None) -> Tree:
+    """The images and masks of a folder, by names alone; without class folders an image with a mask is "defect".
+
+    Raises:
+        DataError: The folder is missing or may not be read, or a folder of the options holds no images.
+        UsageError: `images` or `masks` leave the root, or `pair_by` is no regular expression with a group.
+    """
+    return _scan(root, options or ReadOptions())[0]
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read folders of images and masks. Without class folders every mask is opened, to see whether it is empty.
+
+    Raises:
+        DataError: As `scan`, and for a folder without images.
+        FaultsError: Images and masks that cannot be read, and masks whose image the names leave open.
+        UsageError: As `scan`.
+    """
+    found, flat = _scan(root, options)
+    dataset = tree.dataset(found, threshold=options.threshold, connectivity=options.connectivity)
+    if not flat:
+        return dataset
+    empty: set[str] = set()
+    faults: list[CarpetDataError] = []
+    for sample in dataset.samples:
+        if sample.image not in flat or sample.annotation is None:
+            continue
+        try:
+            if len(load(root, sample).runs) == 0:
+                empty.add(sample.image)
+        except CarpetDataError as error:
+            faults.append(error)
+            if len(faults) >= _MOST_FAULTS:
+                break
+    if faults:
+        raise FaultsError(faults)
+    entries = [replace(entry, class_name=GOOD) if entry.image in empty else entry for entry in found.entries]
+    by_image = {
+        entry.image: (sample_id, entry.class_name)
+        for entry, sample_id in zip(entries, tree.ids_of(entries), strict=True)
+    }
+    samples = []
+    for sample in dataset.samples:
+        sample_id, class_name = by_image[sample.image]
+        samples.append(replace(sample, id=sample_id, class_name=class_name))
+    return tree.from_samples(
+        samples,
+        root=root,
+        name=dataset.name,
+        license=dataset.license,
+        connectivity=options.connectivity,
+        format=dataset.format,
+    )
+
+
+def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
+    """The tree, and the images whose class no folder says."""
+    listing = walk(root)
+    files = [path for path in listing.files if is_image(path)]
+    if options.images is not None or options.masks is not None:
+        spots, unknown = spots_of(files, by_options(options))
+        _check_options(root, spots, options)
+        spots = settle(spots, options.mask_suffix)
+        paired = _paired(root, spots, options)
+    else:
+        spots, unknown, paired = _recognised(root, files, options)
+    images = [spot for spot in spots if spot.role == "image"]
+    good = good_names({spot.folder for spot in images if spot.folder is not None})
+    entries = []
+    for spot in images:
+        mask = paired.mask_of.get(spot.path)
+        if spot.folder is None:
+            class_name = GOOD if mask is None else DEFECT
+        else:
+            class_name = GOOD if spot.folder in good else spot.folder
+        entries.append(Entry(spot.path, class_name, spot.side, () if mask is None else ((mask, class_name),)))
+    unknown += [path for path in listing.files if not is_image(path) and not is_known(path)]
+    found = Tree(
+        root,
+        "folder",
+        listing.name,
+        tuple(entries),
+        orphans=paired.orphans,
+        unknown=(*sorted(unknown), *listing.others),
+        license=license_of(listing),
+        masked_classes=bool(paired.mask_of or paired.orphans),
+        faults=paired.faults,
+    )
+    return found, frozenset(spot.path for spot in images if spot.folder is None)
+
+
+def _recognised(root: Path, files: Sequence[str], options: ReadOptions) -> tuple[list[Spot], list[str], Pairing]:
+    """Images and masks by the usual names of folders and files, and what is neither."""
+    spots, unknown = spots_of(files, by_name)
+    roles = {spot.role for spot in spots}
+    if "image" in roles:
+        unknown += [spot.path for spot in spots if spot.role == "either"]
+        spots = [spot for spot in spots if spot.role != "either"]
+    settled = settle(spots, options.mask_suffix)
+    paired = _paired(root, settled, options)
+    if "mask" in roles and "image" not in roles and not paired.mask_of:
+        # Classes may be called "mask" and "no mask": a folder of masks that belong to no image is one of those.
+        spots, unknown = spots_of(files, without_roles)
+        settled = settle(spots, options.mask_suffix)
+        paired = _paired(root, settled, options)
+    if "image" not in roles and any(spot.folder is not None for spot in settled if spot.role == "image"):
+        stray = {spot.path for spot in settled if spot.role == "image" and "/" not in spot.path}
+        unknown += stray - paired.mask_of.keys()
+        settled = [spot for spot in settled if spot.path not in stray or spot.path in paired.mask_of]
+    return settled, unknown, paired
+
+
+def _check_options(root: Path, spots: Sequence[Spot], options: ReadOptions) -> None:
+    for role, folder in (("image", options.images), ("mask", options.masks)):
+        if folder is not None and options.images != options.masks and all(spot.role != role for spot in spots):
+            raise DataError(
+                f"the folder of the {role}s holds no image files", where=root / folder, mend="check its name"
+            )
+
+
+def _paired(root: Path, spots: Sequence[Spot], options: ReadOptions) -> Pairing:
+    if options.pair_by is not None:
+        return _paired_by_pattern(root, spots, _compiled(options.pair_by))
+    endings = ("", *MASK_ENDINGS) if options.mask_suffix is None else (options.mask_suffix,)
+    images = [Named(spot.path, stem(spot.path), _places(spot)) for spot in spots if spot.role == "image"]
+    masks = [Named(spot.path, stem(spot.path), ((spot.side, spot.folder),)) for spot in spots if spot.role == "mask"]
+    return pair(root, images, masks, endings)
+
+
+def _places(spot: Spot) -> tuple[Place, ...]:
+    """Where the mask of an image may lie: in the folders of its side and class, else in fewer of them."""
+    side, folder = spot.side, spot.folder
+    return tuple(dict.fromkeys([(side, folder), (None, folder), (side, None), (None, None)]))
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{pattern!r} is no regular expression ({error})") from error
+    if compiled.groups == 0:
+        raise UsageError(
+            f"{pattern!r} captures nothing", mend=r"put what an image and its mask share in brackets, such as '(\d+)'"
+        )
+    return compiled
+
+
+def _paired_by_pattern(root: Path, spots: Sequence[Spot], pattern: re.Pattern[str]) -> Pairing:
+    images: list[Named] = []
+    masks: list[Named] = []
+    faults: list[CarpetDataError] = []
+    lost: list[str] = []
+    for spot in spots:
+        match = pattern.search(stem(spot.path))
+        if match is not None:
+            key = "\0".join(text or "" for text in match.groups())
+            if spot.role == "image":
+                images.append(Named(spot.path, key, _places(spot)))
+            else:
+                masks.append(Named(spot.path, key, ((spot.side, spot.folder),)))
+        elif spot.role == "mask":
+            lost.append(spot.path)
+        else:
+            faults.append(
+                DataError(
+                    f"the expression {pattern.pattern!r} is not found in the name of this image",
+                    where=root / spot.path,
+                    mend="widen the expression",
+                )
+            )
+    paired = pair(root, images, masks, ("",))
+    return replace(paired, orphans=tuple(sorted([*paired.orphans, *lost])), faults=(*faults, *paired.faults))

@@ -1,0 +1,145 @@
+"""What a file of a folder of images and masks is, by its place and name: an image, a mask, or neither."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
+
+from carpet_data.errors import UsageError
+from carpet_data.formats.folders import GROUND_TRUTH, side_of
+from carpet_data.formats.listing import composed
+from carpet_data.formats.pairing import stem
+from carpet_data.formats.registry import ReadOptions
+from carpet_data.samples import Side
+
+Role: TypeAlias = Literal["image", "mask", "either"]
+RoleOf: TypeAlias = Callable[[Sequence[str]], tuple[Role | None, Sequence[str]]]
+
+IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img"})
+MASK_FOLDERS = frozenset({"masks", "mask", GROUND_TRUTH})
+MASK_ENDINGS = ("_mask", "-mask", "_gt", "_label", "_seg")
+"""What masks usually have behind the stem of their image."""
+
+_ALL = "all"
+"""How exports call the one part of a data set without a split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A file by its place.
+
+    Attributes:
+        path: Relative to the root.
+        role: What the folders above say that it is; "either" where they say nothing.
+        side: The side that a folder above names.
+        folder: The class folder; None without one.
+    """
+
+    path: str
+    role: Role
+    side: Side | None
+    folder: str | None
+
+
+def spots_of(paths: Iterable[str], role_of: RoleOf) -> tuple[list[Spot], list[str]]:
+    """The spots of image files, and the paths that lie too deep or outside of what the roles say."""
+    spots: list[Spot] = []
+    unknown: list[str] = []
+    for path in paths:
+        role, folders = role_of(path.split("/")[:-1])
+        side: Side | None = None
+        rest = list(folders)
+        for number, folder in enumerate(folders):
+            if side_of(folder) is not None or folder.casefold() == _ALL:
+                side = side_of(folder)
+                del rest[number]
+                break
+        if role is None or len(rest) > 1:
+            unknown.append(path)
+        else:
+            spots.append(Spot(path, role, side, rest[0] if rest else None))
+    return spots, unknown
+
+
+def by_name(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
+    """The role that a folder called images or masks gives, and the folders without it."""
+    for number, folder in enumerate(folders):
+        name = folder.casefold()
+        if name in IMAGE_FOLDERS or name in MASK_FOLDERS:
+            return ("image" if name in IMAGE_FOLDERS else "mask"), [*folders[:number], *folders[number + 1 :]]
+    return "either", folders
+
+
+def without_roles(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
+    """No folder has a role; all may be classes."""
+    return "either", folders
+
+
+def by_options(options: ReadOptions) -> RoleOf:
+    """The roles that the options give to folders.
+
+    Raises:
+        UsageError: A folder of the options leaves the root.
+    """
+    images = None if options.images is None else _folders_of(options.images)
+    masks = None if options.masks is None else _folders_of(options.masks)
+
+    def role_of(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
+        in_images = images is not None and list(folders[: len(images)]) == images
+        in_masks = masks is not None and list(folders[: len(masks)]) == masks
+        # The longer of two matches is the closer; where both are one folder, the names tell images and masks apart.
+        if masks is not None and in_masks and not (in_images and images is not None and len(images) >= len(masks)):
+            return "mask", folders[len(masks) :]
+        if images is not None and in_images:
+            return "image", folders[len(images) :]
+        role, rest = by_name(folders)
+        if images is None:
+            return (None if role == "mask" else "image"), rest
+        return ("mask" if role == "mask" and masks is None else None), rest
+
+    return role_of
+
+
+def _folders_of(text: str) -> list[str]:
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts:
+        raise UsageError(f"the folder {text!r} leaves the data set", mend="name it relative to ROOT")
+    return list(path.parts)
+
+
+def settle(spots: Sequence[Spot], mask_suffix: str | None) -> list[Spot]:
+    """Decide by name what each spot is, where no folder of masks does it.
+
+    Args:
+        spots: All of them.
+        mask_suffix: What masks have behind the image's stem; None to try the usual, which count only where some
+            file without the ending has the same name.
+    """
+    if any(spot.role == "mask" for spot in spots):
+        endings: tuple[str, ...] = ()
+    elif mask_suffix is not None:
+        endings = (mask_suffix,) if mask_suffix else ()
+    else:
+        endings = _endings_in_use([spot.path for spot in spots])
+    return [replace(spot, role=_settled(spot, endings)) for spot in spots]
+
+
+def _settled(spot: Spot, endings: Collection[str]) -> Role:
+    if spot.role == "mask":
+        return "mask"
+    return "mask" if any(_ends(stem(spot.path), ending) for ending in endings) else "image"
+
+
+def _ends(name: str, ending: str) -> bool:
+    return len(name) > len(ending) and name.casefold().endswith(ending.casefold())
+
+
+def _endings_in_use(paths: Sequence[str]) -> tuple[str, ...]:
+    bare = {composed(str(PurePosixPath(path).with_suffix(""))).casefold() for path in paths}
+    return tuple(
+        ending
+        for ending in MASK_ENDINGS
+        if any(name.endswith(ending) and name[: -len(ending)] in bare for name in bare)
+    )

@@ -1,0 +1,143 @@
+"""The layout of MVTec LOCO AD.
+
+ROOT/{train,validation}/good, ROOT/test/CLASS, and a folder of masks an image: ground_truth/CLASS/STEM/000.png,
+001.png …, each one instance. ROOT/defects_config.json says which pixel value stands for which defect (Bergmann et al.,
+2022, "Beyond Dents and Scratches: Logical Constraints in Unsupervised Anomaly Detection and Localization").
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.formats import tree
+from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of
+from carpet_data.formats.listing import is_image, is_known, walk
+from carpet_data.formats.mvtec import shots_of
+from carpet_data.formats.pairing import Named, pair, stem
+from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.tree import Entry, Tree
+from carpet_data.images import read_values
+from carpet_data.samples import GOOD, Dataset, MaskStack, Sample, categories_of
+
+CONFIG = "defects_config.json"
+
+_MOST_FAULTS = 100
+_CONFIG_MEND = 'it should be a list of {"defect_name": TEXT, "pixel_value": NUMBER}, as MVTec ships it'
+
+
+def scan(root: Path) -> Tree:
+    """The images and mask folders of a folder in MVTec LOCO AD layout, by names alone.
+
+    Raises:
+        DataError: The folder is missing or may not be read.
+    """
+    listing = walk(root)
+    shots, rest = shots_of(listing)
+    files: dict[str, list[str]] = {}
+    unknown: list[str] = []
+    for path in rest:
+        parts = path.split("/")
+        if len(parts) == 4 and parts[0].casefold() == GROUND_TRUTH and is_image(path):
+            files.setdefault("/".join(parts[:3]), []).append(path)
+        elif not is_known(path) and path != CONFIG:
+            unknown.append(path)
+    folders = [Named(folder, folder.split("/")[2], ((folder.split("/")[1],),)) for folder in files]
+    images = [Named(shot.path, stem(shot.path), ((shot.folder,),)) for shot in shots if shot.side == "test"]
+    paired = pair(root, images, folders, ("",))
+    good = good_names({shot.folder for shot in shots})
+    entries = []
+    for shot in shots:
+        class_name = GOOD if shot.folder in good else shot.folder
+        masks = files.get(paired.mask_of.get(shot.path, ""), [])
+        entries.append(
+            Entry(shot.path, class_name, shot.side, tuple((mask, class_name) for mask in masks), stacked=bool(masks))
+        )
+    return Tree(
+        root,
+        "mvtec-loco",
+        listing.name,
+        tuple(entries),
+        orphans=tuple(sorted(path for folder in paired.orphans for path in files[folder])),
+        unknown=(*unknown, *listing.others),
+        license=license_of(listing),
+        masked_classes=bool(files),
+        faults=paired.faults,
+    )
+
+
+def read(root: Path, options: ReadOptions) -> Dataset:
+    """Read a folder in MVTec LOCO AD layout.
+
+    Where defects_config.json names the defects by pixel value, every mask is opened to see its value; elsewhere a
+    mask's class is its folder's. The threshold plays no part: LOCO's values are names, so any but 0 is defect.
+
+    Raises:
+        DataError: The folder is missing, may not be read or holds no images, or defects_config.json is damaged.
+        FaultsError: Images that cannot be read, and masks whose value defects_config.json does not name.
+    """
+    dataset = tree.dataset(scan(root), threshold=options.threshold, connectivity=options.connectivity)
+    names = _defect_names(root / CONFIG)
+    if names is None:
+        return dataset
+    samples: list[Sample] = []
+    faults: list[CarpetDataError] = []
+    for sample in dataset.samples:
+        try:
+            samples.append(_named(root, sample, names))
+        except CarpetDataError as error:  # noqa: PERF203 (faults are collected, so that one run shows them all)
+            faults.append(error)
+            if len(faults) >= _MOST_FAULTS:
+                break
+    if faults:
+        raise FaultsError(faults)
+    return replace(dataset, samples=tuple(samples), categories=categories_of(samples))
+
+
+def _named(root: Path, sample: Sample, names: dict[int, str]) -> Sample:
+    if not isinstance(sample.annotation, MaskStack):
+        return sample
+    files = []
+    for path, folder_name in sample.annotation.files:
+        found = np.unique(read_values(root / path))
+        values = [int(value) for value in found[found > 0]]
+        if len(values) > 1 or (values and values[0] not in names):
+            raise DataError(
+                f"the mask holds the values {values[:5]}; one value that {CONFIG} names is needed",
+                where=root / path,
+                mend=f"use MVTec's own mask, or remove {CONFIG} to call the defects by their folder",
+            )
+        files.append((path, names[values[0]] if values else folder_name))
+    return replace(sample, annotation=replace(sample.annotation, files=tuple(files)))
+
+
+def _defect_names(path: Path) -> dict[int, str] | None:
+    """pixel value -> defect; None where the folder does not say."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"it cannot be read ({error})", where=path, mend=_CONFIG_MEND) from error
+    try:
+        document: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})", where=path, mend=_CONFIG_MEND
+        ) from error
+    names: dict[int, str] = {}
+    for entry in document if isinstance(document, list) else [document]:
+        value = entry.get("pixel_value") if isinstance(entry, dict) else None
+        name = entry.get("defect_name") if isinstance(entry, dict) else None
+        if not isinstance(value, int) or not isinstance(name, str) or not name:
+            raise DataError("an entry without defect_name or pixel_value", where=path, mend=_CONFIG_MEND)
+        if names.setdefault(value, name) != name:
+            raise DataError(
+                f"the pixel value {value} stands for {names[value]} and for {name}", where=path, mend=_CONFIG_MEND
+            )
+    return names
