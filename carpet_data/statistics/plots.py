@@ -1,0 +1,256 @@
+"""Draw what was counted: four PNGs that can be read by everyone (colours of Okabe and Ito 2008)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from carpet_data.formats.output import fresh_folder
+from carpet_data.statistics.measure import InstanceSize
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+    from carpet_data.verbs.stats import Stats
+
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_SIDE_COLOURS = {"all": "#0072B2", "train": "#0072B2", "val": "#009E73", "test": "#E69F00"}
+_LONG_TAIL = 10
+_FEW_SIZES = 8
+_MOST_NAME = 28
+_DPI = 120
+_STYLE: Any = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "axes.unicode_minus": False,
+    # Names of classes are text: a $ in one is no formula.
+    "text.parse_math": False,
+}
+
+
+def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write class-counts.png, defect-areas.png, defect-boxes.png and image-sizes.png.
+
+    Args:
+        stats: What `verbs.stats.stats` found.
+        out: A folder; made where it is missing.
+        overwrite: Replace a folder that is not empty.
+
+    Returns:
+        The files written. Those about defects are left out where there is no defect to show.
+
+    Raises:
+        OutputError: The folder is not empty, or cannot be written.
+    """
+    plots: list[tuple[str, Callable[[Stats], Figure]]] = [("class-counts.png", class_counts)]
+    if any(each.instances for each in stats.defects):
+        plots += [("defect-areas.png", defect_areas), ("defect-boxes.png", defect_boxes)]
+    plots.append(("image-sizes.png", image_sizes))
+    with fresh_folder(out, overwrite=overwrite) as folder, mpl.rc_context(_STYLE):
+        for name, draw in plots:
+            figure = draw(stats)
+            # No clock and no version in the file: equal data give equal bytes.
+            figure.savefig(folder / name, format="png", metadata={"Software": None})
+    return [out / name for name, _ in plots]
+
+
+def _figure(rows: float) -> tuple[Figure, Axes]:
+    """A figure whose height suits so many rows, laid out so that nothing is cut off."""
+    # Many rows lie closer together; beyond 200 they would be cut into several pictures, which nobody reads.
+    figure = Figure(figsize=(8.5, 1.4 + min(rows, 30) * 0.42 + min(max(rows - 30, 0), 170) * 0.22), dpi=_DPI)
+    return figure, _axes(figure)
+
+
+def _axes(figure: Figure) -> Axes:
+    """Axes laid out so that no label is cut off, also beside a fixed aspect and a legend outside."""
+    figure.set_layout_engine("compressed", w_pad=0.12, h_pad=0.08)
+    return figure.add_subplot()
+
+
+def _legend(axes: Axes, title: str | None = None) -> None:
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, title=title, alignment="left")
+
+
+def class_counts(stats: Stats) -> Figure:
+    """Images a class and side, as bars; on a log axis where the tail is long."""
+    sides = list(stats.sides)
+    high = 0.8 / max(len(sides), 1)
+    figure, axes = _figure(len(stats.classes) * (1 if len(sides) == 1 else 0.55 * len(sides)) + 1)
+    log = (stats.imbalance or 1) >= _LONG_TAIL
+    most = max((max(each.sides.values(), default=0) for each in stats.classes), default=1)
+    for number, side in enumerate(sides):
+        counts = [each.sides[side] for each in stats.classes]
+        rows = np.arange(len(counts)) + (number - (len(sides) - 1) / 2) * high
+        axes.barh(rows, counts, height=high * 0.9, color=_SIDE_COLOURS[side], label=side)
+        for row, count in zip(rows.tolist(), counts, strict=True):
+            # On a log axis nothing stands for 0, so the number says it.
+            place = max(count, 1) if log else count
+            axes.annotate(str(count), (place, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    _name_rows(axes, [each.name for each in stats.classes])
+    axes.set_xlabel("images (log scale)" if log else "images")
+    if log:
+        axes.set_xscale("log")
+        axes.set_xlim(0.8, most * 2)
+        _plain_log(axes.xaxis)
+    else:
+        axes.set_xlim(0, most * 1.12)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    split = "" if stats.split is None else f", split {stats.split}"
+    axes.set_title(f"{_short(stats.name)}: images of each class{split}")
+    if len(sides) > 1:
+        _legend(axes)
+    return figure
+
+
+def defect_areas(stats: Stats) -> Figure:
+    """The areas of the instances of each defect type: every one as a dot, with its box plot."""
+    found = _by_type(stats)
+    names = list(found)
+    figure, axes = _figure(len(names) + 1)
+    areas = [np.array([instance.area_px for instance in found[name]], np.float64) for name in names]
+    # A fixed seed: the jitter only keeps dots apart.
+    jitter = np.random.default_rng(np.random.SeedSequence(0))
+    for row, (values, colour) in enumerate(zip(areas, _cycle(_COLOURS, len(names)), strict=True)):
+        spread = row + jitter.uniform(-0.25, 0.25, len(values))
+        axes.plot(values, spread, ".", color=colour, markersize=6, alpha=0.6, markeredgewidth=0, zorder=3)
+        low, lower, median, upper, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+        axes.hlines(row, low, lower, color="black", linewidth=1)
+        axes.hlines(row, upper, high, color="black", linewidth=1)
+        axes.add_patch(Rectangle((lower, row - 0.3), upper - lower, 0.6, fill=False, edgecolor="black"))
+        axes.vlines(median, row - 0.3, row + 0.3, color="black", linewidth=2.5)
+    _name_rows(axes, [f"{_short(name)} ({len(found[name])})" for name in names])
+    _log_range(axes, "x", np.concatenate(areas))
+    axes.set_xlabel("area of an instance, px (log scale); box: quartiles, thick line: median, thin line: all")
+    axes.set_title(f"{_short(stats.name)}: defect areas of each type (instances)")
+    return figure
+
+
+def defect_boxes(stats: Stats) -> Figure:
+    """Widths and heights of the bounding boxes of the instances."""
+    found = _by_type(stats)
+    figure = Figure(figsize=(8.5, 6), dpi=_DPI)
+    axes = _axes(figure)
+    for name, colour, marker in zip(found, _cycle(_COLOURS, len(found)), _markers(len(found)), strict=True):
+        widths = [instance.width_px for instance in found[name]]
+        heights = [instance.height_px for instance in found[name]]
+        # Hollow, so that one type does not hide another.
+        axes.plot(
+            widths,
+            heights,
+            marker,
+            markersize=6,
+            markerfacecolor="none",
+            markeredgecolor=colour,
+            alpha=0.9,
+            label=f"{_short(name)} ({len(widths)})",
+        )
+    every = np.array([side for each in found.values() for i in each for side in (i.width_px, i.height_px)], np.float64)
+    for which in ("x", "y"):
+        _log_range(axes, which, every)
+    axes.set_aspect("equal")
+    low, high = axes.get_xlim()
+    axes.plot([low, high], [low, high], color="#999999", linewidth=0.8, zorder=0)
+    axes.set_xlabel("width of the bounding box, px (log scale)")
+    axes.set_ylabel("height, px (log scale)")
+    axes.set_title(f"{_short(stats.name)}: sizes of defects; on the grey line: as wide as high")
+    _legend(axes, "type (instances)")
+    return figure
+
+
+def image_sizes(stats: Stats) -> Figure:
+    """Widths and heights of the images: few sizes by name, many as dots whose area grows with their images."""
+    figure = Figure(figsize=(8.5, 6), dpi=_DPI)
+    axes = _axes(figure)
+    sizes = np.array(stats.image_sizes, np.float64).reshape(-1, 3)
+    widths, heights, counts = sizes[:, 0], sizes[:, 1], sizes[:, 2]
+    top = max(widths.max(initial=1), heights.max(initial=1)) * 1.15
+    axes.plot([0, top], [0, top], color="#999999", linewidth=0.8, zorder=0)
+    if len(sizes) <= _FEW_SIZES:
+        places = zip(stats.image_sizes, _cycle(_COLOURS, len(sizes)), _markers(len(sizes)), strict=True)
+        for (width, height, count), colour, marker in places:
+            axes.plot(width, height, marker, color=colour, markersize=8, label=f"{width}x{height}: {count}")
+        if len(sizes):
+            _legend(axes, "size: images")
+        title = f"{_short(stats.name)}: sizes of {stats.images} images"
+    else:
+        shares = (counts - 1) / max(counts.max() - 1, 1)
+        axes.scatter(widths, heights, s=16 + 180 * shares, alpha=0.45, color=_COLOURS[0], lw=0)
+        title = f"{_short(stats.name)}: {len(sizes)} sizes of {stats.images} images; larger dots: more images"
+    axes.set(xlim=(0, top), ylim=(0, top), aspect="equal")
+    axes.set_xlabel("image width, px; on the grey line: as wide as high")
+    axes.set_ylabel("image height, px")
+    axes.set_title(title)
+    return figure
+
+
+def _by_type(stats: Stats) -> dict[str, list[InstanceSize]]:
+    """The instances of each defect type that has any."""
+    found: dict[str, list[InstanceSize]] = {each.name: [] for each in stats.defects if each.instances}
+    for image in stats.measured:
+        for instance in image.instances:
+            found[instance.class_name].append(instance)
+    return found
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _log_range(axes: Axes, which: str, values: np.typing.NDArray[np.float64]) -> None:
+    """A log axis around the values, wide enough that it shows at least two labelled ticks."""
+    low, high = float(values.min()), float(values.max())
+    if high / low < 10:
+        middle = math.sqrt(low * high)
+        low, high = middle / 4, middle * 4
+    low, high = low / 1.4, high * 1.4
+    if which == "x":
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        _plain_log(axes.xaxis)
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(low, high)
+        _plain_log(axes.yaxis)
+
+
+def _plain_log(axis: Axis) -> None:
+    """Ticks of a log axis as plain numbers: at 1, 2 and 5 where there is room, else at powers of ten."""
+    low, high = axis.get_view_interval()
+    steps = (1.0,) if math.log10(high / low) > 3 else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(10, subs=steps))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", " ") if value >= 1 else f"{value:g}")
+    )
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _cycle(values: Sequence[str], count: int) -> list[str]:
+    return [values[number % len(values)] for number in range(count)]
+
+
+def _markers(count: int) -> list[str]:
+    # With more types than colours, a colour comes again with another marker.
+    return [_MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)] for number in range(count)]
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the plot."""
+    return name if len(name) <= _MOST_NAME else name[: _MOST_NAME - 1] + "…"
