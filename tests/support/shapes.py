@@ -23,9 +23,9 @@ def _ring(radius: int, thickness: int) -> Mask:
 
 
 def _specks(count: int) -> Mask:
-    mask = blank(512, 512)
-    cells = np.random.default_rng(5).permutation(170 * 170)[:count]
-    mask[3 * (cells // 170), 3 * (cells % 170)] = True
+    mask = blank(150, 160)
+    cells = np.random.default_rng(5).permutation(50 * 53)[:count]
+    mask[3 * (cells // 53), 3 * (cells % 53)] = True
     return mask
 
 
