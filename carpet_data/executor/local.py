@@ -9,6 +9,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -96,6 +97,15 @@ def _prepare_worker(*, in_child: bool = True) -> None:
     if in_child:
         # Ctrl-C reaches the whole process group; the driver alone decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_end_with_driver, daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    """A killed driver cannot stop its workers, and they would wait for their next job for ever."""
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)
 
 
 def _chunked(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
