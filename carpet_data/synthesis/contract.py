@@ -1,0 +1,125 @@
+"""What the engine and the methods of synthesis say to each other.
+
+The engine plans (which host, which donors, which seed) and writes; a method renders one candidate from pixels it is
+given; gates judge it. A method sees nothing but its scene, and a scene is built from train samples only: that is how
+a test image cannot teach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+Image: TypeAlias = NDArray[np.uint8]
+Mask: TypeAlias = NDArray[np.bool_]
+Box: TypeAlias = tuple[int, int, int, int]
+"""x, y, width, height, half-open."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Donor:
+    """One real defect image of the train side, cut to its defects and a collar around them.
+
+    Attributes:
+        id: The sample.
+        image: uint8 hxwx3 RGB or hxw: the cut.
+        mask: bool hxw: its defect pixels.
+        box: Where the cut lies in the donor's image.
+        size: (width, height) of the donor's image.
+    """
+
+    id: str
+    image: Image
+    mask: Mask
+    box: Box
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """What the train masks of one class say about it; pixel-free, part of the plan.
+
+    Attributes:
+        class_name: The class.
+        areas_frac: Defect area of every train sample of the class, as a share of its image.
+        component_counts: Components of every train sample.
+        centres_frac: (x, y) of every component's centre, as shares of width and height.
+        touches_border_share: Share of train samples whose defect reaches the image border.
+        is_object: Whether images show an object on a ground (screw) rather than a texture (carpet).
+    """
+
+    class_name: str
+    areas_frac: tuple[float, ...]
+    component_counts: tuple[int, ...]
+    centres_frac: tuple[tuple[float, float], ...]
+    touches_border_share: float
+    is_object: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What a method may look at for one image.
+
+    Attributes:
+        host: uint8 HxWx3 RGB or HxW: an image without defects, turned and lit as planned. Never write into it.
+        foreground: bool HxW: where the object is; None for textures (anywhere will do).
+        donors: Cuts of the planned donors; empty for methods without donors.
+        textures: Other train images, for methods that borrow texture; empty otherwise.
+        facts: Of the class.
+    """
+
+    host: Image
+    foreground: Mask | None
+    donors: tuple[Donor, ...]
+    textures: tuple[Image, ...]
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """What a method made of a scene.
+
+    Attributes:
+        image: uint8, the shape of the host.
+        mask: bool HxW, the pixels that the defect visibly changed; all False for a null sample.
+        box: A box that holds every changed pixel, so that gates need not look elsewhere.
+        drawn: The parameters that were drawn, as plain JSON values, for the provenance.
+    """
+
+    image: Image
+    mask: Mask
+    box: Box
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Redraw(Exception):  # noqa: N818
+    """This draw cannot give an image (nowhere to put it, nothing visible): the engine counts it and draws again."""
+
+
+class Method(Protocol):
+    """One way to make a defect.
+
+    Attributes:
+        version: Raised when the same parameters would give other pixels.
+        donors_needed: Donors a scene must hold (0, 1, 2 …).
+        textures_needed: Other train images a scene must hold.
+        Parameters: A frozen pydantic model with extra="forbid"; every field has a default and a description.
+    """
+
+    version: int
+    donors_needed: int
+    textures_needed: int
+    Parameters: type[BaseModel]
+
+    def render(self, scene: Scene, parameters: Any, rng: np.random.Generator) -> Candidate:
+        """Make one candidate: a pure function of its arguments.
+
+        Raises:
+            Redraw: This draw gives no image.
+        """
+        ...
