@@ -71,6 +71,7 @@ class Scene:
         donors: Cuts of the planned donors; empty for methods without donors.
         textures: Other train images, for methods that borrow texture; empty otherwise.
         facts: Of the class.
+        whole: The first donor uncut, its image and its mask, for methods that ask for it (`Method.needs_whole`).
     """
 
     host: Image
@@ -78,6 +79,7 @@ class Scene:
     donors: tuple[Donor, ...]
     textures: tuple[Image, ...]
     facts: Facts
+    whole: tuple[Image, Mask] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +110,8 @@ class Method(Protocol):
         version: Raised when the same parameters would give other pixels.
         donors_needed: Donors a scene must hold (0, 1, 2 …).
         textures_needed: Other train images a scene must hold.
+        needs_whole: Optional, taken as False where a method does not say: `Scene.whole` must hold the first donor's
+            image and mask uncut, and the candidate shows that image instead of the host.
         Parameters: A frozen pydantic model with extra="forbid"; every field has a default and a description.
     """
 
