@@ -56,7 +56,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         UsageError: As `scan`.
     """
     found, flat = _scan(root, options)
-    dataset = tree.dataset(found, threshold=options.threshold, connectivity=options.connectivity)
+    dataset = tree.dataset(
+        found, threshold=options.threshold, connectivity=options.connectivity, on_fault=options.on_fault
+    )
     if not flat:
         return dataset
     empty: set[str] = set()

@@ -81,7 +81,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         DataError: The folder is missing, may not be read or holds no images, or defects_config.json is damaged.
         FaultsError: Images that cannot be read, and masks whose value defects_config.json does not name.
     """
-    dataset = tree.dataset(scan(root), threshold=options.threshold, connectivity=options.connectivity)
+    dataset = tree.dataset(
+        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_fault=options.on_fault
+    )
     names = _defect_names(root / CONFIG)
     if names is None:
         return dataset

@@ -75,7 +75,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         DataError: The folder is missing, may not be read or holds no images.
         FaultsError: Images that cannot be read, and masks whose image the names leave open.
     """
-    return tree.dataset(scan(root), threshold=options.threshold, connectivity=options.connectivity)
+    return tree.dataset(
+        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_fault=options.on_fault
+    )
 
 
 def shots_of(listing: Listing) -> tuple[list[Shot], list[str]]:

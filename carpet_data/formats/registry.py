@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from carpet_data.errors import UsageError
+from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.samples import MASK_THRESHOLD, Connectivity, Dataset
 
 # name -> (module:attribute, summary). A reader is called as read(root, options) -> Dataset.
@@ -34,6 +34,8 @@ class ReadOptions:
         masks: For "folder": the folder of the masks, relative to the root.
         mask_suffix: For "folder": what a mask's stem has behind the image's, such as "_mask"; None tries the usual.
         pair_by: For "folder": a regular expression whose captured text is equal for an image and its mask.
+        on_fault: Called with the fault of each image file that cannot be read, and the image is left out; None makes
+            it an error. Annotation files (COCO, YOLO) must be whole in any case.
     """
 
     format: str = "auto"
@@ -43,6 +45,7 @@ class ReadOptions:
     masks: str | None = None
     mask_suffix: str | None = None
     pair_by: str | None = None
+    on_fault: Callable[[CarpetDataError], None] | None = None
 
 
 def read(root: Path, options: ReadOptions | None = None) -> Dataset:

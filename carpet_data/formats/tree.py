@@ -113,9 +113,10 @@ def dataset(
     *,
     threshold: int,
     connectivity: Connectivity | None = None,
+    on_fault: Callable[[CarpetDataError], None] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Dataset:
-    """The samples of a tree; only headers are read.
+    """The samples of a tree; only headers are read. `on_fault` is as in ReadOptions.
 
     Raises:
         DataError: The tree holds no image.
@@ -133,6 +134,9 @@ def dataset(
         try:
             info = probe(tree.root / entry.image)
         except CarpetDataError as error:
+            if on_fault is not None:
+                on_fault(error)
+                continue
             faults.append(error)
             if len(faults) >= _MOST_FAULTS:
                 break

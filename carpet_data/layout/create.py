@@ -77,7 +77,7 @@ class Draft:
         parts += [[split.name, split.made, sorted(split.sides.items())] for split in self.splits]
         for planned in self.samples:
             raw, finding = planned.source, planned.finding
-            parts.append([planned.id, raw.image, raw.class_name, raw.width, raw.height, raw.side])
+            parts.append([planned.id, raw.image, raw.class_name, raw.width, raw.height, raw.side, raw.origin])
             parts.append([planned.source_sha256, finding.form, finding.digest, planned.group])
         for part in parts:
             digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
@@ -243,6 +243,7 @@ def _write(job: tuple[str, str, Planned]) -> Sample:
         width=source.width,
         height=source.height,
         annotation=annotation,
+        origin=source.origin,
         side=source.side,
         source=source.image,
         image_sha256=sha256(target / image),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from carpet_data import executor
@@ -92,6 +92,7 @@ def draft(
     request: SplitRequest,
     grouping: GroupRequest,
     skip_faulty: bool,
+    unread: Sequence[CarpetDataError],
     workers: int | None,
     progress: Progress | None,
 ) -> Drafted:
@@ -103,6 +104,7 @@ def draft(
         request: How to split; checked.
         grouping: How to group; checked.
         skip_faulty: Leave out samples at fault.
+        unread: Faults of images that the reader has left out.
         workers: Processes; None for one a core.
         progress: Called with (steps done, all steps), for the first two of three passes.
 
@@ -118,7 +120,7 @@ def draft(
         progress=part(progress, 0),
     )
     findings, mask_faults = _inspect(dataset, workers, part(progress, 1))
-    faults: list[CarpetDataError] = [*found.faults, *mask_faults]
+    faults: list[CarpetDataError] = [*unread, *found.faults, *mask_faults]
     if faults and not skip_faulty:
         raise FaultsError(faults[:_MOST_FAULTS])
     kept = {ids[s.id]: s for s in dataset if ids[s.id] in found.file_sha256 and s.id in findings}
@@ -132,6 +134,10 @@ def draft(
     )
     splits = _splits(planned, shared, request)
     notices += sorted({notice for split in splits for notice in split.made["notices"]})
+    taking_part = {sample_id for split in splits for sample_id in split.sides}
+    synthetic = sum(p.source.origin == "synthetic" and p.id not in taking_part for p in planned)
+    if synthetic:
+        notices.append(f"{synthetic} synthetic images are in no split: what they were made from is not known here")
     classes = sorted({sample.class_name for sample in kept.values()}, key=lambda name: (name != GOOD, name))
     prepared = {"reader": dataset.format, "threshold": read.threshold, "grouping": grouping.made()}
     description = Description(
@@ -196,8 +202,7 @@ def _group(
 
 def _splits(planned: Sequence[Planned], groups: Mapping[str, str], request: SplitRequest) -> tuple[Split, ...]:
     samples = [
-        Sample(p.id, p.source.image, p.source.class_name, p.source.width, p.source.height, side=p.source.side)
-        for p in planned
+        replace(planned_one.source, id=planned_one.id, source=planned_one.source.image) for planned_one in planned
     ]
     if not request.many:
         return tuple(splitting.make(samples, groups, request, MAIN_SPLIT))

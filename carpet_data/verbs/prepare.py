@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -169,10 +169,11 @@ def prepare(
     out = default_out(root, "prepared") if out is None else out
     check_apart(out, root)
     check_free(out, overwrite=overwrite)
-    dataset = formats.read(root, read)
+    unread: list[CarpetDataError] = []
+    dataset = formats.read(root, replace(read, on_fault=unread.append) if skip_faulty else read)
     if dataset.format == "prepared":
         raise UsageError("it is prepared already", where=root, mend="add a split to it: carpet-data split")
-    drafted = drafting.draft(dataset, read, request, grouping, skip_faulty, workers, progress)
+    drafted = drafting.draft(dataset, read, request, grouping, skip_faulty, unread, workers, progress)
     resumed = 0
     if not dry_run:
         resumed = create(

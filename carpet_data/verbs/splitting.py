@@ -91,7 +91,8 @@ def make(samples: Iterable[Sample], groups: Mapping[str, str], request: SplitReq
     """The partitions that a request asks for.
 
     Args:
-        samples: All samples; synthetic ones take no part.
+        samples: All samples. Synthetic ones take no part, because what they were made from may be on any side; only the
+            source's own train side, which it kept apart, may hold them.
         groups: sample id -> group.
         request: Checked.
         name: Of the one split; numbered ones are called name0, name1 …
@@ -103,7 +104,8 @@ def make(samples: Iterable[Sample], groups: Mapping[str, str], request: SplitReq
     chosen = [
         sample
         for sample in samples
-        if sample.origin == "real" and (request.pool == "all" or sample.side == request.pool)
+        if (request.pool == "all" or sample.side == request.pool)
+        and (sample.origin == "real" or (request.protocol == "source" and sample.side == "train"))
     ]
     if not chosen:
         raise DataError(f"no image is in the pool {request.pool!r}", mend="choose another --pool")

@@ -229,7 +229,7 @@ def test_killed_appending_is_completed(source: Path, tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", _APPEND_KILLED, str(root), at], capture_output=True, text=True)
         assert (done.returncode, done.stdout.strip()) == (-signal.SIGKILL, already), done.stderr
         partials.append(len(layout.read(root)))
-        assert [problem.code for problem in layout.verify(root)][0] == "unfinished-command"
+        assert next(problem.code for problem in layout.verify(root)) == "unfinished-command"
         with pytest.raises(OutputError, match="weave"):
             layout.drop(root, [before.samples[0].id], "blurred")
     assert partials[:2] == [len(before), len(before)]

@@ -1,0 +1,205 @@
+"""`prepare` on bad sources and bad outputs: every fault named, the source untouched, nothing half written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sources import hashes, write_source
+
+from carpet_data import layout
+from carpet_data.errors import DataError, FaultsError, LockedError, OutputError, UsageError
+from carpet_data.layout.lock import locked
+from carpet_data.verbs.prepare import prepare
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_source(tmp_path / "source")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("no image")
+
+
+def shrink(path: Path) -> None:
+    assert cv2.imwrite(str(path), np.full((7, 9), 255, np.uint8))
+
+
+def dim(path: Path) -> None:
+    assert cv2.imwrite(str(path), np.ones((40, 40), np.uint8))
+
+
+HOLE = "test/hole/001.png"
+MASK = "ground_truth/hole/001_mask.png"
+FAULTS: list[tuple[str, Callable[[Path], None], str]] = [
+    (HOLE, truncate, "truncated"),
+    (HOLE, empty, "empty"),
+    (HOLE, text, "not an image"),
+    (MASK, truncate, "truncated"),
+    (MASK, empty, "empty"),
+    (MASK, shrink, "9x7"),
+    (MASK, dim, "none reaches the threshold"),
+]
+
+
+@pytest.mark.parametrize(("file", "damage", "told"), FAULTS)
+def test_a_fault_is_named_and_nothing_written(
+    source: Path, tmp_path: Path, file: str, damage: Callable[[Path], None], told: str
+) -> None:
+    damage(source / file)
+    with pytest.raises(FaultsError, match=told) as caught:
+        prepare(source, tmp_path / "out", workers=1)
+    assert [fault.where for fault in caught.value.faults] == [str(source / file)]
+    assert caught.value.faults[0].mend
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize(("file", "damage", "told"), FAULTS)
+def test_a_fault_can_be_left_out(
+    source: Path, tmp_path: Path, file: str, damage: Callable[[Path], None], told: str
+) -> None:
+    damage(source / file)
+    result = prepare(source, tmp_path / "out", workers=1, skip_faulty=True)
+    assert [fault.where for fault in result.skipped] == [str(source / file)]
+    assert (result.samples, result.classes["hole"]) == (16, 4)
+    assert "test_hole_001" not in layout.read(tmp_path / "out").by_id()
+    assert str(source / file) in result.text()
+    assert result.to_json()["skipped"][0]["where"] == str(source / file)
+
+
+def test_all_faults_are_named_at_once(source: Path, tmp_path: Path) -> None:
+    truncate(source / HOLE)
+    truncate(source / "train/good/000.png")
+    shrink(source / "ground_truth/thread/003_mask.png")
+    with pytest.raises(FaultsError) as caught:
+        prepare(source, tmp_path / "out", workers=1)
+    assert len(caught.value.faults) == 3
+
+
+def test_nothing_but_faults(source: Path, tmp_path: Path) -> None:
+    for path in source.rglob("*.png"):
+        empty(path)
+    with pytest.raises(DataError):
+        prepare(source, tmp_path / "out", workers=1, skip_faulty=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_output_is_refused(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(source, out, workers=1)
+    before = hashes(out)
+    with pytest.raises(OutputError, match="not empty"):
+        prepare(source, out, workers=1)
+    assert hashes(out) == before
+    prepare(source, out, workers=1, overwrite=True)
+    assert hashes(out) == before
+
+
+def test_overwrite_spares_what_is_no_data_set(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "home"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputError, match="something else"):
+        prepare(source, out, workers=1, overwrite=True)
+    assert (out / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_empty_output_folder_is_used(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert prepare(source, tmp_path / "out", workers=1).samples == 17
+
+
+@pytest.mark.parametrize("where", [".", "prepared", "..", "train"])
+def test_an_output_inside_the_source_is_refused(source: Path, where: str) -> None:
+    before = hashes(source)
+    with pytest.raises(UsageError, match="inside one another"):
+        prepare(source, source / where, workers=1, overwrite=True)
+    assert hashes(source) == before
+
+
+def test_a_file_in_the_way_is_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="not a folder"):
+        prepare(source, tmp_path / "out", workers=1, overwrite=True)
+
+
+def test_two_writers_do_not_meet(source: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / ".out.unfinished"
+    scratch.mkdir()
+    with locked(scratch, "prepare by another"), pytest.raises(LockedError, match="prepare by another"):
+        prepare(source, tmp_path / "out", workers=1)
+
+
+def test_a_prepared_folder_is_not_prepared_again(source: Path, tmp_path: Path) -> None:
+    prepare(source, tmp_path / "out", workers=1)
+    with pytest.raises(UsageError, match="prepared already"):
+        prepare(tmp_path / "out", tmp_path / "again", workers=1)
+
+
+def test_an_unwritable_source_is_enough_and_is_left_as_it_was(source: Path, tmp_path: Path) -> None:
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_mode, path.stat().st_size) for path in source.rglob("*")}
+    digests = hashes(source)
+    folders = [source, *(path for path in source.rglob("*") if path.is_dir())]
+    files = [path for path in source.rglob("*") if path.is_file()]
+    for path in (*files, *folders):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        out = prepare(source, tmp_path / "out", workers=1).out
+        layout.drop(out, ["test_hole_000"], "blurred")
+        prepare(source, tmp_path / "out", workers=1, overwrite=True, seed=3)
+    finally:
+        for path in (*folders, *files):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert hashes(source) == digests
+    for path, (mtime, _, size) in before.items():
+        assert (path.stat().st_mtime_ns, path.stat().st_size) == (mtime, size)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_output_is_told(source: Path, tmp_path: Path) -> None:
+    locked_folder = tmp_path / "locked"
+    locked_folder.mkdir(mode=0o555)
+    with pytest.raises(OSError, match="Permission"):
+        prepare(source, locked_folder / "out", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"fractions": (0.8, 0.3)}, "sum to 1.1"),
+        ({"fractions": (1.0,)}, "1 fractions"),
+        ({"fractions": (0.8, 0.2), "k_fold": 3}, "different ways"),
+        ({"k_shot": 1, "protocol": "source"}, "different ways"),
+        ({"k_fold": 1}, "too small"),
+        ({"per_class": 0}, "too small"),
+        ({"seed": -1}, "too small"),
+        ({"protocol": "third"}, "no protocol"),
+        ({"pool": "tset"}, "no pool"),
+        ({"gap": 3}, "no runs"),
+        ({"group_by": "("}, "regular expression"),
+        ({"group_runs": "x"}, "capture"),
+        ({"k_fold": 500}, "500 folds"),
+    ],
+)
+def test_a_senseless_request_is_refused(source: Path, tmp_path: Path, options: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        prepare(source, tmp_path / "out", workers=1, **options)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_an_empty_pool_is_told(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="pool 'val'"):
+        prepare(source, tmp_path / "out", workers=1, pool="val")
