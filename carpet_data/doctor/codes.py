@@ -71,6 +71,9 @@ def printable(text: str) -> str:
 
 
 _WHOLE = "replace the file with a whole copy, or remove it"
+_PREPARE = "prepare the data set again from its source"
+_SPLIT = "make the split again (carpet-data split)"
+_MAKE_AGAIN = "drop the sample and make it again from train images"
 
 _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
     # files, whether image or mask
@@ -239,8 +242,22 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
         "collect more, or use it for synthesis only",
     ),
     ("no-good", "info", "No image without defects: nothing shows what normal looks like.", "add a class called good"),
-    # prepared folders, and other data sets that are one document
-    ("unreadable-data-set", "error", "The document of a data set (manifest, COCO, YAML) is wrong.", "write it again"),
+    # data sets that are one document
+    ("unreadable-data-set", "error", "The document of a data set (COCO, YAML …) is wrong.", "write it again"),
+    # prepared folders; `layout.verify` finds these and knows the mend of each case
+    ("description-damaged", "error", "The dataset.json of a prepared folder is wrong.", _PREPARE),
+    ("manifest-damaged", "error", "The manifest of a prepared folder is wrong.", _PREPARE),
+    ("journal-damaged", "error", "The journal of a prepared folder is wrong.", _PREPARE),
+    ("unfinished-command", "warning", "A command was stopped before it had finished.", "run it again"),
+    ("class-unknown", "error", "Samples are of a class that dataset.json does not name.", _PREPARE),
+    ("hash-mismatch", "error", "A file is not the one that was prepared.", _PREPARE),
+    ("file-unknown", "warning", "A file that no sample has.", "remove it, or add it to the source instead"),
+    ("split-damaged", "error", "The file of a split is wrong.", _SPLIT),
+    ("split-id-unknown", "error", "A split names a sample that is not in the manifest.", _SPLIT),
+    ("group-straddles", "error", "A group lies on two sides of a split.", _SPLIT),
+    ("synthetic-held-out", "error", "A synthetic sample is held out for testing.", _SPLIT),
+    ("ancestor-unknown", "error", "A synthetic sample was made from an image that is not there.", _MAKE_AGAIN),
+    ("ancestor-held-out", "error", "A synthetic sample was made from a held-out image.", _MAKE_AGAIN),
 )
 
 CODES: dict[str, Code] = {name: Code(name, severity, meaning, mend) for name, severity, meaning, mend in _TABLE}

@@ -12,8 +12,9 @@ from carpet_data.doctor.file_checks import FILE_CHECKS, IMAGE_CHECKS
 from carpet_data.doctor.inspect import Report, inspect
 from carpet_data.doctor.mask_checks import MASK_CHECKS
 from carpet_data.doctor.set_checks import Facts
-from carpet_data.doctor.subjects import Subject
+from carpet_data.doctor.subjects import PREPARED, Subject
 from carpet_data.grouping.duplicates import Search
+from carpet_data.samples import GOOD
 
 Progress = Callable[[int, int | None], None]
 
@@ -78,9 +79,11 @@ def _of_entry(report: Report) -> Iterator[Fault]:
 def _facts(report: Report) -> Facts:
     job, info = report.job, report.image.info
     annotated = bool(job.masks) or job.sample is not None
+    empty = job.empty_is_good and all(seen.values is not None and seen.values.largest == 0 for seen in report.masks)
+    class_name = GOOD if empty else job.class_name
     if info is None:
-        return Facts(job.image, job.class_name, annotated)
-    return Facts(job.image, job.class_name, annotated, (info.width, info.height), info.mode in _GREY)
+        return Facts(job.image, class_name, annotated)
+    return Facts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY)
 
 
 def _of_names(subject: Subject, facts: list[Facts]) -> Iterator[Fault]:
@@ -107,8 +110,8 @@ def _of_duplicates(subject: Subject, facts: list[Facts], search: Search, root: P
         return
     class_of = {fact.image: fact.class_name for fact in facts}
     yield from similar.exact(links, class_of)
-    yield from similar.near_duplicates(links, class_of)
-    if subject.format != "prepared":
+    yield from similar.near_duplicates(links, class_of, subject.group_of)
+    if subject.format != PREPARED:
         yield from similar.split_leak(links, list(class_of), str(root))
     for name in sorted(subject.splits):
         yield from similar.split_straddles(links, subject.splits[name], subject.image_of)

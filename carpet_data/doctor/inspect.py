@@ -31,6 +31,7 @@ class Job:
         stacked: Whether each mask file is one instance, so that they must not overlap.
         threshold: Values of at least this are defect.
         sample: Where its annotation is no binary mask file: the sample to load it from.
+        empty_is_good: Whether an empty mask says that the image is good, as no folder says it.
     """
 
     root: Path
@@ -40,6 +41,7 @@ class Job:
     stacked: bool = False
     threshold: int = 128
     sample: Sample | None = None
+    empty_is_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def _lower_threshold(seen: Seen, values: MaskValues) -> str | None:
 
 def mask_empty(report: Report) -> Iterator[Fault]:
     """mask-empty."""
-    if report.job.class_name == GOOD:
+    if report.job.class_name == GOOD or report.job.empty_is_good:
         return
     for seen, values in _masks(report):
         if values.largest == 0 and not values.shape_in_alpha:

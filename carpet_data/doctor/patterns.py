@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from carpet_data.grouping import groups
+
 _DIGITS = re.compile(r"\d+")
 _LAST_WORD = re.compile(r"[^\W\d_]*[\W_]*$")
 _EXPLAINED = 0.95
 _BY_CHANCE = 0.05
+_MOST_BY_CHANCE = 0.25
 _FEWEST_LINKS = 5
 _SAME_SHAPE = 0.8
 _GAPS = tuple(factor * 10**power for power in range(7) for factor in (1, 2, 5))
@@ -48,7 +51,7 @@ def guess(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Guess | Non
 
     Tried are the numbers in names of the commonest shape: equal numbers (`--group-by`), then runs of near numbers
     (`--group-runs`) with the smallest round gap that explains 95 % of the pairs. Refused are patterns that would put
-    two random images together more often than one time in twenty.
+    two random images together more often than one time in twenty, and than twice as often as the pairs themselves do.
 
     Args:
         names: All image paths.
@@ -66,12 +69,14 @@ def guess(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Guess | Non
     if len(known) < _SAME_SHAPE * len(pairs):
         return None
     literals = shape.split("#")
+    # Small sets of large groups share a group by chance more often than large sets do.
+    limit = min(max(_BY_CHANCE, 2 * _chance(_group_sizes(list(alike), known))), _MOST_BY_CHANCE)
     found: list[Guess] = []
     for place in range(len(literals) - 1):
         numbers = {name: int(_DIGITS.findall(stem)[place]) for name, stem in alike.items()}
         pattern = _pattern(literals, place, numbers)
-        found.extend(_by_value(numbers, known, pattern))
-        found.extend(_by_runs(numbers, known, pattern))
+        found.extend(_by_value(numbers, known, pattern, limit))
+        found.extend(_by_runs(numbers, known, pattern, limit))
     return max(found, key=lambda each: (each.gap is None, each.groups), default=None)
 
 
@@ -97,20 +102,20 @@ def _escape(text: str) -> str:
     return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
 
 
-def _by_value(numbers: dict[str, int], pairs: Sequence[tuple[str, str]], pattern: str) -> list[Guess]:
+def _by_value(numbers: dict[str, int], pairs: Sequence[tuple[str, str]], pattern: str, limit: float) -> list[Guess]:
     sizes = list(Counter(numbers.values()).values())
     explained = sum(numbers[a] == numbers[b] for a, b in pairs) / len(pairs)
-    good = explained >= _EXPLAINED and _chance(sizes) <= _BY_CHANCE
+    good = explained >= _EXPLAINED and _chance(sizes) <= limit
     return [Guess(pattern, None, explained, len(sizes))] if good else []
 
 
-def _by_runs(numbers: dict[str, int], pairs: Sequence[tuple[str, str]], pattern: str) -> list[Guess]:
+def _by_runs(numbers: dict[str, int], pairs: Sequence[tuple[str, str]], pattern: str, limit: float) -> list[Guess]:
     ordered = sorted(numbers.values())
     for gap in _GAPS:
         starts = [ordered[0]] + [b for a, b in itertools.pairwise(ordered) if b - a > gap]
         bounds = [bisect_left(ordered, start) for start in starts] + [len(ordered)]
         sizes = [stop - start for start, stop in itertools.pairwise(bounds)]
-        if _chance(sizes) > _BY_CHANCE:
+        if _chance(sizes) > limit:
             return []
         explained = sum(_run(starts, numbers[a]) == _run(starts, numbers[b]) for a, b in pairs) / len(pairs)
         if explained >= _EXPLAINED:
@@ -121,6 +126,11 @@ def _by_runs(numbers: dict[str, int], pairs: Sequence[tuple[str, str]], pattern:
 def _run(starts: Sequence[int], number: int) -> int:
     place = bisect_left(starts, number)
     return place if place < len(starts) and starts[place] == number else place - 1
+
+
+def _group_sizes(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[int]:
+    joined = groups.join(names, [groups.link(a, b, "near") for a, b in pairs])
+    return [len(members) for members in joined.members().values()]
 
 
 def _chance(sizes: Sequence[int]) -> float:

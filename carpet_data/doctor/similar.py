@@ -29,8 +29,17 @@ def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Fault]
         yield fault(code, members[0], f"it has {how} as {_count(members)}", files=members[1:])
 
 
-def near_duplicates(links: Sequence[Link], class_of: Mapping[str, str]) -> Iterator[Fault]:
-    """near-duplicates: one fault a group of images that show the same thing."""
+def near_duplicates(
+    links: Sequence[Link], class_of: Mapping[str, str], group_of: Mapping[str, str] | None = None
+) -> Iterator[Fault]:
+    """near-duplicates: one fault a group of images that show the same thing.
+
+    Args:
+        links: All that was found.
+        class_of: image path -> class.
+        group_of: image path -> group, where a data set has groups: what they hold together already is no fault.
+    """
+    group_of = group_of or {}
     near = [link for link in links if link.reason == "near"]
     of = groups.join(class_of, links).of
     found: dict[str, list[Link]] = {}
@@ -41,6 +50,8 @@ def near_duplicates(links: Sequence[Link], class_of: Mapping[str, str]) -> Itera
         if of[name] in found:
             members_of.setdefault(of[name], []).append(name)
     for group, members in members_of.items():
+        if members[0] in group_of and len({group_of.get(name) for name in members}) == 1:
+            continue
         scores = [link.score for link in found[group]]
         range_ = f"{min(scores):.2f}" if min(scores) == max(scores) else f"{min(scores):.2f} to {max(scores):.2f}"
         classes = sorted({class_of[name] for name in members})

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from carpet_data.doctor.codes import Fault, fault
 from carpet_data.doctor.inspect import Job
 from carpet_data.errors import CarpetDataError, FaultsError, UsageError
-from carpet_data.formats import READERS, ReadOptions
+from carpet_data.formats import READERS, ReadOptions, read
+from carpet_data.formats.folder import DEFECT
 from carpet_data.formats.tree import Tree
 from carpet_data.samples import Dataset, MaskFile, MaskStack, Sample, Split
 
-_SCANNED = ("mvtec", "mvtec-loco", "mvtec-ad2")
+_SCANNED = ("mvtec", "mvtec-loco", "mvtec-ad2", "folder")
 """Formats whose names alone say what an image's masks are."""
+
+PREPARED = "prepared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Subject:
         unknown: Files that no reader uses.
         splits: Splits that the data set has, by sample id.
         image_of: sample id -> image path, for the splits.
+        group_of: image path -> the group it is known to belong to.
         faults: What is wrong before any image is opened.
     """
 
@@ -42,6 +46,7 @@ class Subject:
     unknown: tuple[str, ...] = ()
     splits: Mapping[str, Split] = field(default_factory=dict)
     image_of: Mapping[str, str] = field(default_factory=dict)
+    group_of: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
 
 
@@ -60,12 +65,14 @@ def open_subject(root: Path, options: ReadOptions) -> Subject:
     options = replace(options, format=name)
     if name in _SCANNED:
         module = importlib.import_module(READERS[name][0].split(":")[0])
-        scan: Callable[[Path], Tree] = module.scan
-        return _of_tree(scan(root), options)
+        scan: Callable[..., Tree] = module.scan
+        return _of_tree(scan(root, options) if name == "folder" else scan(root), options)
     return _of_dataset(root, options)
 
 
 def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
+    # Without class folders it is the mask that says whether an image is good.
+    unclassed = tree.format == "folder" and not any(f"/{DEFECT}/" in f"/{entry.image}" for entry in tree.entries)
     jobs = [
         Job(
             tree.root,
@@ -74,6 +81,7 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
             tuple(path for path, _ in entry.masks),
             stacked=entry.stacked or len(entry.masks) > 1,
             threshold=options.threshold,
+            empty_is_good=unclassed and entry.class_name == DEFECT,
         )
         for entry in tree.entries
     ]
@@ -97,8 +105,7 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
 
 
 def _of_dataset(root: Path, options: ReadOptions) -> Subject:
-    from carpet_data.formats import read
-
+    problems = tuple(_of_prepared(root)) if options.format == PREPARED else ()
     try:
         dataset = read(root, options)
     except CarpetDataError as error:
@@ -107,7 +114,9 @@ def _of_dataset(root: Path, options: ReadOptions) -> Subject:
         faults = tuple(
             fault("unreadable-data-set", relative(each, root), each.what, mend=each.mend) for each in _each((error,))
         )
-        return Subject(root.resolve().name, options.format, faults=faults)
+        # The layout's own check says more about what is wrong with a prepared folder.
+        stopped = any(problem.severity == "error" for problem in problems)
+        return Subject(root.resolve().name, options.format, faults=problems if stopped else problems + faults)
     return Subject(
         dataset.name,
         dataset.format,
@@ -115,7 +124,18 @@ def _of_dataset(root: Path, options: ReadOptions) -> Subject:
         masked=any(sample.annotation is not None for sample in dataset.samples),
         splits=dataset.splits,
         image_of={sample.id: sample.image for sample in dataset.samples},
+        group_of={sample.image: sample.group for sample in dataset.samples if sample.group is not None},
+        faults=problems,
     )
+
+
+def _of_prepared(root: Path) -> Iterator[Fault]:
+    """What the layout finds wrong; files that are missing are found again by those who open them."""
+    from carpet_data.layout.verify import verify
+
+    for problem in verify(root):
+        if problem.code != "file-missing":
+            yield Fault(problem.code, problem.severity, problem.where, problem.what, problem.mend)
 
 
 def _job(dataset: Dataset, sample: Sample) -> Job:

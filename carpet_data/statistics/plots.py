@@ -27,6 +27,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _SIDE_COLOURS = {"all": "#0072B2", "train": "#0072B2", "val": "#009E73", "test": "#E69F00"}
 _LONG_TAIL = 10
 _FEW_SIZES = 8
+_MOST_NAMED = 20
 _MOST_NAME = 28
 _DPI = 120
 _STYLE: Any = {
@@ -144,20 +145,15 @@ def defect_boxes(stats: Stats) -> Figure:
     found = _by_type(stats)
     figure = Figure(figsize=(8.5, 6), dpi=_DPI)
     axes = _axes(figure)
-    for name, colour, marker in zip(found, _cycle(_COLOURS, len(found)), _markers(len(found)), strict=True):
-        widths = [instance.width_px for instance in found[name]]
-        heights = [instance.height_px for instance in found[name]]
-        # Hollow, so that one type does not hide another.
-        axes.plot(
-            widths,
-            heights,
-            marker,
-            markersize=6,
-            markerfacecolor="none",
-            markeredgecolor=colour,
-            alpha=0.9,
-            label=f"{_short(name)} ({len(widths)})",
-        )
+    # More types than a legend can hold: those with fewest instances share one entry, and lie below the others.
+    named = sorted(found, key=lambda name: -len(found[name]))[:_MOST_NAMED]
+    others = [instance for name in found if name not in named for instance in found[name]]
+    if others:
+        label = f"{len(found) - len(named)} more types ({len(others)})"
+        _boxes(axes, others, "#999999", ".", label)
+    in_order = [name for name in found if name in named]
+    for name, colour, marker in zip(in_order, _cycle(_COLOURS, len(named)), _markers(len(named)), strict=True):
+        _boxes(axes, found[name], colour, marker, f"{_short(name)} ({len(found[name])})")
     every = np.array([side for each in found.values() for i in each for side in (i.width_px, i.height_px)], np.float64)
     for which in ("x", "y"):
         _log_range(axes, which, every)
@@ -169,6 +165,22 @@ def defect_boxes(stats: Stats) -> Figure:
     axes.set_title(f"{_short(stats.name)}: sizes of defects; on the grey line: as wide as high")
     _legend(axes, "type (instances)")
     return figure
+
+
+def _boxes(axes: Axes, instances: Sequence[InstanceSize], colour: str, marker: str, label: str) -> None:
+    """One dot an instance: hollow, so that one type does not hide another."""
+    widths = [instance.width_px for instance in instances]
+    heights = [instance.height_px for instance in instances]
+    axes.plot(
+        widths,
+        heights,
+        marker,
+        markersize=6,
+        markerfacecolor="none",
+        markeredgecolor=colour,
+        alpha=0.9,
+        label=label,
+    )
 
 
 def image_sizes(stats: Stats) -> Figure:

@@ -1,0 +1,17 @@
+"""`python -m carpet_data.doctor` prints the table of faults as Markdown, for docs/doctor.md."""
+
+from __future__ import annotations
+
+import sys
+
+from carpet_data.doctor.codes import CODES
+
+
+def table() -> str:
+    """Every code: severity, meaning, mend."""
+    rows = [f"| `{each.name}` | {each.severity} | {each.meaning} | {each.mend} |" for each in CODES.values()]
+    return "\n".join(["| code | severity | meaning | mend |", "|---|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table() + "\n")
