@@ -31,6 +31,8 @@ class Donor:
         mask: bool hxw: its defect pixels.
         box: Where the cut lies in the donor's image.
         size: (width, height) of the donor's image.
+        foreground: bool, the donor's whole image: where its object is; None for textures. Methods that put a defect on
+            the same part of the object read the object's pose from it.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Donor:
     mask: Mask
     box: Box
     size: tuple[int, int]
+    foreground: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
