@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import Called, caller
 from shapes import SHAPES, write_mvtec
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -31,3 +32,9 @@ def hostile_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MVTec folder with every mask of `shapes`, of two classes, and two good images."""
     masks = {name: (("hole", "thread")[number % 2], mask) for number, (name, mask) in enumerate(SHAPES.items())}
     return write_mvtec(tmp_path_factory.mktemp("hostile") / "shäpes and spaces", masks, good=2)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
+    """The command line, called in this process: run("stats", root) -> exit code, stdout, stderr."""
+    return caller(capsys)
