@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 from carpet_data.errors import CarpetDataError, DataError, FaultsError
 from carpet_data.formats.tree import from_samples, unique_ids
@@ -148,11 +147,21 @@ def polygon_problem(values: Sequence[Any], width: int, height: int) -> str | Non
     if len(values) < 6 or len(values) % 2:
         return f"a polygon of {len(values)} numbers; x, y pairs of at least three points are needed"
     for value, size in zip(values, [width, height] * (len(values) // 2), strict=True):
-        if not math.isfinite(value) or not -size * _MOST_COORDINATE_SIZES <= value <= size * (
-            1 + _MOST_COORDINATE_SIZES
-        ):
+        # Compared before anything is computed of it: JSON's whole numbers may be longer than any float.
+        if not -size * _MOST_COORDINATE_SIZES <= value <= size * (1 + _MOST_COORDINATE_SIZES):
             return f"the coordinate {value} is far outside of the image of {width}x{height} pixels"
     return None
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Whether this is text with something in it that a file or a terminal can take (JSON may hold half characters)."""
+    if not isinstance(value, str) or not value.strip():
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def inside(root: Path, path: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from carpet_data.errors import DataError
 from carpet_data.formats import annotated, coco_file
-from carpet_data.formats.annotated import Faults, Picture, inside, measure, polygon_problem
+from carpet_data.formats.annotated import Faults, Picture, inside, is_text, measure, polygon_problem
 from carpet_data.formats.coco_file import CocoDocument
 from carpet_data.formats.folders import SIDE_FOLDERS, side_of
 from carpet_data.formats.registry import ReadOptions
@@ -86,7 +86,7 @@ def _root_of(document: CocoDocument) -> Path:
     folder = document.path.parent
     if folder.name.casefold() == _ANNOTATIONS:
         return folder.parent
-    names = [name for image in document.images if isinstance(name := image.get("file_name"), str)]
+    names = [name for image in document.images if is_text(name := image.get("file_name"))]
     here = any((folder / place / name).is_file() for name in names[:1] for place in ("", "images"))
     above = any((folder.parent / place / name).is_file() for name in names[:1] for place in ("", "images"))
     return folder if here or not above else folder.parent
@@ -100,7 +100,7 @@ def _side(path: Path, root: Path) -> Side | None:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
+    return (isinstance(value, int) and not isinstance(value, bool)) or is_text(value)
 
 
 def _categories(document: CocoDocument, faults: Faults) -> dict[Any, str]:
@@ -111,7 +111,7 @@ def _categories(document: CocoDocument, faults: Faults) -> dict[Any, str]:
         key, name = category.get("id"), category.get("name")
         if not isinstance(key, int) or isinstance(key, bool):
             faults.say("the category's id is no whole number", where)
-        elif not isinstance(name, str) or not name.strip():
+        elif not is_text(name):
             faults.say("the category has no name", where)
         elif key in names:
             faults.say(f"two categories have the id {key}: {names[key]} and {name}", where)
@@ -123,7 +123,7 @@ def _categories(document: CocoDocument, faults: Faults) -> dict[Any, str]:
 
 
 def _licenses(document: CocoDocument) -> list[str]:
-    return [name for entry in document.licenses if isinstance(name := entry.get("name"), str) and name]
+    return [name for entry in document.licenses if is_text(name := entry.get("name"))]
 
 
 def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], faults: Faults) -> list[Picture]:
@@ -186,7 +186,7 @@ def _picture(
     faults: Faults,
 ) -> Picture | None:
     name = image.get("file_name")
-    if not isinstance(name, str) or not name:
+    if not is_text(name):
         faults.say("the image has no file_name", where)
         return None
     path = finder.find(name, where, faults)
@@ -217,7 +217,7 @@ def _picture(
     known: tuple[Origin, ...] = get_args(Origin)
     class_name = image.get("class_name")
     # Our own exports name the class, which tells an empty mask from a good image; annotations on `good` outweigh it.
-    named = isinstance(class_name, str) and class_name and not (class_name == GOOD and shapes)
+    named = is_text(class_name) and not (class_name == GOOD and shapes)
     return Picture(
         path,
         side,
@@ -259,7 +259,9 @@ def _run_lengths(segmentation: Mapping[str, Any], name: str, label: str, width: 
         return Shape(name, rle=counts, label=label)
     if isinstance(counts, list) and counts:
         if all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
-            return Shape(name, rle=tuple(counts), label=label)
+            if sum(counts) == width * height:
+                return Shape(name, rle=tuple(counts), label=label)
+            return f"its run-length counts do not fill the image of {width}x{height} pixels"
         return "its run-length counts hold something else than whole numbers"
     return "its segmentation has no run-length counts"
 

@@ -16,6 +16,7 @@ from carpet_data.formats.listing import is_ignored, is_image
 
 _IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img"})
 _MASK_FOLDERS = frozenset({"masks", "mask"})
+_PARTS = frozenset({GROUND_TRUTH, "annotations", "labels", "test_public", *_IMAGE_FOLDERS, *_MASK_FOLDERS})
 _ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".txz", ".tar.bz2")
 _WHOLE = frozenset({"prepared", "mvtec", "mvtec-loco", "mvtec-ad2"})
 """Formats that no part of a data set looks like."""
@@ -109,24 +110,30 @@ def _detect_folder(root: Path) -> str | None:
 
 
 def _is_part(root: Path) -> bool:
-    """Whether the name is one that parts of data sets have, rather than whole ones."""
-    name = root.resolve().name.casefold()
-    return (
-        side_of(name) is not None
-        or name in {GROUND_TRUTH, "annotations", "labels", "test_public", *_IMAGE_FOLDERS, *_MASK_FOLDERS}
-        or _is_part_of_side(root)
-    )
+    """Whether the name is one that parts of data sets have, rather than whole ones; or the name above is."""
+    whole = root.resolve()
+    return _is_part_name(whole.name) or side_of(whole.parent.name) is not None or _is_ground_truth(whole.parent)
 
 
-def _is_part_of_side(root: Path) -> bool:
-    above = root.resolve().parent.name.casefold()
-    return side_of(above) is not None or above == GROUND_TRUTH
+def _is_part_name(name: str) -> bool:
+    return side_of(name) is not None or name.casefold() in _PARTS
+
+
+def _is_ground_truth(folder: Path) -> bool:
+    return folder.name.casefold() == GROUND_TRUTH
 
 
 def _above(path: Path) -> Path | None:
-    """The nearest folder above that is a data set."""
-    near = list(path.resolve().parents)[:_LEVELS_UP]
-    return next((folder for folder in near if not _is_part(folder) and _is_dataset(folder)), None)
+    """The nearest folder above that is a data set, of which the path leads into a known part.
+
+    A stray JSON or YAML in a folder that holds many things does not make these its parts.
+    """
+    whole = path.resolve()
+    steps = zip([whole, *whole.parents], list(whole.parents)[:_LEVELS_UP], strict=False)
+    return next(
+        (above for part, above in steps if _is_part_name(part.name) and not _is_part(above) and _is_dataset(above)),
+        None,
+    )
 
 
 def _is_dataset(folder: Path) -> bool:

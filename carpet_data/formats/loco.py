@@ -16,6 +16,7 @@ import numpy as np
 
 from carpet_data.errors import CarpetDataError, DataError, FaultsError
 from carpet_data.formats import tree
+from carpet_data.formats.annotated import is_text
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of
 from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.mvtec import shots_of
@@ -132,11 +133,13 @@ def _defect_names(path: Path) -> dict[int, str] | None:
         raise DataError(
             f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})", where=path, mend=_CONFIG_MEND
         ) from error
+    except (RecursionError, ValueError) as error:
+        raise DataError("it is nested too deep, or holds a number too long", where=path, mend=_CONFIG_MEND) from error
     names: dict[int, str] = {}
     for entry in document if isinstance(document, list) else [document]:
         value = entry.get("pixel_value") if isinstance(entry, dict) else None
         name = entry.get("defect_name") if isinstance(entry, dict) else None
-        if not isinstance(value, int) or not isinstance(name, str) or not name:
+        if isinstance(value, bool) or not isinstance(value, int) or not is_text(name):
             raise DataError("an entry without defect_name or pixel_value", where=path, mend=_CONFIG_MEND)
         if names.setdefault(value, name) != name:
             raise DataError(

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from carpet_data.errors import DataError
-from carpet_data.formats.annotated import inside
+from carpet_data.formats.annotated import inside, is_text
 from carpet_data.formats.folders import SIDE_FOLDERS
 from carpet_data.samples import Side
 
@@ -91,7 +91,7 @@ def _load(path: Path) -> dict[str, Any]:
 def _base(document: Mapping[str, Any], path: Path) -> Path:
     """The folder of the data: `path`, where it exists here; else the folder of the file itself."""
     stated = document.get("path")
-    if stated is not None and not isinstance(stated, str):
+    if stated is not None and not is_text(stated):
         raise DataError(f"`path` is {stated!r}, not a folder", where=path, mend="write the folder, or leave it out")
     # Files are moved between machines, and then `path` still names the old one.
     return path.parent / stated if stated and (path.parent / stated).is_dir() else path.parent
@@ -111,7 +111,7 @@ def _names(document: Mapping[str, Any], path: Path) -> dict[int, str] | None:
         number = int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
             raise DataError(f"`names` holds {key!r}, which is no class number", where=path, mend=_NAMES_MEND)
-        if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
+        if isinstance(name, bool) or not isinstance(name, str | int | float) or not is_text(str(name)):
             # YAML reads an unquoted `no` as a truth value.
             raise DataError(f"class {number} is called {name!r}, which is no text", where=path, mend="put it in quotes")
         if number in names or str(name) in names.values():
@@ -142,7 +142,7 @@ def _places(document: Mapping[str, Any], base: Path, path: Path) -> tuple[tuple[
         if stated is None or stated == "":
             continue
         for text in stated if isinstance(stated, list) else [stated]:
-            if not isinstance(text, str):
+            if not is_text(text):
                 raise DataError(f"`{key}` holds {text!r}, which is no folder", where=path, mend="write a folder")
             place = _existing(base, text, key, path)
             # YOLO demands a val entry; naming train (or all images) again is how one says that there is none.
