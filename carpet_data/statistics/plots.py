@@ -1,8 +1,12 @@
-"""Draw what was counted: four PNGs that can be read by everyone (colours of Okabe and Ito 2008)."""
+"""Draw what was counted: four PNGs that can be read by everyone.
+
+The colours are those of Okabe and Ito (2008), but for their yellow, which is too pale on white.
+"""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
     from carpet_data.verbs.stats import Stats
 
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#777777")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _SIDE_COLOURS = {"all": "#0072B2", "train": "#0072B2", "val": "#009E73", "test": "#E69F00"}
 _LONG_TAIL = 10
@@ -61,7 +65,9 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
     if any(each.instances for each in stats.defects):
         plots += [("defect-areas.png", defect_areas), ("defect-boxes.png", defect_boxes)]
     plots.append(("image-sizes.png", image_sizes))
-    with fresh_folder(out, overwrite=overwrite) as folder, mpl.rc_context(_STYLE):
+    with fresh_folder(out, overwrite=overwrite) as folder, mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; that is no fault of the data.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         for name, draw in plots:
             figure = draw(stats)
             # No clock and no version in the file: equal data give equal bytes.
@@ -101,7 +107,7 @@ def class_counts(stats: Stats) -> Figure:
             # On a log axis nothing stands for 0, so the number says it.
             place = max(count, 1) if log else count
             axes.annotate(str(count), (place, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
-    _name_rows(axes, [each.name for each in stats.classes])
+    _name_rows(axes, [_short(each.name) for each in stats.classes])
     axes.set_xlabel("images (log scale)" if log else "images")
     if log:
         axes.set_xscale("log")
@@ -127,7 +133,7 @@ def defect_areas(stats: Stats) -> Figure:
     jitter = np.random.default_rng(np.random.SeedSequence(0))
     for row, (values, colour) in enumerate(zip(areas, _cycle(_COLOURS, len(names)), strict=True)):
         spread = row + jitter.uniform(-0.25, 0.25, len(values))
-        axes.plot(values, spread, ".", color=colour, markersize=6, alpha=0.6, markeredgewidth=0, zorder=3)
+        axes.plot(values, spread, ".", color=colour, markersize=7, alpha=0.6, markeredgewidth=0, zorder=3)
         low, lower, median, upper, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
         axes.hlines(row, low, lower, color="black", linewidth=1)
         axes.hlines(row, upper, high, color="black", linewidth=1)
@@ -135,7 +141,7 @@ def defect_areas(stats: Stats) -> Figure:
         axes.vlines(median, row - 0.3, row + 0.3, color="black", linewidth=2.5)
     _name_rows(axes, [f"{_short(name)} ({len(found[name])})" for name in names])
     _log_range(axes, "x", np.concatenate(areas))
-    axes.set_xlabel("area of an instance, px (log scale); box: quartiles, thick line: median, thin line: all")
+    axes.set_xlabel("area of an instance, px (log scale); box: quartiles, thick: median, thin: range")
     axes.set_title(f"{_short(stats.name)}: defect areas of each type (instances)")
     return figure
 
@@ -179,7 +185,8 @@ def _boxes(axes: Axes, instances: Sequence[InstanceSize], colour: str, marker: s
         markerfacecolor="none",
         markeredgecolor=colour,
         alpha=0.9,
-        label=label,
+        # matplotlib leaves labels out of the legend that begin with an underscore.
+        label=f" {label}" if label.startswith("_") else label,
     )
 
 
@@ -197,7 +204,7 @@ def image_sizes(stats: Stats) -> Figure:
             axes.plot(width, height, marker, color=colour, markersize=8, label=f"{width}x{height}: {count}")
         if len(sizes):
             _legend(axes, "size: images")
-        title = f"{_short(stats.name)}: sizes of {stats.images} images"
+        title = f"{_short(stats.name)}: image sizes"
     else:
         shares = (counts - 1) / max(counts.max() - 1, 1)
         axes.scatter(widths, heights, s=16 + 180 * shares, alpha=0.45, color=_COLOURS[0], lw=0)
@@ -219,7 +226,7 @@ def _by_type(stats: Stats) -> dict[str, list[InstanceSize]]:
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)

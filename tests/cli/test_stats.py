@@ -191,7 +191,7 @@ def test_unusual_data_can_be_plotted(root: Path, tmp_path: Path, case: str) -> N
         mask[3:9, 3:9] = 255
         names = [f"type {number}" for number in range(40)]
         if case == "odd names":
-            names = ["a_{b}$^2$", "_hidden", "x" * 120, r"\alpha$", "[bold]", "größe"]
+            names = ["a_{b}$^2$", "_hidden", "x" * 120, r"\alpha$", "[bold]", "größe", "孔"]
         for number, name in enumerate(names):
             save(root / f"test/{name}/000.png", picture(500 + number))
             save(root / f"ground_truth/{name}/000_mask.png", mask)
