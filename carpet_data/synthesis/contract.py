@@ -75,6 +75,8 @@ class Scene:
         textures: Other train images, for methods that borrow texture; empty otherwise.
         facts: Of the class.
         whole: The first donor uncut, its image and its mask, for methods that ask for it (`Method.needs_whole`).
+        null: A null sample is wanted: the donors hold good texture under a real mask, so a paste that cannot be seen
+            is right and must not be a Redraw.
     """
 
     host: Image
@@ -83,6 +85,7 @@ class Scene:
     textures: tuple[Image, ...]
     facts: Facts
     whole: tuple[Image, Mask] | None = None
+    null: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
