@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from carpet_data.formats.output import fresh_folder
+from carpet_data.formats.output import check_apart, fresh_folder
 from carpet_data.statistics.measure import InstanceSize
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
 
     Raises:
         OutputError: The folder is not empty, or cannot be written.
+        UsageError: The folder is that of the data, lies in it or holds it.
     """
+    check_apart(out, stats.root)
     plots: list[tuple[str, Callable[[Stats], Figure]]] = [("class-counts.png", class_counts)]
     if any(each.instances for each in stats.defects):
         plots += [("defect-areas.png", defect_areas), ("defect-boxes.png", defect_boxes)]

@@ -167,6 +167,9 @@ def test_plots_are_drawn_and_nothing_is_cut_off(root: Path, tmp_path: Path) -> N
     with pytest.raises(OutputError):
         write_plots(found, tmp_path / "plots")
     write_plots(found, tmp_path / "plots", overwrite=True)
+    for place in (root, root / "plots", tmp_path):
+        with pytest.raises(UsageError):
+            write_plots(found, place, overwrite=True)
 
 
 @pytest.mark.parametrize(
