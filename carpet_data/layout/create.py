@@ -6,6 +6,7 @@ a journal, and the same command goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -138,9 +139,15 @@ def create(
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = scratch_of(out)
     scratch.mkdir(exist_ok=True)
-    with locked(scratch, command) as lock:
-        resumed = _fill(scratch, draft, command, overwrite=overwrite, workers=workers, progress=progress)
-        _move(scratch, out, lock, command)
+    try:
+        with locked(scratch, command) as lock:
+            # Another process may have finished between the first look and the lock.
+            check_free(out, overwrite=overwrite)
+            resumed = _fill(scratch, draft, command, overwrite=overwrite, workers=workers, progress=progress)
+            _move(scratch, out, lock, command)
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.rmdir()  # where nothing was written, nothing is left
     return resumed
 
 

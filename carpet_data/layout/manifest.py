@@ -147,9 +147,18 @@ def from_json(row: object) -> Entry:
         image_sha256=row.get("image_sha256"),
         mask_sha256=row.get("mask_sha256"),
         group=row.get("group"),
-        provenance=row.get("provenance"),
+        provenance=_shared(row["provenance"]) if "provenance" in row else None,
     )
     return Tombstone(sample, row.get("reason", "")) if row.get("dropped") else sample
+
+
+def _shared(value: Any) -> Any:
+    """The same values, with one object for each text: keys, recipes and hosts repeat from line to line."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, dict):
+        return {sys.intern(key): _shared(inner) for key, inner in value.items()}
+    return [_shared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _annotation(row: Mapping[str, Any]) -> MaskFile | IndexFile | None:

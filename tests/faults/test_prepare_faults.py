@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from sources import hashes, write_source
 from carpet_data import layout
 from carpet_data.errors import DataError, FaultsError, LockedError, OutputError, UsageError
 from carpet_data.layout.lock import locked
+from carpet_data.verbs import prepare as verb
 from carpet_data.verbs.prepare import prepare
 
 
@@ -141,6 +143,24 @@ def test_two_writers_do_not_meet(source: Path, tmp_path: Path) -> None:
     scratch.mkdir()
     with locked(scratch, "prepare by another"), pytest.raises(LockedError, match="prepare by another"):
         prepare(source, tmp_path / "out", workers=1)
+
+
+def test_the_slower_of_two_writers_replaces_nothing(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    original = verb.create
+
+    def overtaken(*args: Any, **options: Any) -> int:
+        monkeypatch.setattr(verb, "create", original)
+        prepare(source, out, workers=1, seed=9)
+        return original(*args, **options)
+
+    monkeypatch.setattr(verb, "create", overtaken)
+    with pytest.raises(OutputError, match="not empty"):
+        prepare(source, out, workers=1)
+    assert layout.read(out).splits["main"].made["seed"] == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
 
 
 def test_a_prepared_folder_is_not_prepared_again(source: Path, tmp_path: Path) -> None:
