@@ -86,7 +86,7 @@ def _try(root: Path, reader: Any) -> None:
         str(error).encode()
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(path=st.sampled_from(_PATHS), value=_VALUES)
 @example(("categories", 0, "name"), "\ud800")
 @example(("licenses", 0, "name"), "\ud800")
@@ -105,7 +105,7 @@ def test_coco(path: tuple[str | int, ...], value: Any) -> None:
         _try(root, coco_reader.read)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=60))
 def test_coco_bytes(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +120,7 @@ _NUMBERS = (
 _LINES = st.lists(st.lists(_NUMBERS, max_size=10).map(" ".join), max_size=3).map("\n".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=_LINES, data=st.none() | st.binary(max_size=20))
 def test_yolo_labels(text: str, data: bytes | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
