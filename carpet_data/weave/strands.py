@@ -95,7 +95,13 @@ def lay(surface: Surface, box: Box, strand: Strand, rng: np.random.Generator) ->
     )
     base = np.interp(share, (0.0, 0.5, 1.0), rise)
     height = base[:, None] + 0.8 * radius[:, None] * np.sqrt(1 - across**2)
-    colour, shine = (_metal if strand.metal else _fibrous)(strand, rng, along, across)
+    known = None
+    if surface.fibres is not None and not strand.metal:
+        known = surface.fibres((strand.light, strand.dark), rng, along, across)
+    if known is not None:
+        colour, shine = known, np.zeros(known.shape[:2], np.float32)
+    else:
+        colour, shine = (_metal if strand.metal else _fibrous)(strand, rng, along, across)
 
     rows, columns = surface.height.shape
     flat = row * columns + column
@@ -141,6 +147,9 @@ def lay_yarn(
     )
     light, dark = np.asarray(strand.light), np.asarray(strand.dark)
     fine = max(0.5, 0.13 * strand.radius)
+    if surface.fibres is not None:
+        # The yarn's own fibres are on it already; a few more join its ends to it.
+        fibres, fine = (2 * fibres) // 3, 0.75 * fine
     for _ in range(fibres):
         where = rng.uniform(-1, 1) + rng.normal(0, 0.5) * (share - 0.5) + 0.12 * _smooth_row(rng, len(path), 8)
         course = path + normal * (where * spread)[:, None]

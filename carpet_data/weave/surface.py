@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,10 +12,14 @@ from numpy.typing import NDArray
 
 from carpet_data.weave.noise import F32
 
-__all__ = ["ALONG_WARP", "ALONG_WEFT", "Box", "Host", "Light", "Surface", "grid", "shade"]
+__all__ = ["ALONG_WARP", "ALONG_WEFT", "Box", "Fibres", "Host", "Light", "Surface", "grid", "shade"]
 
 
 ALONG_WARP, ALONG_WEFT = 1, 2
+
+RGB = tuple[float, float, float]
+Row = NDArray[np.float64]
+Fibres = Callable[[tuple[RGB, RGB], np.random.Generator, Row, Row], "F32 | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +59,22 @@ class Surface:
         height: float32 HxW in pixels, larger is nearer to the camera.
         shine: float32 HxW, 0 … 255, light mirrored from above, added after shading.
         run: uint8 HxW, which way the fibres run: ALONG_WARP, ALONG_WEFT, or 0 where neither is seen.
+        fibres: Colours the strands that are laid on it, where the host knows better than noise what yarn looks like:
+            ((light, dark) RGB, generator, positions along in pixels (n,), positions across -1 … 1 (m,)) -> float32
+            (n, m, 3), or None for colours that it does not know.
     """
 
     albedo: F32
     height: F32
     shine: F32
     run: NDArray[np.uint8]
+    fibres: Fibres | None = None
 
     def window(self, box: Box) -> Surface:
         """A copy of one window."""
         rows, columns = box.slices
-        return Surface(*(part[rows, columns].copy() for part in self._parts()))
+        albedo, height, shine, run = (part[rows, columns].copy() for part in self._parts())
+        return Surface(albedo, height, shine, run, self.fibres)
 
     def patch(self, box: Box, other: Surface) -> None:
         """Replace one window, in place."""

@@ -1,0 +1,199 @@
+"""procedural: a defect drawn by a model, in the colours and the weave of its host; no donor is needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from carpet_data.errors import UsageError
+from carpet_data.synthesis.contract import Candidate, Facts, Image, Redraw, Scene
+from carpet_data.synthesis.models import visible, woven
+from carpet_data.synthesis.models.fabric import Fabric, find_fabric
+from carpet_data.synthesis.models.kinds import KINDS, Kind, kind_of
+from carpet_data.synthesis.models.look import look_at
+from carpet_data.synthesis.models.window import Window, window_around
+from carpet_data.weave.defects import DEFECTS
+from carpet_data.weave.noise import F32
+
+__all__ = ["Procedural", "ProceduralParameters"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+_PITCH_UNITS = 23.5
+"""Mean distance of two yarns in the units of the woven models."""
+_SMALLEST_WOVEN_PX = 8.0
+
+
+class ProceduralParameters(BaseModel):
+    """Parameters of `procedural`, version 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal[
+        "auto", "color", "cut", "hole", "metal_contamination", "thread", "scratch", "abrasion", "crack", "spot", "stain"
+    ] = Field("auto", description="What to draw; auto takes it from the name of the class.")
+    size: Literal["class", "kind"] = Field(
+        "class", description="Areas like those of the class's train masks, or extents usual for the kind."
+    )
+    extent_frac_range: tuple[Share, Share] | None = Field(
+        None, description="Extent as a share of the image's shorter edge; overrides `size`."
+    )
+    tone: Literal["auto", "dark", "light"] = Field(
+        "auto", description="Of the kinds for any surface: dark unless the surface is."
+    )
+    strength_range: tuple[Share, Share] | None = Field(
+        None, description="Of the kinds for any surface: how far towards black or white; None for the kind's own."
+    )
+    direction_deg_range: tuple[float, float] = Field(
+        (0.0, 180.0), description="Direction of scratch, abrasion and crack: 0 lies along the rows, 90 along columns."
+    )
+    place: Literal["anywhere", "class"] = Field(
+        "anywhere", description="Anywhere (on the object, if there is one), or near where the class's defects lie."
+    )
+
+
+class Procedural:
+    """Draws defects; see `carpet_data.synthesis.models`."""
+
+    version = 1
+    donors_needed = 0
+    textures_needed = 0
+    Parameters: type[BaseModel] = ProceduralParameters
+
+    def render(self, scene: Scene, parameters: ProceduralParameters, rng: np.random.Generator) -> Candidate:
+        """Draw one defect on the scene's host.
+
+        Args:
+            scene: Its host, foreground and facts are used.
+            parameters: What to draw.
+            rng: Draws place, size and everything else.
+
+        Returns:
+            The candidate: its mask holds every changed pixel.
+
+        Raises:
+            Redraw: Nothing visible came of this draw.
+            UsageError: The kind is to be taken from a class whose name says none.
+        """
+        host = scene.host
+        # The kind may depend on the weave there, and the place on the extent: a rough place comes first.
+        fabric = None if scene.foreground is not None else _any_fabric(host)
+        name = _kind(parameters.kind, scene.facts.class_name, fabric)
+        kind = KINDS[name]
+        extent = _extent(kind, parameters, scene.facts, host, rng)
+        centre = _place(scene, extent, parameters.place, rng)
+        fabric = (find_fabric(host, centre) or fabric) if fabric is not None else None
+        if kind.draw is None and fabric is not None:
+            # Yarns have a size, and so has what happens to them.
+            unit = fabric.mean_pitch / _PITCH_UNITS
+            low, high = DEFECTS[name].extent_units
+            extent = float(np.clip(extent, 0.7 * low * unit, 1.15 * high * unit))
+        centre = _kept_inside(centre, extent, scene, rng)
+        if kind.draw is None:
+            window, changed, reach = _woven(name, host, centre, extent, fabric, rng)
+        else:
+            window = window_around(host, centre, 0.75 * extent + 8)
+            low, high = np.deg2rad(parameters.direction_deg_range)
+            strength = parameters.strength_range or kind.strength
+            look = look_at(window.pixels, parameters.tone, strength, (float(low), float(high)), rng)
+            changed = kind.draw(window.pixels, window.centre, extent, look, rng)
+            reach = float(np.clip(0.02 * extent, 0.6, 1.5))
+        allowed = None if kind.lies_on else scene.foreground
+        candidate = visible.settle(host, window, changed, reach, allowed)
+        if not candidate.mask.any():
+            raise Redraw(f"the {name} cannot be seen")
+        drawn = {
+            "kind": name,
+            "centre": [round(centre[0], 1), round(centre[1], 1)],
+            "extent_px": round(extent, 1),
+            "pitch_px": None if fabric is None else [round(pitch, 2) for pitch in fabric.pitch],
+            "weave_angle_deg": None if fabric is None else round(float(np.rad2deg(fabric.angle)), 2),
+        }
+        return replace(candidate, drawn=drawn)
+
+
+def _kind(asked: str, class_name: str, fabric: Fabric | None) -> str:
+    if asked != "auto":
+        return asked
+    found = kind_of(class_name, woven=fabric is not None)
+    if found is None:
+        raise UsageError(
+            f"the name of the class {class_name!r} does not say what its defects are",
+            mend=f"set parameters.kind in the recipe to one of: {', '.join(KINDS)}",
+        )
+    return found
+
+
+def _any_fabric(host: Image) -> Fabric | None:
+    """The weave at one of three places: a cloth may be out of true at one of them."""
+    height, width = host.shape[:2]
+    for share in (0.5, 0.25, 0.75):
+        found = find_fabric(host, (share * (width - 1), share * (height - 1)))
+        if found is not None:
+            return found
+    return None
+
+
+def _place(scene: Scene, extent: float, how: str, rng: np.random.Generator) -> tuple[float, float]:
+    height, width = scene.host.shape[:2]
+    if how == "class" and scene.facts.centres_frac:
+        x, y = scene.facts.centres_frac[int(rng.integers(len(scene.facts.centres_frac)))]
+        x, y = x + rng.normal(0, 0.04), y + rng.normal(0, 0.04)
+        place = (float(np.clip(x, 0, 1) * (width - 1)), float(np.clip(y, 0, 1) * (height - 1)))
+        if scene.foreground is None or scene.foreground[int(place[1]), int(place[0])]:
+            return place
+    if scene.foreground is None:
+        return float(rng.uniform(0, width - 1)), float(rng.uniform(0, height - 1))
+    # As far inside the object as the defect is large, or where the object is about as thick as it gets.
+    depth = cv2.distanceTransform(scene.foreground.view(np.uint8), cv2.DIST_L2, 3)
+    deepest = float(depth.max())
+    if deepest <= 0:
+        raise Redraw("the host shows no object")
+    on_object = np.flatnonzero(depth >= min(0.4 * extent, 0.6 * deepest))
+    row, column = divmod(int(on_object[int(rng.integers(len(on_object)))]), width)
+    return float(column), float(row)
+
+
+def _extent(kind: Kind, parameters: ProceduralParameters, facts: Facts, host: Image, rng: np.random.Generator) -> float:
+    height, width = host.shape[:2]
+    short = min(height, width)
+    areas = [area for area in facts.areas_frac if area > 0]
+    if parameters.extent_frac_range is not None:
+        extent = rng.uniform(*parameters.extent_frac_range) * short
+    elif parameters.size == "class" and areas:
+        # Between two areas of the class on a log scale, so that few examples give a range and not copies of a size.
+        low, high = (areas[int(rng.integers(len(areas)))] for _ in range(2))
+        area = float(np.exp(rng.uniform(np.log(min(low, high)), np.log(max(low, high))) + rng.normal(0, 0.1)))
+        extent = np.sqrt(area * height * width / kind.fill)
+    else:
+        extent = rng.uniform(*kind.extent_frac) * short
+    return float(np.clip(extent, 1.0, 0.9 * short))
+
+
+def _kept_inside(
+    centre: tuple[float, float], extent: float, scene: Scene, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Move the place off the border, unless the class's defects reach it as often as this draw asks."""
+    if scene.foreground is not None or rng.random() < scene.facts.touches_border_share:
+        return centre
+    height, width = scene.host.shape[:2]
+    margin = min(0.8 * extent + 3, (min(height, width) - 1) / 2)
+    return float(np.clip(centre[0], margin, width - 1 - margin)), float(np.clip(centre[1], margin, height - 1 - margin))
+
+
+def _woven(
+    name: str, host: Image, centre: tuple[float, float], extent: float, fabric: Fabric | None, rng: np.random.Generator
+) -> tuple[Window, F32, float]:
+    if extent < _SMALLEST_WOVEN_PX:
+        raise Redraw(f"a {name} of {extent:.0f} px is too small to show yarns")
+    if fabric is not None:
+        unit = fabric.mean_pitch / _PITCH_UNITS
+    else:
+        # Nothing tells the width of a yarn here, so it goes with the defect.
+        unit = extent / (1024 * float(np.mean(KINDS[name].extent_frac)))
+    window = window_around(host, centre, 0.75 * extent + 26 * unit)
+    return window, woven.draw(name, window, extent, unit, fabric, rng), max(2.2 * unit, 0.6)

@@ -1,0 +1,6 @@
+"""Models of defects that need no donor: drawn from what a defect is, in the colours of the host.
+
+`window` cuts the square around a place, `fabric` finds the weave in it, `photo_host` lets the models of
+`carpet_data.weave.defects` work on it, `scratch`, `stain`, `spot` and `crack` work on any surface, `visible` turns a
+change into an image and its exact mask, `kinds` names them all.
+"""
