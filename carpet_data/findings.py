@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 Severity: TypeAlias = Literal["error", "warning", "info"]
@@ -19,6 +19,7 @@ class Finding:
         what: What is wrong, in one sentence.
         where: The file or place.
         mend: What the user can do about it.
+        files: The other files concerned, such as the copies of an image.
     """
 
     severity: Severity
@@ -26,7 +27,21 @@ class Finding:
     what: str
     where: str
     mend: str = ""
+    files: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain values."""
-        return asdict(self)
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "where": printable(self.where),
+            "what": printable(self.what),
+            "mend": self.mend,
+            "files": [printable(name) for name in self.files],
+        }
+
+
+def printable(text: str) -> str:
+    """Text that any stream can print: file names may hold bytes that are no UTF-8, and control characters."""
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in safe)

@@ -11,7 +11,7 @@ from carpet_data.cli.common import Ui, json_option, quiet_option, resolve_root, 
 from carpet_data.cli.data_options import read_options, take_read_options
 
 if TYPE_CHECKING:
-    from carpet_data.doctor.codes import Fault, Severity
+    from carpet_data.findings import Finding, Severity
     from carpet_data.verbs.doctor import Diagnosis
 
 _SHOWN = 3
@@ -49,14 +49,14 @@ def doctor(
 
 
 def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
-    from carpet_data.doctor.codes import printable
+    from carpet_data.findings import printable
 
     classes = ", ".join(f"{printable(name)} {count}" for name, count in diagnosis.classes.items())
     lines = [
         f"{printable(diagnosis.name)} ({diagnosis.format}): {_number(diagnosis.images, 'image')}, "
         f"{_number(diagnosis.masks, 'mask')}" + (f"; {classes}" if classes else "")
     ]
-    by_code: dict[str, list[Fault]] = {}
+    by_code: dict[str, list[Finding]] = {}
     for fault in diagnosis.faults:
         by_code.setdefault(fault.code, []).append(fault)
     for faults in by_code.values():
@@ -66,9 +66,10 @@ def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
     return "\n".join([*lines, "", summary])
 
 
-def _block(faults: list[Fault], shown: int) -> list[str]:
+def _block(faults: list[Finding], shown: int) -> list[str]:
     """The faults of one code: a heading, the first few files, the mends."""
-    from carpet_data.doctor.codes import CODES, printable
+    from carpet_data.diagnosis.codes import CODES
+    from carpet_data.findings import printable
 
     first = faults[0]
     known = CODES.get(first.code)

@@ -19,8 +19,8 @@ from carpet_data.cli.common import (
 from carpet_data.cli.data_options import read_options, split_option, take_read_options
 
 if TYPE_CHECKING:
+    from carpet_data.statistics.result import Stats
     from carpet_data.statistics.summary import Distribution
-    from carpet_data.verbs.stats import Stats
 
 _PLAIN_WIDTH = 160
 _SIZES_SHOWN = 5

@@ -15,6 +15,9 @@ from carpet_data.errors import OutputError, UsageError
 ImageMode: TypeAlias = Literal["link", "copy", "none"]
 IMAGE_MODES: tuple[ImageMode, ...] = ("link", "copy", "none")
 
+MARKER = ".carpet-data"
+"""The file that tells a folder written here from any other."""
+
 
 def check_apart(out: Path, source: Path) -> None:
     """Refuse an output that is the source, lies inside it, or holds it.
@@ -39,24 +42,48 @@ def fresh_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """A temporary folder beside `out` that becomes `out` when the block ends well, and vanishes when it does not.
 
     Raises:
-        OutputError: `out` is a file, or a folder with something in it and `overwrite` is False.
+        OutputError: `out` is a file, or a folder with something in it that is not to be overwritten, or that this
+            package did not write: a slip such as `-o ~ --overwrite` must not cost anyone their files.
     """
-    _check_free(out, overwrite=overwrite)
+    check_free(out, overwrite=overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     scratch.chmod(0o777 & ~_umask())
     try:
         yield scratch
+        (scratch / MARKER).write_text("Written by carpet-data, which may replace this folder with --overwrite.\n")
         _swap(scratch, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _check_free(out: Path, *, overwrite: bool) -> None:
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Refuse an output that cannot be taken, before any work is done for it.
+
+    Raises:
+        OutputError: It is no folder; or it holds something and is not to be overwritten, or was not written by this
+            package, or holds the current folder or the home folder.
+    """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise OutputError("it exists and is not a folder", where=out, mend="choose another output folder")
-    if out.is_dir() and not overwrite and any(out.iterdir()):
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not overwrite:
         raise OutputError("the output folder is not empty", where=out, mend="choose another one, or give --overwrite")
+    target = out.resolve()
+    for kept in (Path.cwd(), Path.home()):
+        if target == kept.resolve() or target in kept.resolve().parents:
+            raise OutputError(
+                "replacing this folder would delete the current folder or the home folder",
+                where=out,
+                mend="choose a new folder, such as -o export",
+            )
+    if not (out / MARKER).is_file():
+        raise OutputError(
+            "the folder holds files that carpet-data did not write, so --overwrite leaves it alone",
+            where=out,
+            mend="choose another output folder, or remove this one yourself",
+        )
 
 
 def _swap(scratch: Path, out: Path) -> None:

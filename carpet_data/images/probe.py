@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,8 +101,8 @@ def _probe_by_pillow(path: Path) -> ImageInfo:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limit speaks, not Pillow's
+        with warnings.catch_warnings(), _without_pillows_limit():
+            warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 mode, bits = _PILLOW_MODES.get(image.mode, ("other", 8))
                 kind = (image.format or "unknown").lower()
@@ -111,13 +113,26 @@ def _probe_by_pillow(path: Path) -> ImageInfo:
                 frames = int(getattr(image, "n_frames", 1))
     except UnidentifiedImageError as error:
         raise ImageError("this is not an image that can be read", where=path, mend="replace or remove it") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"the header is damaged ({error})", where=path, mend="replace the file") from error
     orientation = orientation if orientation in range(1, 9) else 1
     if orientation in _TRANSPOSED_ORIENTATIONS and kind != "tiff":  # Pillow turns TIFF's size itself
         width, height = height, width
     kind = "jpeg" if kind == "mpo" else kind
     return ImageInfo(kind, width, height, mode, bits, orientation, frames)
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Let `check_size` alone judge sizes: only headers are read here, and Pillow's limit is lower than ours."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _png_header(path: Path) -> tuple[str, int]:

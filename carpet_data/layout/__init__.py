@@ -2,12 +2,11 @@
 
 from carpet_data.layout.append import Addition, Appender, abandon, append, appending, drop, restore
 from carpet_data.layout.dataset import is_prepared, read, stream
-from carpet_data.layout.verify import Problem, verify
+from carpet_data.layout.verify import verify
 
 __all__ = [
     "Addition",
     "Appender",
-    "Problem",
     "abandon",
     "append",
     "appending",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from carpet_data.errors import CarpetDataError
+from carpet_data.findings import Finding
 from carpet_data.layout import description, manifest, names, splits
 from carpet_data.layout.append import ancestors
 from carpet_data.layout.files import sha256
@@ -18,25 +18,7 @@ _AGAIN = "prepare the data set again from its source"
 _REMAKE = "make the split again (carpet-data split)"
 
 
-class Problem(NamedTuple):
-    """One problem of a prepared folder.
-
-    Attributes:
-        severity: "error": results would be wrong. "warning": something is left over or unusual.
-        code: A stable name.
-        what: One sentence.
-        where: The file at fault, relative to the root.
-        mend: What to do.
-    """
-
-    severity: Literal["error", "warning"]
-    code: str
-    what: str
-    where: str
-    mend: str
-
-
-def verify(root: Path, *, hashes: bool = True) -> Iterator[Problem]:
+def verify(root: Path, *, hashes: bool = True) -> Iterator[Finding]:
     """Every problem of a prepared folder.
 
     Args:
@@ -64,7 +46,7 @@ def verify(root: Path, *, hashes: bool = True) -> Iterator[Problem]:
     partitions: dict[str, Split] = {}
     for name in splits.names(root):
         split = _read_split(root, name)
-        if isinstance(split, Problem):
+        if isinstance(split, Finding):
             yield split
         else:
             partitions[name] = split
@@ -73,26 +55,26 @@ def verify(root: Path, *, hashes: bool = True) -> Iterator[Problem]:
     yield from _provenance(samples, dropped, partitions)
 
 
-def _from_error(root: Path, code: str, error: CarpetDataError) -> Problem:
+def _from_error(root: Path, code: str, error: CarpetDataError) -> Finding:
     where = (error.where or str(root)).removeprefix(f"{root}/")
-    return Problem("error", code, error.what, where, error.mend or _AGAIN)
+    return Finding("error", code, error.what, where, error.mend or _AGAIN)
 
 
-def _description(root: Path) -> Iterator[Problem]:
+def _description(root: Path) -> Iterator[Finding]:
     try:
         description.read(root)
     except CarpetDataError as error:
         yield _from_error(root, "description-damaged", error)
 
 
-def _journal(root: Path) -> Iterator[Problem]:
+def _journal(root: Path) -> Iterator[Finding]:
     try:
         begun = unfinished(root)
     except CarpetDataError as error:
         yield _from_error(root, "journal-damaged", error)
         return
     if begun is not None:
-        yield Problem(
+        yield Finding(
             "warning",
             "unfinished-command",
             f"a command was stopped before it had finished: {begun[0]}",
@@ -101,10 +83,10 @@ def _journal(root: Path) -> Iterator[Problem]:
         )
 
 
-def _classes(root: Path, samples: Mapping[str, Sample]) -> Iterator[Problem]:
+def _classes(root: Path, samples: Mapping[str, Sample]) -> Iterator[Finding]:
     about = description.read(root)
     for class_name in sorted({sample.class_name for sample in samples.values()} - set(about.classes) - {GOOD}):
-        yield Problem(
+        yield Finding(
             "error",
             "class-unknown",
             f"samples are of the class {class_name!r}, which dataset.json does not name",
@@ -113,7 +95,7 @@ def _classes(root: Path, samples: Mapping[str, Sample]) -> Iterator[Problem]:
         )
 
 
-def _files(root: Path, sample: Sample, *, hashes: bool) -> Iterator[Problem]:
+def _files(root: Path, sample: Sample, *, hashes: bool) -> Iterator[Finding]:
     for kind, path, digest in (
         ("image", sample.image, sample.image_sha256),
         ("mask", sample.mask, sample.mask_sha256),
@@ -121,49 +103,49 @@ def _files(root: Path, sample: Sample, *, hashes: bool) -> Iterator[Problem]:
         if path is None:
             continue
         if not (root / path).is_file():
-            yield Problem("error", "file-missing", f"the {kind} of {sample.id} is missing", path, _AGAIN)
+            yield Finding("error", "file-missing", f"the {kind} of {sample.id} is missing", path, _AGAIN)
         elif hashes and digest is not None and sha256(root / path) != digest:
             what = f"the {kind} of {sample.id} is not the file that was prepared: its hash differs"
-            yield Problem("error", "hash-mismatch", what, path, _AGAIN)
+            yield Finding("error", "hash-mismatch", what, path, _AGAIN)
 
 
-def _unknown_files(root: Path, samples: Mapping[str, Sample], dropped: Mapping[str, Sample]) -> Iterator[Problem]:
+def _unknown_files(root: Path, samples: Mapping[str, Sample], dropped: Mapping[str, Sample]) -> Iterator[Finding]:
     known = {path for s in (*samples.values(), *dropped.values()) for path in (s.image, s.mask) if path is not None}
     for folder in (names.IMAGES, names.MASKS):
         for path in sorted((root / folder).rglob("*")):
             relative = path.relative_to(root).as_posix()
             if relative not in known and not path.is_dir():
                 what = "no sample has this file"
-                yield Problem("warning", "file-unknown", what, relative, "remove it, or add it to the source instead")
+                yield Finding("warning", "file-unknown", what, relative, "remove it, or add it to the source instead")
 
 
-def _read_split(root: Path, name: str) -> Split | Problem:
+def _read_split(root: Path, name: str) -> Split | Finding:
     try:
         return splits.read(root, name)
     except CarpetDataError as error:
         return _from_error(root, "split-damaged", error)
 
 
-def _split(split: Split, samples: Mapping[str, Sample], dropped: Mapping[str, Sample]) -> Iterator[Problem]:
+def _split(split: Split, samples: Mapping[str, Sample], dropped: Mapping[str, Sample]) -> Iterator[Finding]:
     where = names.split_path(split.name)
     side_of_group: dict[str, str] = {}
     for sample_id, side in split.sides.items():
         sample = samples.get(sample_id)
         if sample is None:
             if sample_id not in dropped:
-                yield Problem("error", "split-id-unknown", f"{sample_id!r} is not in the manifest", where, _REMAKE)
+                yield Finding("error", "split-id-unknown", f"{sample_id!r} is not in the manifest", where, _REMAKE)
             continue
         if sample.origin == "synthetic" and side != "train":
             what = f"the synthetic sample {sample_id} is on the {side} side"
-            yield Problem("error", "synthetic-held-out", what, where, _REMAKE)
+            yield Finding("error", "synthetic-held-out", what, where, _REMAKE)
         if sample.group is not None and side_of_group.setdefault(sample.group, side) != side:
             what = f"the group {sample.group!r} is on two sides, {side_of_group[sample.group]} and {side}"
-            yield Problem("error", "group-straddles", what, where, _REMAKE)
+            yield Finding("error", "group-straddles", what, where, _REMAKE)
 
 
 def _provenance(
     samples: Mapping[str, Sample], dropped: Mapping[str, Sample], partitions: Mapping[str, Split]
-) -> Iterator[Problem]:
+) -> Iterator[Finding]:
     for sample in samples.values():
         if sample.origin != "synthetic":
             continue
@@ -173,9 +155,9 @@ def _provenance(
         for role, ancestor in ancestors(provenance):
             if ancestor not in samples and ancestor not in dropped:
                 what = f"the {role} {ancestor!r} of {sample.id} is not in the manifest"
-                yield Problem("error", "ancestor-unknown", what, names.MANIFEST, mend)
+                yield Finding("error", "ancestor-unknown", what, names.MANIFEST, mend)
             for split in its_splits:
                 side = split.sides.get(ancestor)
                 if side in ("val", "test"):
                     what = f"the {role} {ancestor!r} of {sample.id} is on the {side} side of {split.name}"
-                    yield Problem("error", "ancestor-held-out", what, names.MANIFEST, mend)
+                    yield Finding("error", "ancestor-held-out", what, names.MANIFEST, mend)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-    from carpet_data.verbs.stats import Stats
+    from carpet_data.statistics.result import Stats
 
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#777777")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

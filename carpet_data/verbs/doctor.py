@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carpet_data.doctor.codes import SEVERITIES, Fault, Severity
-from carpet_data.doctor.examine import examine
-from carpet_data.doctor.subjects import open_subject
+from carpet_data.diagnosis.examine import examine
+from carpet_data.diagnosis.subjects import open_subject
+from carpet_data.findings import SEVERITIES, Finding, Severity
 from carpet_data.formats import ReadOptions
 
 
@@ -33,14 +33,14 @@ class Diagnosis:
     images: int
     masks: int
     classes: dict[str, int]
-    faults: tuple[Fault, ...]
+    faults: tuple[Finding, ...]
 
     def counts(self) -> dict[Severity, int]:
         """How many faults of each severity."""
         severities = [fault.severity for fault in self.faults]
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
-    def of(self, code: str) -> tuple[Fault, ...]:
+    def of(self, code: str) -> tuple[Finding, ...]:
         """The faults of one code."""
         return tuple(fault for fault in self.faults if fault.code == code)
 

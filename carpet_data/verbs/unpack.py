@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carpet_data.errors import OutputError
 from carpet_data.formats.archive.extract import Progress, extract
 from carpet_data.formats.archive.limits import Limits
-from carpet_data.formats.output import check_apart, fresh_folder
+from carpet_data.formats.output import check_apart, check_free, fresh_folder
 
-__all__ = ["UnpackResult", "check_output", "dataset_roots", "unpack"]
+__all__ = ["UnpackResult", "dataset_roots", "unpack"]
 
 _DEEPEST_ROOT = 4
 
@@ -74,7 +73,7 @@ def unpack(
         OutputError: `out` is not empty, cannot be replaced, or the disk is full.
         UsageError: The archive lies inside `out`.
     """
-    check_output(out, overwrite=overwrite)
+    check_free(out, overwrite=overwrite)
     check_apart(out, archive)
     with fresh_folder(out, overwrite=overwrite) as scratch:
         contents = extract(archive, scratch, limits=limits or Limits(), progress=progress)
@@ -86,29 +85,6 @@ def unpack(
         bytes=contents.bytes,
         roots=dataset_roots(out),
     )
-
-
-def check_output(out: Path, *, overwrite: bool) -> None:
-    """Refuse an output before any work is done for it.
-
-    Raises:
-        OutputError: It is no folder, is not empty without `overwrite`, or may not be replaced: the current folder or
-            the home folder, or one that holds them.
-    """
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise OutputError("it exists and is not a folder", where=out, mend="choose another output folder")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not overwrite:
-        raise OutputError("the output folder is not empty", where=out, mend="choose another one, or give --overwrite")
-    target = out.resolve()
-    for kept in (Path.cwd(), Path.home()):
-        if target == kept.resolve() or target in kept.resolve().parents:
-            raise OutputError(
-                "replacing this folder would delete the current folder or the home folder",
-                where=out,
-                mend="choose a new folder, such as -o mvtec",
-            )
 
 
 def dataset_roots(folder: Path) -> tuple[Path, ...]:

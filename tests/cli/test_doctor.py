@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from carpet_data.cli.app import main
-from carpet_data.doctor.codes import CODES
+from carpet_data.diagnosis.codes import CODES
 from carpet_data.verbs.sample import sample
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/doctor.md"
@@ -97,8 +97,8 @@ def test_a_missing_folder_is_an_error_with_its_mend(tmp_path: Path, capsys: pyte
 
 
 def test_the_page_names_every_code_as_the_program_does() -> None:
-    """`python -m carpet_data.doctor` prints the rows of the page."""
-    from carpet_data.doctor.__main__ import table
+    """`python -m carpet_data.diagnosis` prints the rows of the page."""
+    from carpet_data.diagnosis.__main__ import table
 
     page = DOCUMENT.read_text()
     assert table() in page

@@ -80,9 +80,13 @@ def test_refuses_a_full_folder_unless_told(tmp_path: Path, capsys: pytest.Captur
     assert code == 1
     assert json.loads(text)["mend"].endswith("--overwrite")
     assert (out / "mine.txt").read_text() == "keep"
-    code, _, _ = call(capsys, "sample", str(out), *SMALL, "--overwrite")
-    assert code == 0
-    assert not (out / "mine.txt").exists()
+    code, _, error = call(capsys, "sample", str(out), *SMALL, "--overwrite")
+    assert code == 1
+    assert "did not write" in error
+    (out / "mine.txt").unlink()
+    for again in ((), ("--overwrite",)):
+        code, _, _ = call(capsys, "sample", str(out), *SMALL, *again)
+        assert code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["carpet"]
 
 

@@ -146,8 +146,13 @@ def test_an_output_with_something_in_it_is_kept(run: Run, carpet: Path, tmp_path
     assert "not empty" in refused.err
     assert "--overwrite" in refused.err
     assert (out / "mine.txt").read_text() == "mine"
+    foreign = run("to-coco", carpet, "-o", out, "--overwrite")
+    assert foreign.code == 1
+    assert "did not write" in foreign.err
+    assert (out / "mine.txt").read_text() == "mine"
+    (out / "mine.txt").unlink()
+    assert run("to-coco", carpet, "-o", out).code == 0
     assert run("to-coco", carpet, "-o", out, "--overwrite").code == 0
-    assert not (out / "mine.txt").exists()
 
 
 def test_the_output_cannot_lie_in_the_source(run: Run, carpet: Path) -> None:

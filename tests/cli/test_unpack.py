@@ -114,8 +114,12 @@ def test_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("unpack", archive, "-o", tmp_path / "out") == 1
     assert "--overwrite" in capsys.readouterr().err
     assert (tmp_path / "out" / "mine.txt").exists()
-    assert run("unpack", archive, "-o", tmp_path / "out", "--overwrite") == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["carpet"]
+    assert run("unpack", archive, "-o", tmp_path / "out", "--overwrite") == 1
+    assert "did not write" in capsys.readouterr().err
+    (tmp_path / "out" / "mine.txt").unlink()
+    for again in ((), ("--overwrite",)):
+        assert run("unpack", archive, "-o", tmp_path / "out", *again) == 0
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["carpet"]
 
 
 def test_interrupted_by_the_keyboard_it_leaves_nothing(tmp_path: Path) -> None:

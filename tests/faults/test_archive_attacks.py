@@ -18,6 +18,7 @@ import pytest
 
 from carpet_data.errors import CarpetDataError, FetchError, UsageError
 from carpet_data.formats.archive.limits import Limits
+from carpet_data.formats.output import MARKER
 from carpet_data.verbs.unpack import unpack
 
 MIB = 2**20
@@ -28,6 +29,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
     """A folder with an OUT that holds something, and a file outside that an attack would like to reach."""
     (tmp_path / "in" / "out").mkdir(parents=True)
     (tmp_path / "in" / "out" / "mine.txt").write_text("mine")
+    (tmp_path / "in" / "out" / MARKER).touch()
     (tmp_path / "outside.txt").write_text("untouched")
     yield tmp_path / "in"
     assert (tmp_path / "outside.txt").read_text() == "untouched"
@@ -43,7 +45,7 @@ def refused(place: Path, data: bytes, words: str, limits: Limits | None = None) 
     assert caught.value.mend
     assert caught.value.where == str(place / "attack")
     assert sorted(path.name for path in place.iterdir()) == ["attack", "out"]
-    assert [path.name for path in (place / "out").iterdir()] == ["mine.txt"]
+    assert sorted(path.name for path in (place / "out").iterdir()) == [MARKER, "mine.txt"]
     return caught.value
 
 
@@ -199,7 +201,7 @@ def test_bombs_by_size_and_count(place: Path) -> None:
         refused(place, pack(*ten), "'0.bin' is 1,000 bytes, more than 999", Limits(file_bytes=999))
         refused(place, pack(*ten), "more than 9 files", Limits(members=9))
     unpack(place / "attack", place / "new", limits=Limits(total_bytes=10_000, file_bytes=1_000, members=10))
-    assert len(list((place / "new").iterdir())) == 10
+    assert len(list((place / "new").glob("*.bin"))) == 10
 
 
 def a_header(name: str, kind: bytes, size: int) -> bytes:
@@ -297,7 +299,7 @@ def test_an_archive_inside_its_own_output(place: Path) -> None:
     (place / "out" / "mine.zip").write_bytes(a_zip(("a.png", b"1")))
     with pytest.raises(UsageError):
         unpack(place / "out" / "mine.zip", place / "out", overwrite=True)
-    assert sorted(path.name for path in (place / "out").iterdir()) == ["mine.txt", "mine.zip"]
+    assert sorted(path.name for path in (place / "out").iterdir()) == [MARKER, "mine.txt", "mine.zip"]
 
 
 def test_an_output_that_is_a_link_or_a_file(place: Path) -> None:

@@ -288,7 +288,7 @@ def test_a_file_without_permission(root: Path) -> None:
         return
     # The superuser may read everything, so another user has to look.
     script = (
-        "import os, sys; from pathlib import Path; from carpet_data.doctor import integrity; os.seteuid(65534); "
+        "import os, sys; from pathlib import Path; from carpet_data.diagnosis import integrity; os.seteuid(65534); "
         "print(*(getattr(integrity.read_bytes(Path(path), 'x'), 'code', 'read') for path in sys.argv[1:]))"
     )
     with tempfile.TemporaryDirectory() as folder:

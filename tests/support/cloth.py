@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.doctor.codes import CODES, Fault
+from carpet_data.diagnosis.codes import CODES, Fault
 from carpet_data.formats import ReadOptions
 from carpet_data.verbs.doctor import Diagnosis, doctor
 

@@ -21,6 +21,7 @@ from carpet_data.errors import FetchError, OutputError
 from carpet_data.formats.archive.limits import Limits
 from carpet_data.formats.archive.names import Names, safe_parts
 from carpet_data.formats.archive.streams import kind_of
+from carpet_data.formats.output import MARKER
 from carpet_data.verbs.unpack import dataset_roots, unpack
 
 KINDS = ("tar", "tar.xz", "tar.gz", "tar.bz2", "zip")
@@ -50,7 +51,7 @@ def packed(kind: str, files: Mapping[str, bytes]) -> bytes:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MARKER)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -166,7 +167,7 @@ def test_permissions_become_those_of_new_files(tmp_path: Path) -> None:
         unpack(tmp_path / "modes.tar", tmp_path / "out")
     finally:
         os.umask(old)
-    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "out").rglob("*")}
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "out").rglob("[!.]*")}
     assert modes == {"carpet": 0o750, "a.png": 0o640, "b.png": 0o640}
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o750
 
@@ -234,6 +235,7 @@ def test_an_archive_without_files_does_not_replace_anything(tmp_path: Path, kind
     (tmp_path / "none").write_bytes(packed(kind, {}))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
+    (tmp_path / "out" / MARKER).touch()
     with pytest.raises(FetchError, match="no files"):
         unpack(tmp_path / "none", tmp_path / "out", overwrite=True)
     assert tree(tmp_path / "out") == {"mine.txt": b"mine"}

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from carpet_data.doctor.patterns import Guess, guess
+from carpet_data.diagnosis.patterns import Guess, guess
 from carpet_data.grouping import runs
 
 Pairs = list[tuple[str, str]]

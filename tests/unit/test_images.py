@@ -189,6 +189,13 @@ def test_the_limit_of_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         read(path)
 
 
+def test_headers_of_large_images_within_the_limit_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.jpg"
+    Image.new("L", (15000, 13000)).save(path, quality=5)
+    info = probe(path)
+    assert (info.width, info.height) == (15000, 13000)
+
+
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     for pixels in (COLOURS, GREY, GREY.astype(np.uint16) * 100):
         write_png(tmp_path / "x.png", pixels)

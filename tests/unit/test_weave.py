@@ -26,7 +26,7 @@ def drawn(class_name: str, k: int = 0, size: int = 256, seed: int = 0) -> Render
 def digests(root: Path) -> dict[str, str]:
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
+        for path in sorted(root.rglob("[!.]*"))
         if path.is_file()
     }
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from carpet_data.doctor.codes import Fault, fault
-from carpet_data.doctor.inspect import Job
+from carpet_data.diagnosis.codes import fault
+from carpet_data.diagnosis.inspect import Job
 from carpet_data.errors import CarpetDataError, FaultsError, UsageError
+from carpet_data.findings import Finding
 from carpet_data.formats import READERS, ReadOptions, read
 from carpet_data.formats.folder import DEFECT
 from carpet_data.formats.tree import Tree
@@ -47,7 +48,7 @@ class Subject:
     splits: Mapping[str, Split] = field(default_factory=dict)
     image_of: Mapping[str, str] = field(default_factory=dict)
     group_of: Mapping[str, str] = field(default_factory=dict)
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Finding, ...] = ()
 
 
 def open_subject(root: Path, options: ReadOptions) -> Subject:
@@ -129,13 +130,13 @@ def _of_dataset(root: Path, options: ReadOptions) -> Subject:
     )
 
 
-def _of_prepared(root: Path) -> Iterator[Fault]:
+def _of_prepared(root: Path) -> Iterator[Finding]:
     """What the layout finds wrong; files that are missing are found again by those who open them."""
     from carpet_data.layout.verify import verify
 
     for problem in verify(root):
         if problem.code != "file-missing":
-            yield Fault(problem.code, problem.severity, problem.where, problem.what, problem.mend)
+            yield problem
 
 
 def _job(dataset: Dataset, sample: Sample) -> Job:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data import masks
-from carpet_data.doctor import complaints, integrity
-from carpet_data.doctor.codes import Fault, fault
+from carpet_data.diagnosis import complaints, integrity
+from carpet_data.diagnosis.codes import fault
 from carpet_data.errors import CarpetDataError, ImageError
+from carpet_data.findings import Finding
 from carpet_data.grouping.descriptors import Descriptor, describe
 from carpet_data.images import ImageInfo, probe, read, read_values
 from carpet_data.images.limits import ENVIRONMENT_MAX_PIXELS
@@ -84,7 +85,7 @@ class Seen:
     """
 
     where: str
-    fault: Fault | None = None
+    fault: Finding | None = None
     info: ImageInfo | None = None
     complaint: str = ""
     values: MaskValues | None = None
@@ -110,7 +111,7 @@ class Report:
     descriptor: Descriptor | None = None
     overlap_px: int = 0
     loaded: tuple[int, int] | None = None
-    load_fault: Fault | None = None
+    load_fault: Finding | None = None
 
 
 def inspect(job: Job) -> Report:
@@ -130,14 +131,14 @@ def inspect(job: Job) -> Report:
     return Report(job, image, tuple(seen), descriptor, overlap, loaded, load_fault)
 
 
-def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Fault:
+def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Finding:
     """The bytes and the header of an image file, or the first thing that is wrong with it."""
     path = root / where
     broken = integrity.broken_link(path, where)
     if broken is not None:
         return broken
     data = integrity.read_bytes(path, where)
-    if isinstance(data, Fault):
+    if isinstance(data, Finding):
         return data
     wrong = integrity.truncated(data, where) or integrity.damaged_png(data, where)
     if wrong is not None:
@@ -152,7 +153,7 @@ def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Fault:
 
 def _inspect_image(job: Job) -> tuple[Seen, Descriptor | None]:
     opened = _open(job.root, job.image)
-    if isinstance(opened, Fault):
+    if isinstance(opened, Finding):
         return Seen(job.image, opened), None
     _, info = opened
     try:
@@ -165,7 +166,7 @@ def _inspect_image(job: Job) -> tuple[Seen, Descriptor | None]:
 
 def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:
     opened = _open(root, where)
-    if isinstance(opened, Fault):
+    if isinstance(opened, Finding):
         return Seen(where, opened), None
     _, info = opened
     try:
@@ -210,7 +211,7 @@ def _measure(values: NDArray[Any], threshold: int, coloured: bool, in_alpha: boo
     )
 
 
-def _load(job: Job) -> tuple[tuple[int, int] | None, Fault | None]:
+def _load(job: Job) -> tuple[tuple[int, int] | None, Finding | None]:
     assert job.sample is not None
     try:
         mask = masks.load(job.root, job.sample)

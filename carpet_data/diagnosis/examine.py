@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from carpet_data import executor
-from carpet_data.doctor import name_checks, set_checks, similar
-from carpet_data.doctor.codes import CODES, SEVERITIES, Fault
-from carpet_data.doctor.file_checks import FILE_CHECKS, IMAGE_CHECKS
-from carpet_data.doctor.inspect import Report, inspect
-from carpet_data.doctor.mask_checks import MASK_CHECKS
-from carpet_data.doctor.set_checks import Facts
-from carpet_data.doctor.subjects import PREPARED, Subject
+from carpet_data.diagnosis import name_checks, set_checks, similar
+from carpet_data.diagnosis.codes import CODES
+from carpet_data.diagnosis.file_checks import FILE_CHECKS, IMAGE_CHECKS
+from carpet_data.diagnosis.inspect import Report, inspect
+from carpet_data.diagnosis.mask_checks import MASK_CHECKS
+from carpet_data.diagnosis.set_checks import Facts
+from carpet_data.diagnosis.subjects import PREPARED, Subject
+from carpet_data.findings import SEVERITIES, Finding
 from carpet_data.grouping.duplicates import Search
 from carpet_data.samples import GOOD
 
@@ -28,7 +29,7 @@ def examine(
     near: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> list[Fault]:
+) -> list[Finding]:
     """All faults of a data set, in the order of the table of codes, then by file.
 
     Every file is opened once, by a worker that sends home a few numbers and a 16 KiB description of the image, so
@@ -66,7 +67,7 @@ def examine(
     )
 
 
-def _of_entry(report: Report) -> Iterator[Fault]:
+def _of_entry(report: Report) -> Iterator[Finding]:
     for seen in (report.image, *report.masks):
         for check in FILE_CHECKS:
             yield from check(seen)
@@ -86,7 +87,7 @@ def _facts(report: Report) -> Facts:
     return Facts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY)
 
 
-def _of_names(subject: Subject, facts: list[Facts]) -> Iterator[Fault]:
+def _of_names(subject: Subject, facts: list[Facts]) -> Iterator[Finding]:
     images = [fact.image for fact in facts]
     loco = list(name_checks.loco_masks((*subject.orphans, *subject.unknown), images))
     explained = {name for each in loco for name in each.files}
@@ -104,7 +105,7 @@ def _of_names(subject: Subject, facts: list[Facts]) -> Iterator[Fault]:
         yield from check(images)
 
 
-def _of_duplicates(subject: Subject, facts: list[Facts], search: Search, root: Path) -> Iterator[Fault]:
+def _of_duplicates(subject: Subject, facts: list[Facts], search: Search, root: Path) -> Iterator[Finding]:
     links = search.links()
     if not links:
         return

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from carpet_data.doctor.codes import Fault, fault
+from carpet_data.diagnosis.codes import fault
+from carpet_data.findings import Finding
 from carpet_data.samples import GOOD
 
 _NEARLY_ALL = 0.9
@@ -32,19 +33,19 @@ class Facts:
     grey: bool | None = None
 
 
-def no_images(facts: Sequence[Facts]) -> Iterator[Fault]:
+def no_images(facts: Sequence[Facts]) -> Iterator[Finding]:
     """no-images."""
     if not facts:
         yield fault("no-images", ".", "no image was found")
 
 
-def no_good(facts: Sequence[Facts]) -> Iterator[Fault]:
+def no_good(facts: Sequence[Facts]) -> Iterator[Finding]:
     """no-good."""
     if facts and not any(fact.class_name == GOOD for fact in facts):
         yield fault("no-good", ".", "all images are of defect classes")
 
 
-def class_small(facts: Sequence[Facts]) -> Iterator[Fault]:
+def class_small(facts: Sequence[Facts]) -> Iterator[Finding]:
     """class-small."""
     for name, count in sorted(_classes(facts).items()):
         if 1 < count < _SMALL:
@@ -56,7 +57,7 @@ def class_small(facts: Sequence[Facts]) -> Iterator[Fault]:
             yield fault("class-small", name, f"the class has {count} images: {way}")
 
 
-def class_single(facts: Sequence[Facts]) -> Iterator[Fault]:
+def class_single(facts: Sequence[Facts]) -> Iterator[Finding]:
     """class-single."""
     for name, count in sorted(_classes(facts).items()):
         if count == 1:
@@ -67,7 +68,7 @@ def _classes(facts: Sequence[Facts]) -> Counter[str]:
     return Counter(fact.class_name for fact in facts)
 
 
-def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Fault]:
+def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Finding]:
     """mask-missing, or no-masks where the data set has no place for masks or none at all."""
     defects = [fact for fact in facts if fact.class_name != GOOD]
     without = [fact for fact in defects if not fact.annotated]
@@ -78,7 +79,7 @@ def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Fault]:
         yield fault("mask-missing", fact.image, f"its class is {fact.class_name}, and it has no mask")
 
 
-def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Fault]:
+def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Finding]:
     """size-unlike-rest: where nearly all images have one size."""
     sizes = Counter(fact.size for fact in facts if fact.size is not None)
     if len(sizes) < 2:
@@ -92,7 +93,7 @@ def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Fault]:
             yield fault("size-unlike-rest", fact.image, what)
 
 
-def sizes_vary(facts: Sequence[Facts]) -> Iterator[Fault]:
+def sizes_vary(facts: Sequence[Facts]) -> Iterator[Finding]:
     """sizes-vary: where no size is that of nearly all images."""
     sizes = Counter(fact.size for fact in facts if fact.size is not None)
     if len(sizes) < 2 or sizes.most_common(1)[0][1] >= _NEARLY_ALL * sizes.total():
@@ -102,7 +103,7 @@ def sizes_vary(facts: Sequence[Facts]) -> Iterator[Fault]:
     yield fault("sizes-vary", ".", what)
 
 
-def channels_mixed(facts: Sequence[Facts]) -> Iterator[Fault]:
+def channels_mixed(facts: Sequence[Facts]) -> Iterator[Finding]:
     """channels-mixed: the images of the rarer kind, each."""
     known = [fact for fact in facts if fact.grey is not None]
     grey = [fact for fact in known if fact.grey]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from carpet_data.doctor.codes import Fault, fault
-from carpet_data.doctor.inspect import MaskValues, Report, Seen
+from carpet_data.diagnosis.codes import fault
+from carpet_data.diagnosis.inspect import MaskValues, Report, Seen
+from carpet_data.findings import Finding
 from carpet_data.samples import GOOD
 
 _LOSSY = ("jpeg",)
@@ -20,7 +21,7 @@ def _masks(report: Report) -> Iterator[tuple[Seen, MaskValues]]:
             yield seen, seen.values
 
 
-def mask_size(report: Report) -> Iterator[Fault]:
+def mask_size(report: Report) -> Iterator[Finding]:
     """mask-size and mask-turned."""
     image = report.image.info
     if image is None:
@@ -40,7 +41,7 @@ def mask_size(report: Report) -> Iterator[Fault]:
             yield fault("mask-size", seen.where, sizes, files=_of(report))
 
 
-def mask_turn_unclear(report: Report) -> Iterator[Fault]:
+def mask_turn_unclear(report: Report) -> Iterator[Finding]:
     """mask-turn-unclear."""
     image = report.image.info
     if image is None or image.orientation == 1:
@@ -54,7 +55,7 @@ def mask_turn_unclear(report: Report) -> Iterator[Fault]:
             yield fault("mask-turn-unclear", seen.where, what, files=_of(report))
 
 
-def mask_lost(report: Report) -> Iterator[Fault]:
+def mask_lost(report: Report) -> Iterator[Finding]:
     """mask-lost."""
     for seen, values in _masks(report):
         if values.defect == 0 and values.below > 0:
@@ -74,7 +75,7 @@ def _lower_threshold(seen: Seen, values: MaskValues) -> str | None:
     )
 
 
-def mask_empty(report: Report) -> Iterator[Fault]:
+def mask_empty(report: Report) -> Iterator[Finding]:
     """mask-empty."""
     if report.job.class_name == GOOD or report.job.empty_is_good:
         return
@@ -85,7 +86,7 @@ def mask_empty(report: Report) -> Iterator[Fault]:
         yield fault("mask-empty", report.image.where, "its annotation marks no pixel")
 
 
-def mask_grey(report: Report) -> Iterator[Fault]:
+def mask_grey(report: Report) -> Iterator[Finding]:
     """mask-grey."""
     for seen, values in _masks(report):
         if values.between and values.defect:
@@ -97,7 +98,7 @@ def mask_grey(report: Report) -> Iterator[Fault]:
             yield fault("mask-grey", seen.where, what)
 
 
-def mask_colour(report: Report) -> Iterator[Fault]:
+def mask_colour(report: Report) -> Iterator[Finding]:
     """mask-colour."""
     for seen, values in _masks(report):
         assert seen.info is not None
@@ -106,14 +107,14 @@ def mask_colour(report: Report) -> Iterator[Fault]:
             yield fault("mask-colour", seen.where, f"it is saved in colour, {differ}")
 
 
-def mask_palette(report: Report) -> Iterator[Fault]:
+def mask_palette(report: Report) -> Iterator[Finding]:
     """mask-palette."""
     for seen, values in _masks(report):
         if seen.info is not None and seen.info.mode == "palette":
             yield fault("mask-palette", seen.where, f"it has a palette, {values.levels} levels are in use")
 
 
-def mask_alpha(report: Report) -> Iterator[Fault]:
+def mask_alpha(report: Report) -> Iterator[Finding]:
     """mask-alpha."""
     for seen, values in _masks(report):
         if seen.info is not None and "alpha" in seen.info.mode:
@@ -121,21 +122,21 @@ def mask_alpha(report: Report) -> Iterator[Fault]:
             yield fault("mask-alpha", seen.where, f"it has an alpha channel, {shape}")
 
 
-def mask_deep(report: Report) -> Iterator[Fault]:
+def mask_deep(report: Report) -> Iterator[Finding]:
     """mask-deep."""
     for seen, values in _masks(report):
         if seen.info is not None and seen.info.bits > 8:
             yield fault("mask-deep", seen.where, f"{seen.info.bits} bits, largest value {values.largest}")
 
 
-def mask_lossy(report: Report) -> Iterator[Fault]:
+def mask_lossy(report: Report) -> Iterator[Finding]:
     """mask-lossy."""
     for seen, _ in _masks(report):
         if seen.info is not None and seen.info.format in _LOSSY:
             yield fault("mask-lossy", seen.where, f"it is stored as {seen.info.format}")
 
 
-def mask_inverted(report: Report) -> Iterator[Fault]:
+def mask_inverted(report: Report) -> Iterator[Finding]:
     """mask-inverted."""
     for seen, values in _masks(report):
         if values.border and values.defect > _INVERTED_FROM * values.pixels:
@@ -143,7 +144,7 @@ def mask_inverted(report: Report) -> Iterator[Fault]:
             yield fault("mask-inverted", seen.where, f"{share:.0f} % of the image and its whole border are marked")
 
 
-def mask_on_good(report: Report) -> Iterator[Fault]:
+def mask_on_good(report: Report) -> Iterator[Finding]:
     """mask-on-good."""
     if report.job.class_name != GOOD:
         return
@@ -152,14 +153,14 @@ def mask_on_good(report: Report) -> Iterator[Fault]:
             yield fault("mask-on-good", seen.where, f"it marks {values.defect} pixels", files=_of(report))
 
 
-def mask_overlap(report: Report) -> Iterator[Fault]:
+def mask_overlap(report: Report) -> Iterator[Finding]:
     """mask-overlap."""
     if report.overlap_px:
         files = tuple(seen.where for seen in report.masks)
         yield fault("mask-overlap", report.image.where, f"{report.overlap_px} pixels are marked twice", files=files)
 
 
-def annotation(report: Report) -> Iterator[Fault]:
+def annotation(report: Report) -> Iterator[Finding]:
     """annotation."""
     if report.load_fault is not None:
         yield report.load_fault
@@ -169,7 +170,7 @@ def _of(report: Report) -> tuple[str, ...]:
     return (report.image.where,)
 
 
-MASK_CHECKS: tuple[Callable[[Report], Iterator[Fault]], ...] = (
+MASK_CHECKS: tuple[Callable[[Report], Iterator[Finding]], ...] = (
     mask_size,
     mask_turn_unclear,
     mask_lost,

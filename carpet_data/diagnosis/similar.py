@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from carpet_data.doctor import patterns
-from carpet_data.doctor.codes import Fault, fault
+from carpet_data.diagnosis import patterns
+from carpet_data.diagnosis.codes import fault
+from carpet_data.findings import Finding
 from carpet_data.grouping import groups
 from carpet_data.grouping.groups import Link
 from carpet_data.samples import SIDES, Split
@@ -15,7 +16,7 @@ _HELD_OUT = 0.2
 _MANY = 0.05
 
 
-def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Fault]:
+def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Finding]:
     """duplicate-file, duplicate-pixels and class-conflict."""
     same = [link for link in links if link.reason in ("file", "pixels")]
     for members in _groups(same):
@@ -31,7 +32,7 @@ def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Fault]
 
 def near_duplicates(
     links: Sequence[Link], class_of: Mapping[str, str], group_of: Mapping[str, str] | None = None
-) -> Iterator[Fault]:
+) -> Iterator[Finding]:
     """near-duplicates: one fault a group of images that show the same thing.
 
     Args:
@@ -63,7 +64,7 @@ def near_duplicates(
         yield fault("near-duplicates", group, what, files=tuple(name for name in members if name != group))
 
 
-def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterator[Fault]:
+def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterator[Finding]:
     """split-leak for a data set that is yet to be split: what a random split by image would do.
 
     Args:
@@ -98,7 +99,7 @@ def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterat
     yield fault("split-leak", ".", what, mend=mend)
 
 
-def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, str]) -> Iterator[Fault]:
+def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, str]) -> Iterator[Finding]:
     """split-leak for a split that exists: one fault a split.
 
     Args:

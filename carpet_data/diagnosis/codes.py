@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
 
-Severity: TypeAlias = Literal["error", "warning", "info"]
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+from carpet_data.findings import Finding, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,48 +24,10 @@ class Code:
     mend: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault of one data set.
-
-    Attributes:
-        code: A name of CODES.
-        severity: As in CODES.
-        where: The file or folder, relative to the root; "." is the root itself.
-        what: What is wrong with it.
-        mend: What to do about it.
-        files: The other files concerned, such as the copies of an image.
-    """
-
-    code: str
-    severity: Severity
-    where: str
-    what: str
-    mend: str
-    files: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The fault as plain values."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "where": printable(self.where),
-            "what": printable(self.what),
-            "mend": self.mend,
-            "files": [printable(name) for name in self.files],
-        }
-
-
-def fault(code: str, where: str, what: str, *, mend: str | None = None, files: tuple[str, ...] = ()) -> Fault:
+def fault(code: str, where: str, what: str, *, mend: str | None = None, files: tuple[str, ...] = ()) -> Finding:
     """A fault of a known code; its mend is the table's unless this case has a better one."""
     known = CODES[code]
-    return Fault(code, known.severity, where, what, mend or known.mend, files)
-
-
-def printable(text: str) -> str:
-    """Text that any stream can print: file names may hold bytes that are no UTF-8, and control characters."""
-    safe = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in safe)
+    return Finding(known.severity, code, what, where, mend or known.mend, files)
 
 
 _WHOLE = "replace the file with a whole copy, or remove it"

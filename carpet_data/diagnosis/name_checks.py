@@ -7,32 +7,33 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from carpet_data.doctor.codes import Fault, fault, printable
+from carpet_data.diagnosis.codes import fault
+from carpet_data.findings import Finding, printable
 
 _RESERVED = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 _MASK_IN_FOLDER = re.compile(r"^ground_truth/(?P<class>[^/]+)/(?P<stem>[^/]+)/[^/]+\.\w+$")
 
 
-def name_case(images: Sequence[str]) -> Iterator[Fault]:
+def name_case(images: Sequence[str]) -> Iterator[Finding]:
     """name-case."""
     for first, *others in _equal(images, str.casefold):
         yield fault("name-case", first, f"differs by case only from {_list(others)}", files=tuple(others))
 
 
-def name_unicode(images: Sequence[str]) -> Iterator[Fault]:
+def name_unicode(images: Sequence[str]) -> Iterator[Finding]:
     """name-unicode."""
     for first, *others in _equal(images, lambda name: unicodedata.normalize("NFC", name)):
         spelled = ", ".join(ascii(PurePosixPath(name).name) for name in (first, *others))
         yield fault("name-unicode", first, f"looks like another name: {spelled}", files=tuple(others))
 
 
-def name_stem(images: Sequence[str]) -> Iterator[Fault]:
+def name_stem(images: Sequence[str]) -> Iterator[Finding]:
     """name-stem."""
     for first, *others in _equal(images, lambda name: PurePosixPath(name).with_suffix("").as_posix()):
         yield fault("name-stem", first, f"has the stem of {_list(others)}", files=tuple(others))
 
 
-def name_not_portable(images: Sequence[str]) -> Iterator[Fault]:
+def name_not_portable(images: Sequence[str]) -> Iterator[Finding]:
     """name-not-portable."""
     for name in images:
         bad = [part for part in name.split("/") if _RESERVED.search(part)]
@@ -53,7 +54,7 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(printable(PurePosixPath(name).name) for name in names)
 
 
-def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Fault]:
+def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Finding]:
     """loco-masks: `ground_truth/CLASS/STEM/000.png` where `test/CLASS/STEM.*` is an image; one fault a class.
 
     Args:
@@ -71,13 +72,13 @@ def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Fault]:
         yield fault("loco-masks", f"ground_truth/{class_name}", f"{folders} folders of masks", files=tuple(files))
 
 
-def mask_orphan(orphans: Sequence[str]) -> Iterator[Fault]:
+def mask_orphan(orphans: Sequence[str]) -> Iterator[Finding]:
     """mask-orphan."""
     for name in orphans:
         yield fault("mask-orphan", name, "no image has its name")
 
 
-def unknown_file(unknown: Sequence[str]) -> Iterator[Fault]:
+def unknown_file(unknown: Sequence[str]) -> Iterator[Finding]:
     """unknown-file."""
     for name in unknown:
         yield fault("unknown-file", name, "no reader uses it")

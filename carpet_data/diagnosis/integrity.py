@@ -7,21 +7,22 @@ import struct
 import zlib
 from pathlib import Path
 
-from carpet_data.doctor.codes import Fault, fault
+from carpet_data.diagnosis.codes import fault
+from carpet_data.findings import Finding
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _JPEG_END = b"\xff\xd9"
 
 
-def broken_link(path: Path, where: str) -> Fault | None:
+def broken_link(path: Path, where: str) -> Finding | None:
     """A symbolic link that leads nowhere, or in a circle."""
     if not path.is_symlink() or path.exists():
         return None
     return fault("broken-link", where, f"it leads to {os.fspath(path.readlink())}, which is not there")
 
 
-def read_bytes(path: Path, where: str) -> bytes | Fault:
+def read_bytes(path: Path, where: str) -> bytes | Finding:
     """The bytes of a file, or why there are none."""
     try:
         data = path.read_bytes()
@@ -34,7 +35,7 @@ def read_bytes(path: Path, where: str) -> bytes | Fault:
     return data or fault("empty-file", where, "it has no bytes")
 
 
-def truncated(data: bytes, where: str) -> Fault | None:
+def truncated(data: bytes, where: str) -> Finding | None:
     """A file that ends before its own structure says."""
     missing = _missing(data)
     if missing is None:
@@ -42,7 +43,7 @@ def truncated(data: bytes, where: str) -> Fault | None:
     return fault("truncated", where, f"{missing} is missing behind its {len(data)} bytes")
 
 
-def damaged_png(data: bytes, where: str) -> Fault | None:
+def damaged_png(data: bytes, where: str) -> Finding | None:
     """A whole PNG one of whose chunks does not match its checksum."""
     if not data.startswith(_PNG):
         return None

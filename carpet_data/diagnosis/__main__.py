@@ -1,10 +1,10 @@
-"""`python -m carpet_data.doctor` prints the table of faults as Markdown, for docs/doctor.md."""
+"""`python -m carpet_data.diagnosis` prints the table of faults as Markdown, for docs/doctor.md."""
 
 from __future__ import annotations
 
 import sys
 
-from carpet_data.doctor.codes import CODES
+from carpet_data.diagnosis.codes import CODES
 
 
 def table() -> str:
