@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.diagnosis.codes import CODES, Fault
+from carpet_data.diagnosis.codes import CODES
+from carpet_data.findings import Finding
 from carpet_data.formats import ReadOptions
 from carpet_data.verbs.doctor import Diagnosis, doctor
 
@@ -50,7 +51,7 @@ def examine(root: Path, **options: object) -> Diagnosis:
     return doctor(root, ReadOptions(**options), workers=1)  # type: ignore[arg-type]
 
 
-def only(diagnosis: Diagnosis, code: str) -> Fault:
+def only(diagnosis: Diagnosis, code: str) -> Finding:
     found = diagnosis.of(code)
     assert len(found) == 1, diagnosis.faults
     assert found[0].severity == CODES[code].severity
