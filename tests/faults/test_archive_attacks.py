@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import re
 import stat
 import struct
 import tarfile
@@ -18,6 +19,7 @@ import pytest
 
 from carpet_data.errors import CarpetDataError, FetchError, UsageError
 from carpet_data.formats.archive.limits import Limits
+from carpet_data.formats.archive.streams import TarStream
 from carpet_data.formats.output import MARKER
 from carpet_data.verbs.unpack import unpack
 
@@ -40,8 +42,10 @@ def refused(place: Path, data: bytes, words: str, limits: Limits | None = None) 
     """Unpack into a new folder and over an old one; both must fail and leave all as it was."""
     (place / "attack").write_bytes(data)
     for out in ("new", "out"):
-        with pytest.raises(FetchError, match=words) as caught:
+        with pytest.raises(FetchError) as caught:
             unpack(place / "attack", place / out, overwrite=True, limits=limits)
+        # Not by `match`, which would also find the words in the path, and the path names the test.
+        assert re.search(words, f"{caught.value.what} {caught.value.mend}"), caught.value.what
     assert caught.value.mend
     assert caught.value.where == str(place / "attack")
     assert sorted(path.name for path in place.iterdir()) == ["attack", "out"]
@@ -197,7 +201,7 @@ def test_a_bomb_after_the_end_mark(place: Path) -> None:
 def test_bombs_by_size_and_count(place: Path) -> None:
     ten = [(f"{k}.bin", bytes(1000)) for k in range(10)]
     for pack in (a_tar, a_zip):
-        refused(place, pack(*ten), "(?s)more than 9,999 bytes.*--max-size", Limits(total_bytes=9_999))
+        refused(place, pack(*ten), "more than 9,999 bytes.*--max-size", Limits(total_bytes=9_999))
         refused(place, pack(*ten), "'0.bin' is 1,000 bytes, more than 999", Limits(file_bytes=999))
         refused(place, pack(*ten), "more than 9 files", Limits(members=9))
     unpack(place / "attack", place / "new", limits=Limits(total_bytes=10_000, file_bytes=1_000, members=10))
@@ -236,6 +240,15 @@ def test_a_size_below_zero_does_not_run_for_ever(place: Path, kind: bytes) -> No
     refused(place, a_header("loop", kind, -512) + bytes(2048), "damaged|unknown kind|no files")
 
 
+def test_a_stream_never_goes_backwards() -> None:
+    stream = TarStream(io.BytesIO(bytes(4096)), "tar", archive="a.tar", packed_bytes=4096, limits=Limits())
+    stream.seek(1024)
+    for position, whence in ((1023, 0), (-1, 0), (0, 1), (0, 2)):
+        with pytest.raises(FetchError, match="backwards"):
+            stream.seek(position, whence)
+    assert stream.tell() == 1024
+
+
 def test_an_xz_that_asks_for_a_dictionary_of_gigabytes(place: Path) -> None:
     data = bytearray(lzma.compress(a_tar(("a.png", b"1")), filters=[{"id": lzma.FILTER_LZMA2, "preset": 0}]))
     length = (data[12] + 1) * 4
@@ -267,7 +280,7 @@ def test_zip_whose_two_tables_disagree(place: Path) -> None:
 
 def test_zip_that_lies_about_a_size(place: Path) -> None:
     honest = a_zip(("a.bin", b"abc" * 1000))
-    for told in (10, 5_000):
+    for told in (0, 10, 5_000):
         data = bytearray(honest)
         at = data.index(b"PK\x01\x02") + 24
         data[at : at + 4] = struct.pack("<I", told)

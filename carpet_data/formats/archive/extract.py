@@ -114,7 +114,7 @@ class _Writer:
                 left -= len(block)
                 self.bytes += len(block)
                 tick()
-        # zipfile compares the checksum when it meets the end, not when the last byte is out.
+        # zipfile compares the checksum of a member said to be empty only when it is read.
         if source.read(1):
             raise corrupt(self.archive, f"{path.name!r} is longer than announced")
 
