@@ -1,0 +1,144 @@
+"""README and docs tell the truth: every command in them runs, and prints what they show.
+
+A block marked ```console holds commands ("$ …") and what they print; "…" stands for any text, on a line of its own for
+any lines. A block marked ```python runs as it stands. Both run in a folder that holds the sample data set as `carpet`,
+`carpet-prepared` and `carpet.tar.xz`, and `tiles`, a folder with running numbers. Commands that need the internet follow
+the comment <!-- not run: … --> and are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from carpet_data.verbs.prepare import prepare
+from carpet_data.verbs.sample import sample
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")])
+BLOCK = re.compile(
+    r"^(?P<skip><!-- not run: [^>]+-->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", flags=re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    body: str
+    skipped: bool
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        yield Block(match["kind"], match["body"], match["skip"] is not None)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that the pages name."""
+    place = tmp_path_factory.mktemp("docs")
+    sample(place / "carpet", size=128, workers=1)
+    prepare(place / "carpet", place / "carpet-prepared", workers=1)
+    with tarfile.open(place / "carpet.tar.xz", "w:xz") as archive:
+        archive.add(place / "carpet", "carpet")
+    rng = np.random.default_rng(1)
+    for side, class_name, first in (("train", "good", 1000), ("test", "crack", 9000)):
+        (place / "tiles" / side / class_name).mkdir(parents=True)
+        (place / "tiles" / "ground_truth" / class_name).mkdir(parents=True)
+        for number in range(12):
+            name = f"exp1_num_{first + 40 * (number % 3) + 500 * (number // 3)}"
+            pixels = rng.integers(0, 255, (64, 64), dtype=np.uint8)
+            cv2.imwrite(str(place / "tiles" / side / class_name / f"{name}.png"), pixels)
+            if class_name != "good":
+                mask = np.zeros((64, 64), np.uint8)
+                mask[20:30, 20 + number : 40] = 255
+                cv2.imwrite(str(place / "tiles" / "ground_truth" / class_name / f"{name}_mask.png"), mask)
+    (place / "tiles" / "ground_truth" / "good").rmdir()
+    return place
+
+
+def pattern(shown: str) -> re.Pattern[str]:
+    """What is shown as a pattern of what may be printed."""
+    parts = []
+    for line in shown.splitlines():
+        escaped = re.sub(r" +", " ", re.escape(line.strip()).replace(r"\ ", " "))
+        parts.append(r"(?:.*\n)*?" if line.strip() == "…" else escaped.replace("…", ".*") + r"\n")
+    return re.compile("".join(parts))
+
+
+def commands(body: str) -> Iterator[tuple[str, str]]:
+    """(command, what it is shown to print) of a console block."""
+    pieces = re.split(r"^\$ ", body, flags=re.MULTILINE)
+    assert pieces[0].strip() == "", f"a console block begins with a command: {body}"
+    for piece in pieces[1:]:
+        command, _, shown = piece.partition("\n")
+        yield command.split("  #")[0].strip(), shown
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: page.name)
+def test_a_page_runs(page: Path, prepared: Path, tmp_path: Path) -> None:
+    place = tmp_path / "here"
+    shutil.copytree(prepared, place)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "120",
+    }
+    for block in blocks(page):
+        if block.skipped:
+            continue
+        if block.kind == "console":
+            for command, shown in commands(block.body):
+                if command.startswith("make "):
+                    continue  # `make demo` and `make test` are what CI runs
+                done = subprocess.run(
+                    ["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True, timeout=200
+                )
+                assert done.returncode == 0, f"{page.name}: {command}\n{done.stdout}\n{done.stderr}"
+                if shown.strip():
+                    printed = "\n".join(re.sub(r" +", " ", line.strip()) for line in done.stdout.splitlines()) + "\n"
+                    assert pattern(shown).fullmatch(printed), (
+                        f"{page.name}: {command}\nprinted:\n{printed}\nshown:\n{shown}"
+                    )
+        elif block.kind == "python":
+            script = place / "example.py"
+            guarded = "\n".join("    " + line for line in block.body.splitlines())
+            script.write_text(f"if __name__ == '__main__':\n{guarded}\n", encoding="utf-8")
+            done = subprocess.run(
+                [sys.executable, str(script)], cwd=place, env=environment, capture_output=True, text=True, timeout=200
+            )
+            assert done.returncode == 0, f"{page.name}:\n{block.body}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+def test_every_command_outside_a_console_block_is_seen() -> None:
+    """A command in a block without a mark would escape this test."""
+    for page in PAGES:
+        for block in blocks(page) if page.exists() else ():
+            if block.kind not in ("console", "python", "yaml", "text", "json"):
+                assert "carpet-data " not in block.body, f"{page.name}: mark this block as console:\n{block.body}"
+
+
+def test_the_patterns_can_fail() -> None:
+    assert pattern("a … c\n…\nlast\n").fullmatch("a b c\nx\ny\nlast\n")
+    assert not pattern("a … c\n").fullmatch("a b d\n")
+    assert not pattern("a\n").fullmatch("a\nb\n")
+    assert list(commands("$ one\nout\n$ two  # remark\n")) == [("one", "out\n"), ("two", "")]
