@@ -1,6 +1,19 @@
-"""The methods by name; each is imported when it is used, so that help and recipe checks load none."""
+"""The methods by name; each is imported when it is used, so that help and recipe checks load none but their own.
+
+Other packages add methods by an entry point of the group `carpet_data.methods`: name = "module:attribute".
+"""
 
 from __future__ import annotations
+
+import difflib
+import importlib
+from functools import lru_cache
+from importlib.metadata import entry_points
+
+from carpet_data.errors import CarpetDataError, UsageError
+from carpet_data.synthesis.contract import Method
+
+ENTRY_POINTS = "carpet_data.methods"
 
 METHODS: dict[str, tuple[str, str]] = {
     "augment": ("carpet_data.synthesis.methods.augment:Augment", "whole real defect images, by albumentations"),
@@ -10,3 +23,49 @@ METHODS: dict[str, tuple[str, str]] = {
     "nsa": ("carpet_data.synthesis.methods.nsa:Nsa", "patches of other good images, cloned without a seam"),
     "resynthesis": ("carpet_data.synthesis.methods.resynthesis:Resynthesis", "a new shape, filled by quilting donors"),
 }
+
+
+def target(name: str) -> str:
+    """Where a method lies, as "module:attribute".
+
+    Raises:
+        UsageError: No method has this name; the nearest is offered.
+        CarpetDataError: Two packages bring methods of one name.
+    """
+    if name in METHODS:
+        return METHODS[name][0]
+    found = _from_packages()
+    if name in found:
+        return found[name]
+    known = [*METHODS, *found]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UsageError(f"no method is called {name!r}", mend=f"{hint}the methods are {', '.join(known)}")
+
+
+def load(where: str) -> Method:
+    """The method at "module:attribute".
+
+    Raises:
+        CarpetDataError: It cannot be imported.
+    """
+    module, _, attribute = where.partition(":")
+    try:
+        method: Method = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise CarpetDataError(
+            f"the method cannot be imported ({error})", where=where, mend="install or mend the package that brings it"
+        ) from error
+    return method
+
+
+@lru_cache(maxsize=1)
+def _from_packages() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name in METHODS or point.name in found:
+            raise CarpetDataError(
+                f"two packages bring a method called {point.name!r}", where=point.value, mend="uninstall one of them"
+            )
+        found[point.name] = point.value
+    return found

@@ -1,0 +1,90 @@
+"""The lot: the images of one class that one recipe, pool, split and seed make; their ids and their records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from carpet_data.layout import names
+from carpet_data.samples import GOOD
+from carpet_data.synthesis.rendering import Rendered
+from carpet_data.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """What names the images of one lot.
+
+    Attributes:
+        class_name: The class they show (null samples: whose masks they have).
+        method: Name of the method.
+        recipe: Hex digest of the recipe.
+        pool: Hex digest of the donors and hosts.
+        split: Whose train side they join.
+        seed: As the user gave it.
+    """
+
+    class_name: str
+    method: str
+    recipe: str
+    pool: str
+    split: str
+    seed: int
+
+    @property
+    def code(self) -> str:
+        """Eight hex digits for recipe, pool and split: another donor makes other images, not others of the same id."""
+        return hashlib.sha256(f"{self.recipe} {self.pool} {self.split}".encode()).hexdigest()[:8]
+
+    def id_of(self, k: int, *, null: bool = False) -> str:
+        """The id of image k, such as `hole_donor-paste_1f0c2a9b_s0_000012`."""
+        start = f"{GOOD}_null-{self.class_name}" if null else self.class_name
+        # As a file system takes it, whatever the class is called and however long.
+        return names.component(f"{start}_{self.method}_{self.code}_s{self.seed}_{k:06d}")
+
+    def holds(self, provenance: Mapping[str, Any] | None) -> bool:
+        """Whether a sample with this provenance is one of the lot, null or not."""
+        return provenance is not None and all(
+            provenance.get(key) == value
+            for key, value in (
+                ("recipe", self.recipe),
+                ("pool", self.pool),
+                ("split", self.split),
+                ("seed", self.seed),
+                ("class", self.class_name),
+            )
+        )
+
+    def provenance(self, made: Rendered) -> dict[str, Any]:
+        """The record of one image: all that is needed to know where each pixel came from, and to make it again."""
+        job = made.job
+        donors = [ref.sample.id for ref in job.donors]
+        record: dict[str, Any] = {
+            "method": self.method,
+            "recipe": self.recipe,
+            "pool": self.pool,
+            "split": self.split,
+            "class": self.class_name,
+            "seed": self.seed,
+            "k": job.k,
+            "attempt": made.attempt,
+            "host": job.host.sample.id,
+            "donors": list(dict.fromkeys(donors)),
+        }
+        if job.host.plate:
+            record["plate"] = True
+        if job.textures:
+            record["textures"] = [ref.sample.id for ref in job.textures]
+        if job.null_source is not None:
+            record |= {"null": True, "null_source": job.null_source.sample.id}
+        variation = asdict(job.variation)
+        variation["shift_frac"] = list(job.variation.shift_frac)
+        return record | {
+            "variation": variation,
+            "parameters": dict(made.drawn),
+            "gates": dict(made.scores),
+            "refused": dict(sorted(made.refused.items())),
+            "tool": __version__,
+        }

@@ -1,0 +1,87 @@
+"""Recipes: list the shipped ones, show one, check a file of yours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carpet_data.errors import CarpetDataError, FaultsError
+from carpet_data.synthesis import recipes
+from carpet_data.synthesis.recipe import Recipe
+
+__all__ = ["RecipesResult", "check_recipes", "list_recipes", "show_recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipesResult:
+    """Recipes that were read.
+
+    Attributes:
+        recipes: Validated.
+    """
+
+    recipes: tuple[Recipe, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "recipes": [
+                {"name": recipe.name, "hash": recipe.identity, "recipe": recipe.document()} for recipe in self.recipes
+            ]
+        }
+
+    def text(self) -> str:
+        """One line a recipe."""
+        width = max((len(recipe.name) for recipe in self.recipes), default=0)
+        return "\n".join(
+            f"{recipe.name.ljust(width)}  {recipe.identity[:8]}  {recipe.envelope.summary or recipe.method}"
+            for recipe in self.recipes
+        )
+
+
+def list_recipes() -> RecipesResult:
+    """The shipped recipes.
+
+    Raises:
+        DataError: One of them is damaged.
+    """
+    return RecipesResult(tuple(recipes.load(name) for name in recipes.shipped()))
+
+
+def show_recipe(name: str) -> str:
+    """The text of a recipe as it is written, comments and all.
+
+    Raises:
+        UsageError: There is no such recipe; the nearest is offered.
+    """
+    return recipes.find(name).read_text(encoding="utf-8")
+
+
+def check_recipes(names: Sequence[str | Path]) -> RecipesResult:
+    """Validate recipes by name or path.
+
+    Raises:
+        FaultsError: All that is wrong with them, each fault with its file and line.
+    """
+    found: list[Recipe] = []
+    faults: list[CarpetDataError] = []
+    for name in names:
+        read = _load(name)
+        if isinstance(read, Recipe):
+            found.append(read)
+        else:
+            faults += read.faults if isinstance(read, FaultsError) else [read]
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise FaultsError(faults)
+    return RecipesResult(tuple(found))
+
+
+def _load(name: str | Path) -> Recipe | CarpetDataError:
+    try:
+        return recipes.load(name)
+    except CarpetDataError as error:
+        return error

@@ -1,0 +1,368 @@
+"""Synthesize: new images of rare defects, from the train side of a split and nothing else."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from carpet_data import layout
+from carpet_data.errors import DataError, UsageError
+from carpet_data.formats.export import MAIN_SPLIT, default_out
+from carpet_data.samples import GOOD, Dataset
+from carpet_data.synthesis import driver, pools, recipes, registry, sheet
+from carpet_data.synthesis.contract import Method
+from carpet_data.synthesis.driver import Order
+from carpet_data.synthesis.lots import Lot
+from carpet_data.synthesis.planning import Job, Planner, needs_whole
+from carpet_data.synthesis.recipe import Recipe
+from carpet_data.synthesis.rendering import Brief
+
+__all__ = ["ClassReport", "SynthesizeResult", "make", "prepared", "synthesize"]
+
+Progress: TypeAlias = Callable[[int, int | None], None]
+
+_SHOWN_JOBS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReport:
+    """How one class went.
+
+    Attributes:
+        class_name: The class.
+        asked: Images wanted of this recipe, split and seed.
+        existed: Of these, there before.
+        made: Added now.
+        nulls: Null samples added now, labelled good.
+        draws: Candidates drawn for the images made now.
+        refused: Gate -> draws that it refused.
+        given_up: Images of which every draw was refused; others took their places.
+        donors: Train images that defects were taken from.
+        hosts: Images to put them on.
+        plates: Of these, defect images with their defect taken out.
+    """
+
+    class_name: str
+    asked: int
+    existed: int
+    made: int
+    nulls: int
+    draws: int
+    refused: Mapping[str, int]
+    given_up: int
+    donors: int
+    hosts: int
+    plates: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "asked": self.asked,
+            "existed": self.existed,
+            "made": self.made,
+            "nulls": self.nulls,
+            "draws": self.draws,
+            "refused": dict(self.refused),
+            "given_up": self.given_up,
+            "donors": self.donors,
+            "hosts": self.hosts,
+            "plates": self.plates,
+        }
+
+    def text(self) -> str:
+        """The report in words."""
+        line = f"{self.class_name}: {self.made} made"
+        if self.existed:
+            line += f", {self.existed} were there"
+        if self.nulls:
+            line += f", {self.nulls} null samples"
+        plates = f", {self.plates} of them clean plates" if self.plates else ""
+        line += f" (from {self.donors} donors on {self.hosts} hosts{plates})"
+        if self.refused:
+            counts = ", ".join(f"{name} {times}" for name, times in self.refused.items())
+            line += f"\n  drawn again: {counts}; {self.draws} draws in all"
+        if self.given_up:
+            line += f"\n  {self.given_up} images found no draw that passes; others took their places"
+        return line
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizeResult:
+    """What `synthesize` made, or with dry_run would make.
+
+    Attributes:
+        root: The prepared folder.
+        split: Whose train side was used.
+        recipe: Name of the recipe.
+        recipe_hash: Its identity.
+        method: Its method.
+        seed: As given.
+        classes: A report for each class.
+        sheets: Contact sheets written.
+        notices: What the user should know.
+        jobs: With dry_run, the plan: class -> its jobs.
+        dry_run: Nothing was written.
+    """
+
+    root: Path
+    split: str
+    recipe: str
+    recipe_hash: str
+    method: str
+    seed: int
+    classes: tuple[ClassReport, ...]
+    sheets: tuple[Path, ...] = ()
+    notices: tuple[str, ...] = ()
+    jobs: Mapping[str, tuple[Job, ...]] = field(default_factory=dict)
+    dry_run: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "root": str(self.root),
+            "split": self.split,
+            "recipe": self.recipe,
+            "recipe_hash": self.recipe_hash,
+            "method": self.method,
+            "seed": self.seed,
+            "classes": {report.class_name: report.to_json() for report in self.classes},
+            "sheets": [str(path) for path in self.sheets],
+            "notices": list(self.notices),
+            "jobs": {name: [job.to_json() for job in jobs] for name, jobs in self.jobs.items()},
+            "dry_run": self.dry_run,
+        }
+
+    def text(self) -> str:
+        """The result in words."""
+        lines = [f"note: {notice}" for notice in self.notices]
+        if self.dry_run:
+            for report in self.classes:
+                jobs = self.jobs[report.class_name]
+                lines.append(
+                    f"{report.class_name}: {len(jobs)} would be made, {report.existed} are there"
+                    f" (from {report.donors} donors on {report.hosts} hosts)"
+                )
+                lines += [f"  {_job_text(job)}" for job in jobs[:_SHOWN_JOBS]]
+                if len(jobs) > _SHOWN_JOBS:
+                    lines.append(f"  … and {len(jobs) - _SHOWN_JOBS} more; --json names them")
+        else:
+            lines += [report.text() for report in self.classes]
+        lines += [f"look at them: {path}" for path in self.sheets]
+        lines.append(f"recipe {self.recipe} ({self.recipe_hash[:8]}), split {self.split}, in {self.root}")
+        return "\n".join(lines)
+
+
+def _job_text(job: Job) -> str:
+    donors = ", ".join(dict.fromkeys(donor.sample.id for donor in job.donors)) or "no donor"
+    return f"{'null ' if job.null else ''}{job.k}: {donors} on {'the plate of ' * job.host.plate}{job.host.sample.id}"
+
+
+def synthesize(
+    root: Path,
+    class_names: Sequence[str],
+    n: int,
+    *,
+    recipe: str | Path | Recipe = recipes.DEFAULT,
+    split: str = MAIN_SPLIT,
+    seed: int = 0,
+    workers: int | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> SynthesizeResult:
+    """Add synthetic images of defect classes to a prepared data set, on the train side of a split.
+
+    There will be `n` images of each class by this recipe, split and seed: asking again makes nothing new, asking for
+    more makes only the rest. Image k is the same for any number of workers and after any interruption. Donors, hosts
+    and every statistic come from real train images of the split.
+
+    Args:
+        root: A prepared folder; or a raw one, of which `NAME-prepared` is made beside it first (default split).
+        class_names: Defect classes.
+        n: Images of each class, 1 or more.
+        recipe: A shipped recipe, the path of a recipe file, or a recipe.
+        split: Named split.
+        seed: What chance starts from, 0 or more.
+        workers: Processes; None for one a core.
+        dry_run: Only say what would be made.
+        progress: Called with (images done, images to make).
+
+    Raises:
+        UsageError: A class or recipe is unknown (the nearest is offered), or a number makes no sense.
+        DataError: The class has no donors, or there are no hosts, or the gates refuse everything.
+        OutputError: The data set cannot be written; LockedError: another process is writing it.
+    """
+    if not class_names:
+        raise UsageError("no class was named", mend="give one: --class hole")
+    if n < 1:
+        raise UsageError(f"{n} images", mend="ask for 1 or more")
+    if seed < 0:
+        raise UsageError(f"the seed {seed} is negative", mend="choose 0 or more")
+    loaded = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
+    root, notices = prepared(root, workers=workers, dry_run=dry_run)
+    dataset = layout.read(root)
+    wanted = dict.fromkeys(class_names, n)
+    return make(dataset, wanted, loaded, split, seed, workers, dry_run, progress, notices=notices)
+
+
+def prepared(root: Path, *, workers: int | None, dry_run: bool) -> tuple[Path, tuple[str, ...]]:
+    """The prepared folder of `root`: itself, or that beside a raw folder, made if it is not there.
+
+    Returns:
+        The folder, and what the user should know.
+
+    Raises:
+        As `prepare`. UsageError: A dry run would have to prepare first.
+    """
+    from carpet_data.verbs.prepare import prepare
+
+    if layout.is_prepared(root):
+        return root, ()
+    out = default_out(root, "prepared")
+    if layout.is_prepared(out):
+        return out, (f"{root} is raw; its prepared data set {out} is used",)
+    if dry_run:
+        raise UsageError(
+            "it is not prepared yet, so there is no split to plan from", where=root, mend="carpet-data prepare first"
+        )
+    done = prepare(root, out, workers=workers)
+    told = "; ".join(done.notices)
+    return out, (f"{root} is raw; it was prepared as {out}" + (f" ({told})" if told else ""),)
+
+
+def make(
+    dataset: Dataset,
+    wanted: Mapping[str, int],
+    recipe: Recipe,
+    split: str,
+    seed: int,
+    workers: int | None,
+    dry_run: bool,
+    progress: Progress | None,
+    *,
+    more: bool = False,
+    notices: tuple[str, ...] = (),
+) -> SynthesizeResult:
+    """Bring classes of a prepared data set to numbers of images.
+
+    Args:
+        dataset: As `layout.read` gives it.
+        wanted: class -> images of this recipe, split and seed; sorted by how it is iterated.
+        recipe: Validated.
+        split: Named split.
+        seed: 0 or more.
+        workers: Processes; None for one a core.
+        dry_run: Only plan.
+        progress: Called with (images done, images to make).
+        more: The numbers are what to add to the lot, instead of what it shall hold.
+        notices: Passed on into the result.
+
+    Raises:
+        As `synthesize`.
+    """
+    _check_names(dataset, wanted, split)
+    method = registry.load(recipe.target)
+    orders = [_order(dataset, name, n, recipe, method, split, seed, workers) for name, n in wanted.items()]
+    driver.count(dataset.root, orders)
+    if more:
+        for order in orders:
+            order.n += order.existed
+            order.nulls = _nulls(order.n, recipe)
+    sheets: tuple[Path, ...] = ()
+    jobs: dict[str, tuple[Job, ...]] = {}
+    if dry_run:
+        jobs = driver.planned(dataset.root, orders)
+    else:
+        command = f"synthesize {dataset.root} --recipe {recipe.name} --seed {seed} " + " ".join(
+            f"--class {name}" for name in wanted
+        )
+        driver.run(dataset.root, orders, recipe, command=command, split=split, workers=workers, progress=progress)
+        sheets = tuple(sheet.of_lot(dataset.root, order.lot, recipe.name) for order in orders)
+    return SynthesizeResult(
+        root=dataset.root,
+        split=split,
+        recipe=recipe.name,
+        recipe_hash=recipe.identity,
+        method=recipe.method,
+        seed=seed,
+        classes=tuple(_report(order) for order in orders),
+        sheets=sheets,
+        notices=notices,
+        jobs=jobs,
+        dry_run=dry_run,
+    )
+
+
+def _check_names(dataset: Dataset, wanted: Mapping[str, int], split: str) -> None:
+    if split not in dataset.splits:
+        known = ", ".join(sorted(dataset.splits)) or "none"
+        raise UsageError(f"no split is called {split!r} (there are: {known})", where=dataset.root)
+    known_classes = sorted({*dataset.classes, *dataset.categories} - {GOOD})
+    for name in wanted:
+        if name not in known_classes and name != GOOD:
+            near = difflib.get_close_matches(name, known_classes, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise UsageError(
+                f"no class is called {name!r}", where=dataset.root, mend=f"{hint}there are {', '.join(known_classes)}"
+            )
+
+
+def _order(
+    dataset: Dataset,
+    class_name: str,
+    n: int,
+    recipe: Recipe,
+    method: Method,
+    split: str,
+    seed: int,
+    workers: int | None,
+) -> Order:
+    found = pools.build(dataset, split, class_name, recipe, workers=workers)
+    nulls = _nulls(n, recipe)
+    if nulls and not method.donors_needed:
+        raise DataError(
+            f"{recipe.method} pastes no donors, so it has no null samples",
+            where=recipe.name,
+            mend="set null_share: 0, or make null samples by donor-paste",
+        )
+    pools.check(
+        found,
+        dataset.root,
+        donors_needed=method.donors_needed,
+        textures_needed=method.textures_needed,
+        hosts_needed=not needs_whole(method) or nulls > 0,
+    )
+    brief = Brief(
+        root=dataset.root,
+        target=recipe.target,
+        parameters=recipe.parameters.model_dump_json(),
+        rules=recipe.envelope.gates,
+        attempts=recipe.envelope.attempts,
+        facts=found.facts,
+    )
+    lot = Lot(class_name, recipe.method, recipe.identity, found.identity, split, seed)
+    return Order(lot, Planner(found, recipe, method, seed), brief, n, nulls)
+
+
+def _nulls(n: int, recipe: Recipe) -> int:
+    # A hair more than the product, so that 0.1 of 10 is 1 in floating point too.
+    return int(n * recipe.envelope.null_share + 1e-9)
+
+
+def _report(order: Order) -> ClassReport:
+    found = order.planner.pools
+    return ClassReport(
+        class_name=order.lot.class_name,
+        asked=order.n,
+        existed=order.existed,
+        made=order.made,
+        nulls=order.nulls_made,
+        draws=order.draws,
+        refused=dict(order.refused.most_common()),
+        given_up=order.given_up,
+        donors=len(found.donors),
+        hosts=len(found.hosts),
+        plates=sum(host.plate for host in found.hosts),
+    )
