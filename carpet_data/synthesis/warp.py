@@ -1,0 +1,178 @@
+"""Bend a donor's cut: one smooth map, so that its pixels are interpolated once.
+
+A map is a chain: inner displacement (elastic, bend, swell) in the cut's own frame, then an affine to the canvas.
+Cuts that are only flipped or turned by quarters keep their pixels exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.synthesis.contract import Image, Mask
+
+FloatArray = NDArray[np.float32]
+
+_EXACT = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """A warped cut.
+
+    Attributes:
+        image: uint8 hxwx3 or hxw.
+        mask: bool hxw, the defect as the annotators drew it.
+        valid: bool hxw, where the cut had pixels.
+        thing: bool hxw, where the object is that the defect belongs to; None for textures.
+    """
+
+    image: Image
+    mask: Mask
+    valid: Mask
+    thing: Mask | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.mask.shape[1], self.mask.shape[0]
+
+    def part(self, rows: slice, columns: slice) -> Patch:
+        """The patch cut to some rows and columns."""
+        thing = None if self.thing is None else self.thing[rows, columns]
+        return Patch(self.image[rows, columns], self.mask[rows, columns], self.valid[rows, columns], thing)
+
+    def with_image(self, image: Image) -> Patch:
+        """The patch with other pixels."""
+        return Patch(image, self.mask, self.valid, self.thing)
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """How a cut is deformed within its own frame.
+
+    Attributes:
+        elastic_px: Largest displacement of a smooth random field.
+        bend_px: How far the ends of a long defect move sideways.
+        swell_frac: Growth of the defect's middle; 0.2 shows it about a fifth larger.
+        keep_rim: Whether the displacement fades to nothing at the mask's outline, so that the collar stays as it is.
+    """
+
+    elastic_px: float = 0.0
+    bend_px: float = 0.0
+    swell_frac: float = 0.0
+    keep_rim: bool = False
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it moves nothing."""
+        return abs(self.elastic_px) + abs(self.bend_px) + abs(self.swell_frac) < _EXACT
+
+
+def turned(image: Image, mask: Mask, quarters: int, flip: bool) -> tuple[Image, Mask]:
+    """A cut mirrored left to right where `flip`, then turned by quarters counter-clockwise; pixels stay exact."""
+    if flip:
+        image, mask = image[:, ::-1], mask[:, ::-1]
+    image, mask = np.rot90(image, quarters), np.rot90(mask, quarters)
+    return np.ascontiguousarray(image), np.ascontiguousarray(mask)
+
+
+def similarity(angle_deg: float, scale_x: float, scale_y: float) -> FloatArray:
+    """The 2x2 matrix that scales, then turns by an angle (clockwise on the screen, as y points down)."""
+    angle = np.deg2rad(angle_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return (turn @ np.diag([scale_x, scale_y])).astype(np.float32)
+
+
+def apply(
+    image: Image,
+    mask: Mask,
+    matrix: FloatArray,
+    inner: Inner,
+    rng: np.random.Generator,
+    *,
+    thing: Mask | None = None,
+    sharp: bool = True,
+) -> Patch:
+    """Warp a cut onto a canvas that just holds it.
+
+    Args:
+        image: uint8 hxwx3 or hxw.
+        mask: bool hxw.
+        matrix: 2x2, from cut to canvas.
+        inner: Deformation within the cut.
+        rng: Draws the elastic field.
+        thing: bool hxw, warped along with the mask.
+        sharp: Whether fine texture is to be kept (bicubic) or will not be shown (bilinear, quicker).
+
+    Returns:
+        The patch; its pixels are the cut's own where nothing moves.
+    """
+    height, width = mask.shape
+    whole = np.allclose(matrix, np.eye(2), atol=_EXACT)
+    if whole and inner.is_identity:
+        return Patch(image, mask, np.ones(mask.shape, np.bool_), thing)
+    centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
+    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]]) - centre
+    extent = np.abs(corners @ matrix.T).max(axis=0) * 2
+    canvas_width, canvas_height = (max(1, round(float(side))) for side in extent)
+    inverse = np.linalg.inv(matrix.astype(np.float64))
+    middle = np.array([(canvas_width - 1) / 2, (canvas_height - 1) / 2])
+    shift = centre - inverse @ middle
+    us = np.arange(canvas_width, dtype=np.float32)
+    vs = np.arange(canvas_height, dtype=np.float32)[:, None]
+    map_x = np.asarray(inverse[0, 0] * us + inverse[0, 1] * vs + shift[0], np.float32)
+    map_y = np.asarray(inverse[1, 0] * us + inverse[1, 1] * vs + shift[1], np.float32)
+    valid = (map_x > -0.51) & (map_x < width - 0.49) & (map_y > -0.51) & (map_y < height - 0.49)
+    if not inner.is_identity:
+        offset = _displacement(mask, inner, rng)
+        moved = cv2.remap(offset, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        map_x += moved[..., 0]
+        map_y += moved[..., 1]
+    kind = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
+    pixels = cv2.remap(image, map_x, map_y, kind, borderMode=cv2.BORDER_REFLECT_101)
+
+    def moved_mask(of: Mask) -> Mask:
+        coverage = cv2.remap(of.view(np.uint8) * 255, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray((np.asarray(coverage) >= 128) & valid)
+
+    other = None if thing is None else moved_mask(thing)
+    return Patch(np.asarray(pixels, np.uint8), moved_mask(mask), valid, other)
+
+
+def _displacement(mask: Mask, inner: Inner, rng: np.random.Generator) -> FloatArray:
+    """hxwx2 float32: where each canvas pixel reads from, relative to itself, in the cut's frame."""
+    height, width = mask.shape
+    ys, xs = np.nonzero(mask)
+    centre = np.array([xs.mean(), ys.mean()]) if len(xs) else np.array([width / 2, height / 2])
+    grid_x = np.arange(width, dtype=np.float32) - np.float32(centre[0])
+    grid_y = (np.arange(height, dtype=np.float32) - np.float32(centre[1]))[:, None]
+    field = np.zeros((height, width, 2), np.float32)
+    if inner.elastic_px:
+        nodes = rng.uniform(-1, 1, (4, 4, 2)).astype(np.float32)
+        field += cv2.resize(nodes, (width, height), interpolation=cv2.INTER_CUBIC) * inner.elastic_px
+    if inner.bend_px and len(xs) > 2:
+        spread = np.cov(np.stack([xs, ys]).astype(np.float64))
+        values, vectors = np.linalg.eigh(spread)
+        along = vectors[:, 1].astype(np.float32)
+        half = np.float32(max(1.0, 1.8 * np.sqrt(values[1])))
+        t = np.clip((grid_x * along[0] + grid_y * along[1]) / half, -1.5, 1.5)
+        sideways = (t * t - np.float32(0.33)) * np.float32(inner.bend_px)
+        field[..., 0] -= sideways * along[1]
+        field[..., 1] += sideways * along[0]
+    depth = None
+    if inner.swell_frac or inner.keep_rim:
+        inside = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3)
+        deep = max(float(inside.max()), 1.0)
+        depth = cv2.blur(np.clip(inside / (0.7 * deep), 0, 1), (5, 5))
+    if inner.swell_frac and depth is not None:
+        pull = -np.float32(inner.swell_frac) * depth
+        field[..., 0] += grid_x * pull
+        field[..., 1] += grid_y * pull
+    if inner.keep_rim and depth is not None:
+        # The swell has faded once already; fading it again only makes it gentler.
+        field *= depth[..., None]
+    return field
