@@ -1,34 +1,80 @@
 """carpet-data: exact data sets from rare defect images.
 
 The public interface is what `__all__` names; each name is imported when it is first used, so that
-`import carpet_data` stays quick.
+`import carpet_data` stays quick. Verbs share their names with the command line's.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carpet_data.version import __version__
 
-# name -> module that holds it. Verbs share their name with the command line's.
-_EXPORTS: dict[str, str] = {
+if TYPE_CHECKING:
+    from carpet_data.errors import CarpetDataError, DataError
+    from carpet_data.formats import ReadOptions, read
+    from carpet_data.samples import Dataset, Instance, Sample, Split
+    from carpet_data.verbs.check import check
+    from carpet_data.verbs.doctor import doctor
+    from carpet_data.verbs.fetch import fetch
+    from carpet_data.verbs.groups import groups
+    from carpet_data.verbs.prepare import prepare
+    from carpet_data.verbs.sample import sample
+    from carpet_data.verbs.split import split
+    from carpet_data.verbs.stats import stats
+    from carpet_data.verbs.to_coco import to_coco
+    from carpet_data.verbs.to_folder import to_folder
+    from carpet_data.verbs.to_masks import to_masks
+    from carpet_data.verbs.to_mvtec import to_mvtec
+    from carpet_data.verbs.to_voc import to_voc
+    from carpet_data.verbs.to_yolo import to_yolo
+    from carpet_data.verbs.unpack import unpack
+
+__all__ = [
+    "CarpetDataError",
+    "DataError",
+    "Dataset",
+    "Instance",
+    "ReadOptions",
+    "Sample",
+    "Split",
+    "__version__",
+    "check",
+    "doctor",
+    "fetch",
+    "groups",
+    "prepare",
+    "read",
+    "sample",
+    "split",
+    "stats",
+    "to_coco",
+    "to_folder",
+    "to_masks",
+    "to_mvtec",
+    "to_voc",
+    "to_yolo",
+    "unpack",
+]
+
+# Names that do not live in a module of verbs called like them.
+_HOMES = {
     "CarpetDataError": "carpet_data.errors",
     "DataError": "carpet_data.errors",
     "Dataset": "carpet_data.samples",
     "Instance": "carpet_data.samples",
+    "ReadOptions": "carpet_data.formats",
     "Sample": "carpet_data.samples",
     "Split": "carpet_data.samples",
+    "read": "carpet_data.formats",
 }
-
-__all__ = ["__version__", *_EXPORTS]
 
 
 def __getattr__(name: str) -> Any:
-    module = _EXPORTS.get(name)
-    if module is None:
+    if name not in __all__:
         raise AttributeError(f"module 'carpet_data' has no attribute {name!r}")
-    return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(_HOMES.get(name, f"carpet_data.verbs.{name}")), name)
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,8 @@
 
 A block marked ```console holds commands ("$ …") and what they print; "…" stands for any text, on a line of its own for
 any lines. A block marked ```python runs as it stands. Both run in a folder that holds the sample data set as `carpet`,
-`carpet-prepared` and `carpet.tar.xz`, and `tiles`, a folder with running numbers. Commands that need the internet follow
-the comment <!-- not run: … --> and are left out.
+`carpet-prepared` and `carpet.tar.xz`; `tiles`, a folder with running numbers; `scans`, images with masks beside them.
+Commands that need the internet follow the comment <!-- not run: … --> and are left out.
 """
 
 from __future__ import annotations
@@ -65,6 +65,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 mask[20:30, 20 + number : 40] = 255
                 cv2.imwrite(str(place / "tiles" / "ground_truth" / class_name / f"{name}_mask.png"), mask)
     (place / "tiles" / "ground_truth" / "good").rmdir()
+    (place / "scans").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(place / "scans" / f"{number}.png"), rng.integers(0, 255, (64, 64), dtype=np.uint8))
+        cv2.imwrite(str(place / "scans" / f"{number}_defect.png"), np.eye(64, dtype=np.uint8) * 255)
     return place
 
 

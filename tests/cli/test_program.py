@@ -1,0 +1,161 @@
+"""The program as a whole: help, exit codes, what it imports, and that its docs are its help."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from command import Called
+
+import carpet_data
+from carpet_data import errors
+from carpet_data.cli import common
+from carpet_data.cli.app import COMMANDS, app
+
+Run = Callable[..., Called]
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def command(name: str) -> click.Command:
+    found = app.get_command(click.Context(app), name)
+    assert found is not None
+    return found
+
+
+def modules_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint('\\n'.join(sys.modules))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.splitlines())
+
+
+HEAVY = {
+    "albumentations",
+    "cv2",
+    "fiftyone",
+    "matplotlib",
+    "numpy",
+    "pycocotools",
+    "pydantic",
+    "rich",
+    "scipy",
+    "torch",
+}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "from carpet_data.cli.app import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"
+    assert not HEAVY & modules_after(code)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
+    code = f"from carpet_data.cli.app import main\ntry:\n    main(['{name}', '--help'])\nexcept SystemExit:\n    pass"
+    assert not HEAVY & modules_after(code)
+
+
+def test_import_is_light_and_to_coco_needs_no_albumentations() -> None:
+    assert not HEAVY & modules_after("import carpet_data")
+    loaded = modules_after("import carpet_data.verbs.to_coco, carpet_data.verbs.check")
+    assert not {"albumentations", "matplotlib", "pydantic", "rich", "scipy", "torch"} & loaded
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example_and_the_tables_summary(name: str) -> None:
+    found = command(name)
+    assert found.help is not None
+    assert "Example" in found.help
+    assert f"carpet-data {name}" in found.help
+    assert found.get_short_help_str(limit=200) == COMMANDS[name][1]
+    options = {option for parameter in found.params for option in parameter.opts}
+    assert {"--json", "-q"} <= options
+
+
+def test_the_reference_is_the_help() -> None:
+    specification = importlib.util.spec_from_file_location("reference", PROJECT / "docs" / "make_cli_reference.py")
+    assert specification is not None
+    assert specification.loader is not None
+    reference = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(reference)
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make docs`"
+
+
+def test_public_names_are_there_and_no_module_shadows_a_verb() -> None:
+    for name in carpet_data.__all__:
+        value = getattr(carpet_data, name)
+        assert not isinstance(value, ModuleType), f"carpet_data.{name} is a module, not the {name} of the interface"
+        assert name in dir(carpet_data)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = carpet_data.nothing  # type: ignore[attr-defined]
+
+
+def test_wrong_use_is_exit_code_2(run: Run) -> None:
+    mistyped = run("to-cocoo")
+    assert mistyped.code == 2
+    assert "Did you mean 'to-coco'?" in mistyped.err
+    assert run("to-coco", "--nonsense").code == 2
+    assert run("stats", "--split").code == 2
+    assert run("--version").out.strip().endswith(carpet_data.__version__)
+    assert run("--help").code == 0
+
+
+def test_errors_are_json_when_asked_for(run: Run, tmp_path: Path) -> None:
+    failed = run("stats", tmp_path / "none", "--json")
+    assert failed.code == 1
+    assert set(failed.json) == {"error", "what", "where", "mend"}
+
+
+def test_errors_of_the_system_are_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "/data/x")
+
+    monkeypatch.setattr("carpet_data.verbs.to_coco.read", full)
+    failed = run("to-coco", "anything", "-o", "out")
+    assert failed.code == 1
+    assert "No space left" in failed.err
+    assert "free some disk space" in failed.err
+
+
+def test_every_error_survives_the_way_home_from_a_worker() -> None:
+    kinds = [getattr(errors, name) for name in errors.__all__ if name != "FaultsError"]
+    for kind in kinds:
+        error = pickle.loads(pickle.dumps(kind("what", where=Path("a/b"), mend="mend it")))
+        assert type(error) is kind
+        assert (error.what, error.where, error.mend) == ("what", "a/b", "mend it")
+        assert str(error) == "a/b: what\n  mend: mend it"
+    several = errors.FaultsError([errors.DataError(str(n)) for n in range(30)])
+    again = pickle.loads(pickle.dumps(several))
+    assert len(again.faults) == 30
+    assert "… and 10 more" in str(again)
+    assert len(json.loads(json.dumps(again.to_json()))["faults"]) == 30
+    missing = errors.MissingExtraError.of("torch", "train", "training")
+    assert "pip install 'carpet-data[train]'" in str(missing)
+
+
+def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with common.Ui().progress("x") as update:
+        update(1, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_wheel_has_no_large_or_foreign_files() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, check=True, capture_output=True).stdout.split(
+        b"\0"
+    )
+    sizes = {
+        name.decode(): (PROJECT / name.decode()).stat().st_size
+        for name in tracked
+        if name and (PROJECT / name.decode()).is_file()
+    }
+    assert {name: size for name, size in sizes.items() if size > 1_000_000} == {}

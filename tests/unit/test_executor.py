@@ -1,0 +1,85 @@
+"""The executor: order, bounds, errors, dead workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from carpet_data import executor
+from carpet_data.errors import CarpetDataError, DataError
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def slow_first(number: int) -> int:
+    if number < 4:
+        time.sleep(0.2)
+    return number
+
+
+def fail_at_seven(number: int) -> int:
+    if number == 7:
+        raise DataError("seven", where="jobs", mend="leave it out")
+    return number
+
+
+def die(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def threads(_: int) -> int:
+    import cv2
+
+    return int(cv2.getNumThreads())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_jobs(workers: int) -> None:
+    assert list(executor.run(square, range(50), workers=workers, chunk=4)) == [n * n for n in range(50)]
+    assert list(executor.run(slow_first, range(20), workers=workers, chunk=2)) == list(range(20))
+    assert list(executor.run(square, [], workers=workers)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_comes_home_as_it_is(workers: int) -> None:
+    results = executor.run(fail_at_seven, range(40), workers=workers, chunk=2)
+    with pytest.raises(DataError, match="seven") as caught:
+        list(results)
+    assert caught.value.mend == "leave it out"
+
+
+def test_jobs_are_read_only_so_far_ahead() -> None:
+    taken = 0
+
+    def jobs() -> Iterator[int]:
+        nonlocal taken
+        for number in range(10_000):
+            taken += 1
+            yield number
+
+    results = executor.run(square, jobs(), workers=2, chunk=5)
+    assert [next(results) for _ in range(10)] == [n * n for n in range(10)]
+    assert taken <= 10 * 5
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_a_dead_worker_is_told() -> None:
+    with pytest.raises(CarpetDataError, match="worker process died") as caught:
+        list(executor.run(die, range(20), workers=2, chunk=2))
+    assert "--workers 1" in str(caught.value)
+
+
+def test_each_process_has_one_opencv_thread() -> None:
+    assert set(executor.run(threads, range(40), workers=2, chunk=4)) == {1}
+
+
+def test_default_workers_is_what_this_process_may_use() -> None:
+    assert executor.default_workers() == len(os.sched_getaffinity(0))
