@@ -1,0 +1,366 @@
+"""Image quilting: fill a hole with patches of the same material, cut where old and new agree best.
+
+After Efros and Freeman, "Image quilting for texture synthesis and transfer" (SIGGRAPH 2001), with three changes that
+a woven ground asks for. The hole has any shape, so patches go where most is known already, as in Criminisi, Perez and
+Toyama, "Region filling and object removal by exemplar-based image inpainting" (IEEE TIP 2004), and the cut is a
+minimum cut on the pixel grid, as in Kwatra et al., "Graphcut textures" (SIGGRAPH 2003). And yarns are never quite
+evenly spaced: a chosen patch is bent by a few pixels until its yarns meet those it joins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.synthesis.contract import Image, Mask, Redraw
+
+__all__ = ["Finder", "Place", "agree", "bounds", "cut_between", "disc", "fill", "grey"]
+
+F32 = NDArray[np.float32]
+
+_SEARCH_SIDE_PX = 560
+_CANDIDATES = 8
+_FLOW_LIMIT_PX = 5.0
+_TRIES = 4
+_AS_GOOD = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a patch was found: the column and row of its top left pixel, and the mean squared difference."""
+
+    x: int
+    y: int
+    cost: float
+
+
+class Finder:
+    """Finds windows of a source image that look like what is known of a patch.
+
+    The whole image is searched at reduced size by three Fourier transforms a patch; the best places are then
+    compared at full size, in colour.
+
+    Args:
+        image: uint8 HxWx3 or HxW: the source.
+        allowed: bool HxW: pixels that may be used.
+    """
+
+    def __init__(self, image: Image, allowed: Mask) -> None:
+        self._image = image
+        self._reduction = 1
+        while max(image.shape[:2]) // self._reduction > _SEARCH_SIDE_PX:
+            self._reduction *= 2
+        # A window may not touch a forbidden pixel: its sum in the integral image of those is 0.
+        self._forbidden = cv2.integral((~allowed).astype(np.uint8))
+        small = _reduced(grey(image), self._reduction)
+        self._mean = float(small.mean())
+        self._shape = small.shape
+        height, width = (cv2.getOptimalDFTSize(length) for length in small.shape)
+        centred = np.zeros((height, width), np.float32)
+        centred[: small.shape[0], : small.shape[1]] = (small - self._mean) / 64.0
+        self._spectrum = cv2.dft(centred)
+        self._square_spectrum = cv2.dft(centred * centred)
+
+    def find(
+        self, wanted: Image, weight: F32, *, besides: Mask | None = None, candidates: int = _CANDIDATES
+    ) -> list[Place]:
+        """Places whose windows differ little from `wanted`.
+
+        Args:
+            wanted: uint8 hxwx3 or hxw, the channels of the source.
+            weight: float32 hxw >= 0: how much each pixel counts; 0 where it is unknown.
+            besides: bool HxW of the source: centres of windows that are not wanted.
+            candidates: How many places, apart from each other, at most.
+
+        Returns:
+            The places, best first; empty where no window of this size is allowed.
+        """
+        height, width = wanted.shape[:2]
+        rows, columns = self._image.shape[0] - height + 1, self._image.shape[1] - width + 1
+        if rows < 1 or columns < 1:
+            return []
+        sums = self._forbidden
+        free = (sums[height:, width:] - sums[:rows, width:] - sums[height:, :columns] + sums[:rows, :columns]) == 0
+        if besides is not None:
+            free &= ~besides[height // 2 : height // 2 + rows, width // 2 : width // 2 + columns]
+        if not free.any() or not (weight > 0).any():
+            return []
+        starts = self._coarse(wanted, weight, free, candidates)
+        places = [self._refined(wanted, weight, free, x, y) for x, y in starts]
+        return sorted(set(places), key=lambda place: (place.cost, place.y, place.x))
+
+    def _coarse(self, wanted: Image, weight: F32, free: Mask, candidates: int) -> list[tuple[int, int]]:
+        """The best places at reduced size, each apart from the others, as (x, y) at full size."""
+        step = self._reduction
+        small = (_reduced(grey(wanted), step) - self._mean) / 64.0
+        mass = _reduced(weight, step)
+        template = np.zeros(self._spectrum.shape, np.float32)
+        weights = np.zeros(self._spectrum.shape, np.float32)
+        template[: small.shape[0], : small.shape[1]] = small * mass
+        weights[: small.shape[0], : small.shape[1]] = mass
+        cross = cv2.mulSpectrums(self._spectrum, cv2.dft(template), 0, conjB=True)
+        energy = cv2.mulSpectrums(self._square_spectrum, cv2.dft(weights), 0, conjB=True)
+        cost = np.asarray(cv2.idft(energy - 2.0 * cross, flags=cv2.DFT_SCALE))
+        open_places = free[::step, ::step]
+        cost = cost[: open_places.shape[0], : open_places.shape[1]]
+        closed = ~open_places[: cost.shape[0], : cost.shape[1]]
+        if closed.all():
+            y, x = np.nonzero(free)
+            return [(int(x[0]), int(y[0]))]
+        cost = np.where(closed, np.float32(np.inf), cost)
+        places = []
+        reach = max(2, min(small.shape) // 6)
+        for _ in range(candidates):
+            best = int(np.argmin(cost))
+            y, x = divmod(best, cost.shape[1])
+            if not np.isfinite(cost[y, x]):
+                break
+            places.append((x * step, y * step))
+            cost[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = np.inf
+        return places
+
+    def _refined(self, wanted: Image, weight: F32, free: Mask, x: int, y: int) -> Place:
+        """The best place within one reduced pixel of (x, y), by exact comparison in colour."""
+        height, width = wanted.shape[:2]
+        reach = self._reduction
+        target = wanted.astype(np.float32)
+        heavy = weight if wanted.ndim == 2 else weight[:, :, None]
+        total = float(weight.sum()) * (1 if wanted.ndim == 2 else 3)
+        best = Place(x, y, float("inf"))
+        for row in range(max(0, y - reach + 1), min(free.shape[0], y + reach)):
+            for column in range(max(0, x - reach + 1), min(free.shape[1], x + reach)):
+                if free[row, column]:
+                    window = self._image[row : row + height, column : column + width]
+                    difference = window - target
+                    cost = float((difference * difference * heavy).sum()) / total
+                    if cost < best.cost:
+                        best = Place(column, row, cost)
+        return best
+
+
+def fill(
+    image: Image,
+    hole: Mask,
+    allowed: Mask,
+    rng: np.random.Generator,
+    *,
+    context_px: int = 40,
+    overlap_px: int = 20,
+    patch_px: int | None = None,
+) -> Image:
+    """Fill the hole from elsewhere in the image.
+
+    Each part of the hole is filled by one patch where one that covers it fits: a seam can then lie only around the
+    hole. Where none does, smaller patches are laid from the rim inwards.
+
+    Args:
+        image: uint8 HxWx3 or HxW. What lies in the hole is never looked at.
+        hole: bool HxW: what to fill.
+        allowed: bool HxW: pixels that patches may be taken from; those in the hole never are.
+        rng: Chooses among patches that fit about equally well.
+        context_px: How much around a hole a patch is compared with.
+        overlap_px: How far around the hole old pixels may give way to new ones, so that the cut finds a good way.
+        patch_px: Edge of a patch; None for one that covers the hole, as far as half the image's sides allow.
+
+    Returns:
+        uint8 of the shape of `image`: changed in the hole and at most `overlap_px` around it.
+
+    Raises:
+        Redraw: No patch fits: the hole leaves too little to take from.
+    """
+    result: Image = image.copy()
+    if not hole.any():
+        return result
+    finder = Finder(image, allowed & ~hole)
+    known = ~hole
+    count, parts = cv2.connectedComponents(hole.astype(np.uint8), connectivity=8)
+    for number in range(1, count):
+        part = parts == number
+        if known[part].all():
+            # A neighbour's patch reached over it.
+            continue
+        x0, y0, x1, y1 = bounds(part, context_px)
+        longest = min(hole.shape) // 2
+        if patch_px is None and max(x1 - x0, y1 - y0) <= longest:
+            window = np.s_[y0:y1, x0:x1]
+            if _lay(finder, image, result, known, window, _near(part[window], overlap_px), rng):
+                continue
+        size = min(patch_px or longest, *hole.shape)
+        box = bounds(part, overlap_px)
+        while not known[box[1] : box[3], box[0] : box[2]].all():
+            x, y = _next_window(known, box, size)
+            window = np.s_[y : y + size, x : x + size]
+            if _lay(finder, image, result, known, window, _near(hole[window], overlap_px), rng):
+                continue
+            if size <= 8:
+                raise Redraw("too little of the image is clean: no patch fits")
+            size = max(8, size * 2 // 3)
+    return result
+
+
+def _lay(
+    finder: Finder,
+    image: Image,
+    result: Image,
+    known: Mask,
+    window: tuple[slice, slice],
+    near: Mask,
+    rng: np.random.Generator,
+) -> bool:
+    """Lay one patch in the window; False where none fits."""
+    context, old = result[window], known[window]
+    height, width = old.shape
+    weight = old.astype(np.float32)
+    places = finder.find(context, weight, candidates=_TRIES * 2)
+    if not places:
+        return False
+    tried = []
+    for place in places[:_TRIES]:
+        patch = agree(image[place.y : place.y + height, place.x : place.x + width], context, old)
+        difference = (patch.astype(np.float32) - context) ** 2
+        ring = old & near
+        tried.append((float(difference[ring].mean()) if ring.any() else place.cost, patch))
+    least = min(cost for cost, _ in tried)
+    fitting = [patch for cost, patch in tried if cost <= least * _AS_GOOD]
+    patch = fitting[int(rng.integers(len(fitting)))]
+    new = cut_between(context, patch, old, old & ~near)
+    context[new] = patch[new]
+    known[window] = True
+    return True
+
+
+def _near(part: Mask, reach: int) -> Mask:
+    return np.asarray(cv2.dilate(part.astype(np.uint8), disc(reach)) > 0)
+
+
+def agree(patch: Image, context: Image, known: Mask, *, light: bool = True) -> Image:
+    """Bend and light a patch so that it meets what is known around it.
+
+    The displacement is found where pixels are known (dense inverse search flow, Kroeger et al., ECCV 2016) and
+    continued smoothly to where they are not; so is the difference of light.
+
+    Args:
+        patch: uint8 hxwx3 or hxw.
+        context: uint8 of the same shape: what it goes into.
+        known: bool hxw: which pixels of `context` count.
+        light: Whether to follow the context's light too.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    height, width = known.shape
+    if min(height, width) < 16 or not known.any():
+        return patch
+    weight = known.astype(np.float32)
+    sigma = max(4.0, min(height, width) / 8)
+    total = _smooth(weight, sigma) + 1e-3
+    where = grey(patch).astype(np.uint8)
+    there = np.where(known, grey(context), where).astype(np.uint8)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(there, where, None)  # type: ignore[call-overload]
+    flow = np.clip(flow, -_FLOW_LIMIT_PX, _FLOW_LIMIT_PX) * weight[:, :, None]
+    smooth = _smooth(flow, sigma) / total[:, :, None]
+    grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    bent = cv2.remap(
+        patch,
+        grid_x + smooth[:, :, 0],
+        grid_y + smooth[:, :, 1],
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT_101,
+    ).astype(np.float32)
+    if light:
+        heavy = weight if patch.ndim == 2 else weight[:, :, None]
+        # Light changes slowly; a finer correction would paint single yarns of the context into the patch.
+        broad = 3 * sigma
+        mass = _smooth(weight, broad) + 1e-3
+        bent += _smooth((context - bent) * heavy, broad) / (mass if patch.ndim == 2 else mass[:, :, None])
+    return np.clip(np.rint(bent), 0, 255).astype(np.uint8)
+
+
+def cut_between(old: Image, new: Image, known: Mask, fixed: Mask) -> Mask:
+    """Where the new patch is taken: the minimum cut between the pixels that must stay and those that must be new.
+
+    Args:
+        old: uint8 hxwx3 or hxw.
+        new: uint8 of the same shape.
+        known: bool hxw: where `old` counts; everywhere else the new patch is taken.
+        fixed: bool hxw, part of `known`: where the old pixel stays.
+
+    Returns:
+        bool hxw: True where the new pixel is taken.
+    """
+    must = ~known
+    if not must.any():
+        return np.zeros(known.shape, np.bool_)
+    free = known & ~fixed
+    if not free.any():
+        return must
+    # A frame of old pixels around the window gives the cut its other side, wherever the window lies.
+    first, second = (np.pad(_as_colour(image), ((1, 1), (1, 1), (0, 0)), mode="edge") for image in (old, new))
+    first_mask = np.pad(known, 1, constant_values=True).astype(np.uint8) * np.uint8(255)
+    second_mask = np.pad(must | free, 1).astype(np.uint8) * np.uint8(255)
+    seams = cv2.detail.GraphCutSeamFinder("COST_COLOR")
+    # The stubs know no UMat of an array, which is the only kind the finder takes.
+    held: Any = cv2.UMat
+    masks = seams.find([held(first), held(second)], [(0, 0), (0, 0)], [held(first_mask), held(second_mask)])
+    return np.asarray(np.asarray(masks[1].get())[1:-1, 1:-1] > 0)
+
+
+def _next_window(known: Mask, box: tuple[int, int, int, int], size: int) -> tuple[int, int]:
+    """The top left pixel of the window around the unknown pixel that has most known neighbours."""
+    x0, y0, x1, y1 = box
+    inside = known[y0:y1, x0:x1]
+    share = cv2.boxFilter(inside.astype(np.float32), -1, (size, size), borderType=cv2.BORDER_REPLICATE)
+    share = np.where(inside, np.float32(-1), share)
+    y, x = divmod(int(np.argmax(share)), inside.shape[1])
+    height, width = known.shape
+    return (
+        int(np.clip(x0 + x - size // 2, 0, width - size)),
+        int(np.clip(y0 + y - size // 2, 0, height - size)),
+    )
+
+
+def bounds(mask: Mask, margin: int) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 (half-open) of the mask and a margin, inside the image; the mask must not be empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        max(0, int(columns[0]) - margin),
+        max(0, int(rows[0]) - margin),
+        min(mask.shape[1], int(columns[-1]) + 1 + margin),
+        min(mask.shape[0], int(rows[-1]) + 1 + margin),
+    )
+
+
+def disc(radius: int) -> NDArray[np.uint8]:
+    """uint8 structuring element of that radius in pixels."""
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)).astype(np.uint8)
+
+
+def grey(image: Image) -> F32:
+    """float32 HxW luminance of an image."""
+    if image.ndim == 2:
+        return image.astype(np.float32)
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def _as_colour(image: Image) -> F32:
+    return (image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)).astype(np.float32)
+
+
+def _smooth(values: F32, sigma: float) -> F32:
+    """A Gaussian blur, computed on fewer pixels: nothing finer than sigma is left to lose."""
+    height, width = values.shape[:2]
+    step = max(1, int(sigma / 3))
+    small = cv2.resize(values, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+
+
+def _reduced(values: F32, step: int) -> F32:
+    if step == 1:
+        return values
+    height, width = (max(1, length // step) for length in values.shape)
+    return cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
