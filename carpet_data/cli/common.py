@@ -7,11 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from carpet_data.errors import UsageError
+
+if TYPE_CHECKING:
+    from carpet_data.executor import Engine
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,9 +23,31 @@ ENVIRONMENT_ROOT = "CARPET_DATA_ROOT"
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
-workers_option = click.option(
-    "--workers", type=click.IntRange(min=1), default=None, help="Worker processes.  [default: the number of cores]"
-)
+
+
+def workers_option(command: F) -> F:
+    """The options --workers and --engine; only the first reaches the command, the engine holds for all that follows."""
+    command = click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        expose_value=False,
+        callback=_choose_engine,
+        help="Where workers run: processes here, or a Ray cluster.",
+    )(command)
+    return click.option(
+        "--workers", type=click.IntRange(min=1), default=None, help="Worker processes.  [default: the number of cores]"
+    )(command)
+
+
+def _choose_engine(context: click.Context, parameter: click.Parameter, value: Engine) -> None:  # noqa: ARG001
+    if value != "local":
+        from carpet_data import executor
+
+        executor.use(value)
+
+
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 
 

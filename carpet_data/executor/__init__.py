@@ -1,5 +1,5 @@
-"""Where jobs run: this process, or spawned local processes."""
+"""Where jobs run: this process, spawned local processes, or a Ray cluster."""
 
-from carpet_data.executor.local import default_workers, run
+from carpet_data.executor.driver import ENGINES, Engine, default_workers, run, use, using
 
-__all__ = ["default_workers", "run"]
+__all__ = ["ENGINES", "Engine", "default_workers", "run", "use", "using"]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from carpet_data import executor
-from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.errors import CarpetDataError, DataError, MissingExtraError
+from carpet_data.verbs.to_coco import to_coco
 
 
 def square(number: int) -> int:
@@ -83,3 +87,44 @@ def test_each_process_has_one_opencv_thread() -> None:
 
 def test_default_workers_is_what_this_process_may_use() -> None:
     assert executor.default_workers() == len(os.sched_getaffinity(0))
+
+
+@pytest.fixture(scope="module")
+def ray_engine() -> Iterator[None]:
+    """One small Ray cluster for the tests below."""
+    ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.filterwarnings("ignore")
+def test_ray_gives_the_same_results_and_errors(ray_engine: None) -> None:
+    with executor.using("ray"):
+        assert list(executor.run(square, range(50), workers=2, chunk=4)) == [n * n for n in range(50)]
+        with pytest.raises(DataError, match="seven") as caught:
+            list(executor.run(fail_at_seven, range(40), workers=2, chunk=2))
+        assert caught.value.mend == "leave it out"
+        with pytest.raises(CarpetDataError, match="cluster died"):
+            list(executor.run(die, range(20), workers=2, chunk=2))
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.filterwarnings("ignore")
+def test_an_export_on_ray_is_byte_identical(ray_engine: None, hostile_shapes: Path, tmp_path: Path) -> None:
+    to_coco(hostile_shapes, tmp_path / "here", workers=1)
+    with executor.using("ray"):
+        to_coco(hostile_shapes, tmp_path / "ray", workers=2)
+    for name in ("instances_train.json", "instances_test.json"):
+        here, there = ((tmp_path / place / "annotations" / name).read_bytes() for place in ("here", "ray"))
+        assert here == there
+
+
+def test_a_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with executor.using("ray"), pytest.raises(MissingExtraError, match=r"needs the package ray") as caught:
+        list(executor.run(square, range(50), workers=2, chunk=4))
+    assert "carpet-data[ray]" in str(caught.value)
