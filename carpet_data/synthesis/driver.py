@@ -105,9 +105,9 @@ def run(
         return
     try:
         with layout.appending(root, command=command, identity=_identity(orders), split=split) as appender:
-            kept_recipes.save(root, recipe.identity, recipe.kept())
             _make_plates(root, orders, workers)
             _fill(streams, appender, workers, progress)
+            kept_recipes.save(root, recipe.identity, recipe.kept())
     except HopelessError:
         # Running the command again would end here again, so what it had written is not worth keeping.
         layout.abandon(root, command=command)

@@ -47,14 +47,16 @@ def load(where: str) -> Method:
     """The method at "module:attribute".
 
     Raises:
-        CarpetDataError: It cannot be imported.
+        CarpetDataError: It cannot be loaded.
     """
     module, _, attribute = where.partition(":")
     try:
         method: Method = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a package of others may fail in any way while it is imported
         raise CarpetDataError(
-            f"the method cannot be imported ({error})", where=where, mend="install or mend the package that brings it"
+            f"the method cannot be loaded ({type(error).__name__}: {error})",
+            where=where,
+            mend="install or mend the package that brings it",
         ) from error
     return method
 
