@@ -18,7 +18,7 @@ RGB = tuple[float, float, float]
 
 _STRAND_GAIN = 1.12
 """Laid strands are shaded, and the colours of a photograph are shaded already."""
-_GROUND_GAIN = 1.9
+_GROUND_GAIN = 2.6
 """The models darken the ground of an opening, and the darkest colours of a photograph are dark already."""
 
 

@@ -13,13 +13,16 @@ __all__ = ["VISIBLE", "noise_level", "settle", "visible_mask"]
 
 VISIBLE = 6.0
 """Grey levels by which the surroundings of a pixel must differ on average to be of the defect."""
+_SPECK = 0.02
+"""Parts of less than this share of the largest part are left out."""
 
 
 def visible_mask(changed: F32, clean: F32, reach: float) -> Mask:
     """Where two windows visibly differ.
 
     The largest difference of the three channels is averaged over a Gaussian of sigma `reach`; pixels of at least
-    VISIBLE grey levels are of the defect. Gaps and specks smaller than the Gaussian follow their surroundings.
+    VISIBLE grey levels are of the defect. Gaps and specks smaller than the Gaussian follow their surroundings, and so do parts of
+    less than a fiftieth of the largest.
 
     Args:
         changed: float32 HxWx3.
@@ -32,12 +35,17 @@ def visible_mask(changed: F32, clean: F32, reach: float) -> Mask:
     difference = np.abs(changed - clean).max(axis=2)
     soft = cv2.GaussianBlur(difference, (0, 0), reach)
     mask = np.asarray(soft >= VISIBLE, np.bool_)
-    small = int(20 * reach**2)
-    mask &= ~_parts_below(mask, max(int(6 * reach**2), 1))
-    return np.asarray(mask | _parts_below(~mask, small), np.bool_)
+    # Specks beside a large defect are what nobody would mark, and what is not marked does not change.
+    mask &= ~_parts_below(mask, max(6 * reach**2, 1, _SPECK * _largest_part(mask)))
+    return np.asarray(mask | _parts_below(~mask, 20 * reach**2), np.bool_)
 
 
-def _parts_below(mask: Mask, area: int) -> Mask:
+def _largest_part(mask: Mask) -> int:
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    return int(stats[1:, cv2.CC_STAT_AREA].max()) if count > 1 else 0
+
+
+def _parts_below(mask: Mask, area: float) -> Mask:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     small = stats[:, cv2.CC_STAT_AREA] < area
     small[0] = False

@@ -77,5 +77,5 @@ def _soaked(pixels: F32, factor: F32, unit: float, rng: np.random.Generator) -> 
         rng: Draws the strength.
     """
     near, far = (cv2.GaussianBlur(factor, (0, 0), width * unit) for width in (1.8, 9.0))
-    strength = np.float32(rng.uniform(0.6, 0.9))
+    strength = np.float32(rng.uniform(0.7, 1.0))
     return np.asarray(pixels * (1 - strength * (1 - (np.float32(0.6) * near + np.float32(0.4) * far))), np.float32)
