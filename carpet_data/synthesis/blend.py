@@ -27,10 +27,12 @@ Style: TypeAlias = Literal["tint", "relief", "cutout", "seam"]
 RICH_TEXTURE = 0.12
 """Standard deviation of the high-passed log luminance: woven carpet has 0.3, bare metal tiles 0.04."""
 _SAME_TEXTURE = 0.975
+_STAINED_TEXTURE = 0.985
 _TINTED = 1.3
 _TINTED_SMOOTH = 0.04
 _THIN_PX = 20.0
 _LOG_FLOOR = 8.0
+_SHADE_PX = 2.0
 _LIGHT_LEVELS = 30.0
 _NO_SEAM = 0.06
 """A seam whose gradient is within 6 % of the host's cannot be told."""
@@ -87,12 +89,15 @@ def character(image: Image, mask: Mask, *, is_object: bool) -> Character:
     # A median, because an object's edge or the image's dark border in the collar is no texture.
     texture = 1.48 * float(np.median(np.abs(light - low)[collar.view(np.bool_)]))
     same = similarity >= _SAME_TEXTURE and 0.6 <= energy <= 1.5
+    # A stain dims the texture evenly; a hole is dark too, but patchy, and it turns and tears the yarns.
+    patchy = float(cv2.meanStdDev(low, mask=core)[1][0, 0]) / max(spread, 1e-3)
+    stained = same and similarity >= _STAINED_TEXTURE and energy <= 1.2 and patchy <= max(1.25, 0.45 * abs(tint))
     style: Style
     if is_object:
         style = "seam"
     elif texture >= RICH_TEXTURE:
-        style = ("tint" if abs(tint) >= _TINTED else "seam") if same else "cutout"
-    elif same and abs(shift) >= _TINTED_SMOOTH:
+        style = ("tint" if stained and abs(tint) >= _TINTED else "seam") if same else "cutout"
+    elif stained and abs(shift) >= _TINTED_SMOOTH:
         style = "tint"
     else:
         style = "relief" if depth <= _THIN_PX else "seam"
@@ -122,15 +127,16 @@ def tint(patch: Patch, host: Image, grain_px: float) -> tuple[Image, FloatArray]
     width, height = patch.size
     size = (-(-width // step), -(-height // step))
     valid, mask = _shrunk(patch.valid, size) > 0.99, _shrunk(patch.mask, size) > 0.5
-    alpha = _soft(mask, min(12.0, 1.5 + 0.15 * step * _depth(mask)) / step)
-    donor = _log(np.asarray(cv2.resize(patch.image, size, interpolation=cv2.INTER_AREA)).astype(np.float32))
+    # A stain fades out beyond its mask; what lies farther than this is taken to be clean, and the ratio there is 1.
+    fade = min(12.0, 3.0 + 0.15 * step * _depth(mask)) / step
+    alpha = _soft(grown(mask, max(1, round(fade / 2))), max(fade / 3, 0.5))
+    donor = np.asarray(cv2.resize(patch.image, size, interpolation=cv2.INTER_AREA)).astype(np.float32)
     mean = _weighted_low(donor, valid, grain_px / step)
-    clean = fill(mean, valid & ~grown(mask, max(1, round(3 / step))))
-    ratio = np.asarray(cv2.exp((mean - clean) * _like(alpha, donor)))
-    gain = np.asarray(cv2.resize(ratio, patch.size, interpolation=cv2.INTER_LINEAR))
-    lifted = cv2.multiply(host.astype(np.float32) + np.float32(_LOG_FLOOR), gain)
+    clean = fill(mean, valid & ~grown(mask, max(1, round(fade))))
+    ratio = 1 + ((mean + 1) / (clean + 1) - 1) * _like(alpha, donor)
+    gain = np.asarray(cv2.resize(np.asarray(ratio, np.float32), patch.size, interpolation=cv2.INTER_LINEAR))
     opacity = np.asarray(cv2.resize(alpha, patch.size, interpolation=cv2.INTER_LINEAR))
-    return to_bytes(np.asarray(lifted, np.float32) - np.float32(_LOG_FLOOR)), np.asarray(opacity, np.float32)
+    return to_bytes(np.asarray(host * gain, np.float32)), np.asarray(opacity, np.float32)
 
 
 def relief(patch: Patch, host: Image) -> tuple[Image, FloatArray]:
@@ -165,7 +171,9 @@ def cutout(patch: Patch, host: Image, feather_px: float) -> tuple[Image, FloatAr
     donor = _log(_grey(patch.image))
     low = _weighted_low(donor, patch.valid & ~patch.mask, 3.0)
     level = float(np.median(donor[patch.valid & ~patch.mask])) if (patch.valid & ~patch.mask).any() else 0.0
-    near = np.exp(-np.square(np.asarray(cv2.distanceTransform((~patch.mask).view(np.uint8), cv2.DIST_L2, 3)) / 3))
+    near = np.exp(
+        -np.square(np.asarray(cv2.distanceTransform((~patch.mask).view(np.uint8), cv2.DIST_L2, 3)) / _SHADE_PX)
+    )
     shade = np.minimum(low - level, 0) * np.asarray(near, np.float32) * patch.valid
     base = to_bytes(np.asarray(host * np.asarray(_like(cv2.exp(shade), host), np.float32)))
     return mixed(patch.image, base, alpha), alpha
@@ -246,10 +254,11 @@ def cut_between(first: Image, second: Image, inner: Mask, outer: Mask) -> Mask:
         outer: bool hxw: possibly inside; it holds `inner`.
 
     Returns:
-        bool hxw: inner <= region <= outer. The cut is found at half resolution, so it is true to about 2 pixels.
+        bool hxw: inner <= region <= outer. The cut of a large patch is found at reduced resolution, so it is true to
+        about 3 pixels.
     """
     height, width = inner.shape
-    step = 2 if min(height, width) >= 24 else 1
+    step = 1 if min(height, width) < 24 else 2 if min(height, width) < 200 else 3
     size = (max(1, width // step), max(1, height // step))
     small_first, small_second = (
         np.asarray(cv2.resize(_three(x), size, interpolation=cv2.INTER_AREA)).astype(np.float32)

@@ -14,7 +14,7 @@ from carpet_data.synthesis.contract import Image, Mask
 
 FloatArray = NDArray[np.float32]
 
-_SPREAD_RANGE = (0.85, 1.2)
+_SPREAD_RANGE = (0.9, 1.1)
 _GAIN_RANGE = (0.5, 2.0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class DonorPasteParameters(BaseModel):
@@ -61,9 +61,31 @@ class DonorPasteParameters(BaseModel):
         0.5, gt=0, description="Seams whose gradient differs more from the host's (in logarithms) are drawn again."
     )
     light: float = Field(1.0, ge=0, le=1, description="How far colour and light follow the host.")
-    feather_px: float = Field(0.7, gt=0, le=20, description="Edge width of a cutout.")
+    feather_px: float = Field(0.55, gt=0, le=20, description="Edge width of a cutout.")
     visible_levels: float = Field(6.0, ge=0, le=255, description="Grey levels of change that count as visible.")
     mask: Literal["visible", "annotated"] = Field(
         "visible", description="visible: what changed; annotated: the warped mask as loose as the annotators drew it."
     )
     dilate_px: int = Field(0, ge=0, le=50, description="Grow the final mask, to be as loose as the train masks.")
+
+    @field_validator("angle_range_deg", "scale_range", "stretch_range", "swell_range")
+    @classmethod
+    def _in_order(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError(f"the first number ({value[0]}) must not be above the second ({value[1]})")
+        return value
+
+    @field_validator("scale_range", "stretch_range")
+    @classmethod
+    def _can_be_a_size(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0.05 <= value[0] <= value[1] <= 20:
+            raise ValueError("sizes must be between 0.05 and 20")
+        return value
+
+    @field_validator("swell_range")
+    @classmethod
+    def _does_not_fold(cls, value: tuple[float, float]) -> tuple[float, float]:
+        # Beyond this the middle would be drawn over itself.
+        if not -0.6 <= value[0] <= value[1] <= 0.6:
+            raise ValueError("swelling must be between -0.6 and 0.6")
+        return value

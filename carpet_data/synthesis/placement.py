@@ -171,7 +171,9 @@ def clip(patch: Patch, x: int, y: int, host: tuple[int, int]) -> tuple[Patch, in
     return part, x + left, y + top
 
 
-def align(host: Image, patch: Patch, x: int, y: int, ring: Mask, reach: tuple[int, int]) -> tuple[int, int, float]:
+def align(
+    host: Image, patch: Patch, x: int, y: int, ring: Mask, reach: tuple[int, int], stay: float = 0.0
+) -> tuple[int, int, float]:
     """Shift a patch so that its collar continues the host's pattern.
 
     Args:
@@ -181,6 +183,8 @@ def align(host: Image, patch: Patch, x: int, y: int, ring: Mask, reach: tuple[in
         y: Row of its corner.
         ring: bool hxw, the collar's pixels to compare.
         reach: Farthest shift along x and y; it is cut where the host ends.
+        stay: What the farthest shift costs, as a share of the collar's variance: the same part of an object is where
+            its pose says unless the pixels say otherwise.
 
     Returns:
         The new corner and the mismatch there: mean squared difference on the ring over the sum of both variances
@@ -201,6 +205,10 @@ def align(host: Image, patch: Patch, x: int, y: int, ring: Mask, reach: tuple[in
     scores = np.asarray(
         cv2.matchTemplate(window[::step, ::step], template[::step, ::step], cv2.TM_SQDIFF, mask=weight[::step, ::step])
     )
+    if stay:
+        rows, columns = (np.arange(n) * step for n in scores.shape)
+        farness = ((rows[:, None] - top) / max(reach[1], 1)) ** 2 + ((columns - left) / max(reach[0], 1)) ** 2
+        scores = scores + stay * float(template[ring].var()) * float(weight[::step, ::step].sum()) * farness
     best_row, best_column = (int(i) for i in np.unravel_index(int(np.argmin(scores)), scores.shape))
     row = min(top + bottom, round(step * (best_row + _vertex(scores[:, best_column], best_row))))
     column = min(left + right, round(step * (best_column + _vertex(scores[best_row], best_column))))

@@ -129,7 +129,11 @@ def apply(
     valid = (map_x > -0.51) & (map_x < width - 0.49) & (map_y > -0.51) & (map_y < height - 0.49)
     if not inner.is_identity:
         offset = _displacement(mask, inner, rng)
-        moved = cv2.remap(offset, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved = (
+            offset
+            if whole
+            else np.asarray(cv2.remap(offset, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+        )
         map_x += moved[..., 0]
         map_y += moved[..., 1]
     kind = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR

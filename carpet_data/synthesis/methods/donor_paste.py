@@ -24,6 +24,7 @@ from carpet_data.synthesis.warp import Patch
 _MIN_VISIBLE_SHARE = 0.3
 _WOVEN_STRENGTH = 0.15
 _OBJECT_REACH_FRAC = 0.04
+_OBJECT_STAY = 0.05
 _SMALL_PX = 1500
 _COLLAR_PX, _COLLAR_FRAC = 24, 0.25
 _COLLAR_USED_PX: dict[Style, int] = {"tint": 40, "relief": 20, "cutout": 16, "seam": 32}
@@ -66,6 +67,7 @@ class DonorPaste:
         if not donor.mask.any():
             raise Redraw(f"the mask of the donor {donor.id} is empty")
         donor = _some_components(donor, p.split_share, rng)
+        donor = _near(donor, max(_COLLAR_USED_PX.values()))
         character = blend.character(donor.image, donor.mask, is_object=scene.facts.is_object)
         if p.blend != "auto":
             character = replace(character, style=p.blend)
@@ -82,7 +84,8 @@ class DonorPaste:
         rows, columns = slice(y, y + patch.size[1]), slice(x, x + patch.size[0])
         below = scene.host[rows, columns]
         there = None if patch.thing is None or scene.foreground is None else scene.foreground[rows, columns]
-        patch = patch.with_image(colour.match(patch.image, below, _collar(patch, there), p.light))
+        if style in ("seam", "cutout"):  # the others carry ratios over, which are in no light
+            patch = patch.with_image(colour.match(patch.image, below, _collar(patch, there), p.light))
         blended, region, energy = _blend(patch, below, there, style, rhythm, p, rng)
         record: dict[str, Any] = {"blend": style, **drawn.to_json(), "at": [x, y]}
         if placed.mismatch is not None:
@@ -122,7 +125,7 @@ def _place(
         Redraw: There is none.
     """
     sides = drawn.after(placement.sides_of(donor))
-    donor = _near(donor, style)
+    donor = _near(donor, _COLLAR_USED_PX[style])
     image, mask = warp.turned(donor.image, donor.mask, drawn.quarters, drawn.flip)
     thing = _thing_in_cut(donor) if poses is not None else None
     matrix = warp.similarity(drawn.angle_deg, drawn.scale_x, drawn.scale_y)
@@ -133,15 +136,16 @@ def _place(
     if poses is not None:
         x, y = _same_part(donor, patch, matrix, *poses)
         reach, limit = (max(2, round(_OBJECT_REACH_FRAC * poses[0].length_px)),) * 2, p.max_mismatch_object
+        stay = _OBJECT_STAY
     else:
         x, y = placement.anywhere(patch, host_size, sides, _centre(scene, p, rng), rng)
-        periods = tuple(max(4, round(p.align_periods * side)) for side in rhythm)
+        periods = tuple(round(p.align_periods * side) for side in rhythm)
         reach = (0 if sides.left or sides.right else periods[0], 0 if sides.top or sides.bottom else periods[1])
-        limit = p.max_mismatch
+        limit, stay = p.max_mismatch, 0.0
     patch, x, y = placement.clip(patch, x, y, host_size)
     mismatch = None
     if style == "seam" and max(reach) > 0:
-        x, y, mismatch = placement.align(scene.host, patch, x, y, _collar(patch, None), reach)
+        x, y, mismatch = placement.align(scene.host, patch, x, y, _collar(patch, None), reach, stay)
         if mismatch > limit and not scene.null:
             raise Redraw(f"the collar does not continue the host's pattern (mismatch {mismatch:.2f})")
     _check_on_object(scene.foreground, donor, patch, x, y)
@@ -164,10 +168,11 @@ def _of_kind(donor: Donor, host: Image) -> Donor:
 
 def _some_components(donor: Donor, share: float, rng: np.random.Generator) -> Donor:
     """The donor, or at times only some of its components, where they lie far enough apart."""
+    if rng.random() >= share:
+        return donor
     count, labels, stats, _ = cv2.connectedComponentsWithStats(donor.mask.view(np.uint8))
-    keep_all = rng.random() >= share
     chosen = rng.random(max(count - 1, 1)) < 0.5
-    if count <= 2 or keep_all or chosen.all():
+    if count <= 2 or chosen.all():
         return donor
     if not chosen.any():
         chosen[int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))] = True
@@ -193,10 +198,9 @@ def _rhythm(host: Image) -> Rhythm:
     return (along_x, along_y) if strength >= _WOVEN_STRENGTH else (0, 0)
 
 
-def _near(donor: Donor, style: Style) -> Donor:
-    """The donor with no more of its collar than blending looks at: time goes with the pixels."""
+def _near(donor: Donor, used: int) -> Donor:
+    """The donor with no more than `used` pixels of its collar: time goes with the pixels."""
     x, y, width, height = placement.mask_box(donor.mask)
-    used = _COLLAR_USED_PX[style]
     left, top = max(0, x - used), max(0, y - used)
     rows, columns = slice(top, y + height + used), slice(left, x + width + used)
     mask = donor.mask[rows, columns]
@@ -280,21 +284,26 @@ def _blend(
             second = Patch(patch.image[::-1, ::-1], patch.mask[::-1, ::-1], patch.valid[::-1, ::-1])
             image, more = blend.tint(second, image, grain)
             alpha = np.maximum(alpha, more)
-        return image, alpha > 0.1, None
+        return image, alpha > 0.3, None
     if style == "relief":
         image, alpha = blend.relief(patch, below)
         return image, alpha > 0.2, None
     if style == "cutout":
         image, alpha = blend.cutout(patch, below, p.feather_px)
-        return image, alpha > 0.15, None
-    depth = float(np.asarray(cv2.distanceTransform(patch.mask.view(np.uint8), cv2.DIST_L2, 3)).max())
-    inward = int(min(0.12 * depth, 10.0)) if woven else int(min(0.1 * depth, 2.0))
-    outward = int(np.clip(0.2 * depth, 3, 12)) if woven else int(np.clip(0.3 * depth, 2, 6))
-    inner = ~blend.grown(~patch.mask, inward) if inward else patch.mask
-    inner = inner if inner.any() else patch.mask
+        return image, alpha > 0.1, None
+    within = np.asarray(cv2.distanceTransform(patch.mask.view(np.uint8), cv2.DIST_L2, 3))
+    depth = float(within.max())
+    if woven:
+        # Annotators draw loosely around damage of a weave: inside their outline there is good weave to cut in.
+        inward, outward = min(0.12 * depth, 10.0), float(np.clip(0.2 * depth, 3, 12))
+        inner = np.asarray(within > inward)
+    else:
+        # Around damage with an edge of its own they draw tightly, and a cut along that edge would be a seam.
+        inner, outward = blend.grown(patch.mask, 3) & patch.valid, float(np.clip(0.3 * depth, 2, 6))
     if foreground is not None:
         inner = inner | _elsewhere(patch, foreground)
-    outer = (blend.grown(patch.mask | inner, outward) & patch.valid) | inner
+    reached = cv2.distanceTransform((~(patch.mask | inner)).view(np.uint8), cv2.DIST_L2, 3)
+    outer = (np.asarray(np.asarray(reached) <= outward) & patch.valid) | inner
     smooth = max(6.0, 0.8 * max(rhythm)) if woven else 4.0
     image, alpha, energy = blend.seam(patch, below, inner, outer, smooth)
     # The cut follows single yarns; annotators draw smooth outlines, so a ragged mask would be a cue.
@@ -309,7 +318,7 @@ def _final_mask(image: Image, below: Image, patch: Patch, region: Mask, p: Donor
         Redraw: Too little of the defect can be seen.
     """
     small = patch.mask.sum() < _SMALL_PX
-    visible = blend.visible_change(image, below, p.visible_levels, 3 if small else 5)
+    visible = blend.visible_change(image, below, p.visible_levels, 1 if small else 5)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3) if small else (7, 7))
     closed = np.asarray(cv2.morphologyEx(visible.view(np.uint8), cv2.MORPH_CLOSE, disc)) > 0
     shown = closed & region
