@@ -18,6 +18,8 @@ Rhythm: TypeAlias = tuple[int, int]
 """The weave's period along x and y in pixels; 0, 0 where nothing is woven."""
 
 _STRETCH_LIMIT = 1.6
+_ELASTIC_LIMIT_PX = 6.0
+"""More would bend straight yarns and scratches where nothing pulls at them."""
 _LONG = 5.0
 """A defect is long where its box's diagonal is this many times the radius of its largest disc."""
 
@@ -82,7 +84,7 @@ def on_texture(
     scale = float(np.exp(rng.uniform(*np.log(p.scale_range))))
     stretch = float(np.exp(rng.uniform(*np.log(p.stretch_range)) / 2))
     scale_x, scale_y = scale * stretch, scale / stretch
-    elastic = float(rng.uniform(0.3, 1)) * p.elastic_frac * 2 * character.depth_px
+    elastic = min(float(rng.uniform(0.3, 1)) * p.elastic_frac * 2 * character.depth_px, _ELASTIC_LIMIT_PX)
     bend = float(rng.uniform(-1, 1)) * p.bend_frac
     swell = float(rng.uniform(*p.swell_range))
     _, _, width, height = placement.mask_box(donor.mask)
@@ -90,8 +92,10 @@ def on_texture(
     long_thin = length > _LONG * character.depth_px
     if style == "seam" and rhythm != (0, 0):
         angle, scale_x, scale_y = 0.0, 1.0, 1.0
+    elif style == "seam":
+        angle /= 3  # ground that looks even often has a grain, and the whole patch shows it
     if sides.any:
-        quarters, angle, bend, elastic = 0, 0.0, 0.0, 0.0
+        quarters, angle, bend, elastic, swell = 0, 0.0, 0.0, 0.0, 0.0
         if sides.left and sides.right:
             scale_x = _spanning(donor.mask.shape[1], host[0])
         if sides.top and sides.bottom:

@@ -248,6 +248,46 @@ def test_a_defect_of_an_object_goes_to_the_same_part_of_it(angle: float) -> None
     assert mask.sum() < made.mask.sum() < 2 * mask.sum()
 
 
+def test_the_mask_can_be_the_annotators_and_can_be_grown() -> None:
+    host, fixed = plain(200, 220), {"scale_range": (1, 1), "stretch_range": (1, 1), "elastic_frac": 0, "bend_frac": 0}
+    donor = pit()
+    loose = np.asarray(cv2.dilate(donor.mask.view(np.uint8), np.ones((11, 11), np.uint8))) > 0
+    around = Donor("d", donor.image, loose, donor.box, donor.size)
+    tight = pasted(host, around, **fixed)
+    drawn = pasted(host, around, mask="annotated", **fixed)
+    assert drawn.mask.sum() == pytest.approx(loose.sum(), rel=0.1)
+    assert tight.mask.sum() < 0.75 * drawn.mask.sum()
+    grown = pasted(host, around, dilate_px=4, **fixed)
+    assert not (tight.mask & ~grown.mask).any()
+    assert grown.mask.sum() > 1.3 * tight.mask.sum()
+
+
+def test_defects_can_be_put_where_train_defects_are() -> None:
+    for seed in range(5):
+        made = paste(plain(400, 400), pit(), seed, place="train")
+        ys, xs = np.nonzero(made.mask)
+        assert np.hypot(xs.mean() - 100, ys.mean() - 300) < 80  # the facts name (0.25, 0.75)
+
+
+def test_of_a_donor_with_parts_some_are_left_out() -> None:
+    image, mask = plain(seed=6), np.zeros((120, 160), np.bool_)
+    mask[10:20, 10:20] = mask[90:105, 130:150] = True
+    image[mask] = 50
+    counts = set()
+    for seed in range(12):
+        made = paste(plain(400, 400), cut(image, mask), seed, split_share=1.0)
+        counts.add(cv2.connectedComponents(made.mask.view(np.uint8))[0] - 1)
+    assert counts == {1, 2}
+
+
+def test_a_defect_of_one_pixel_is_pasted() -> None:
+    image, mask = plain(seed=6), np.zeros((120, 160), np.bool_)
+    mask[60, 80] = True
+    image[mask] = 10
+    made = pasted(plain(200, 220), cut(image, mask))
+    assert 1 <= made.mask.sum() <= 25
+
+
 def test_a_recipe_with_an_unknown_field_or_a_range_upside_down_is_refused() -> None:
     with pytest.raises(ValidationError, match="colour"):
         DonorPasteParameters(colour=1)  # type: ignore[call-arg]

@@ -26,6 +26,8 @@ _WOVEN_STRENGTH = 0.15
 _OBJECT_REACH_FRAC = 0.04
 _OBJECT_STAY = 0.05
 _SMALL_PX = 1500
+_TINY_PX = 60
+_SMOOTH_PX = 1.5
 _COLLAR_PX, _COLLAR_FRAC = 24, 0.25
 _COLLAR_USED_PX: dict[Style, int] = {"tint": 40, "relief": 20, "cutout": 16, "seam": 32}
 
@@ -324,7 +326,7 @@ def _final_mask(image: Image, below: Image, patch: Patch, region: Mask, p: Donor
     shown = closed & region
     if shown.sum() < _MIN_VISIBLE_SHARE * patch.mask.sum():
         raise Redraw("the defect cannot be seen on this host")
-    mask = _without_specks(shown) if p.mask == "visible" else patch.mask
+    mask = _smooth(_without_specks(shown)) if p.mask == "visible" else patch.mask
     return blend.grown(mask, p.dilate_px) if p.dilate_px else mask
 
 
@@ -336,3 +338,10 @@ def _without_specks(mask: Mask) -> Mask:
     keep = areas >= max(1, 0.01 * int(areas.sum()))
     keep[0] = False
     return mask if count <= 2 else np.asarray(keep[labels])
+
+
+def _smooth(mask: Mask) -> Mask:
+    """The mask with a rounded outline, as people draw: a ragged one would be a cue. Tiny masks stay as they are."""
+    if mask.sum() < _TINY_PX:
+        return mask
+    return np.asarray(np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _SMOOTH_PX)) > 0.5)
