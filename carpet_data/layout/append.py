@@ -114,6 +114,11 @@ class Appender:
         self._journal.commit(self._chunk)
         self._chunk.clear()
 
+    def added(self) -> list[Sample]:
+        """Commit, and give all samples added, those of an earlier, killed run included, sorted by id."""
+        self.commit()
+        return list(self._journal.entries())
+
     def _check(self, addition: Addition) -> None:
         if addition.id in self._taken or addition.id in self._begun:
             raise DataError(f"the id {addition.id!r} is taken", where=self._root, mend="choose another id")
@@ -143,14 +148,16 @@ class Appender:
 
 
 def ancestors(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(role, id) of the samples that a synthetic one was made from: its host and its donors."""
-    host = provenance.get("host")
-    if isinstance(host, str):
-        yield "host", host
-    donors = provenance.get("donors")
-    if isinstance(donors, Sequence) and not isinstance(donors, str):
-        for donor in donors:
-            yield "donor", str(donor)
+    """(role, id) of the samples that a synthetic one was made from: host, null source, donors, textures."""
+    for field, role in (("host", "host"), ("null_source", "null source")):
+        value = provenance.get(field)
+        if isinstance(value, str):
+            yield role, value
+    for field, role in (("donors", "donor"), ("textures", "texture")):
+        values = provenance.get(field)
+        if isinstance(values, Sequence) and not isinstance(values, str):
+            for value in values:
+                yield role, str(value)
 
 
 @contextmanager

@@ -143,9 +143,23 @@ def _split(split: Split, samples: Mapping[str, Sample], dropped: Mapping[str, Sa
             yield Finding("error", "group-straddles", what, where, _REMAKE)
 
 
+def _bytes_of(sample: Sample | None) -> str:
+    return "" if sample is None else sample.image_sha256 or ""
+
+
 def _provenance(
     samples: Mapping[str, Sample], dropped: Mapping[str, Sample], partitions: Mapping[str, Split]
 ) -> Iterator[Finding]:
+    known = {**dropped, **samples}
+    # An image is held out by its bytes too, whatever id it has there.
+    held_out = {
+        split.name: {
+            sample.image_sha256: sample.id
+            for sample_id, side in split.sides.items()
+            if side in ("val", "test") and (sample := known.get(sample_id)) is not None and sample.image_sha256
+        }
+        for split in partitions.values()
+    }
     for sample in samples.values():
         if sample.origin != "synthetic":
             continue
@@ -160,4 +174,7 @@ def _provenance(
                 side = split.sides.get(ancestor)
                 if side in ("val", "test"):
                     what = f"the {role} {ancestor!r} of {sample.id} is on the {side} side of {split.name}"
+                    yield Finding("error", "ancestor-held-out", what, names.MANIFEST, mend)
+                elif (twin := held_out[split.name].get(_bytes_of(known.get(ancestor)))) is not None:
+                    what = f"the {role} {ancestor!r} of {sample.id} is the image {twin!r}, held out in {split.name}"
                     yield Finding("error", "ancestor-held-out", what, names.MANIFEST, mend)

@@ -15,10 +15,10 @@ from carpet_data.errors import DataError
 from carpet_data.layout import manifest, names
 from carpet_data.layout import recipes as kept_recipes
 from carpet_data.layout.append import Addition, Appender
-from carpet_data.layout.journal import unfinished
+from carpet_data.layout.journal import Journal, unfinished
 from carpet_data.layout.manifest import Tombstone
 from carpet_data.samples import GOOD, Sample
-from carpet_data.synthesis import pixels, rendering
+from carpet_data.synthesis import pixels, rendering, sheet
 from carpet_data.synthesis.lots import Lot
 from carpet_data.synthesis.planning import Job, Planner
 from carpet_data.synthesis.recipe import Recipe
@@ -90,11 +90,14 @@ def run(
     split: str,
     workers: int | None,
     progress: Progress | None,
-) -> None:
+) -> tuple[Path, ...]:
     """Bring every order to its numbers; the counts of what happened are written into the orders.
 
     The same orders make the same bytes for any number of workers and after any interruption: image k depends on k,
     and of those that pass the first n are kept.
+
+    Returns:
+        The contact sheet of each order.
 
     Raises:
         HopelessError: The gates refuse everything; nothing was added.
@@ -102,18 +105,29 @@ def run(
     """
     streams = _streams(root, orders)
     if all(stream.have >= stream.wanted for stream in streams) and unfinished(root) is None:
-        return
+        return _sheets(root, orders, recipe, ())
     try:
         with layout.appending(root, command=command, identity=_identity(orders), split=split) as appender:
             _make_plates(root, orders, workers)
             _fill(streams, appender, workers, progress)
             kept_recipes.save(root, recipe.identity, recipe.kept())
+            # Before the end, so that a kill cannot leave the data set complete without them.
+            return _sheets(root, orders, recipe, appender.added())
     except HopelessError:
         # Running the command again would end here again, so what it had written is not worth keeping.
         layout.abandon(root, command=command)
         raise
     finally:
         rendering.forget()
+
+
+def _sheets(root: Path, orders: Sequence[Order], recipe: Recipe, added: Sequence[Sample]) -> tuple[Path, ...]:
+    return tuple(sheet.of_lot(root, order.lot, recipe.name, added) for order in orders)
+
+
+def pending(root: Path) -> frozenset[str]:
+    """The ids that an unfinished command has written so far; the manifest may hold them already, or not."""
+    return frozenset() if unfinished(root) is None else Journal(root / names.JOURNAL).ids
 
 
 def count(root: Path, orders: Sequence[Order]) -> None:
@@ -139,7 +153,10 @@ def _identity(orders: Sequence[Order]) -> str:
 def _streams(root: Path, orders: Sequence[Order]) -> list[_Stream]:
     there: dict[tuple[int, bool], set[int]] = {}
     dropped: dict[tuple[int, bool], set[int]] = {}
+    begun = pending(root)
     for entry in manifest.stream(root / names.MANIFEST):
+        if entry.id in begun:
+            continue  # the appender knows it, wherever the kill fell
         sample = entry.sample if isinstance(entry, Tombstone) else entry
         if sample.origin != "synthetic":
             continue

@@ -23,6 +23,7 @@ from carpet_data.synthesis.recipe import Recipe
 
 _SUBJECTS_LOOKED_AT = 8
 _MANY_MASKS = 256
+_MOST_PLATE_FRAC = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, work
     good = [HostRef(sample) for sample in train if sample.class_name == GOOD]
     hosts = list(good)
     if len(hosts) < recipe.envelope.hosts.min_count:
-        hosts += [HostRef(sample, plate=True) for sample in train if sample.class_name != GOOD and sample.annotation]
+        defects = [sample for sample in train if sample.class_name != GOOD and sample.annotation is not None]
+        hosts += [HostRef(sample, plate=True) for sample in defects if _can_be_plate(dataset.root, sample)]
     subject = recipe.envelope.subject
     is_object = _is_object(dataset.root, hosts) if subject == "auto" else subject == "object"
     return Pools(class_name, donors, tuple(hosts), _facts(class_name, donors, is_object), _identity(donors, hosts))
@@ -132,6 +134,12 @@ def _measure(root: Path, class_name: str, connectivity: Connectivity, sample: Sa
     right, bottom = int((boxes[:, 0] + boxes[:, 2]).max()), int((boxes[:, 1] + boxes[:, 3]).max())
     centres = tuple((bx + bw / 2, by + bh / 2) for bx, by, bw, bh in boxes.tolist())
     return DonorRef(sample, (x, y, right - x, bottom - y), tuple(regions.area[of_class].tolist()), centres)
+
+
+def _can_be_plate(root: Path, sample: Sample) -> bool:
+    """Whether a mask leaves ground enough to fill its place from; an empty one is not trusted to mean "no defect"."""
+    area = masks.load(root, sample).runs.area
+    return 0 < area <= _MOST_PLATE_FRAC * sample.width * sample.height
 
 
 def _facts(class_name: str, donors: Sequence[DonorRef], is_object: bool) -> Facts:

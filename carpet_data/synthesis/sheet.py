@@ -32,17 +32,20 @@ _ROOM = 0.35
 """Of the defect's box, shown around it."""
 
 
-def of_lot(root: Path, lot: Lot, recipe: str) -> Path:
+def of_lot(root: Path, lot: Lot, recipe: str, added: Sequence[Sample] = ()) -> Path:
     """Write the sheet of a lot under `previews/`, of samples picked evenly over it.
 
     The picture depends on what the lot holds alone, not on how many commands made it.
+
+    Args:
+        root: The prepared folder.
+        lot: What to show.
+        recipe: Its name.
+        added: Samples that are about to join the manifest.
     """
-    samples = [
-        entry
-        for entry in manifest.stream(root / names.MANIFEST)
-        if not isinstance(entry, Tombstone) and lot.holds(entry.provenance)
-    ]
-    defects = [sample for sample in samples if sample.class_name == lot.class_name]
+    kept = (entry for entry in manifest.stream(root / names.MANIFEST) if not isinstance(entry, Tombstone))
+    by_id = {sample.id: sample for sample in (*kept, *added) if lot.holds(sample.provenance)}
+    defects = [by_id[sample_id] for sample_id in sorted(by_id) if by_id[sample_id].class_name == lot.class_name]
     path = root / PREVIEWS / f"{names.component(f'{lot.class_name}_{recipe}_{lot.code}_s{lot.seed}')}.png"
     title = f"{lot.class_name}: {len(defects)} by {recipe} ({lot.recipe[:8]}), seed {lot.seed}, split {lot.split}"
     write_bytes(path, encode_png(draw(root, evenly(defects, SHOWN), title)))

@@ -13,10 +13,8 @@ from typing import Any
 from carpet_data import layout
 from carpet_data.errors import UsageError
 from carpet_data.formats.export import MAIN_SPLIT
-from carpet_data.layout.journal import Journal, unfinished
-from carpet_data.layout.names import JOURNAL
 from carpet_data.samples import GOOD, Dataset
-from carpet_data.synthesis import recipes
+from carpet_data.synthesis import driver, recipes
 from carpet_data.synthesis.recipe import Recipe
 from carpet_data.verbs.synthesize import Progress, SynthesizeResult, make, prepared
 
@@ -155,8 +153,7 @@ def _train_counts(dataset: Dataset, split: str) -> dict[str, int]:
 
     What an unfinished command has written so far is left out, so that the same command asks for the same again.
     """
-    begun = unfinished(dataset.root)
-    pending = frozenset() if begun is None else Journal(dataset.root / JOURNAL).ids
+    pending = driver.pending(dataset.root)
     counts = Counter(s.class_name for s in dataset.on_side(split, "train") if s.id not in pending)
     present = {*dataset.classes, *dataset.categories}
     return {name: counts[name] for name in sorted(present, key=lambda name: (name != GOOD, name))}

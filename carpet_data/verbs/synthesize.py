@@ -12,7 +12,7 @@ from carpet_data import layout
 from carpet_data.errors import DataError, UsageError
 from carpet_data.formats.export import MAIN_SPLIT, default_out
 from carpet_data.samples import GOOD, Dataset
-from carpet_data.synthesis import driver, pools, recipes, registry, sheet
+from carpet_data.synthesis import driver, pools, recipes, registry
 from carpet_data.synthesis.contract import Method
 from carpet_data.synthesis.driver import Order
 from carpet_data.synthesis.lots import Lot
@@ -278,8 +278,9 @@ def make(
         command = f"synthesize {dataset.root} --recipe {recipe.name} --seed {seed} " + " ".join(
             f"--class {name}" for name in wanted
         )
-        driver.run(dataset.root, orders, recipe, command=command, split=split, workers=workers, progress=progress)
-        sheets = tuple(sheet.of_lot(dataset.root, order.lot, recipe.name) for order in orders)
+        sheets = driver.run(
+            dataset.root, orders, recipe, command=command, split=split, workers=workers, progress=progress
+        )
     return SynthesizeResult(
         root=dataset.root,
         split=split,
