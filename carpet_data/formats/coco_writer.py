@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +16,31 @@ from tempfile import TemporaryFile
 from typing import IO, Any, Literal, TypeAlias
 
 from carpet_data import executor
-from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.errors import CarpetDataError, FaultsError
 from carpet_data.formats.export import file_name
 from carpet_data.formats.output import ImageMode, place
+from carpet_data.formats.sample_files import MOST_FAULTS, Export, InstanceOptions, lacks_mask, no_mask
 from carpet_data.masks import find, load, polygons, rle
 from carpet_data.masks.regions import Regions
 from carpet_data.samples import GOOD, Connectivity, Dataset, Sample
 
 Segmentation: TypeAlias = Literal["polygon", "rle"]
+SEGMENTATIONS: tuple[Segmentation, ...] = ("polygon", "rle")
 
-_MOST_FAULTS = 100
 _CHUNK = 16
 
 
 @dataclass(frozen=True, slots=True)
-class CocoOptions:
+class CocoStyle:
     """How instances are written.
 
     Attributes:
         segmentation: "polygon" (along pixel edges, exact) or "rle" (compressed, exact, an eighth of the size).
-        merge: One annotation a class and image instead of one a component.
-        min_area: Instances of fewer pixels are left out, and counted.
         tolerance_px: Simplify polygons to within so many pixels; None keeps them exact.
-        images: Whether image files are linked, copied or left where they are.
-        skip_unmasked: Leave out defect images without a mask instead of calling them a fault.
     """
 
     segmentation: Segmentation = "polygon"
-    merge: bool = False
-    min_area: int = 1
     tolerance_px: float | None = None
-    images: ImageMode = "link"
-    skip_unmasked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +70,9 @@ class CocoFile:
 class _Job:
     root: Path
     sample: Sample
-    options: CocoOptions
+    style: CocoStyle
+    instances: InstanceOptions
+    images: ImageMode
     connectivity: Connectivity
     category_ids: Mapping[str, int]
     image_folder: Path
@@ -93,54 +88,44 @@ class _Described:
     too_small: int
 
 
-def write(
-    dataset: Dataset,
-    parts: Mapping[str, Sequence[Sample]],
-    folder: Path,
-    options: CocoOptions,
-    *,
-    info: Mapping[str, Any],
-    workers: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
-) -> list[CocoFile]:
+def write(export: Export, style: CocoStyle, info: Mapping[str, Any]) -> list[CocoFile]:
     """Write annotations/instances_{part}.json for each part, and images/.
 
     Args:
-        dataset: Whose root, categories, licence and connectivity are used.
-        parts: The samples of each part.
-        folder: An existing empty folder.
-        options: How instances are written.
+        export: What to write, where and how.
+        style: How instances are written.
         info: The file's `info` object; the part's name is added.
-        workers: Processes; None for one a core.
-        progress: Called with (images done, images in all).
+
+    Returns:
+        What each file holds.
 
     Raises:
         FaultsError: Masks that are missing or at fault, up to a bound.
     """
-    annotations = folder / "annotations"
+    annotations = export.folder / "annotations"
     annotations.mkdir()
-    if options.images != "none":
-        (folder / "images").mkdir()
-    total = sum(len(samples) for samples in parts.values())
+    if export.images != "none":
+        (export.folder / "images").mkdir()
+    total = sum(len(samples) for samples in export.parts.values())
     done = 0
     faults: list[CarpetDataError] = []
     files = []
-    for part, samples in parts.items():
+    for part, samples in export.parts.items():
         path = annotations / f"instances_{part}.json"
         tally = _Tally()
-        with _CocoStream(path, {**info, "part": part}, dataset) as stream:
-            for described in _described(dataset, samples, folder, options, workers):
+        with _CocoStream(path, {**info, "part": part}, export.dataset) as stream:
+            for described in _described(export, samples, style):
                 done += 1
                 if isinstance(described, CarpetDataError):
                     faults.append(described)
-                    if len(faults) >= _MOST_FAULTS:
+                    if len(faults) >= MOST_FAULTS:
                         raise FaultsError(faults)
                 else:
                     tally.count(described)
                     if described is not None and not faults:
                         stream.add(described)
-                if progress is not None:
-                    progress(done, total)
+                if export.progress is not None:
+                    export.progress(done, total)
         files.append(tally.file(part, path, stream))
     if faults:
         raise FaultsError(faults)
@@ -207,32 +192,29 @@ class _CocoStream:
 
 
 def _described(
-    dataset: Dataset, samples: Iterable[Sample], folder: Path, options: CocoOptions, workers: int | None
+    export: Export, samples: Iterable[Sample], style: CocoStyle
 ) -> Iterator[_Described | CarpetDataError | None]:
+    dataset = export.dataset
     category_ids = {name: number for number, name in enumerate(dataset.categories, start=1)}
+    target = export.folder / "images"
     jobs = (
-        _Job(dataset.root, sample, options, dataset.connectivity, category_ids, folder / "images") for sample in samples
+        _Job(dataset.root, sample, style, export.instances, export.images, dataset.connectivity, category_ids, target)
+        for sample in samples
     )
-    return executor.run(_describe, jobs, workers=workers, chunk=_CHUNK)
+    return executor.run(_describe, jobs, workers=export.workers, chunk=_CHUNK)
 
 
 def _describe(job: _Job) -> _Described | CarpetDataError | None:
     """One image as JSON; its fault, if it has one; None if it is left out."""
-    sample, options = job.sample, job.options
-    if sample.annotation is None and sample.class_name != GOOD:
-        if options.skip_unmasked:
-            return None
-        return DataError(
-            f"the image is of class {sample.class_name}, but has no mask",
-            where=job.root / sample.image,
-            mend="add its mask, or leave such images out with --skip-unmasked",
-        )
+    sample, options = job.sample, job.instances
+    if lacks_mask(sample):
+        return None if options.skip_unmasked else no_mask(job.root, sample)
     try:
         mask = load(job.root, sample)
         regions = find(mask, connectivity=job.connectivity, merge=options.merge, min_area=options.min_area)
-        name = file_name(sample, options.images)
-        if options.images != "none":
-            place(job.root / sample.image, job.image_folder / name, options.images)
+        name = file_name(sample, job.images)
+        if job.images != "none":
+            place(job.root / sample.image, job.image_folder / name, job.images)
     except CarpetDataError as error:
         return error
     image = _dumps(
@@ -246,16 +228,16 @@ def _describe(job: _Job) -> _Described | CarpetDataError | None:
     )
     return _Described(
         image[1:],
-        tuple(_annotations(regions, options, job.category_ids)),
+        tuple(_annotations(regions, job.style, job.category_ids)),
         unmarked=sample.class_name != GOOD and len(mask.runs) == 0,
         too_small=regions.too_small,
     )
 
 
-def _annotations(regions: Regions, options: CocoOptions, category_ids: Mapping[str, int]) -> Iterator[str]:
+def _annotations(regions: Regions, style: CocoStyle, category_ids: Mapping[str, int]) -> Iterator[str]:
     boxes, areas = regions.bbox.tolist(), regions.area.tolist()
     for class_name, box, area, segmentation in zip(
-        regions.class_names, boxes, areas, _segmentations(regions, options), strict=True
+        regions.class_names, boxes, areas, _segmentations(regions, style), strict=True
     ):
         yield (
             f'"category_id":{category_ids[class_name]},"bbox":{_dumps(box)},"area":{area},"iscrowd":0,'
@@ -263,13 +245,13 @@ def _annotations(regions: Regions, options: CocoOptions, category_ids: Mapping[s
         )
 
 
-def _segmentations(regions: Regions, options: CocoOptions) -> Iterator[str]:
-    if options.segmentation == "rle":
+def _segmentations(regions: Regions, style: CocoStyle) -> Iterator[str]:
+    if style.segmentation == "rle":
         size = f'{{"size":[{regions.runs.height},{regions.runs.width}],"counts":'
         return (f"{size}{_dumps(text)}}}" for text in rle.encode_each(regions))
-    if options.tolerance_px is None:
+    if style.tolerance_px is None:
         return map(_dumps, polygons.exact(regions))
-    return map(_dumps, polygons.simplified(regions, options.tolerance_px))
+    return map(_dumps, polygons.simplified(regions, style.tolerance_px))
 
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

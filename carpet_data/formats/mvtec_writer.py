@@ -5,9 +5,7 @@ SIDE/CLASS/ID.* and ground_truth/CLASS/ID_mask.png. A mask is binary there, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -15,24 +13,13 @@ from numpy.typing import NDArray
 
 from carpet_data.errors import DataError
 from carpet_data.formats.export import ALL
-from carpet_data.formats.output import ImageMode
-from carpet_data.formats.sample_files import (
-    ExportResult,
-    InstanceOptions,
-    Job,
-    Progress,
-    Tally,
-    Written,
-    images_of,
-    render_all,
-    result,
-)
+from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, images_of, render_all, result
 from carpet_data.images import encode_png
 from carpet_data.layout.names import component
 from carpet_data.masks import LabelMask, find
 from carpet_data.masks.components import label
 from carpet_data.masks.runs import Runs, from_binary, to_binary, to_values
-from carpet_data.samples import GOOD, SIDES, Connectivity, Dataset, Sample
+from carpet_data.samples import GOOD, SIDES, Connectivity
 
 Sides: TypeAlias = Literal["mvtec", "keep"]
 SIDE_MODES: tuple[Sides, ...] = ("mvtec", "keep")
@@ -52,50 +39,23 @@ class MvtecStyle:
     sides: Sides = "mvtec"
 
 
-def write(
-    dataset: Dataset,
-    parts: Mapping[str, Sequence[Sample]],
-    folder: Path,
-    out: Path,
-    style: MvtecStyle,
-    *,
-    instances: InstanceOptions,
-    images: ImageMode,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> ExportResult:
+def write(export: Export, style: MvtecStyle) -> ExportResult:
     """Write train, test (val with sides kept) and ground_truth.
 
     Args:
-        dataset: Whose root and classes are used.
-        parts: The samples of each part.
-        folder: An existing empty folder.
-        out: What the folder will become; it is named in the result.
-        style: How the export is written.
-        instances: Only `skip_unmasked` is looked at; a binary mask holds every pixel.
-        images: "link" or "copy".
-        workers: Processes; None for one a core.
-        progress: Called with (images done, images in all).
+        export: What to write, where and how.
+        style: How the export is written. Of `export.instances` only `skip_unmasked` counts: a binary mask holds every
+            pixel.
 
     Raises:
         FaultsError: Masks that are missing or at fault, up to a bound.
     """
     tally = Tally(SIDES)
-    for sample in render_all(
-        _render,
-        dataset,
-        parts,
-        folder,
-        style,
-        instances=instances,
-        images=images,
-        workers=workers,
-        progress=progress,
-    ):
+    for sample in render_all(_render, export, style):
         tally.add(sample)
-    if dataset.license:
-        (folder / "license.txt").write_text(f"{dataset.license}\n", encoding="utf-8")
-    return result("mvtec", folder, out, tally, _notices(dataset, parts, tally))
+    if export.dataset.license:
+        (export.folder / "license.txt").write_text(f"{export.dataset.license}\n", encoding="utf-8")
+    return result("mvtec", export, tally, _notices(export, tally))
 
 
 def _render(job: Job[MvtecStyle]) -> Written:
@@ -156,7 +116,7 @@ def _lost(
     return lost, count
 
 
-def _notices(dataset: Dataset, parts: Mapping[str, Sequence[Sample]], tally: Tally) -> list[str]:
+def _notices(export: Export, tally: Tally) -> list[str]:
     notices = []
     counts = tally.notes
     if counts[_MOVED]:
@@ -166,7 +126,7 @@ def _notices(dataset: Dataset, parts: Mapping[str, Sequence[Sample]], tally: Tal
         )
     if counts[_SYNTHETIC]:
         notices.append(f"{images_of(counts[_SYNTHETIC])} in test are synthetic (--sides keep leaves them in train)")
-    if ALL in parts:
+    if export.split is None:
         notices.append("the data set has no split, so every good image is in train; `carpet-data prepare` makes one")
     if counts[_TYPES]:
         notices.append(
@@ -178,6 +138,6 @@ def _notices(dataset: Dataset, parts: Mapping[str, Sequence[Sample]], tally: Tal
             f"{images_of(counts[_INSTANCES])} have instances that touch or are of several parts; in a binary mask the "
             "connected components count instead (to-coco and to-masks --instances keep them)"
         )
-    if dataset.connectivity == 4:
+    if export.dataset.connectivity == 4:
         notices.append("instances were 4-connected; read the export with --connectivity 4")
     return notices

@@ -1,4 +1,4 @@
-"""What the exports share that write files of their own for every sample: all but COCO.
+"""What the exports share, above all those that write files of their own for every sample: all but COCO.
 
 Workers turn a sample into the bytes of its files and write them under names that belong to that sample alone, so the
 export is the same for any number of workers, and memory does not grow with the data.
@@ -23,7 +23,8 @@ from carpet_data.samples import GOOD, Connectivity, Dataset, Sample
 Progress: TypeAlias = Callable[[int, int | None], None]
 Style = TypeVar("Style")
 
-_MOST_FAULTS = 100
+MOST_FAULTS = 100
+"""So many faulty samples end an export."""
 _CHUNK = 16
 
 
@@ -40,6 +41,33 @@ class InstanceOptions:
     merge: bool = False
     min_area: int = 1
     skip_unmasked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that is being written.
+
+    Attributes:
+        dataset: What is exported.
+        split: The split whose sides are the parts; None for a data set without any.
+        parts: The samples of each part: "train", "val", "test", or "all" without a split.
+        folder: Where to write, an empty folder; it becomes `out` when everything is written.
+        out: The output folder, as it is named in the result.
+        images: Whether images are linked, copied or left where they are.
+        instances: Which instances are written.
+        workers: Processes; None for one a core.
+        progress: Called with (images done, images in all).
+    """
+
+    dataset: Dataset
+    split: str | None
+    parts: Mapping[str, Sequence[Sample]]
+    folder: Path
+    out: Path
+    images: ImageMode = "link"
+    instances: InstanceOptions = InstanceOptions()
+    workers: int | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +96,15 @@ class Job(Generic[Style]):
     images: ImageMode
     style: Style
 
-    def regions(self) -> tuple[Regions, int]:
-        """The instances to be written, and how many were too small.
+    def regions(self) -> Regions:
+        """The instances to be written.
 
         Raises:
             ImageError: A mask cannot be read.
             DataError: The annotation contradicts itself.
         """
-        mask = load(self.root, self.sample)
         options = self.instances
-        kept = find(mask, connectivity=self.connectivity, merge=options.merge, min_area=options.min_area)
-        if options.min_area <= 1:
-            return kept, 0
-        return kept, len(find(mask, connectivity=self.connectivity, merge=options.merge)) - len(kept)
+        return find(self.mask(), connectivity=self.connectivity, merge=options.merge, min_area=options.min_area)
 
     def mask(self) -> LabelMask:
         """The mask as it is, without looking for instances."""
@@ -136,63 +160,57 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-def written(job: Job[Any], regions: Regions, too_small: int, *, record: str = "") -> Written:
+def written(job: Job[Any], regions: Regions, *, record: str = "") -> Written:
     """The account of a sample whose instances were written."""
     return Written(
         job.part,
         job.sample.id,
         len(regions),
         tuple(sorted(set(regions.class_names))),
-        too_small,
-        unmarked=job.sample.class_name != GOOD and len(regions) == 0 and too_small == 0,
+        regions.too_small,
+        unmarked=job.sample.class_name != GOOD and len(regions) == 0 and regions.too_small == 0,
         record=record,
     )
 
 
 def render_all(
-    render: Callable[[Job[Style]], Written],
-    dataset: Dataset,
-    parts: Mapping[str, Sequence[Sample]],
-    folder: Path,
-    style: Style,
-    *,
-    instances: InstanceOptions,
-    images: ImageMode,
-    masks_needed: bool = True,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    render: Callable[[Job[Style]], Written], export: Export, style: Style, *, masks_needed: bool = True
 ) -> Iterator[Written]:
     """Write every sample, and yield what became of it, in the order of the parts and ids.
 
     Args:
         render: A module-level function that writes one sample.
-        dataset: Whose root, categories and connectivity are used.
-        parts: The samples of each part.
-        folder: The export's folder, empty.
+        export: What to write, where and how.
         style: What the format itself needs to know.
-        instances: Which instances are written.
-        images: Whether images are linked, copied or left where they are.
-        masks_needed: Whether a defect image without a mask is a fault (or skipped, as `instances` says).
-        workers: Processes; None for one a core.
-        progress: Called with (samples done, samples in all).
+        masks_needed: Whether a defect image without a mask is a fault (or skipped, as `export.instances` says).
 
     Raises:
         FaultsError: Samples at fault, all of them up to a bound.
     """
     jobs: Iterator[Job[Style]] = (
-        Job(dataset.root, folder, part, sample, dataset.connectivity, dataset.categories, instances, images, style)
-        for part, samples in parts.items()
+        Job(
+            export.dataset.root,
+            export.folder,
+            part,
+            sample,
+            export.dataset.connectivity,
+            export.dataset.categories,
+            export.instances,
+            export.images,
+            style,
+        )
+        for part, samples in export.parts.items()
         for sample in samples
     )
-    total = sum(len(samples) for samples in parts.values())
+    total = sum(len(samples) for samples in export.parts.values())
     guarded = functools.partial(_guarded, render, masks_needed)
     faults: list[CarpetDataError] = []
-    for done, outcome in enumerate(executor.run(guarded, jobs, workers=workers, chunk=_CHUNK), start=1):
-        if progress is not None:
-            progress(done, total)
+    for done, outcome in enumerate(executor.run(guarded, jobs, workers=export.workers, chunk=_CHUNK), start=1):
+        if export.progress is not None:
+            export.progress(done, total)
         if isinstance(outcome, CarpetDataError):
             faults.append(outcome)
-            if len(faults) >= _MOST_FAULTS:
+            if len(faults) >= MOST_FAULTS:
                 break
         elif not faults:
             yield outcome
@@ -204,17 +222,27 @@ def _guarded(render: Callable[[Job[Any]], Written], masks_needed: bool, job: Job
     """Run one job; its fault comes back as a value, so that one run shows them all."""
     sample = job.sample
     try:
-        if masks_needed and sample.annotation is None and sample.class_name != GOOD:
+        if masks_needed and lacks_mask(sample):
             if job.instances.skip_unmasked:
                 return Written(job.part, sample.id, unmasked=True)
-            raise DataError(
-                f"the image is of class {sample.class_name}, but has no mask",
-                where=job.root / sample.image,
-                mend="add its mask, or leave such images out with --skip-unmasked",
-            )
+            return no_mask(job.root, sample)
         return render(job)
     except CarpetDataError as error:
         return error
+
+
+def lacks_mask(sample: Sample) -> bool:
+    """Whether a sample is of a defect class and nothing records where its defect is."""
+    return sample.annotation is None and sample.class_name != GOOD
+
+
+def no_mask(root: Path, sample: Sample) -> DataError:
+    """The fault of a sample that `lacks_mask`."""
+    return DataError(
+        f"the image is of class {sample.class_name}, but has no mask",
+        where=root / sample.image,
+        mend="add its mask, or leave such images out with --skip-unmasked",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +352,6 @@ def count_files(folder: Path) -> int:
     return sum(1 for path in folder.rglob("*") if path.is_file())
 
 
-def result(format: str, folder: Path, out: Path, tally: Tally, notices: Sequence[str] = ()) -> ExportResult:
-    """The result of an export that stands in `folder` and will become `out`."""
-    return ExportResult(format, out, tally.counts(), count_files(folder), (*notices, *tally.notices()))
+def result(format: str, export: Export, tally: Tally, notices: Sequence[str] = ()) -> ExportResult:
+    """The result of an export whose files are written."""
+    return ExportResult(format, export.out, tally.counts(), count_files(export.folder), (*notices, *tally.notices()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.errors import DataError
-from carpet_data.formats.output import ImageMode
-from carpet_data.formats.sample_files import (
-    ExportResult,
-    InstanceOptions,
-    Job,
-    Progress,
-    Tally,
-    Written,
-    render_all,
-    result,
-    written,
-)
+from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result, written
 from carpet_data.images import probe
 from carpet_data.layout.names import component
 from carpet_data.masks import Regions
 from carpet_data.masks.runs import Runs, to_values
-from carpet_data.samples import Dataset, Sample
+from carpet_data.samples import Dataset
 
 _LARGEST_INDEX = 254
 """255 marks what the challenge leaves undecided ("void"), so no object may have it."""
@@ -55,60 +44,33 @@ class VocStyle:
     jpg_names: bool = False
 
 
-def write(
-    dataset: Dataset,
-    parts: Mapping[str, Sequence[Sample]],
-    folder: Path,
-    out: Path,
-    style: VocStyle,
-    *,
-    instances: InstanceOptions,
-    images: ImageMode,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> ExportResult:
+def write(export: Export, style: VocStyle) -> ExportResult:
     """Write JPEGImages, Annotations, SegmentationClass, SegmentationObject, ImageSets and labelmap.txt.
 
     Args:
-        dataset: Whose root, categories and connectivity are used.
-        parts: The samples of each part.
-        folder: An existing empty folder.
-        out: What the folder will become; it is named in the result.
+        export: What to write, where and how.
         style: How the export is written.
-        instances: Which instances are written.
-        images: "link" or "copy".
-        workers: Processes; None for one a core.
-        progress: Called with (images done, images in all).
 
     Raises:
         DataError: More categories than a palette can hold, or one whose name labelmap.txt cannot.
         FaultsError: Masks at fault, or with more instances than a palette can hold.
     """
+    dataset, folder = export.dataset, export.folder
     _check_categories(dataset)
     for name in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
         (folder / name).mkdir(parents=True)
     if style.objects:
         (folder / "SegmentationObject").mkdir()
-    tally = Tally(parts)
-    shown: dict[str, list[tuple[str, tuple[str, ...]]]] = {part: [] for part in parts}
-    for sample in render_all(
-        _render,
-        dataset,
-        parts,
-        folder,
-        style,
-        instances=instances,
-        images=images,
-        workers=workers,
-        progress=progress,
-    ):
+    tally = Tally(export.parts)
+    shown: dict[str, list[tuple[str, tuple[str, ...]]]] = {part: [] for part in export.parts}
+    for sample in render_all(_render, export, style):
         tally.add(sample)
         if not sample.unmasked:
             shown[sample.part].append((sample.record, sample.present))
     for part, rows in shown.items():
         _write_sets(folder / "ImageSets", part, rows, dataset.categories)
     (folder / "labelmap.txt").write_text(_label_map(dataset.categories), encoding="utf-8")
-    return result("voc", folder, out, tally)
+    return result("voc", export, tally)
 
 
 def _check_categories(dataset: Dataset) -> None:
@@ -128,7 +90,7 @@ def _check_categories(dataset: Dataset) -> None:
 
 
 def _render(job: Job[VocStyle]) -> Written:
-    regions, too_small = job.regions()
+    regions = job.regions()
     sample, style = job.sample, job.style
     stem = _listable(job)
     if style.objects and len(regions) > _LARGEST_INDEX:
@@ -145,7 +107,7 @@ def _render(job: Job[VocStyle]) -> Written:
     if style.objects:
         of_object = np.arange(1, len(regions) + 1)
         job.write(f"SegmentationObject/{stem}.png", palette_png(indexed(regions, of_object)))
-    return written(job, regions, too_small, record=stem)
+    return written(job, regions, record=stem)
 
 
 def _listable(job: Job[VocStyle]) -> str:

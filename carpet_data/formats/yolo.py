@@ -10,18 +10,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 import yaml
 
-from carpet_data.formats.output import ImageMode
 from carpet_data.formats.sample_files import (
+    Export,
     ExportResult,
-    InstanceOptions,
     Job,
-    Progress,
     Tally,
     Written,
     images_of,
@@ -53,56 +50,28 @@ class YoloStyle:
     tolerance_px: float | None = None
 
 
-def write(
-    dataset: Dataset,
-    parts: Mapping[str, Sequence[Sample]],
-    folder: Path,
-    out: Path,
-    style: YoloStyle,
-    *,
-    instances: InstanceOptions,
-    images: ImageMode,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> ExportResult:
+def write(export: Export, style: YoloStyle) -> ExportResult:
     """Write images/PART/ID.*, labels/PART/ID.txt and data.yaml.
 
     Args:
-        dataset: Whose root, categories and connectivity are used.
-        parts: The samples of each part.
-        folder: An existing empty folder.
-        out: What the folder will become; it is named in the result.
+        export: What to write, where and how.
         style: How instances are written.
-        instances: Which instances are written.
-        images: "link" or "copy": YOLO finds a label by the path of its image.
-        workers: Processes; None for one a core.
-        progress: Called with (images done, images in all).
 
     Raises:
         FaultsError: Masks that are missing or at fault, up to a bound.
     """
-    for part in parts:
-        (folder / "images" / part).mkdir(parents=True)
-        (folder / "labels" / part).mkdir(parents=True)
-    tally = Tally(parts)
-    for sample in render_all(
-        _render,
-        dataset,
-        parts,
-        folder,
-        style,
-        instances=instances,
-        images=images,
-        workers=workers,
-        progress=progress,
-    ):
+    for part in export.parts:
+        (export.folder / "images" / part).mkdir(parents=True)
+        (export.folder / "labels" / part).mkdir(parents=True)
+    tally = Tally(export.parts)
+    for sample in render_all(_render, export, style):
         tally.add(sample)
-    (folder / "data.yaml").write_text(_data_yaml(dataset, tuple(parts)), encoding="utf-8")
-    return result("yolo", folder, out, tally, _notices(parts, tally))
+    (export.folder / "data.yaml").write_text(_data_yaml(export.dataset, tuple(export.parts)), encoding="utf-8")
+    return result("yolo", export, tally, _notices(export.parts, tally))
 
 
 def _render(job: Job[YoloStyle]) -> Written:
-    regions, too_small = job.regions()
+    regions = job.regions()
     job.place_image(f"images/{job.part}/{job.image_name}")
     numbers = [job.categories.index(name) for name in regions.class_names]
     notes: tuple[str, ...] = ()
@@ -115,7 +84,7 @@ def _render(job: Job[YoloStyle]) -> Written:
             notes = (_SEVERAL_PARTS,)
     text = "".join(f"{number} {shape}\n" for number, shape in zip(numbers, shapes, strict=True))
     job.write(f"labels/{job.part}/{job.stem}.txt", text.encode("ascii"))
-    return replace(written(job, regions, too_small), notes=notes)
+    return replace(written(job, regions), notes=notes)
 
 
 def _outlines(regions: Regions, tolerance_px: float | None) -> list[list[Ring]]:

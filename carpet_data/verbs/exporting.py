@@ -1,34 +1,17 @@
-"""What the verbs share that export files of their own for every sample."""
+"""What the verbs that export share: reading the data set, opening the output, refusing options that make no sense."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from carpet_data.errors import UsageError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import chosen_split, default_out, parts
-from carpet_data.formats.output import check_apart, fresh_folder
-from carpet_data.samples import Dataset, Sample
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """An export that is being written.
-
-    Attributes:
-        dataset: What is exported.
-        parts: The samples of each part.
-        folder: Where to write; it becomes `out` when the block ends well.
-        out: The output folder.
-    """
-
-    dataset: Dataset
-    parts: dict[str, tuple[Sample, ...]]
-    folder: Path
-    out: Path
+from carpet_data.formats.output import ImageMode, check_apart, fresh_folder
+from carpet_data.formats.sample_files import Export, InstanceOptions, Progress
+from carpet_data.samples import Dataset
 
 
 @contextmanager
@@ -40,6 +23,10 @@ def exporting(
     split: str | None,
     options: ReadOptions | None,
     overwrite: bool,
+    images: ImageMode,
+    instances: InstanceOptions | None = None,
+    workers: int | None,
+    progress: Progress | None,
 ) -> Iterator[Export]:
     """Read the data set and open the output folder.
 
@@ -50,6 +37,10 @@ def exporting(
         split: A split's name; None for "main", else the source's own folders, else no split.
         options: How to read `root`.
         overwrite: Replace what is in `out`.
+        images: Whether images are linked, copied or left where they are.
+        instances: Which instances are written; None for all of them.
+        workers: Processes; None for one a core.
+        progress: Called with (images done, images in all).
 
     Raises:
         UsageError: An unknown split, or an output that overlaps the source.
@@ -61,7 +52,17 @@ def exporting(
     target = default_out(dataset.root if isinstance(root, Dataset) else Path(root), kind) if out is None else Path(out)
     check_apart(target, dataset.root)
     with fresh_folder(target, overwrite=overwrite) as folder:
-        yield Export(dataset, parts(dataset, name), folder, target)
+        yield Export(
+            dataset,
+            name,
+            parts(dataset, name),
+            folder,
+            target,
+            images,
+            instances or InstanceOptions(),
+            workers,
+            progress,
+        )
 
 
 def check_choice(what: str, value: str, known: tuple[str, ...]) -> None:

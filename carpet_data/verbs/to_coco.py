@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import UsageError
-from carpet_data.formats import ReadOptions, coco_writer, read
-from carpet_data.formats.coco_writer import CocoFile, CocoOptions, Segmentation
-from carpet_data.formats.export import chosen_split, default_out, parts
-from carpet_data.formats.output import ImageMode, check_apart, fresh_folder
+from carpet_data.formats import ReadOptions, coco_writer
+from carpet_data.formats.coco_writer import SEGMENTATIONS, CocoFile, CocoStyle, Segmentation
+from carpet_data.formats.output import IMAGE_MODES, ImageMode
+from carpet_data.formats.sample_files import InstanceOptions, Progress
 from carpet_data.samples import Dataset
+from carpet_data.verbs.exporting import check_choice, check_min_area, exporting
 from carpet_data.version import __version__
 
 
@@ -53,7 +54,7 @@ def to_coco(
     overwrite: bool = False,
     options: ReadOptions | None = None,
     workers: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> CocoExport:
     """Write annotations/instances_{side}.json for every side of a split, and the images.
 
@@ -76,33 +77,42 @@ def to_coco(
         workers: Processes; None for one a core.
         progress: Called with (images done, images in all).
 
+    Returns:
+        What was written, file by file.
+
     Raises:
         UsageError: Options that contradict each other, or an unknown split.
         DataError: The data are at fault; FaultsError names several faults at once.
         OutputError: `out` is not empty.
     """
-    if tolerance_px is not None and (segmentation == "rle" or tolerance_px < 0):
+    check_choice("segmentation", segmentation, SEGMENTATIONS)
+    check_choice("images", images, IMAGE_MODES)
+    check_min_area(min_area)
+    if tolerance_px is not None and (segmentation == "rle" or not tolerance_px >= 0):
         raise UsageError("a tolerance simplifies polygons: it is not negative and does not go with rle")
-    if min_area < 1:
-        raise UsageError(f"a smallest area of {min_area} pixels; it is at least 1")
-    dataset = root if isinstance(root, Dataset) else read(root, options)
-    name = chosen_split(dataset, split)
-    out = default_out(dataset.root if isinstance(root, Dataset) else root, "coco") if out is None else out
-    check_apart(out, dataset.root)
-    fingerprint = dataset.fingerprint(name)
-    info: Mapping[str, Any] = {
-        "description": dataset.name,
-        "version": "1.0",
-        "generator": f"carpet-data {__version__}",
-        "fingerprint": fingerprint,
-        "split": name,
-        "connectivity": dataset.connectivity,
-        **({"date_created": date} if date else {}),
-    }
-    how = CocoOptions(segmentation, merge, min_area, tolerance_px, images, skip_unmasked)
-    with fresh_folder(out, overwrite=overwrite) as folder:
-        files = coco_writer.write(
-            dataset, parts(dataset, name), folder, how, info=info, workers=workers, progress=progress
-        )
-    placed = tuple(replace(file, path=out / file.path.relative_to(folder)) for file in files)
-    return CocoExport(out, placed, dataset.categories, fingerprint)
+    with exporting(
+        root,
+        out,
+        "coco",
+        split=split,
+        options=options,
+        overwrite=overwrite,
+        images=images,
+        instances=InstanceOptions(merge, min_area, skip_unmasked),
+        workers=workers,
+        progress=progress,
+    ) as export:
+        dataset = export.dataset
+        fingerprint = dataset.fingerprint(export.split)
+        info: Mapping[str, Any] = {
+            "description": dataset.name,
+            "version": "1.0",
+            "generator": f"carpet-data {__version__}",
+            "fingerprint": fingerprint,
+            "split": export.split,
+            "connectivity": dataset.connectivity,
+            **({"date_created": date} if date else {}),
+        }
+        files = coco_writer.write(export, CocoStyle(segmentation, tolerance_px), info)
+    placed = tuple(replace(file, path=export.out / file.path.relative_to(export.folder)) for file in files)
+    return CocoExport(export.out, placed, dataset.categories, fingerprint)

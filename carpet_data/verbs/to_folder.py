@@ -50,14 +50,15 @@ def to_folder(
         OutputError: `out` is not empty.
     """
     check_choice("images", images, ("link", "copy"))
-    with exporting(root, out, "folder", split=split, options=options, overwrite=overwrite) as export:
-        return image_folder.write(
-            export.dataset,
-            export.parts,
-            export.folder,
-            export.out,
-            FolderStyle(empty_classes),
-            images=images,
-            workers=workers,
-            progress=progress,
-        )
+    with exporting(
+        root,
+        out,
+        "folder",
+        split=split,
+        options=options,
+        overwrite=overwrite,
+        images=images,
+        workers=workers,
+        progress=progress,
+    ) as export:
+        return image_folder.write(export, FolderStyle(empty_classes))

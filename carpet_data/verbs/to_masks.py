@@ -57,15 +57,16 @@ def to_masks(
     """
     check_choice("images", images, IMAGE_MODES)
     check_min_area(min_area)
-    with exporting(root, out, "masks", split=split, options=options, overwrite=overwrite) as export:
-        return mask_folder.write(
-            export.dataset,
-            export.parts,
-            export.folder,
-            export.out,
-            MasksStyle(instances),
-            instances=InstanceOptions(merge, min_area, skip_unmasked),
-            images=images,
-            workers=workers,
-            progress=progress,
-        )
+    with exporting(
+        root,
+        out,
+        "masks",
+        split=split,
+        options=options,
+        overwrite=overwrite,
+        images=images,
+        instances=InstanceOptions(merge, min_area, skip_unmasked),
+        workers=workers,
+        progress=progress,
+    ) as export:
+        return mask_folder.write(export, MasksStyle(instances))

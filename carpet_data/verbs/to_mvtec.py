@@ -55,15 +55,16 @@ def to_mvtec(
     """
     check_choice("sides", sides, SIDE_MODES)
     check_choice("images", images, ("link", "copy"))
-    with exporting(root, out, "mvtec", split=split, options=options, overwrite=overwrite) as export:
-        return mvtec_writer.write(
-            export.dataset,
-            export.parts,
-            export.folder,
-            export.out,
-            MvtecStyle(sides),
-            instances=InstanceOptions(skip_unmasked=skip_unmasked),
-            images=images,
-            workers=workers,
-            progress=progress,
-        )
+    with exporting(
+        root,
+        out,
+        "mvtec",
+        split=split,
+        options=options,
+        overwrite=overwrite,
+        images=images,
+        instances=InstanceOptions(skip_unmasked=skip_unmasked),
+        workers=workers,
+        progress=progress,
+    ) as export:
+        return mvtec_writer.write(export, MvtecStyle(sides))

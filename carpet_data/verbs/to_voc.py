@@ -60,15 +60,16 @@ def to_voc(
     """
     check_choice("images", images, ("link", "copy"))
     check_min_area(min_area)
-    with exporting(root, out, "voc", split=split, options=options, overwrite=overwrite) as export:
-        return voc.write(
-            export.dataset,
-            export.parts,
-            export.folder,
-            export.out,
-            VocStyle(export.dataset.name, objects, jpg_names),
-            instances=InstanceOptions(merge, min_area, skip_unmasked),
-            images=images,
-            workers=workers,
-            progress=progress,
-        )
+    with exporting(
+        root,
+        out,
+        "voc",
+        split=split,
+        options=options,
+        overwrite=overwrite,
+        images=images,
+        instances=InstanceOptions(merge, min_area, skip_unmasked),
+        workers=workers,
+        progress=progress,
+    ) as export:
+        return voc.write(export, VocStyle(export.dataset.name, objects, jpg_names))

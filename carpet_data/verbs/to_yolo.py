@@ -65,15 +65,16 @@ def to_yolo(
     check_min_area(min_area)
     if tolerance_px is not None and (task == "boxes" or not tolerance_px >= 0):
         raise UsageError("a tolerance simplifies segments: it is not negative and does not go with boxes")
-    with exporting(root, out, "yolo", split=split, options=options, overwrite=overwrite) as export:
-        return yolo.write(
-            export.dataset,
-            export.parts,
-            export.folder,
-            export.out,
-            YoloStyle(task, tolerance_px),
-            instances=InstanceOptions(merge, min_area, skip_unmasked),
-            images=images,
-            workers=workers,
-            progress=progress,
-        )
+    with exporting(
+        root,
+        out,
+        "yolo",
+        split=split,
+        options=options,
+        overwrite=overwrite,
+        images=images,
+        instances=InstanceOptions(merge, min_area, skip_unmasked),
+        workers=workers,
+        progress=progress,
+    ) as export:
+        return yolo.write(export, YoloStyle(task, tolerance_px))
