@@ -33,6 +33,8 @@ _TINTED_SMOOTH = 0.04
 _THIN_PX = 20.0
 _LOG_FLOOR = 8.0
 _SHADE_PX = 2.0
+_DISTINCT = 1.2
+_RIM_PX = 8.0
 _LIGHT_LEVELS = 30.0
 _NO_SEAM = 0.06
 """A seam whose gradient is within 6 % of the host's cannot be told."""
@@ -110,6 +112,38 @@ def _directions(angle: FloatArray, strength: FloatArray, where: Image) -> NDArra
     bins = (angle[chosen] * np.float32(12 / np.pi)).astype(np.int32) % 12
     counts = np.bincount(bins, weights=strength[chosen], minlength=12) + 1e-6
     return np.asarray(counts / counts.sum(), np.float64)
+
+
+def tightened(image: Image, mask: Mask) -> Mask:
+    """The mask of a thing that lies on a texture, without the texture that a loose outline caught at its rim.
+
+    Only where the thing is clearly darker or lighter than its collar: rim pixels on the collar's side of the middle
+    between the two are left out.
+
+    Args:
+        image: uint8 hxwx3 or hxw: the cut.
+        mask: bool hxw.
+
+    Returns:
+        bool hxw: a part of `mask`, never less than half of it.
+    """
+    light = np.asarray(cv2.GaussianBlur(_grey(image), (0, 0), 1.2))
+    inside = np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3))
+    deep = float(inside.max())
+    core, collar = inside > 0.5 * deep, ~grown(mask, 4)
+    if deep < 3 or not collar.any():
+        return mask
+    here, there = float(np.median(light[core])), float(np.median(light[collar]))
+    if abs(here - there) < _DISTINCT * float(light[collar].std()):
+        return mask
+    middle = (here + there) / 2
+    thing = light < middle if here < there else light > middle
+    rim = inside <= min(0.6 * deep, _RIM_PX)
+    kept = np.asarray(mask & (thing | ~rim)).view(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    opened = np.asarray(cv2.morphologyEx(cv2.morphologyEx(kept, cv2.MORPH_CLOSE, disc), cv2.MORPH_OPEN, disc))
+    result = np.asarray((opened > 0) & mask)
+    return result if 2 * result.sum() >= mask.sum() else mask
 
 
 def tint(patch: Patch, host: Image, grain_px: float) -> tuple[Image, FloatArray]:

@@ -288,6 +288,18 @@ def test_a_defect_of_one_pixel_is_pasted() -> None:
     assert 1 <= made.mask.sum() <= 25
 
 
+def test_a_loose_outline_around_a_dark_thing_is_drawn_in_and_one_around_nothing_distinct_is_not(cloth: Image) -> None:
+    thread, loose = np.zeros((SIZE, SIZE), np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+    cv2.line(thread, (200, 200), (280, 240), 1, 12)
+    cv2.line(loose, (200, 200), (280, 240), 1, 24)
+    image = cloth.copy()
+    image[thread > 0] = 5
+    tight = blend.tightened(image, loose > 0)
+    assert overlap(tight, thread > 0) > overlap(loose > 0, thread > 0) + 0.1
+    assert not (tight & ~(loose > 0)).any()
+    assert np.array_equal(blend.tightened(cloth, loose > 0), loose > 0)
+
+
 def test_a_recipe_with_an_unknown_field_or_a_range_upside_down_is_refused() -> None:
     with pytest.raises(ValidationError, match="colour"):
         DonorPasteParameters(colour=1)  # type: ignore[call-arg]

@@ -74,6 +74,8 @@ class DonorPaste:
         if p.blend != "auto":
             character = replace(character, style=p.blend)
         style = character.style
+        if style == "cutout" and p.mask == "visible":
+            donor = replace(donor, mask=blend.tightened(donor.image, donor.mask))
         rhythm = (0, 0) if scene.facts.is_object or character.texture < blend.RICH_TEXTURE else _rhythm(scene.host)
         poses = _poses(scene, donor)
         if poses is not None:
