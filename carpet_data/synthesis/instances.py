@@ -170,11 +170,12 @@ def _blob(
     frame = np.zeros((2 * half + 1, 2 * half + 1), np.bool_)
     top, left = half - round(axis.y), half - round(axis.x)
     frame[top : top + shape.shape[0], left : left + shape.shape[1]] = shape
-    sources = [
-        lay_donor(donor, (frame.shape[0], frame.shape[1]), angle_deg=angle, flip=mirrored)
-        for mirrored in ((flip, not flip) if habits.mirrored_too else (flip,))
-        for donor, angle in turns
-    ]
+    size = (frame.shape[0], frame.shape[1])
+    sources = [lay_donor(donor, size, angle_deg=angle, flip=flip) for donor, angle in turns]
+    if habits.mirrored_too:
+        # Not the leading donor beside its own mirror image: a symmetric defect looks made.
+        others = turns[1:] or turns
+        sources += [lay_donor(donor, size, angle_deg=angle, flip=not flip) for donor, angle in others]
     return frame, sources, {"angle_deg": habits.angles_deg[0], "flip": flip}
 
 

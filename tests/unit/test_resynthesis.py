@@ -1,0 +1,215 @@
+"""Resynthesis: new instances, exact masks, on textures and on objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from scenes import SIDE, carpet, carpet_scene, check_candidate, donor, facts, iou_with_change
+
+from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.instances import edges_touched
+from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
+from carpet_data.synthesis.settle import noise_level, visible
+from carpet_data.synthesis.tint import is_stain, likeness
+
+CLASSES = ["hole", "cut", "color", "thread", "metal_contamination"]
+
+
+def render(scene: Scene, seed: int = 0, **parameters: Any) -> Candidate:
+    return Resynthesis().render(scene, ResynthesisParameters(**parameters), np.random.default_rng(seed))
+
+
+def attempt(scene: Scene, seed: int, **parameters: Any) -> Candidate | None:
+    try:
+        return render(scene, seed, **parameters)
+    except Redraw:
+        return None
+
+
+def drawn_until_made(scene: Scene, **parameters: Any) -> Candidate:
+    """The first draw of eight that gives an image, as the engine does it."""
+    made = next((made for seed in range(8) if (made := attempt(scene, seed, **parameters)) is not None), None)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("class_name", CLASSES)
+def test_every_class_of_the_carpet(class_name: str, grey: bool) -> None:
+    scene = carpet_scene(class_name, grey=grey)
+    before = scene.host.copy()
+    made = drawn_until_made(scene)
+    check_candidate(scene, made)
+    assert (scene.host == before).all()
+    assert iou_with_change(scene, made) > 0.8
+
+
+@pytest.mark.parametrize("class_name", ["hole", "cut"])
+def test_the_mask_is_what_was_replaced(class_name: str) -> None:
+    scene = carpet_scene(class_name)
+    assert iou_with_change(scene, drawn_until_made(scene)) > 0.9
+
+
+def test_the_same_seed_gives_the_same_image_and_another_seed_another() -> None:
+    scene = carpet_scene("hole")
+    first, second, other = render(scene, 4), render(scene, 4), render(scene, 5)
+    assert (first.image == second.image).all()
+    assert (first.mask == second.mask).all()
+    assert first.drawn == second.drawn
+    assert (first.image != other.image).any()
+
+
+def test_new_instances_are_no_copies() -> None:
+    """No donor, laid on the instance in its drawn direction, agrees with it as it does with itself."""
+    scene = carpet_scene("cut")
+    made = render(scene, 2, turn="none")
+    x, y, width, height = cv2.boundingRect(made.mask.astype(np.uint8))
+    cut = made.image[y : y + height, x : x + width]
+    for flip in (False, True):
+        for one in scene.donors:
+            image = np.ascontiguousarray(one.image[:, ::-1] if flip else one.image)
+            rows, columns = min(cut.shape[0], image.shape[0]), min(cut.shape[1], image.shape[1])
+            top, left = (cut.shape[0] - rows) // 2, (cut.shape[1] - columns) // 2
+            template = np.ascontiguousarray(cut[top : top + rows, left : left + columns])
+            assert np.max(cv2.matchTemplate(image, template, cv2.TM_CCOEFF_NORMED)) < 0.9
+
+
+def test_a_stain_keeps_the_texture_of_its_host() -> None:
+    scene = carpet_scene("color")
+    made = render(scene, 1, fill="tint")
+    assert made.drawn["fill"] == "tint"
+    depth = cv2.distanceTransform(made.mask.astype(np.uint8), cv2.DIST_L2, 3)
+    inside = depth > 6
+    fine = []
+    for image in (scene.host, made.image):
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        fine.append((grey - cv2.GaussianBlur(grey, (0, 0), 6))[inside])
+    assert np.corrcoef(*fine)[0, 1] > 0.9
+    assert np.abs(made.image[inside].astype(float).mean() - scene.host[inside].mean()) > 8
+
+
+def test_stains_are_told_by_texture_and_brightness() -> None:
+    clean = carpet("good", 3).image
+    ground = carpet("good", 0).image
+    y, x = np.mgrid[:SIDE, :SIDE]
+    mask = np.hypot(x - 160, y - 160) < 60
+    dyed, covered = clean.copy(), clean.copy()
+    dyed[mask] = (clean[mask] * 0.55).astype(np.uint8)
+    covered[mask] = 40
+    for image, expected in ((dyed, True), (covered, False), (clean, False)):
+        one = donor(image, mask)
+        assert is_stain(one, likeness(one, ground)) is expected
+    tiny = np.zeros_like(mask)
+    tiny[100, 100] = True
+    assert likeness(donor(dyed, tiny), ground) is None
+    assert not is_stain(donor(dyed, tiny), None)
+
+
+def spot_scene(mask: Mask, *, host: tuple[int, ...] = (SIDE, SIDE), value: int = 10) -> Scene:
+    image = carpet("good", 4).image.copy()
+    image[mask] = value
+    return Scene(carpet("good", 0).image[: host[0], : host[1]], None, (donor(image, mask),), (), facts(mask))
+
+
+def test_a_defect_of_one_pixel() -> None:
+    mask = np.zeros((SIDE, SIDE), np.bool_)
+    mask[100, 120] = True
+    scene = spot_scene(mask, value=255)
+    made = drawn_until_made(scene)
+    check_candidate(scene, made)
+    assert made.mask.sum() < 60
+
+
+@pytest.mark.parametrize("edge", ["left", "top", "right", "bottom"])
+def test_a_defect_at_the_border_stays_at_the_border(edge: str) -> None:
+    mask = np.zeros((SIDE, SIDE), np.bool_)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    middle = {"left": (0, 150), "right": (SIDE - 1, 150), "top": (150, 0), "bottom": (150, SIDE - 1)}[edge]
+    mask[np.hypot(x - middle[0], y - middle[1]) < 40] = True
+    scene = spot_scene(mask)
+    assert edges_touched(scene.donors[0]) == {edge}
+    made = drawn_until_made(scene)
+    check_candidate(scene, made)
+    touched = {
+        "left": made.mask[:, 0].any(),
+        "right": made.mask[:, -1].any(),
+        "top": made.mask[0].any(),
+        "bottom": made.mask[-1].any(),
+    }
+    opposite = {"left": "right", "right": "left"}.get(edge, edge)
+    assert touched[edge] or touched[opposite]
+    assert made.mask.sum() > 0.4 * mask.sum()
+
+
+def test_a_host_smaller_than_the_donor_gives_an_image_or_a_redraw() -> None:
+    mask = np.zeros((SIDE, SIDE), np.bool_)
+    mask[60:260, 80:240] = True
+    scene = spot_scene(mask, host=(90, 70))
+    for made in (attempt(scene, seed) for seed in range(4)):
+        if made is not None:
+            check_candidate(scene, made)
+
+
+def test_donors_without_defect_are_a_redraw() -> None:
+    scene = carpet_scene("hole", count=1)
+    empty = replace(scene.donors[0], mask=np.zeros_like(scene.donors[0].mask))
+    with pytest.raises(Redraw):
+        render(replace(scene, donors=(empty,)))
+
+
+def test_one_donor_three_times_is_one_donor() -> None:
+    scene = carpet_scene("hole", count=1)
+    check_candidate(scene, drawn_until_made(replace(scene, donors=scene.donors * 3)))
+
+
+def bar(angle_deg: float, spot_at: int | None) -> tuple[Image, Mask, Mask]:
+    """A club on a bright ground, thick at one end, its defect `spot_at` along it; image, defect, object."""
+    rng = np.random.default_rng(int(angle_deg))
+    canvas = np.full((SIDE, SIDE), 205, np.uint8)
+    body, spot = np.zeros_like(canvas), np.zeros_like(canvas)
+    cv2.rectangle(body, (60, 150), (250, 170), 1, -1)
+    cv2.rectangle(body, (230, 135), (260, 185), 1, -1)
+    if spot_at is not None:
+        cv2.circle(spot, (spot_at, 160), 7, 1, -1)
+    turn = cv2.getRotationMatrix2D((160, 160), angle_deg, 1.0)
+    body, spot = (cv2.warpAffine(part, turn, (SIDE, SIDE), flags=cv2.INTER_NEAREST) for part in (body, spot))
+    canvas[body > 0], canvas[spot > 0] = 90, 20
+    noisy = canvas + rng.normal(0, 2, canvas.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8), spot > 0, body > 0
+
+
+def test_on_an_object_the_defect_keeps_its_part() -> None:
+    image, mask, body = bar(0, 110)
+    host, _, foreground = bar(70, None)
+    one = donor(image, mask, foreground=body)
+    scene = Scene(host, foreground, (one,), (), facts(mask, is_object=True))
+    made = drawn_until_made(scene)
+    check_candidate(scene, made, may_miss=0.3)
+    wanted = cv2.getRotationMatrix2D((160, 160), 70, 1.0) @ np.array([110, 160, 1])
+    y, x = np.nonzero(made.mask)
+    assert np.hypot(x.mean() - wanted[0], y.mean() - wanted[1]) < 14
+    assert foreground[made.mask].mean() > 0.9
+
+
+def test_visible_change_is_whole_and_exact() -> None:
+    before = carpet("good", 0).image[:100, :100]
+    after = before.copy()
+    after[20:60, 30:70] = 255 - after[20:60, 30:70] // 2
+    after[90, 90] ^= 128
+    found = visible(before, after, np.ones((100, 100), np.bool_), threshold=10)
+    expected = np.zeros((100, 100), np.bool_)
+    expected[20:60, 30:70] = True
+    assert (found & expected).sum() / (found | expected).sum() > 0.97
+    assert not visible(before, before, expected, threshold=10).any()
+
+
+def test_noise_is_measured() -> None:
+    flat = np.full((200, 200), 128.0)
+    noisy = np.clip(np.rint(flat + np.random.default_rng(0).normal(0, 5, flat.shape)), 0, 255).astype(np.uint8)
+    assert noise_level(noisy) == pytest.approx(5, rel=0.1)
+    assert noise_level(np.full((9, 9), 7, np.uint8)) == 0
+    assert noise_level(np.zeros((2, 2), np.uint8)) == 0
