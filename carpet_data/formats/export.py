@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from carpet_data.errors import UsageError
 from carpet_data.formats.output import ImageMode
 from carpet_data.formats.tree import SOURCE_SPLIT
+from carpet_data.layout.names import component
 from carpet_data.samples import SIDES, Dataset, Sample
 
 MAIN_SPLIT = "main"
@@ -50,8 +51,11 @@ def parts(dataset: Dataset, split: str | None) -> dict[str, tuple[Sample, ...]]:
     return {side: samples for side, samples in by_side.items() if samples}
 
 
-def file_name(sample: Sample, images: ImageMode) -> str:
-    """The image's name in an export: id and suffix, unique; with images left where they are, its path in the source."""
+def file_name(sample: Sample, images: ImageMode = "link") -> str:
+    """The image's name in an export: its id, made safe for file systems, and its suffix; unique.
+
+    With `images` "none" the images stay where they are, and the name is the path in the source.
+    """
     if images == "none":
         return sample.image
-    return sample.id + PurePosixPath(sample.image).suffix
+    return component(sample.id) + PurePosixPath(sample.image).suffix

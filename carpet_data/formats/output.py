@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from carpet_data.errors import OutputError, UsageError
+from carpet_data.layout.files import link_or_copy
 
 ImageMode: TypeAlias = Literal["link", "copy", "none"]
 IMAGE_MODES: tuple[ImageMode, ...] = ("link", "copy", "none")
@@ -126,10 +127,6 @@ def place(source: Path, target: Path, mode: ImageMode) -> None:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     if mode == "link":
-        try:
-            os.link(source.resolve(), target)
-        except OSError:
-            # Another file system, or one without hard links.
-            shutil.copyfile(source, target)
+        link_or_copy(source, target)
     else:
         shutil.copyfile(source, target)

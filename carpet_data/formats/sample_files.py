@@ -10,11 +10,12 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from carpet_data import executor
 from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.formats.export import file_name
 from carpet_data.formats.output import ImageMode, place
 from carpet_data.layout.names import component
 from carpet_data.masks import LabelMask, Regions, find, load
@@ -130,7 +131,7 @@ class Job(Generic[Style]):
     @property
     def image_name(self) -> str:
         """The image's file name: stem and suffix."""
-        return self.stem + PurePosixPath(self.sample.image).suffix
+        return file_name(self.sample)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,15 +57,20 @@ def place(source: Path, target: Path) -> None:
     source = source.resolve()
     try:
         if not _clone(source, partial):
-            try:
-                os.link(source, partial)
-            except OSError:
-                # Another file system, one without hard links, or a source that the system guards.
-                shutil.copyfile(source, partial)
+            link_or_copy(source, partial)
         partial.replace(target)
     finally:
         # Renaming a link onto another link of the same file does nothing, so the name may still be there.
         partial.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target`, which must not be there, a hard link of `source`, or a copy where there can be no link."""
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        # Another file system, one without hard links, or a source that the system guards.
+        shutil.copyfile(source, target)
 
 
 def sha256(path: Path) -> str:

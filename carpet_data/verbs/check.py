@@ -16,6 +16,7 @@ from carpet_data.errors import CarpetDataError
 from carpet_data.findings import SEVERITIES, Finding
 from carpet_data.formats import ReadOptions, coco_compare, coco_file, coco_rules, read
 from carpet_data.formats.coco_file import CocoDocument
+from carpet_data.layout.names import component
 from carpet_data.samples import Connectivity, Dataset, Sample
 
 _CHUNK = 8
@@ -164,8 +165,8 @@ def _finder(dataset: Dataset | None) -> Callable[[str], Sample | None]:
     if dataset is None:
         return lambda _: None
     by_path = {sample.image: sample for sample in dataset}
-    by_id = dataset.by_id()
-    return lambda name: by_path.get(name) or by_id.get(PurePosixPath(name).stem)
+    by_stem = {component(sample.id): sample for sample in dataset}
+    return lambda name: by_path.get(name) or by_stem.get(PurePosixPath(name).stem)
 
 
 def _missing(dataset: Dataset, documents: Iterable[CocoDocument], seen: set[str]) -> Iterator[Finding]:

@@ -10,11 +10,12 @@ from typing import Any
 
 from carpet_data.errors import OutputError, UsageError
 from carpet_data.formats.archive.addresses import ADDRESSES, MVTEC_LICENSE, is_mvtec
-from carpet_data.formats.archive.download import Download, Patience, download, sha256_of
+from carpet_data.formats.archive.download import Download, Patience, download
 from carpet_data.formats.archive.extract import Progress
 from carpet_data.formats.archive.http import check_url, name_in
 from carpet_data.formats.archive.limits import Limits
 from carpet_data.formats.output import check_free
+from carpet_data.layout.files import sha256 as file_sha256
 from carpet_data.verbs.unpack import UnpackResult, unpack
 
 __all__ = ["FetchResult", "Source", "fetch", "find_source"]
@@ -220,7 +221,7 @@ def _already(archive: Path, source: Source) -> Download | None:
     if not archive.exists():
         return None
     if archive.is_file() and source.sha256 is not None:
-        digest = sha256_of(archive)
+        digest = file_sha256(archive)
         if digest == source.sha256.lower():
             size = archive.stat().st_size
             return Download(archive, size=size, sha256=digest, verified="sha256", resumed_from=size)

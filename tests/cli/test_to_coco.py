@@ -106,6 +106,17 @@ def test_images_are_linked_copied_or_left(run: Run, carpet: Path, tmp_path: Path
     assert run("check", tmp_path / "none", "--against", carpet).code == 0
 
 
+def test_names_that_some_file_system_refuses(run: Run, tmp_path: Path) -> None:
+    masks = {"a:b": ("hole", SHAPES["ring"]), "a?b": ("hole", SHAPES["comb"])}
+    root = write_mvtec(tmp_path / "data", masks)
+    assert run("to-coco", root, "-o", tmp_path / "out").code == 0
+    names = sorted(image["file_name"] for image in load(tmp_path / "out")["images"])
+    assert [name.startswith("test_hole_a_b-") for name in names] == [True, True]
+    assert names == sorted(path.name for path in (tmp_path / "out" / "images").glob("test_*"))
+    checked = run("check", tmp_path / "out", "--against", root, "--json").json
+    assert (checked["compared"], checked["differing_pixels"], checked["findings"]) == (3, 0, [])
+
+
 def test_merge_min_area_and_tolerance(run: Run, tmp_path: Path) -> None:
     root = write_mvtec(tmp_path / "data", {"blobs": ("hole", SHAPES["border blobs"] | SHAPES["point"])})
     run("to-coco", root, "-o", tmp_path / "all")
@@ -290,6 +301,8 @@ def test_touching_instances_and_several_types_survive(tmp_path: Path) -> None:
 def test_python_errors_are_the_same() -> None:
     with pytest.raises(UsageError, match="tolerance"):
         to_coco(Path("x"), tolerance_px=-1)
+    with pytest.raises(UsageError, match="images cannot be 'ln'"):
+        to_coco(Path("x"), images="ln")  # type: ignore[arg-type]
     with pytest.raises(DataError):
         to_coco(Path("no such folder"))
 

@@ -7,7 +7,6 @@ later run goes on from there if the server still has that version (HTTP Range an
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import http.client
 import json
 import os
@@ -22,8 +21,9 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 from carpet_data.errors import FetchError, LockedError, OutputError
 from carpet_data.formats.archive.extract import Progress
 from carpet_data.formats.archive.http import RangeError, TransientError, check_url, open_url, whole_size
+from carpet_data.layout.files import sha256 as file_sha256
 
-__all__ = ["Download", "Patience", "Verified", "download", "sha256_of"]
+__all__ = ["Download", "Patience", "Verified", "download"]
 
 Verified: TypeAlias = Literal["sha256", "size", "content-length", "nothing"]
 
@@ -66,15 +66,6 @@ class Download:
     resumed_from: int
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_MIB):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def download(
     url: str,
     target: Path,
@@ -110,13 +101,13 @@ def download(
         try:
             resumed_from = transfer.kept()
             transfer.run(patience)
-            digest = sha256_of(part)
+            digest = file_sha256(part)
             if sha256 is not None and digest != sha256.lower() and resumed_from:
                 # The bytes kept from an earlier run may be of another version of the file.
                 transfer.start_over()
                 resumed_from = 0
                 transfer.run(patience)
-                digest = sha256_of(part)
+                digest = file_sha256(part)
             transfer.check(digest)
             os.fsync(file.fileno())
             part.replace(target)
