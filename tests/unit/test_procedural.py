@@ -18,6 +18,7 @@ from carpet_data.synthesis.contract import Candidate, Facts, Image, Redraw, Scen
 from carpet_data.synthesis.methods.procedural import Procedural, ProceduralParameters
 from carpet_data.synthesis.models.fabric import find_fabric
 from carpet_data.synthesis.models.kinds import KINDS, kind_of
+from carpet_data.synthesis.models.object_core import object_core
 from carpet_data.weave import make_cloth
 from carpet_data.weave.image import generator, render
 
@@ -147,6 +148,25 @@ def test_a_defect_of_an_object_stays_on_it() -> None:
         Procedural().render(
             scene(host, foreground=~np.ones(host.shape, np.bool_)), ProceduralParameters(kind="spot"), rng
         )
+
+
+def test_the_shadow_of_an_object_is_not_the_object() -> None:
+    image = np.full((300, 300), 190, np.uint8)
+    generous, thing = (np.zeros(image.shape, np.bool_) for _ in range(2))
+    generous[80:220, 60:240] = True
+    thing[100:180, 80:200] = True
+    shadow = generous & ~thing
+    image[shadow] = 165
+    image[thing] = 70
+    image[130:150, 120:160] = 195  # a highlight, as bright as the ground
+    core = object_core(image, generous)
+    assert not core[~thing].any()
+    assert core.sum() > 0.85 * thing.sum()
+    # Nothing to tell apart: the foreground stays.
+    flat = np.full((300, 300), 190, np.uint8)
+    assert np.array_equal(object_core(flat, generous), generous)
+    everywhere = np.ones(image.shape, np.bool_)
+    assert np.array_equal(object_core(image, everywhere), everywhere)
 
 
 def test_a_black_host_shows_a_light_defect() -> None:

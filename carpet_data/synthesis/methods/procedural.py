@@ -10,11 +10,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from carpet_data.errors import UsageError
-from carpet_data.synthesis.contract import Candidate, Facts, Image, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Facts, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.models import visible, woven
 from carpet_data.synthesis.models.fabric import Fabric, find_fabric
 from carpet_data.synthesis.models.kinds import KINDS, Kind, kind_of
 from carpet_data.synthesis.models.look import look_at
+from carpet_data.synthesis.models.object_core import object_core
 from carpet_data.synthesis.models.window import Window, window_around
 from carpet_data.weave.defects import DEFECTS
 from carpet_data.weave.noise import F32
@@ -85,7 +86,8 @@ class Procedural:
         name = _kind(parameters.kind, scene.facts.class_name, fabric)
         kind = KINDS[name]
         extent = _extent(kind, parameters, scene.facts, host, rng)
-        centre = _place(scene, extent, parameters.place, rng)
+        foreground = None if scene.foreground is None else object_core(host, scene.foreground)
+        centre = _place(scene, foreground, extent, parameters.place, rng)
         fabric = (find_fabric(host, centre) or fabric) if fabric is not None else None
         if kind.draw is None and fabric is not None:
             # Yarns have a size, and so has what happens to them.
@@ -101,8 +103,8 @@ class Procedural:
             strength = parameters.strength_range or kind.strength
             look = look_at(window.pixels, parameters.tone, strength, (float(low), float(high)), rng)
             changed = kind.draw(window.pixels, window.centre, extent, look, rng)
-            reach = float(np.clip(0.02 * extent, 0.6, 1.5))
-        allowed = None if kind.lies_on else scene.foreground
+            reach = float(np.clip(0.012 * extent, 0.5, 1.2))
+        allowed = None if kind.lies_on else foreground
         candidate = visible.settle(host, window, changed, reach, allowed)
         if not candidate.mask.any():
             raise Redraw(f"the {name} cannot be seen")
@@ -138,18 +140,20 @@ def _any_fabric(host: Image) -> Fabric | None:
     return None
 
 
-def _place(scene: Scene, extent: float, how: str, rng: np.random.Generator) -> tuple[float, float]:
+def _place(
+    scene: Scene, foreground: Mask | None, extent: float, how: str, rng: np.random.Generator
+) -> tuple[float, float]:
     height, width = scene.host.shape[:2]
     if how == "class" and scene.facts.centres_frac:
         x, y = scene.facts.centres_frac[int(rng.integers(len(scene.facts.centres_frac)))]
         x, y = x + rng.normal(0, 0.04), y + rng.normal(0, 0.04)
         place = (float(np.clip(x, 0, 1) * (width - 1)), float(np.clip(y, 0, 1) * (height - 1)))
-        if scene.foreground is None or scene.foreground[int(place[1]), int(place[0])]:
+        if foreground is None or foreground[int(place[1]), int(place[0])]:
             return place
-    if scene.foreground is None:
+    if foreground is None:
         return float(rng.uniform(0, width - 1)), float(rng.uniform(0, height - 1))
     # As far inside the object as the defect is large, or where the object is about as thick as it gets.
-    depth = cv2.distanceTransform(scene.foreground.view(np.uint8), cv2.DIST_L2, 3)
+    depth = cv2.distanceTransform(foreground.view(np.uint8), cv2.DIST_L2, 3)
     deepest = float(depth.max())
     if deepest <= 0:
         raise Redraw("the host shows no object")

@@ -30,17 +30,17 @@ def draw(pixels: F32, centre: tuple[float, float], extent: float, look: Look, rn
     cosine, sine = np.float32(np.cos(look.turn)), np.float32(np.sin(look.turn))
     along, across = dx * cosine + dy * sine, dy * cosine - dx * sine
     half = np.float32(max(extent / 2, 0.5))
-    width = np.float32(max(0.9, 0.035 * extent))
+    width = np.float32(np.clip(0.028 * extent, 1.2, 2.4))
     # Every groove begins and ends where it likes, so the patch is ragged along them and smooth across.
-    ragged = np.float32(0.18) * streaks(rng, along, across, float(half) * 0.9, float(width))
+    ragged = np.float32(0.09) * streaks(rng, along, across, float(half) * 0.9, float(width))
     lumpy = np.float32(0.15) * smooth_field(rng, (size, size), max(0.35 * extent, 2))
     slant = rng.uniform(-0.4, 0.4)
     shape = np.hypot((along + slant * across) / half, across / (half * np.float32(rng.uniform(0.5, 0.9))))
     patch = np.clip((1 - shape - ragged - lumpy) / 0.18, 0, 1)
     patch = np.asarray(cv2.GaussianBlur(patch, (0, 0), 0.6), np.float32)
     grooves = streaks(rng, along, across, max(0.8 * extent, 6), float(width))
-    grooves += np.float32(0.6) * streaks(rng, along, across, max(0.4 * extent, 4), float(width) * 0.6)
-    grooves = np.asarray(cv2.GaussianBlur(grooves, (0, 0), 0.5), np.float32)
+    grooves += np.float32(0.6) * streaks(rng, along, across, max(0.4 * extent, 4), max(float(width) * 0.6, 1.1))
+    grooves = np.asarray(cv2.GaussianBlur(grooves, (0, 0), 0.7), np.float32)
     # Rubbing takes the old skin off: its texture goes, a flatter, fresher one comes.
     flat = cv2.GaussianBlur(pixels, (0, 0), max(0.08 * extent, 1))
     fresh = pixels + (flat - pixels) * (np.float32(0.6) * patch)[..., None]

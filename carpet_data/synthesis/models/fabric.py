@@ -94,7 +94,7 @@ def runs_along(pixels: F32, fabric: Fabric) -> NDArray[np.uint8]:
     sigma = 0.22 * fabric.mean_pitch
     across = cv2.GaussianBlur(np.abs(cosine * gradient_x + sine * gradient_y), (0, 0), sigma)
     along = cv2.GaussianBlur(np.abs(cosine * gradient_y - sine * gradient_x), (0, 0), sigma)
-    return np.where(across > along, np.uint8(ALONG_WARP), np.uint8(ALONG_WEFT))
+    return np.asarray(np.where(across > along, ALONG_WARP, ALONG_WEFT), np.uint8)
 
 
 def _gradient(grey: F32) -> tuple[F32, F32]:

@@ -13,6 +13,8 @@ __all__ = ["VISIBLE", "noise_level", "settle", "visible_mask"]
 
 VISIBLE = 6.0
 """Grey levels by which the surroundings of a pixel must differ on average to be of the defect."""
+_CHANGED = 5.0
+"""Grey levels by which a pixel must differ itself, or lie between pixels that do."""
 _SPECK = 0.02
 """Parts of less than this share of the largest part are left out."""
 
@@ -20,9 +22,10 @@ _SPECK = 0.02
 def visible_mask(changed: F32, clean: F32, reach: float) -> Mask:
     """Where two windows visibly differ.
 
-    The largest difference of the three channels is averaged over a Gaussian of sigma `reach`; pixels of at least
-    VISIBLE grey levels are of the defect. Gaps and specks smaller than the Gaussian follow their surroundings, and so do parts of
-    less than a fiftieth of the largest.
+    The largest difference of the three channels counts. Averaged over a Gaussian of sigma `reach` it must be VISIBLE,
+    for a displaced yarn crosses its old place here and there; and the pixel itself, or what is around it on all sides
+    (a closing by a disc of 1.5 `reach`), must differ by _CHANGED, so that the average widens nothing. Gaps and specks
+    smaller than the Gaussian follow their surroundings, and so do parts of less than a fiftieth of the largest.
 
     Args:
         changed: float32 HxWx3.
@@ -33,8 +36,11 @@ def visible_mask(changed: F32, clean: F32, reach: float) -> Mask:
         bool HxW.
     """
     difference = np.abs(changed - clean).max(axis=2)
+    edge = 2 * round(1.5 * reach) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge))
+    near = cv2.morphologyEx((difference >= _CHANGED).view(np.uint8), cv2.MORPH_CLOSE, disc)
     soft = cv2.GaussianBlur(difference, (0, 0), reach)
-    mask = np.asarray(soft >= VISIBLE, np.bool_)
+    mask = np.asarray((soft >= VISIBLE) & (near > 0), np.bool_)
     # Specks beside a large defect are what nobody would mark, and what is not marked does not change.
     mask &= ~_parts_below(mask, max(6 * reach**2, 1, _SPECK * _largest_part(mask)))
     return np.asarray(mask | _parts_below(~mask, 20 * reach**2), np.bool_)
@@ -70,7 +76,8 @@ def noise_level(pixels: F32) -> float:
 def settle(host: Image, window: Window, changed: F32, reach: float, allowed: Mask | None = None) -> Candidate:
     """Put a changed window into the host where it visibly differs.
 
-    The change fades in over the outermost two pixels inside the mask, so that its outline leaves no seam.
+    What the mask leaves out is too faint to leave a seam at its outline; where `allowed` cuts a defect off, the change
+    fades in over two pixels.
 
     Args:
         host: uint8 HxWx3 RGB or HxW; not written to.
@@ -93,7 +100,7 @@ def settle(host: Image, window: Window, changed: F32, reach: float, allowed: Mas
     # Beyond the image's border the defect goes on, so it does not fade there.
     padded = np.pad(inside, 3, mode="edge").astype(np.uint8)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[3:-3, 3:-3]
-    weight = np.asarray(np.minimum(depth / 2.0, 1), np.float32)
+    weight = np.asarray(np.minimum(depth / (1.2 if allowed is None else 2.0), 1), np.float32)
     before = window.pixels[window.inside]
     merged = before + (changed[window.inside] - before) * weight[..., None]
     pixels = np.clip(np.rint(merged), 0, 255).astype(np.uint8)

@@ -71,6 +71,6 @@ def window_around(image: Image, centre: tuple[float, float], half: float) -> Win
         cut = np.repeat(cut[..., None], 3, axis=2)
     beyond = (y0 - top, top + edge - y1, x0 - left, left + edge - x1)
     if any(beyond):
-        cut = cv2.copyMakeBorder(cut, *beyond, cv2.BORDER_REFLECT)
+        cut = np.asarray(cv2.copyMakeBorder(cut, *beyond, cv2.BORDER_REFLECT), np.uint8)
     place = (centre[0] - left, centre[1] - top)
     return Window(cut.astype(np.float32), left, top, place, (width, height))
