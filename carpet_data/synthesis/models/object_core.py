@@ -39,8 +39,13 @@ def object_core(image: Image, foreground: Mask) -> Mask:
     around = cv2.dilate(inside.view(np.uint8), np.ones((reach, reach), np.uint8)).view(np.bool_) & ~inside
     ground = float(np.median(grey[around if around.any() else ~inside]))
     difference = np.clip(np.abs(grey.astype(np.float32) - ground), 0, 255).astype(np.uint8)
-    threshold, _ = cv2.threshold(difference[inside].reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    kept = (inside & (difference > 0.85 * threshold)).view(np.uint8)
+    level, _ = cv2.threshold(difference[inside].reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    low, high = difference[inside & (difference <= level)], difference[inside & (difference > level)]
+    if len(low) == 0 or len(high) == 0:
+        return foreground
+    # Between the means of both sides: where little lies between them, Otsu's level is that of the lower one.
+    between = 0.55 * float(low.mean()) + 0.45 * float(high.mean())
+    kept = (inside & (difference > between)).view(np.uint8)
     kept = np.asarray(cv2.morphologyEx(kept, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
     kept = np.asarray(cv2.morphologyEx(kept, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)))
     outlines, _ = cv2.findContours(kept, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
