@@ -47,9 +47,9 @@ class GateRules(_Strict):
     """When a candidate is refused and drawn again."""
 
     visible: float = Field(
-        default=0.5,
+        default=1.0,
         ge=0,
-        description="Least change inside the mask, in units of the host's own variation (pixel or regional).",
+        description="Least change inside the mask, in units of the host's own variation; other texture scores about 2.",
     )
     outside_frac: float = Field(
         default=0.01, ge=0, le=1, description="Most changed pixels outside the mask, of the image."
