@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from command import exit_code
 
-from carpet_data.cli.app import main
 from carpet_data.diagnosis.codes import CODES
 from carpet_data.verbs.sample import sample
 
@@ -28,11 +28,8 @@ def root(healthy: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(healthy, tmp_path / "cloth"))
 
 
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(["doctor", *arguments, "--workers", "1"])
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code
+def run(*arguments: object) -> int:
+    return exit_code("doctor", *arguments, "--workers", 1)
 
 
 def test_the_sample_data_set_is_healthy(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

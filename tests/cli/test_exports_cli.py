@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from command import exit_code
 from shapes import SHAPES, write_mvtec
-
-from carpet_data.cli import main
 
 COMMANDS = ("to-yolo", "to-voc", "to-folder", "to-mvtec", "to-masks")
 
@@ -19,25 +18,17 @@ def source(tmp_path: Path) -> Path:
     return write_mvtec(tmp_path / "data", masks, good=2)
 
 
-def _run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(argument) for argument in arguments])
-    code = caught.value.code
-    assert code is None or isinstance(code, int)
-    return code or 0
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_exports_beside_the_root(command: str, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(command, source) == 0
+    assert exit_code(command, source) == 0
     out = source.parent / f"data-{command.removeprefix('to-')}"
     assert out.is_dir()
     text = capsys.readouterr().out
     assert str(out) in text
     assert "train" in text
-    assert _run(command, source) == 1
+    assert exit_code(command, source) == 1
     assert "not empty" in capsys.readouterr().err
-    assert _run(command, source, "--overwrite", "-q") == 0
+    assert exit_code(command, source, "--overwrite", "-q") == 0
     assert capsys.readouterr().out == ""
 
 
@@ -46,7 +37,7 @@ def test_json_and_the_current_folder(
     command: str, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(source)
-    assert _run(command, "-o", "../out", "--json", "--workers", "1") == 0
+    assert exit_code(command, "-o", "../out", "--json", "--workers", "1") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["images"] == 4
     assert values["instances"] == (0 if command == "to-folder" else 4)
@@ -56,15 +47,15 @@ def test_json_and_the_current_folder(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_faults_and_wrong_use(command: str, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(command, source.parent / "absent") == 1
-    assert _run(command, source, "--workers", "0") == 2
-    assert _run(command, source, "--split", "fold9") == 2
-    assert _run(command, source, "-o", source / "inside") == 2
-    assert _run(command, source, "--images", "move") == 2
+    assert exit_code(command, source.parent / "absent") == 1
+    assert exit_code(command, source, "--workers", "0") == 2
+    assert exit_code(command, source, "--split", "fold9") == 2
+    assert exit_code(command, source, "-o", source / "inside") == 2
+    assert exit_code(command, source, "--images", "move") == 2
     if command != "to-folder":
         (source / "ground_truth/hole/a_mask.png").write_bytes(b"no image")
         capsys.readouterr()
-        assert _run(command, source, "--json") == 1
+        assert exit_code(command, source, "--json") == 1
         fault = json.loads(capsys.readouterr().out)["faults"][0]
         assert fault["where"].endswith("a_mask.png")
         assert fault["mend"]
@@ -73,7 +64,7 @@ def test_faults_and_wrong_use(command: str, source: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(command, "--help") == 0
+    assert exit_code(command, "--help") == 0
     text = capsys.readouterr().out
     assert f"Example:\n    carpet-data {command} " in text
 
@@ -81,14 +72,14 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
 def test_options_reach_their_verbs(source: Path) -> None:
     out = source.parent / "out"
     quiet = ("-o", out, "-q", "--overwrite")
-    assert _run("to-yolo", source, *quiet, "--task", "boxes", "--merge") == 0
+    assert exit_code("to-yolo", source, *quiet, "--task", "boxes", "--merge") == 0
     assert len((out / "labels/test/test_cut_b.txt").read_text().split()) == 5
-    assert _run("to-voc", source, *quiet, "--no-objects", "--jpg-names") == 0
+    assert exit_code("to-voc", source, *quiet, "--no-objects", "--jpg-names") == 0
     assert not (out / "SegmentationObject").exists()
     assert (out / "JPEGImages" / "test_hole_a.jpg").is_file()
-    assert _run("to-folder", source, *quiet, "--empty-classes") == 0
+    assert exit_code("to-folder", source, *quiet, "--empty-classes") == 0
     assert (out / "train" / "hole").is_dir()
-    assert _run("to-mvtec", source, *quiet, "--sides", "keep") == 0
-    assert _run("to-masks", source, *quiet, "--instances", "--images", "none", "--min-area", "2") == 0
+    assert exit_code("to-mvtec", source, *quiet, "--sides", "keep") == 0
+    assert exit_code("to-masks", source, *quiet, "--instances", "--images", "none", "--min-area", "2") == 0
     assert (out / "instances/test/test_cut_b.png").is_file()
     assert not (out / "images").exists()

@@ -21,8 +21,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from command import exit_code
 
-from carpet_data.cli import main
 from carpet_data.errors import FetchError, LockedError, OutputError, UsageError
 from carpet_data.formats.archive import http
 from carpet_data.formats.archive.addresses import ADDRESSES, MVTEC_LICENSE, is_mvtec
@@ -146,12 +146,6 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     server.server_close()
 
 
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(argument) for argument in arguments])
-    return int(caught.value.code or 0)
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -179,7 +173,7 @@ def cut_once(site: Site, tmp_path: Path, after: int = 100_000, **options: object
 
 
 def test_fetch_unpacks_and_says_what_next(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("fetch", site.url, "-o", tmp_path / "out", "--sha256", SHA.upper()) == 0
+    assert exit_code("fetch", site.url, "-o", tmp_path / "out", "--sha256", SHA.upper()) == 0
     shown = capsys.readouterr()
     assert "its sha256 is the one expected" in shown.out
     assert f"next: carpet-data doctor {tmp_path / 'out' / 'carpet'}" in shown.out
@@ -190,7 +184,7 @@ def test_fetch_unpacks_and_says_what_next(site: Site, tmp_path: Path, capsys: py
 
 
 def test_json(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("fetch", site.url, "-o", tmp_path / "out", "--json") == 0
+    assert exit_code("fetch", site.url, "-o", tmp_path / "out", "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["sha256"] == SHA
     assert values["size"] == len(ARCHIVE)
@@ -355,7 +349,7 @@ def test_an_answer_that_stays_is_reported_at_once(
     site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], status: int
 ) -> None:
     site.statuses = [status] * 9
-    assert run("fetch", site.url, "-o", tmp_path / "out") == 1
+    assert exit_code("fetch", site.url, "-o", tmp_path / "out") == 1
     shown = capsys.readouterr().err
     assert f"answers {status}" in shown
     assert "--url" in shown
@@ -436,7 +430,7 @@ def test_https_is_never_left_for_http() -> None:
 def test_addresses_that_are_not_fetched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str, words: str
 ) -> None:
-    assert run("fetch", address, "-o", tmp_path / "out", "--accept-license") == 1
+    assert exit_code("fetch", address, "-o", tmp_path / "out", "--accept-license") == 1
     shown = capsys.readouterr().err
     assert words in shown
     assert "secret" not in shown
@@ -449,7 +443,7 @@ def test_spaces_and_letters_in_an_address(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_wrong_digest_leaves_nothing(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("fetch", site.url, "-o", tmp_path / "out", "--sha256", "0" * 64) == 1
+    assert exit_code("fetch", site.url, "-o", tmp_path / "out", "--sha256", "0" * 64) == 1
     shown = capsys.readouterr().err
     assert SHA in shown
     assert "0" * 64 in shown
@@ -469,7 +463,7 @@ def test_a_wrong_size_is_seen_before_the_body(site: Site, tmp_path: Path) -> Non
 
 def test_a_server_that_names_no_size(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site.length = False
-    assert run("fetch", site.url, "-o", tmp_path / "out") == 0
+    assert exit_code("fetch", site.url, "-o", tmp_path / "out") == 0
     assert "nothing to compare it with" in capsys.readouterr().out
     site.cuts = [100_000]
     with pytest.raises(FetchError, match="damaged"):
@@ -479,7 +473,7 @@ def test_a_server_that_names_no_size(site: Site, tmp_path: Path, capsys: pytest.
 
 def test_a_file_without_end_is_cut_off(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for site.length in (True, False):
-        assert run("fetch", site.url, "-o", tmp_path / "out", "--max-size", "200kB") == 1
+        assert exit_code("fetch", site.url, "-o", tmp_path / "out", "--max-size", "200kB") == 1
         assert "--max-size" in capsys.readouterr().err
         assert names(tmp_path) == []
 
@@ -497,7 +491,7 @@ def test_too_little_disk(site: Site, tmp_path: Path) -> None:
 
 def test_a_web_page_instead_of_an_archive(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site.body = b"<!DOCTYPE html><html>Please accept our cookies</html>"
-    assert run("fetch", site.url, "-o", tmp_path / "out") == 1
+    assert exit_code("fetch", site.url, "-o", tmp_path / "out") == 1
     assert "web page" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -545,7 +539,7 @@ def test_proxy(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_licence_without_a_terminal(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("fetch", "carpet", "--url", site.url, "-o", tmp_path / "out", "--sha256", SHA) == 2
+    assert exit_code("fetch", "carpet", "--url", site.url, "-o", tmp_path / "out", "--sha256", SHA) == 2
     shown = capsys.readouterr().err
     assert "CC BY-NC-SA" in shown.replace("Creative Commons", "CC")
     assert "--accept-license" in shown
@@ -557,7 +551,7 @@ def test_licence_without_a_terminal(site: Site, tmp_path: Path, capsys: pytest.C
 def test_licence_accepted_by_the_option(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("fetch", "carpet", "--url", site.url, "-o", tmp_path / "out", "--sha256", SHA, "--accept-license")
     site.url = "unused"
-    assert run(*arguments) == 0
+    assert exit_code(*arguments) == 0
     assert "BY-NC-SA 4.0" in capsys.readouterr().err
     assert arrived(tmp_path)
 
@@ -597,9 +591,9 @@ def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (("https://a.example/x.zip", "--url", "https://b.example/y.zip"), "two addresses"),
         (("carpet", "--sha256", "abc"), "no sha256"),
     ):
-        assert run("fetch", *arguments, "-o", tmp_path / "out") == 2
+        assert exit_code("fetch", *arguments, "-o", tmp_path / "out") == 2
         assert words in capsys.readouterr().err
-    assert run("fetch", "--help") == 0
+    assert exit_code("fetch", "--help") == 0
     assert "Example:" in capsys.readouterr().out
 
 

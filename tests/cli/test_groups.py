@@ -6,18 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from command import exit_code, printed
 from sources import write_source
 
 from carpet_data import layout
-from carpet_data.cli.app import app, main
 from carpet_data.verbs.prepare import prepare
-
-
-def run(*words: object) -> str:
-    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture
@@ -28,14 +21,14 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_groups_and_why(data: Path) -> None:
-    lines = run("groups", data).splitlines()
+    lines = printed("groups", data).splitlines()
     assert lines[0] == "test_good_900: 2 images (2 good)"
     assert lines[1].startswith("  same file: test/good/900.png – train/good/000.png")
     assert lines[-1] == ("18 images are in 17 groups; 1 of them hold 2 or more, 2 images in all (1 by same file)")
 
 
 def test_json(data: Path) -> None:
-    values = json.loads(run("groups", data, "--json"))
+    values = json.loads(printed("groups", data, "--json"))
     assert (values["samples"], values["total"], values["grouped"]) == (18, 17, 2)
     assert values["by_reason"] == {"file": 1}
     assert values["made"] == {"group_by": "test/thread/00([01])", "near_duplicates": True}
@@ -46,16 +39,14 @@ def test_json(data: Path) -> None:
 
 def test_dropped_samples_leave_their_group(data: Path) -> None:
     layout.drop(data, ["train_good_000"], "a copy")
-    values = json.loads(run("groups", data, "--json"))
+    values = json.loads(printed("groups", data, "--json"))
     assert (values["samples"], values["groups"]) == (17, [])
 
 
 def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "groups.jsonl").write_text('{"made":{}}\n{"a":1}\n')
     for words, told in (([str(tmp_path / "source")], "no prepared data set"), ([str(data)], "groups.jsonl")):
-        with pytest.raises(SystemExit) as caught:
-            main(["groups", *words])
-        assert caught.value.code == 1
+        assert exit_code("groups", *words) == 1
         error = capsys.readouterr().err
         assert told in error
         assert "mend: " in error

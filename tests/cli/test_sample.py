@@ -1,43 +1,38 @@
+"""`carpet-data sample` as a user meets it."""
+
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import Called
 
-from carpet_data.cli.app import main
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    printed = capsys.readouterr()
-    return int(stop.value.code or 0), printed.out, printed.err
+Run = Callable[..., Called]
 
 
 SMALL = ("--size", "64", "--count", "good=1", "--count", "test-good=0", "--workers", "1")
 
 
-def test_writes_the_counts_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_the_counts_asked_for(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "carpet"
-    code, text, _ = call(capsys, "sample", str(out), *SMALL, "--count", "hole=2", "--count", "cut=0", "--json")
-    assert code == 0
-    result = json.loads(text)
+    done = run("sample", out, *SMALL, "--count", "hole=2", "--count", "cut=0", "--json")
+    assert done.code == 0
+    result = done.json
     assert result["counts"]["test/hole"] == 2
     assert result["images"] == sum(result["counts"].values()) == 1 + 2 + 3 * 5
     assert sorted(path.name for path in (out / "test").iterdir()) == ["color", "hole", "metal_contamination", "thread"]
     assert sorted(path.name for path in (out / "test" / "hole").iterdir()) == ["000.png", "001.png"]
 
 
-def test_text_names_the_folder_and_quiet_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, text, _ = call(capsys, "sample", str(tmp_path / "a"), *SMALL)
-    assert code == 0
-    assert str(tmp_path / "a") in text
-    assert "train/good" in text
-    code, text, error = call(capsys, "sample", str(tmp_path / "b"), *SMALL, "-q")
-    assert (code, text, error) == (0, "", "")
+def test_text_names_the_folder_and_quiet_prints_nothing(run: Run, tmp_path: Path) -> None:
+    done = run("sample", tmp_path / "a", *SMALL)
+    assert done.code == 0
+    assert str(tmp_path / "a") in done.out
+    assert "train/good" in done.out
+    assert run("sample", tmp_path / "b", *SMALL, "-q") == Called(0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -56,50 +51,47 @@ def test_text_names_the_folder_and_quiet_prints_nothing(tmp_path: Path, capsys: 
     ],
 )
 def test_wrong_use_is_exit_code_2_and_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    code, _, error = call(capsys, "sample", str(tmp_path / "carpet"), *arguments)
-    assert code == 2
-    assert said in error
+    done = run("sample", tmp_path / "carpet", *arguments)
+    assert done.code == 2
+    assert said in done.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_count_zero_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_count_zero_is_refused(run: Run, tmp_path: Path) -> None:
     names = ("good", "test-good", "color", "cut", "hole", "metal_contamination", "thread")
     zero = [word for name in names for word in ("--count", f"{name}=0")]
-    code, _, error = call(capsys, "sample", str(tmp_path / "carpet"), *zero)
-    assert code == 2
-    assert "at least one image" in error
+    done = run("sample", tmp_path / "carpet", *zero)
+    assert done.code == 2
+    assert "at least one image" in done.err
 
 
-def test_refuses_a_full_folder_unless_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refuses_a_full_folder_unless_told(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "carpet"
     out.mkdir()
     (out / "mine.txt").write_text("keep")
-    code, text, _ = call(capsys, "sample", str(out), *SMALL, "--json")
-    assert code == 1
-    assert json.loads(text)["mend"].endswith("--overwrite")
+    done = run("sample", out, *SMALL, "--json")
+    assert done.code == 1
+    assert done.json["mend"].endswith("--overwrite")
     assert (out / "mine.txt").read_text() == "keep"
-    code, _, error = call(capsys, "sample", str(out), *SMALL, "--overwrite")
-    assert code == 1
-    assert "did not write" in error
+    done = run("sample", out, *SMALL, "--overwrite")
+    assert done.code == 1
+    assert "did not write" in done.err
     (out / "mine.txt").unlink()
     for again in ((), ("--overwrite",)):
-        code, _, _ = call(capsys, "sample", str(out), *SMALL, *again)
-        assert code == 0
+        assert run("sample", out, *SMALL, *again).code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["carpet"]
 
 
-def test_an_output_that_cannot_be_written_is_an_error_without_traceback(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_output_that_cannot_be_written_is_an_error_without_traceback(run: Run, tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.write_text("")
     for target in (blocker, blocker / "below"):
-        code, _, error = call(capsys, "sample", str(target), *SMALL)
-        assert code == 1
-        assert error.startswith("error: ")
-        assert "Traceback" not in error
+        done = run("sample", target, *SMALL)
+        assert done.code == 1
+        assert done.err.startswith("error: ")
+        assert "Traceback" not in done.err
 
 
 def test_help_has_an_example_and_loads_nothing_heavy() -> None:

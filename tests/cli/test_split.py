@@ -6,19 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from command import exit_code, printed
 from sources import write_source
 
 from carpet_data import layout
-from carpet_data.cli.app import app, main
 from carpet_data.formats import read
 from carpet_data.verbs.prepare import prepare
-
-
-def run(*words: object) -> str:
-    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture
@@ -28,7 +21,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_named_split_is_added(data: Path) -> None:
-    text = run("split", data, "--name", "val", "--fractions", "0.5", "0.25", "0.25", "--seed", 3)
+    text = printed("split", data, "--name", "val", "--fractions", "0.5", "0.25", "0.25", "--seed", 3)
     assert text.splitlines()[-1] == f"1 split added to {data}"
     splits = read(data).splits
     assert set(splits) == {"main", "val"}
@@ -38,9 +31,9 @@ def test_a_named_split_is_added(data: Path) -> None:
 
 
 def test_the_same_request_gives_the_same_bytes(data: Path) -> None:
-    run("split", data, "--name", "a", "--seed", 5)
+    printed("split", data, "--name", "a", "--seed", 5)
     first = (data / "splits" / "a.jsonl").read_bytes()
-    run("split", data, "--name", "a", "--seed", 5, "--overwrite")
+    printed("split", data, "--name", "a", "--seed", 5, "--overwrite")
     assert (data / "splits" / "a.jsonl").read_bytes() == first
 
 
@@ -55,7 +48,7 @@ def test_groups_stay_whole_in_every_split(data: Path) -> None:
         ("--name", "source", "--protocol", "source"),
         ("--name", "few", "--per-class", 2, "--seed", 1),
     ):
-        run("split", data, *words)
+        printed("split", data, *words)
     dataset = read(data)
     assert {"main", "repeat0", "repeat5", "fold0", "fold2", "shot", "third", "turn0", "out0", "few"} <= set(
         dataset.splits
@@ -71,8 +64,8 @@ def test_groups_stay_whole_in_every_split(data: Path) -> None:
 
 
 def test_repeats_are_the_splits_of_their_seeds(data: Path) -> None:
-    run("split", data, "--name", "repeat", "--repeats", 3, "--seed", 4)
-    run("split", data, "--name", "six", "--seed", 6)
+    printed("split", data, "--name", "repeat", "--repeats", 3, "--seed", 4)
+    printed("split", data, "--name", "six", "--seed", 6)
     splits = read(data).splits
     assert splits["repeat2"].sides == splits["six"].sides
     assert len({tuple(sorted(splits[f"repeat{n}"].sides.items())) for n in range(3)}) > 1
@@ -80,7 +73,7 @@ def test_repeats_are_the_splits_of_their_seeds(data: Path) -> None:
 
 def test_the_source_protocol_keeps_groups_from_straddling(tmp_path: Path) -> None:
     data = prepare(write_source(tmp_path / "s"), tmp_path / "d", workers=1, group_by="good/00([01])").out
-    run("split", data, "--name", "source", "--protocol", "source")
+    printed("split", data, "--name", "source", "--protocol", "source")
     split = read(data).splits["source"]
     # Two good images are on both sides: the held-out ones stay, their twins in train do not teach.
     assert split.counts() == {"train": 4, "test": 11}
@@ -89,13 +82,13 @@ def test_the_source_protocol_keeps_groups_from_straddling(tmp_path: Path) -> Non
 
 
 def test_many_splits_are_told_in_a_line_each(data: Path) -> None:
-    lines = run("split", data, "--name", "fold", "--k-fold", 4).splitlines()
+    lines = printed("split", data, "--name", "fold", "--k-fold", 4).splitlines()
     assert lines[0].startswith("fold0: train ")
     assert lines[-1] == f"4 splits added to {data}"
 
 
 def test_json_and_dry_run(data: Path) -> None:
-    values = json.loads(run("split", data, "--name", "x", "--dry-run", "--json"))
+    values = json.loads(printed("split", data, "--name", "x", "--dry-run", "--json"))
     assert values["dry_run"] is True
     assert set(values["splits"]["x"]) == {"good", "hole", "thread"}
     assert set(read(data).splits) == {"main"}
@@ -111,18 +104,15 @@ def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["split", str(data), "--name", "x", "--k-fold", "99"], 2, "99 folds"),
         (["split", raw, "--name", "x"], 1, "no prepared data set"),
     ):
-        with pytest.raises(SystemExit) as caught:
-            main(words)
-        assert caught.value.code == code
+        assert exit_code(*words) == code
         assert told in capsys.readouterr().err
     assert not (tmp_path / "source" / ".lock").exists()
     assert set(read(data).splits) == {"main"}
 
 
 def test_one_existing_name_of_many_refuses_all(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run("split", data, "--name", "r2")
-    with pytest.raises(SystemExit):
-        main(["split", str(data), "--name", "r", "--repeats", "4"])
+    printed("split", data, "--name", "r2")
+    assert exit_code("split", str(data), "--name", "r", "--repeats", "4") == 1
     assert "'r2' exists" in capsys.readouterr().err
     assert set(read(data).splits) == {"main", "r2"}
 
@@ -130,11 +120,9 @@ def test_one_existing_name_of_many_refuses_all(data: Path, capsys: pytest.Captur
 def test_synthetic_samples_refuse_another_split(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = (data / "images" / "hole" / "test_hole_000.png").read_bytes()
     layout.append(data, [layout.Addition("s", "hole", pixels)], command="weave", identity="1", split="main")
-    with pytest.raises(SystemExit) as caught:
-        main(["split", str(data), "--name", "x"])
-    assert caught.value.code == 1
+    assert exit_code("split", str(data), "--name", "x") == 1
     error = capsys.readouterr().err
     assert "1 synthetic samples belong to the train side" in error
     assert "mend: split before synthesizing" in error
     layout.drop(data, ["s"], "not wanted")
-    run("split", data, "--name", "x")
+    printed("split", data, "--name", "x")

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command import exit_code
 
-from carpet_data.cli.app import main
 from carpet_data.errors import OutputError, UsageError
 from carpet_data.statistics.plots import write_plots
 from carpet_data.statistics.summary import Distribution, distribution, imbalance
@@ -115,11 +115,8 @@ def test_nothing_has_no_distribution() -> None:
     assert imbalance([2, 5]) == 2.5
 
 
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(["stats", *arguments, "--workers", "1"])
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code
+def run(*arguments: object) -> int:
+    return exit_code("stats", *arguments, "--workers", 1)
 
 
 def test_text(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from carpet_data.cli import main
+from command import exit_code
 
 FILES = {
     "carpet/train/good/000.png": b"good",
@@ -32,15 +31,9 @@ def make(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(argument) for argument in arguments])
-    return int(caught.value.code or 0)
-
-
 def test_text_names_the_data_set_and_the_next_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = make(tmp_path / "carpet.tar.xz", FILES)
-    assert run("unpack", archive, "-o", tmp_path / "mvtec") == 0
+    assert exit_code("unpack", archive, "-o", tmp_path / "mvtec") == 0
     shown = capsys.readouterr().out
     assert "unpacked 3 files, 12 bytes" in shown
     assert f"next: carpet-data doctor {tmp_path / 'mvtec' / 'carpet'}" in shown
@@ -49,15 +42,15 @@ def test_text_names_the_data_set_and_the_next_command(tmp_path: Path, capsys: py
 
 def test_several_data_sets_and_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = FILES | {name.replace("carpet", "screw"): data for name, data in FILES.items()}
-    assert run("unpack", make(tmp_path / "all.tar.xz", more), "-o", tmp_path / "all") == 0
+    assert exit_code("unpack", make(tmp_path / "all.tar.xz", more), "-o", tmp_path / "all") == 0
     assert "2 data sets:" in capsys.readouterr().out
-    assert run("unpack", make(tmp_path / "other.tar.xz", {"readme.txt": b"hi"}), "-o", tmp_path / "other") == 0
+    assert exit_code("unpack", make(tmp_path / "other.tar.xz", {"readme.txt": b"hi"}), "-o", tmp_path / "other") == 0
     assert "no folder in MVTec's layout" in capsys.readouterr().out
 
 
 def test_json_and_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = make(tmp_path / "carpet.tar.xz", FILES)
-    assert run("unpack", archive, "-o", tmp_path / "a", "--json") == 0
+    assert exit_code("unpack", archive, "-o", tmp_path / "a", "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert values == {
         "archive": str(archive),
@@ -67,19 +60,19 @@ def test_json_and_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         "bytes": 12,
         "roots": [str(tmp_path / "a" / "carpet")],
     }
-    assert run("unpack", archive, "-o", tmp_path / "b", "-q") == 0
+    assert exit_code("unpack", archive, "-o", tmp_path / "b", "-q") == 0
     assert capsys.readouterr() == ("", "")
 
 
 def test_faults_are_exit_code_1_with_their_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = make(tmp_path / "carpet.tar.xz", FILES)
     archive.write_bytes(archive.read_bytes()[:-40])
-    assert run("unpack", archive, "-o", tmp_path / "out") == 1
+    assert exit_code("unpack", archive, "-o", tmp_path / "out") == 1
     shown = capsys.readouterr()
     assert "damaged" in shown.err
     assert "mend:" in shown.err
     assert "Traceback" not in shown.err
-    assert run("unpack", archive, "-o", tmp_path / "out", "--json") == 1
+    assert exit_code("unpack", archive, "-o", tmp_path / "out", "--json") == 1
     assert json.loads(capsys.readouterr().out)["error"] == "FetchError"
     assert not (tmp_path / "out").exists()
 
@@ -94,16 +87,16 @@ def test_faults_are_exit_code_1_with_their_mend(tmp_path: Path, capsys: pytest.C
 )
 def test_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str], words: str) -> None:
     archive = make(tmp_path / "carpet.tar.xz", FILES)
-    assert run("unpack", archive, "-o", tmp_path / "out", *option) == 1
+    assert exit_code("unpack", archive, "-o", tmp_path / "out", *option) == 1
     assert words in capsys.readouterr().err
-    assert run("unpack", archive, "-o", tmp_path / "out", "--max-size", "1.5KiB") == 0
+    assert exit_code("unpack", archive, "-o", tmp_path / "out", "--max-size", "1.5KiB") == 0
 
 
 @pytest.mark.parametrize("wrong", [("--max-size", "many"), ("--max-size", "0"), ("--max-size", "i"), ("--nope",), ()])
 def test_wrong_use_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: tuple[str, ...]) -> None:
     archive = make(tmp_path / "carpet.tar.xz", FILES)
     out = ("-o", str(tmp_path / "out")) if wrong else ()
-    assert run("unpack", archive, *out, *wrong) == 2
+    assert exit_code("unpack", archive, *out, *wrong) == 2
     assert "Error" in capsys.readouterr().err
 
 
@@ -111,14 +104,14 @@ def test_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = make(tmp_path / "carpet.tar.xz", FILES)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    assert run("unpack", archive, "-o", tmp_path / "out") == 1
+    assert exit_code("unpack", archive, "-o", tmp_path / "out") == 1
     assert "--overwrite" in capsys.readouterr().err
     assert (tmp_path / "out" / "mine.txt").exists()
-    assert run("unpack", archive, "-o", tmp_path / "out", "--overwrite") == 1
+    assert exit_code("unpack", archive, "-o", tmp_path / "out", "--overwrite") == 1
     assert "did not write" in capsys.readouterr().err
     (tmp_path / "out" / "mine.txt").unlink()
     for again in ((), ("--overwrite",)):
-        assert run("unpack", archive, "-o", tmp_path / "out", *again) == 0
+        assert exit_code("unpack", archive, "-o", tmp_path / "out", *again) == 0
     assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["carpet"]
 
 
@@ -143,5 +136,5 @@ def test_interrupted_by_the_keyboard_it_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("unpack", "--help") == 0
+    assert exit_code("unpack", "--help") == 0
     assert "Example:" in capsys.readouterr().out

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from carpet_data.cli.app import main
+from carpet_data.cli.app import app, main
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,29 @@ class Called:
         return json.loads(self.out)
 
 
+def exit_code(*arguments: object) -> int:
+    """The exit code of a command; what it prints goes to the streams, for capsys."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    code = stop.value.code
+    assert code is None or isinstance(code, int), code
+    return code or 0
+
+
+def printed(*arguments: object) -> str:
+    """What a command prints that must succeed."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
 def caller(capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
     """run("to-coco", root, "-o", out) -> exit code, stdout, stderr."""
 
     def run(*arguments: object) -> Called:
         capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        code = stop.value.code
-        return Called(code if isinstance(code, int) else 0, printed.out, printed.err)
+        code = exit_code(*arguments)
+        streams = capsys.readouterr()
+        return Called(code, streams.out, streams.err)
 
     return run
