@@ -150,6 +150,17 @@ def test_a_defect_of_an_object_stays_on_it() -> None:
         )
 
 
+@pytest.mark.parametrize("kind", ["hole", "stain"])
+def test_a_null_sample_shows_no_defect(kind: str, cloth: Image) -> None:
+    null = Scene(cloth, None, (), (), facts(), null=True)
+    made = Procedural().render(null, ProceduralParameters(kind=kind), np.random.default_rng(0))
+    assert not made.mask.any()
+    change = np.abs(made.image.astype(float) - cloth)
+    defect = draw(cloth, kind=kind)
+    assert change.mean() < 0.35 * np.abs(defect.image.astype(float) - cloth).mean()
+    assert bool(change.any()) == (kind == "hole")
+
+
 def test_the_shadow_of_an_object_is_not_the_object() -> None:
     image = np.full((300, 300), 190, np.uint8)
     generous, thing = (np.zeros(image.shape, np.bool_) for _ in range(2))

@@ -74,7 +74,8 @@ class Procedural:
             rng: Draws place, size and everything else.
 
         Returns:
-            The candidate: its mask holds every changed pixel.
+            The candidate: its mask holds every changed pixel. For a null scene, the host with no more than the
+            traces of drawing, and an empty mask.
 
         Raises:
             Redraw: Nothing visible came of this draw.
@@ -108,6 +109,8 @@ class Procedural:
         candidate = visible.settle(host, window, changed, reach, allowed)
         if not candidate.mask.any():
             raise Redraw(f"the {name} cannot be seen")
+        if scene.null:
+            candidate = _null(candidate, host, rng, filmed=kind.draw is None)
         drawn = {
             "kind": name,
             "centre": [round(centre[0], 1), round(centre[1], 1)],
@@ -116,6 +119,28 @@ class Procedural:
             "weave_angle_deg": None if fabric is None else round(float(np.rad2deg(fabric.angle)), 2),
         }
         return replace(candidate, drawn=drawn)
+
+
+def _null(candidate: Candidate, host: Image, rng: np.random.Generator, *, filmed: bool) -> Candidate:
+    """The host where a defect would have been, with what drawing leaves besides the defect: blur and grain of its own.
+
+    Args:
+        candidate: The defect that is left out.
+        host: uint8 HxWx3 RGB or HxW.
+        rng: Draws the grain.
+        filmed: Whether the kind lays things down that get the camera's blur and noise; the others only change tones.
+    """
+    x, y, width, height = candidate.box
+    place = np.s_[y : y + height, x : x + width]
+    image = host.copy()
+    if filmed:
+        patch = host[place].astype(np.float32)
+        soft = np.asarray(cv2.GaussianBlur(patch, (0, 0), woven.BLUR_PX))
+        level = visible.noise_level(patch if patch.ndim == 3 else patch[..., None].repeat(3, axis=2))
+        grained = np.clip(np.rint(soft + rng.normal(0, level, soft.shape)), 0, 255).astype(np.uint8)
+        where = candidate.mask[place]
+        image[place][where] = grained[where]
+    return Candidate(image, np.zeros_like(candidate.mask), candidate.box)
 
 
 def _kind(asked: str, class_name: str, fabric: Fabric | None) -> str:

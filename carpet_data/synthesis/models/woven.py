@@ -13,13 +13,15 @@ from carpet_data.weave.defects import DEFECTS
 from carpet_data.weave.noise import F32
 from carpet_data.weave.surface import Light, shade
 
-__all__ = ["draw"]
+__all__ = ["BLUR_PX", "draw"]
 
 _MODEL_MEAN = 95.0
 """Mean brightness of the cloth that the models' own colours (metal, dark threads) were made for."""
 _COARSER = {"cut": 1.25, "hole": 1.15, "thread": 0.95}
 """Width of the strands that a model lays, against those of the cloth it was made for: measured by eye on carpet."""
 _RELIEF = 0.5
+BLUR_PX = 0.7
+"""Sigma of the camera's blur on what is laid down."""
 _SHARP = 0.05
 """A blur that changes nothing: the host has been through its camera already."""
 
@@ -62,7 +64,7 @@ def draw(kind: str, window: Window, extent: float, unit: float, fabric: Fabric |
     lit = shade(surface, light)
     # Only what was laid or lowered has not been through a camera: it gets the camera's blur and noise.
     weight = np.clip(cv2.GaussianBlur(drawn, (0, 0), 0.8) * 1.6, 0, 1)[..., None]
-    soft = cv2.GaussianBlur(lit, (0, 0), 0.7)
+    soft = cv2.GaussianBlur(lit, (0, 0), BLUR_PX)
     noise = rng.normal(0, noise_level(window.pixels) + 0.3, lit.shape).astype(np.float32)
     return np.asarray((lit + (soft - lit) * weight) * np.float32(exposure) + noise * weight, np.float32)
 
