@@ -154,8 +154,8 @@ def polygon_problem(values: Sequence[Any], width: int, height: int) -> str | Non
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """Whether this is text with something in it that a file or a terminal can take (JSON may hold half characters)."""
-    if not isinstance(value, str) or not value.strip():
+    """Whether this is text with something in it that a file's name can hold: JSON may bring half characters and NUL."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
         return False
     try:
         value.encode()
@@ -166,7 +166,9 @@ def is_text(value: Any) -> TypeGuard[str]:
 
 def inside(root: Path, path: str) -> str | None:
     """A path relative to the root, made plain of `.` and `..`; None where it leaves the root."""
+    if "\0" in path:
+        return None  # some versions of normpath end the path there
     plain = os.path.normpath(path).replace(os.sep, "/")
     if os.path.isabs(plain):  # noqa: PTH117 (a file name is judged, nothing is opened)
         plain = os.path.relpath(plain, root.resolve()).replace(os.sep, "/")
-    return None if plain in ("", ".", "..") or plain.startswith("../") or "\0" in plain else plain
+    return None if plain in ("", ".", "..") or plain.startswith("../") else plain

@@ -134,6 +134,7 @@ def test_yolo_labels(text: str, data: bytes | None) -> None:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example("names", ["\ud800"], None)
 @example("train", "\ud800", None)
+@example("train", "\0", None)
 @example("path", "\ud800", None)
 @given(key=st.sampled_from(["path", "train", "val", "names", "x"]), value=_VALUES, raw=st.none() | st.text(max_size=30))
 def test_yolo_configurations(key: str, value: Any, raw: str | None) -> None:
