@@ -92,7 +92,7 @@ def same_part(shape: Mask, size: tuple[int, int], donor: Donor, foreground: Mask
         foreground: bool HxW: the host's object.
 
     Returns:
-        bool (H-h+1)x(W-w+1): top left corners, a few pixels around the right one.
+        bool (H-h+1)x(W-w+1): top left corners around the right one, as far as poses err.
 
     Raises:
         Redraw: There is no object, or that part of it lies outside the host.
@@ -110,7 +110,7 @@ def same_part(shape: Mask, size: tuple[int, int], donor: Donor, foreground: Mask
     y = pose.centre[1] + scale * (across * np.sin(angle) + down * np.cos(angle)) - middle.y
     column, row = round(float(x)), round(float(y))
     # The pose is good to some pixels; how much of the defect lies on the object says where it is across.
-    reach = max(_PART_PX, round(0.06 * pose.length_px))
+    reach = max(_PART_PX, round(0.05 * pose.length_px))
     top, left = max(0, row - reach), max(0, column - reach)
     bottom, right = min(rows, row + reach + 1), min(columns, column + reach + 1)
     if bottom <= top or right <= left:
@@ -123,10 +123,8 @@ def same_part(shape: Mask, size: tuple[int, int], donor: Donor, foreground: Mask
     fitting = np.abs(share - wanted) <= _SHARE_SLACK
     if not fitting.any():
         raise Redraw("that part of the object has another outline on this host")
-    grid_y, grid_x = np.mgrid[top:bottom, left:right]
-    distance = np.where(fitting, np.hypot(grid_y - y, grid_x - x), np.inf)
     free = np.zeros((rows, columns), np.bool_)
-    free[top:bottom, left:right] = fitting & (distance <= distance.min() + _PART_PX)
+    free[top:bottom, left:right] = fitting
     return free
 
 

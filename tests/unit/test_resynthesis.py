@@ -166,15 +166,15 @@ def test_one_donor_three_times_is_one_donor() -> None:
     check_candidate(scene, drawn_until_made(replace(scene, donors=scene.donors * 3)))
 
 
-def bar(angle_deg: float, spot_at: int | None) -> tuple[Image, Mask, Mask]:
-    """A club on a bright ground, thick at one end, its defect `spot_at` along it; image, defect, object."""
+def club(angle_deg: float, spot_at: tuple[int, int] | None) -> tuple[Image, Mask, Mask]:
+    """A club on a bright ground, thick at one end, its defect at `spot_at`; image, defect, object."""
     rng = np.random.default_rng(int(angle_deg))
     canvas = np.full((SIDE, SIDE), 205, np.uint8)
     body, spot = np.zeros_like(canvas), np.zeros_like(canvas)
     cv2.rectangle(body, (60, 150), (250, 170), 1, -1)
     cv2.rectangle(body, (230, 135), (260, 185), 1, -1)
     if spot_at is not None:
-        cv2.circle(spot, (spot_at, 160), 7, 1, -1)
+        cv2.circle(spot, spot_at, 7, 1, -1)
     turn = cv2.getRotationMatrix2D((160, 160), angle_deg, 1.0)
     body, spot = (cv2.warpAffine(part, turn, (SIDE, SIDE), flags=cv2.INTER_NEAREST) for part in (body, spot))
     canvas[body > 0], canvas[spot > 0] = 90, 20
@@ -182,16 +182,17 @@ def bar(angle_deg: float, spot_at: int | None) -> tuple[Image, Mask, Mask]:
     return np.clip(noisy, 0, 255).astype(np.uint8), spot > 0, body > 0
 
 
-def test_on_an_object_the_defect_keeps_its_part() -> None:
-    image, mask, body = bar(0, 110)
-    host, _, foreground = bar(70, None)
-    one = donor(image, mask, foreground=body)
-    scene = Scene(host, foreground, (one,), (), facts(mask, is_object=True))
+@pytest.mark.parametrize("turn", [0, 70, 200])
+@pytest.mark.parametrize("spot_at", [(110, 160), (245, 145)])
+def test_on_an_object_the_defect_keeps_its_part(spot_at: tuple[int, int], turn: int) -> None:
+    image, mask, body = club(0, spot_at)
+    host, _, foreground = club(turn, None)
+    scene = Scene(host, foreground, (donor(image, mask, foreground=body),), (), facts(mask, is_object=True))
     made = drawn_until_made(scene)
     check_candidate(scene, made, may_miss=0.3)
-    wanted = cv2.getRotationMatrix2D((160, 160), 70, 1.0) @ np.array([110, 160, 1])
+    wanted = cv2.getRotationMatrix2D((160, 160), turn, 1.0) @ np.array([*spot_at, 1])
     y, x = np.nonzero(made.mask)
-    assert np.hypot(x.mean() - wanted[0], y.mean() - wanted[1]) < 14
+    assert np.hypot(x.mean() - wanted[0], y.mean() - wanted[1]) < 12
     assert foreground[made.mask].mean() > 0.9
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from carpet_data.synthesis.contract import Candidate, Donor, Mask, Redraw, Scene
 from carpet_data.synthesis.instances import Habits, Instance, cut_source, draw, edges_touched, in_channels
-from carpet_data.synthesis.mosaic import mosaic
+from carpet_data.synthesis.mosaic import Source, mosaic
 from carpet_data.synthesis.quilting import disc
 from carpet_data.synthesis.settle import (
     Joined,
@@ -181,12 +181,32 @@ def _quilt(
     free = _free(scene, shape, instance.edges)
     defect, filled = mosaic(instance.shape, sources, rng, patch_px=patch, rim_px=rim, light=not thin)
     defect, filled = defect[instance.inner], filled[instance.inner]
-    surroundings = (filled & ~shape).astype(np.float32)
-    reach = 0 if instance.edges or scene.foreground is not None else max(64, max(shape.shape) // 3)
-    x, y = place_alike(scene.host, defect, surroundings, free, rng, reach_px=reach)
+    reach = 0 if instance.edges else max(64, max(shape.shape) // 3)
+    if scene.foreground is not None:
+        x, y = _on_object(scene, instance, sources[0], free, rng, reach)
+    else:
+        surroundings = (filled & ~shape).astype(np.float32)
+        x, y = place_alike(scene.host, defect, surroundings, free, rng, reach_px=reach)
     window = scene.host[y : y + shape.shape[0], x : x + shape.shape[1]]
     ring = min(parameters.ring_px, rim)
     return join(window, defect, filled, shape, ring_px=ring, feather_px=parameters.feather_px), x, y
+
+
+def _on_object(
+    scene: Scene, instance: Instance, lead: Source, free: Mask, rng: np.random.Generator, reach: int
+) -> tuple[int, int]:
+    """The place where the object around the leading donor lies on the host's: its outline shows best where it is."""
+    rows, columns = instance.inner
+    up, left = min(rows.start, _SEARCH_PX), min(columns.start, _SEARCH_PX)
+    wide = np.s_[rows.start - up : rows.stop + _SEARCH_PX, columns.start - left : columns.stop + _SEARCH_PX]
+    around = lead.valid & (cv2.dilate(lead.mask.astype(np.uint8), disc(2)) == 0)
+    height, width = around[wide].shape
+    corners = free[up:, left:][: max(0, scene.host.shape[0] - height + 1), : max(0, scene.host.shape[1] - width + 1)]
+    if not corners.any() or not around[wide].any():
+        raise Redraw("that part of the object lies too near the edge of the host")
+    weight = around[wide].astype(np.float32)
+    x, y = place_alike(scene.host, lead.image[wide], weight, np.ascontiguousarray(corners), rng, reach_px=reach)
+    return x + left, y + up
 
 
 def _tint(scene: Scene, instance: Instance, rng: np.random.Generator, rim: int) -> tuple[Joined, int, int]:
