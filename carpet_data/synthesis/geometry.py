@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from carpet_data.synthesis import placement
-from carpet_data.synthesis.blend import Character, Style
+from carpet_data.synthesis.character import Character, Style
 from carpet_data.synthesis.contract import Donor, Redraw
 from carpet_data.synthesis.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.placement import Pose, Sides

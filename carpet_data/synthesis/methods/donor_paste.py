@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from carpet_data.synthesis import blend, colour, geometry, placement, warp
-from carpet_data.synthesis.blend import Style
+from carpet_data.synthesis.character import RICH_TEXTURE, Style, measure, tightened
 from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.geometry import Rhythm
@@ -27,6 +27,7 @@ _OBJECT_REACH_FRAC = 0.04
 _OBJECT_STAY = 0.05
 _SMALL_PX = 1500
 _TINY_PX = 60
+_ON_OBJECT = 0.7
 _SMOOTH_PX = 1.5
 _COLLAR_PX, _COLLAR_FRAC = 24, 0.25
 _COLLAR_USED_PX: dict[Style, int] = {"tint": 40, "relief": 20, "cutout": 16, "seam": 32}
@@ -70,13 +71,13 @@ class DonorPaste:
             raise Redraw(f"the mask of the donor {donor.id} is empty")
         donor = _some_components(donor, p.split_share, rng)
         donor = _near(donor, max(_COLLAR_USED_PX.values()))
-        character = blend.character(donor.image, donor.mask, is_object=scene.facts.is_object)
+        character = measure(donor.image, donor.mask, is_object=scene.facts.is_object)
         if p.blend != "auto":
             character = replace(character, style=p.blend)
         style = character.style
         if style == "cutout" and p.mask == "visible":
-            donor = replace(donor, mask=blend.tightened(donor.image, donor.mask))
-        rhythm = (0, 0) if scene.facts.is_object or character.texture < blend.RICH_TEXTURE else _rhythm(scene.host)
+            donor = replace(donor, mask=tightened(donor.image, donor.mask))
+        rhythm = (0, 0) if scene.facts.is_object or character.texture < RICH_TEXTURE else _rhythm(scene.host)
         poses = _poses(scene, donor)
         if poses is not None:
             drawn = geometry.on_object(character, *poses, p, rng)
@@ -266,7 +267,7 @@ def _check_on_object(foreground: Mask | None, donor: Donor, patch: Patch, x: int
     if donor.foreground is not None:
         left, top, width, height = donor.box
         expected = float(donor.foreground[top : top + height, left : left + width][donor.mask].mean())
-    if on_host < 0.5 * expected:
+    if on_host < _ON_OBJECT * expected:
         raise Redraw("the defect would lie off the object")
 
 
@@ -303,7 +304,7 @@ def _blend(
         inner = np.asarray(within > inward)
     else:
         # Around damage with an edge of its own they draw tightly, and a cut along that edge would be a seam.
-        inner, outward = blend.grown(patch.mask, 3) & patch.valid, float(np.clip(0.3 * depth, 2, 6))
+        inner, outward = blend.grown(patch.mask, 2) & patch.valid, float(np.clip(0.15 * depth, 1.5, 4))
     if foreground is not None:
         inner = inner | _elsewhere(patch, foreground)
     reached = cv2.distanceTransform((~(patch.mask | inner)).view(np.uint8), cv2.DIST_L2, 3)
@@ -311,8 +312,11 @@ def _blend(
     smooth = max(6.0, 0.8 * max(rhythm)) if woven else 4.0
     image, alpha, energy = blend.seam(patch, below, inner, outer, smooth)
     # The cut follows single yarns; annotators draw smooth outlines, so a ragged mask would be a cue.
-    smoothed = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 4.0 if woven else 1.5))
-    return image, smoothed > 0.5, energy
+    region = np.asarray(np.asarray(cv2.GaussianBlur(alpha, (0, 0), 4.0 if woven else 1.5)) > 0.5)
+    if not woven:
+        # Between a tight outline and the cut lies ground that is exchanged for its like; that is no defect.
+        region &= blend.grown(patch.mask, 1) | blend.visible_change(image, below, p.visible_levels, 3)
+    return image, region, energy
 
 
 def _final_mask(image: Image, below: Image, patch: Patch, region: Mask, p: DonorPasteParameters) -> Mask:
