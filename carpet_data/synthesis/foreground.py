@@ -39,8 +39,8 @@ def find(image: Image) -> Mask | None:
         return None
     levels = np.clip(difference, 0, 255).astype(np.uint8)
     threshold, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    # Otsu halves the way to the object's brightest parts; its dim edges are still far from the ground's noise.
-    mask = (levels > 0.6 * threshold).astype(np.uint8)
+    # Not below the threshold: that is where the object's shadow on the ground lies (seen on screws).
+    mask = (levels > threshold).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).astype(np.uint8)
     filled = _largest_filled(mask)
     share = float(filled.mean())
