@@ -154,8 +154,8 @@ def polygon_problem(values: Sequence[Any], width: int, height: int) -> str | Non
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """Whether this is text with something in it that a file's name can hold: JSON may bring half characters and NUL."""
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
+    """Whether this is text with something in it that a file or a terminal can take (JSON may hold half characters)."""
+    if not isinstance(value, str) or not value.strip():
         return False
     try:
         value.encode()

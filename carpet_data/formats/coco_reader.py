@@ -253,7 +253,7 @@ def _shape(annotation: Mapping[str, Any], names: Mapping[Any, str], label: str, 
 
 def _run_lengths(segmentation: Mapping[str, Any], name: str, label: str, width: int, height: int) -> Shape | str:
     if segmentation.get("size") != [height, width]:
-        return f"its run-length size is {segmentation.get('size')}, the image's is [{height}, {width}]"
+        return f"its run-length size is {segmentation.get('size')!r}, the image's is [{height}, {width}]"
     counts = segmentation.get("counts")
     if isinstance(counts, str) and counts:
         return Shape(name, rle=counts, label=label)

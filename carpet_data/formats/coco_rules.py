@@ -134,7 +134,7 @@ def decode(annotation: dict[str, Any], height: int, width: int) -> NDArray[np.bo
             encoded = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
         elif isinstance(segmentation, dict):
             if list(segmentation.get("size", ())) != [height, width]:
-                raise ValueError(f"its size {segmentation.get('size')} is not the image's [{height}, {width}]")
+                raise ValueError(f"its size {segmentation.get('size')!r} is not the image's [{height}, {width}]")
             counts = segmentation.get("counts")
             if isinstance(counts, list):
                 if sum(counts) != height * width or min(counts) < 0:

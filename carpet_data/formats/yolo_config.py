@@ -151,8 +151,8 @@ def _places(document: Mapping[str, Any], base: Path, path: Path) -> tuple[tuple[
 
 
 def _existing(base: Path, text: str, key: str, path: Path) -> str:
-    # Roboflow writes ../train/images for a folder that lies beside the file.
-    for spelling in (text, text.removeprefix("../")):
+    # Roboflow writes ../train/images for a folder that lies beside the file. No path can hold a NUL.
+    for spelling in (text, text.removeprefix("../")) if "\0" not in text else ():
         place = "" if (base / spelling).resolve() == base.resolve() else inside(base, spelling.replace("\\", "/"))
         if place is not None and (base / place).exists():
             return place

@@ -86,6 +86,7 @@ def _try(root: Path, reader: Any) -> None:
         str(error).encode()
 
 
+@example(("annotations", 0, "segmentation"), {"size": "\ud800"})
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(path=st.sampled_from(_PATHS), value=_VALUES)
 @example(("categories", 0, "name"), "\ud800")
