@@ -18,6 +18,8 @@ Rhythm: TypeAlias = tuple[int, int]
 """The weave's period along x and y in pixels; 0, 0 where nothing is woven."""
 
 _STRETCH_LIMIT = 1.6
+_POSE_DEG = 2.5
+_POSE_FRAC = 0.03
 _ELASTIC_LIMIT_PX = 6.0
 """More would bend straight yarns and scratches where nothing pulls at them."""
 _LONG = 5.0
@@ -56,7 +58,11 @@ def on_object(
 ) -> Geometry:
     """Turned and scaled as the host's object is, with a little of the donor's own change."""
     angle = host.angle_deg - own.angle_deg if host.elongated and own.elongated else 0.0
-    scale = float(np.clip(host.length_px / own.length_px, 0.5, 2.0))
+    # Poses are true to a degree or two; trying around them lets a second draw fit where the first did not.
+    angle += float(rng.uniform(-1, 1)) * _POSE_DEG
+    scale = float(np.clip(host.length_px / own.length_px, 0.5, 2.0)) * float(
+        rng.uniform(1 - _POSE_FRAC, 1 + _POSE_FRAC)
+    )
     breadth = 2 * character.depth_px
     inner = Inner(
         elastic_px=float(rng.uniform(0, p.elastic_frac)) * breadth,
