@@ -77,7 +77,8 @@ class DonorPaste:
         style = character.style
         if style == "cutout" and p.mask == "visible":
             donor = replace(donor, mask=tightened(donor.image, donor.mask))
-        rhythm = (0, 0) if scene.facts.is_object or character.texture < RICH_TEXTURE else _rhythm(scene.host)
+        woven = character.texture >= RICH_TEXTURE and style in ("tint", "seam") and not scene.facts.is_object
+        rhythm = _rhythm(scene.host) if woven else (0, 0)
         poses = _poses(scene, donor)
         if poses is not None:
             drawn = geometry.on_object(character, *poses, p, rng)
