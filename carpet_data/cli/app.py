@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "to-coco": ("carpet_data.cli.to_coco:to_coco", "Export COCO instances: exact boxes and segmentations."),
     "to-yolo": ("carpet_data.cli.to_yolo:to_yolo", "Export YOLO labels: boxes or segments."),
     "to-voc": ("carpet_data.cli.to_voc:to_voc", "Export Pascal VOC XML boxes and segmentation masks."),
-    "to-folder": ("carpet_data.cli.to_folder:to_folder", "Export one folder a class, as ImageFolder reads it."),
+    "to-folder": ("carpet_data.cli.to_folder:to_folder", "Export one folder per class, as ImageFolder reads it."),
     "to-mvtec": ("carpet_data.cli.to_mvtec:to_mvtec", "Export the MVTec AD layout."),
     "to-masks": ("carpet_data.cli.to_masks:to_masks", "Export images with class-index masks."),
     "check": ("carpet_data.cli.check:check", "Check a COCO file, alone or pixel by pixel against its source."),

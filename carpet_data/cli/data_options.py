@@ -33,18 +33,24 @@ def read_options(command: F) -> F:
                 type=click.IntRange(1, 255),
                 default=128,
                 show_default=True,
-                help="Mask values of at least this are defect.",
+                help="Mask values of at least this are a defect.",
             ),
             click.option(
                 "--connectivity",
                 type=click.Choice(["4", "8"]),
                 default=None,
-                help="Which pixels belong to one instance.  [default: the data set's own, else 8]",
+                help="Neighbours that belong to one instance.  [default: the data set's own, else 8]",
             ),
             click.option("--images-dir", default=None, help="With --from folder: the images' folder."),
             click.option("--masks-dir", default=None, help="With --from folder: the masks' folder."),
-            click.option("--mask-suffix", default=None, help="With --from folder: such as _mask."),
-            click.option("--pair-by", default=None, help="With --from folder: regex; equal captures pair up."),
+            click.option(
+                "--mask-suffix", default=None, help="With --from folder: what mask names end in, such as _mask."
+            ),
+            click.option(
+                "--pair-by",
+                default=None,
+                help="With --from folder: regex; image and mask with equal captures belong together.",
+            ),
         )
     ):
         command = option(command)

@@ -31,7 +31,7 @@ def doctor(
 ) -> int:
     """Find every fault of a data set, with its file and its mend.
 
-    Exits with 1 when errors stand; warnings and infos alone are no failure. Nothing in ROOT is changed.
+    Exits with 1 when there are errors; warnings and infos alone do not count as failure. Nothing in ROOT is changed.
 
     \b
     Example:

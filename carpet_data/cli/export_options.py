@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-merge_option = click.option("--merge", is_flag=True, help="One instance a class and image, not one a component.")
+merge_option = click.option(
+    "--merge", is_flag=True, help="One instance per class and image instead of one per component."
+)
 min_area_option = click.option(
     "--min-area", type=click.IntRange(min=1), default=1, show_default=True, help="Leave out instances of fewer pixels."
 )

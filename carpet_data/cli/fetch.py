@@ -21,15 +21,23 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="[NAME|URL]", required=False)
 @out_option()
 @click.option("--url", metavar="URL", help="The archive's address, where the known one has moved.")
-@click.option("--sha256", metavar="HEX", help="Digest the archive must have.  [default: the known one]")
+@click.option("--sha256", metavar="HEX", help="SHA-256 that the archive must have.  [default: the known one]")
 @click.option(
     "--size", type=size_type, metavar="SIZE", help="Bytes the archive must have.  [default: the known number]"
 )
 @click.option("--accept-license", is_flag=True, help="Accept the licence without being asked.")
-@click.option("--no-unpack", is_flag=True, help="Put the archive into OUT as it is.")
+@click.option("--no-unpack", is_flag=True, help="Leave the archive in OUT without unpacking it.")
 @click.option("--keep-archive", is_flag=True, help="Keep the archive, beside OUT, after unpacking it.")
-@click.option("--timeout", type=click.FloatRange(min=1), default=30, show_default=True, help="Seconds without a byte.")
-@click.option("--retries", type=click.IntRange(min=0), default=5, show_default=True, help="Failures in a row to bear.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=30,
+    show_default=True,
+    help="Seconds without data before a try has failed.",
+)
+@click.option(
+    "--retries", type=click.IntRange(min=0), default=5, show_default=True, help="Failures in a row before giving up."
+)
 @overwrite_option
 @limit_options
 @json_option
@@ -56,14 +64,14 @@ def fetch(
     """Download an archive, verify it and unpack it into OUT.
 
     NAME is a category of MVTec AD (carpet, grid, leather …), or mvtec_ad for all fifteen, 5 GB. The download is
-    checked by sha256 or size, and an interrupted one goes on where it stopped when the command is run again.
+    checked by sha256 or size, and an interrupted one resumes when the command is run again.
 
     \b
     Example:
       carpet-data fetch carpet -o mvtec
       carpet-data doctor mvtec/carpet
 
-    MVTec moves its files now and then. Then download the archive by your browser and unpack it, or give the new
+    MVTec moves its files now and then. Then download the archive with your browser and unpack it, or give the new
     address; the page that has them is
 
     \b

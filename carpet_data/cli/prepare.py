@@ -18,8 +18,8 @@ from carpet_data.cli.splitting_options import SplittingCommand, splitting_option
     "-o", "--out", type=click.Path(path_type=Path), help="The folder to write.  [default: ROOT-prepared, beside ROOT]"
 )
 @splitting_options
-@click.option("--group-by", metavar="REGEX", help="Images whose paths have the same captured text are one group.")
-@click.option("--group-runs", metavar="REGEX", help="Captures a frame number; runs of them are groups.")
+@click.option("--group-by", metavar="REGEX", help="Images whose paths give the same captured text are one group.")
+@click.option("--group-runs", metavar="REGEX", help="Captures a frame number; each run of numbers is one group.")
 @click.option(
     "--gap", type=click.IntRange(min=0), default=None, help="The largest step of numbers inside a run.  [default: 1]"
 )
@@ -31,7 +31,7 @@ from carpet_data.cli.splitting_options import SplittingCommand, splitting_option
 )
 @click.option("--skip-faulty", is_flag=True, help="Leave out images at fault instead of refusing all; they are listed.")
 @read_options
-@click.option("--dry-run", is_flag=True, help="Only say what would be written.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be written; write nothing.")
 @common.overwrite_option
 @common.workers_option
 @common.json_option

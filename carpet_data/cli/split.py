@@ -18,7 +18,7 @@ from carpet_data.cli.splitting_options import SplittingCommand, splitting_option
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=None, metavar="N", help="N random partitions: seeds S, S + 1 …"
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be written.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be written; write nothing.")
 @common.overwrite_option
 @common.json_option
 @common.quiet_option

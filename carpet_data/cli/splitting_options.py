@@ -64,7 +64,7 @@ def splitting_options(command: F) -> F:
                 type=click.IntRange(min=1),
                 default=None,
                 metavar="N",
-                help="Draw N images a class first; the others are in no side.",
+                help="First draw N images of each class; the rest is on no side.",
             ),
             click.option(
                 "--k-fold",
@@ -78,7 +78,7 @@ def splitting_options(command: F) -> F:
                 type=click.IntRange(min=1),
                 default=None,
                 metavar="K",
-                help="K groups of each defect class teach, the others test.",
+                help="K groups of each defect class are in train, the rest in test.",
             ),
             click.option(
                 "--protocol",

@@ -39,12 +39,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="Both decode to the exact mask; rle is an eighth of the size.",
 )
-@click.option("--merge", is_flag=True, help="One annotation a class and image, not one a component.")
+@click.option("--merge", is_flag=True, help="One annotation per class and image instead of one per component.")
 @click.option(
     "--min-area", type=click.IntRange(min=1), default=1, show_default=True, help="Leave out instances of fewer pixels."
 )
 @click.option(
-    "--tolerance", "tolerance_px", type=float, default=None, help="Simplify polygons, to within so many pixels."
+    "--tolerance",
+    "tolerance_px",
+    type=float,
+    default=None,
+    help="Simplify polygons to within this many pixels (no longer exact).",
 )
 @images_option
 @click.option("--skip-unmasked", is_flag=True, help="Leave out defect images without a mask.")

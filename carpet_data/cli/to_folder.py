@@ -10,13 +10,13 @@ import click
 from carpet_data.cli.export_options import after, before, placed_images_option, run_export
 
 
-@click.command("to-folder", short_help="Export one folder a class, as ImageFolder reads it.")
+@click.command("to-folder", short_help="Export one folder per class, as ImageFolder reads it.")
 @before
-@click.option("--empty-classes", is_flag=True, help="A folder for every class on every side, also without images.")
+@click.option("--empty-classes", is_flag=True, help="Make a folder for every class on every side, even without images.")
 @placed_images_option
 @after
 def to_folder(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
-    """Export ROOT, a raw or prepared data set, as one folder a class: SIDE/CLASS/ID.
+    """Export ROOT, a raw or prepared data set, as one folder per class: SIDE/CLASS/ID.
 
     Masks are not written. Without ROOT, the current folder is exported; without --out, it is written beside it.
 

@@ -28,7 +28,11 @@ from carpet_data.cli.export_options import (
     help="A polygon an instance, or a box.",
 )
 @click.option(
-    "--tolerance", "tolerance_px", type=float, default=None, help="Simplify polygons, to within so many pixels."
+    "--tolerance",
+    "tolerance_px",
+    type=float,
+    default=None,
+    help="Simplify polygons to within this many pixels (no longer exact).",
 )
 @merge_option
 @min_area_option

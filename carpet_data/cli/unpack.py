@@ -31,10 +31,12 @@ def size(text: str) -> int:
 def limit_options(command: F) -> F:
     """The options that say how much an archive may hold."""
     for option in (
-        click.option("--max-ratio", type=click.FloatRange(min=1), help="Unpacked bytes a packed byte.  [default: 200]"),
-        click.option("--max-members", type=click.IntRange(min=1), help="Files and folders.  [default: 100000]"),
-        click.option("--max-file-size", type=size, metavar="SIZE", help="Bytes of one file.  [default: 2GiB]"),
-        click.option("--max-size", type=size, metavar="SIZE", help="Bytes unpacked in all.  [default: 20GiB]"),
+        click.option(
+            "--max-ratio", type=click.FloatRange(min=1), help="Most unpacked bytes per packed byte.  [default: 200]"
+        ),
+        click.option("--max-members", type=click.IntRange(min=1), help="Most files and folders.  [default: 100000]"),
+        click.option("--max-file-size", type=size, metavar="SIZE", help="Most bytes in one file.  [default: 2GiB]"),
+        click.option("--max-size", type=size, metavar="SIZE", help="Most bytes unpacked in all.  [default: 20GiB]"),
     ):
         command = option(command)
     return command

@@ -53,7 +53,12 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
         "EXIF asks for a rotation, which some tools apply and others ignore.",
         "save the pixels upright and drop the tag; carpet-data itself shows them upright",
     ),
-    ("several-frames", "warning", "The file holds several pages or frames; only the first is read.", "save one a file"),
+    (
+        "several-frames",
+        "warning",
+        "The file holds several pages or frames; only the first is read.",
+        "save one per file",
+    ),
     ("deep-image", "info", "An image has 16 bits a channel.", "nothing: it is scaled to 8 bits where it is read"),
     ("transparent", "info", "An image has an alpha channel.", "nothing: transparency is dropped where it is read"),
     ("blank-image", "warning", "An image shows nothing: all of its pixels are alike.", "replace or remove it"),

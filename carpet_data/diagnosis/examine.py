@@ -39,7 +39,7 @@ def examine(
         subject: From `subjects.open_subject`.
         root: As the user named it, for commands in mends.
         near: Also look for near duplicates.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, all images).
     """
     faults = list(subject.faults)

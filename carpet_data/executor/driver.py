@@ -60,7 +60,7 @@ def run(
     Args:
         function: A module-level function (workers import it), pure: its result depends on the job alone.
         jobs: Any iterable; it is read only a bounded number of jobs ahead.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         chunk: Jobs sent to a worker at a time. Larger wastes less on the way, smaller balances better.
 
     Raises:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from carpet_data.errors import CarpetDataError
@@ -33,7 +34,8 @@ def run_on_processes(function: Callable[[Job], Result], chunks: Iterator[list[Jo
     pending: deque[Future[list[Result]]] = deque()
     try:
         for piece in chunks:
-            pending.append(pool.submit(run_chunk, function, piece))
+            with _deaf_children():
+                pending.append(pool.submit(run_chunk, function, piece))
             if len(pending) >= workers * CHUNKS_IN_FLIGHT:
                 yield from pending.popleft().result()
         while pending:
@@ -47,13 +49,29 @@ def run_on_processes(function: Callable[[Job], Result], chunks: Iterator[list[Jo
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started in here get no Ctrl-C, not even while they start and cannot yet say so themselves.
+
+    A blocked signal stays blocked in a child; for this process it only waits until the block ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def run_chunk(function: Callable[[Job], Result], piece: list[Job]) -> list[Result]:
     """The results of one chunk; a module-level function, so that workers can import it."""
     return [function(job) for job in piece]
 
 
 def prepare_worker(*, in_child: bool = True) -> None:
-    """One OpenCV thread a process: processes are the parallelism, and threads inside them only fight."""
+    """One OpenCV thread per process: processes are the parallelism, and threads inside them only fight."""
     import cv2
 
     cv2.setNumThreads(1)

@@ -36,7 +36,7 @@ class CocoStyle:
 
     Attributes:
         segmentation: "polygon" (along pixel edges, exact) or "rle" (compressed, exact, an eighth of the size).
-        tolerance_px: Simplify polygons to within so many pixels; None keeps them exact.
+        tolerance_px: Simplify polygons to within this many pixels; None keeps them exact.
     """
 
     segmentation: Segmentation = "polygon"

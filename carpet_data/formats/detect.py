@@ -13,6 +13,7 @@ from pathlib import Path
 from carpet_data.errors import DataError
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, side_of
 from carpet_data.formats.listing import is_ignored, is_image
+from carpet_data.samples import GOOD
 
 _IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img"})
 _MASK_FOLDERS = frozenset({"masks", "mask"})
@@ -156,6 +157,9 @@ def _mend(root: Path) -> str:
         return "images without masks or classes are read by --from folder"
     if next(_entries(root), None) is None:
         return "the folder is empty; make a data set to try: carpet-data sample"
+    sides = [folder.name for folder in _folders(root) if side_of(folder.name) is not None]
+    if sides:
+        return f"put images into class folders such as {sides[0]}/{GOOD}: there are none"
     return "name the folder that holds train/ and test/, or choose a reader with --from"
 
 
@@ -190,7 +194,7 @@ def _class_folders(folder: Path) -> list[Path]:
 
 
 def _has_mask_folders(ground_truth: Path) -> bool:
-    """Whether every class of a ground truth has a folder an image (LOCO), and none a mask file an image."""
+    """Whether every class of a ground truth has a folder per image (LOCO), and none a mask file per image."""
     classes = [path for path in _folders(ground_truth) if side_of(path.name) is None]
     if any(_holds_image(path) for path in classes):
         return False
@@ -243,10 +247,19 @@ def _is_paired(folders: dict[str, Path]) -> bool:
     """Whether there are folders of images and of masks: here, in each class, or in each side."""
     if not _IMAGE_FOLDERS.isdisjoint(folders) and not _MASK_FOLDERS.isdisjoint(folders):
         return True
-    return any(
-        not _IMAGE_FOLDERS.isdisjoint(inner) and not _MASK_FOLDERS.isdisjoint(inner)
-        for inner in ({path.name.casefold() for path in _folders(folder)} for folder in folders.values())
-    )
+    for folder in folders.values():
+        inner = {path.name.casefold() for path in _folders(folder)}
+        if not _IMAGE_FOLDERS.isdisjoint(inner) and not _MASK_FOLDERS.isdisjoint(inner) and not _was_written(folder):
+            return True
+    return False
+
+
+def _was_written(folder: Path) -> bool:
+    """Whether a command wrote this: a data set of its own, which is no class of the folder that it lies in."""
+    from carpet_data.formats.output import MARKER
+    from carpet_data.layout.description import is_prepared
+
+    return is_prepared(folder) or (folder / MARKER).is_file()
 
 
 def _is_classes(root: Path, sides: list[Path]) -> bool:

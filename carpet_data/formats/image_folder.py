@@ -1,4 +1,4 @@
-"""One folder a class, PART/CLASS/ID, as torchvision's ImageFolder and others read images for classification."""
+"""One folder per class, PART/CLASS/ID, as torchvision's ImageFolder and others read images for classification."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class InstanceOptions:
     """Which instances are written.
 
     Attributes:
-        merge: One instance a class and image instead of one a component.
+        merge: One instance per class and image instead of one per component.
         min_area: Instances of fewer pixels are left out, and counted.
         skip_unmasked: Leave out defect images without a mask instead of calling them a fault.
     """
@@ -56,7 +56,7 @@ class Export:
         out: The output folder, as it is named in the result.
         images: Whether images are linked, copied or left where they are.
         instances: Which instances are written.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
     """
 
@@ -297,7 +297,7 @@ class ExportResult:
         }
 
     def text(self) -> str:
-        """The result in words, a line a part."""
+        """The result in words, a line per part."""
         lines = []
         for part, count in self.parts.items():
             instances = f"  {count.instances:>7} instances" if self.format != "folder" else ""

@@ -42,7 +42,7 @@ class Entry:
         class_name: The folder that it lies in.
         side: train, val or test as the folders say; None where they do not.
         masks: (path, class_name) of its mask files. One file is a binary mask; several are one instance each.
-        stacked: Whether the masks are one instance a file even where there is only one (LOCO).
+        stacked: Whether the masks are one instance per file even where there is only one (LOCO).
     """
 
     image: str

@@ -1,4 +1,4 @@
-"""YOLO labels as Ultralytics reads them: a text file an image, a line an instance, coordinates as fractions.
+"""YOLO labels as Ultralytics reads them: one text file per image, one line per instance, coordinates as fractions.
 
 Segments are the exact outlines along pixel edges. A line holds one polygon only, so holes hang on a vertical seam
 inside the instance, and the parts of an instance on a straight seam between them, walked there and back: it encloses
@@ -42,8 +42,8 @@ class YoloStyle:
     """How instances are written.
 
     Attributes:
-        task: "segments" (a polygon a line) or "boxes" (centre, width and height).
-        tolerance_px: Simplify polygons to within so many pixels; None keeps them exact.
+        task: "segments" (a polygon per line) or "boxes" (centre, width and height).
+        tolerance_px: Simplify polygons to within this many pixels; None keeps them exact.
     """
 
     task: Task = "segments"

@@ -1,4 +1,4 @@
-"""YOLO segments as Ultralytics writes them: a text file an image, a line an instance, coordinates as fractions.
+"""YOLO segments as Ultralytics writes them: one text file per image, one line per instance, coordinates as fractions.
 
 data.yaml names the classes and the folders of the sides; without it, images/{train,val,test} (or {train,valid,test}/
 images) with labels/ beside are looked for. A line is a class number and a polygon; boxes are refused, since a box does

@@ -62,7 +62,7 @@ def find(
         files: sample id -> image file.
         near: Also find near duplicates.
         threshold: Agreement from which two images are near duplicates, 0..1.
-        workers: Processes that decode; None for one a core.
+        workers: Processes that decode; None for one per core.
         progress: Called with (images described, all images).
     """
     ids = sorted(files)

@@ -82,7 +82,7 @@ def generator(seed: int, *words: str) -> np.random.Generator:
 
 
 def limit_per_class(class_of: Mapping[str, str], per_class: int, seed: int = 0) -> tuple[dict[str, str], list[str]]:
-    """Choose so many images a class, by chance; a class with fewer keeps all of them.
+    """Choose this many images of each class by chance; a class with fewer keeps all of them.
 
     Args:
         class_of: sample id -> class.
@@ -96,7 +96,7 @@ def limit_per_class(class_of: Mapping[str, str], per_class: int, seed: int = 0) 
         UsageError: `per_class` is below 1.
     """
     if per_class < 1:
-        raise UsageError(f"{per_class} images a class make no data set", mend="give 1 or more")
+        raise UsageError(f"{per_class} images per class make no data set", mend="give 1 or more")
     chosen: dict[str, str] = {}
     notices: list[str] = []
     for class_name in sorted(set(class_of.values())):

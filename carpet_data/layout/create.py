@@ -20,7 +20,7 @@ from carpet_data.errors import OutputError
 from carpet_data.layout import description, links, manifest, names, splits
 from carpet_data.layout.conversion import Finding, render
 from carpet_data.layout.description import Description
-from carpet_data.layout.files import place, remove_partials, sha256, sync_folder, write_bytes
+from carpet_data.layout.files import making, place, remove_partials, sha256, sync_folder, write_bytes
 from carpet_data.layout.journal import Journal, unfinished
 from carpet_data.layout.lock import Lock, locked
 from carpet_data.samples import IndexFile, MaskFile, Sample, Split
@@ -124,7 +124,7 @@ def create(
         draft: What it will hold.
         command: For people: what was run.
         overwrite: Replace a prepared data set that is there.
-        workers: Processes; None for one a core. The result does not depend on it.
+        workers: Processes; None for one per core. The result does not depend on it.
         progress: Called with (samples done, all samples).
 
     Returns:
@@ -136,9 +136,10 @@ def create(
         ImageError: A source file changed for the worse since it was looked at.
     """
     check_free(out, overwrite=overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
     scratch = scratch_of(out)
-    scratch.mkdir(exist_ok=True)
+    with making(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(exist_ok=True)
     try:
         with locked(scratch, command) as lock:
             # Another process may have finished between the first look and the lock.

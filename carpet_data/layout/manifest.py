@@ -1,4 +1,4 @@
-"""The manifest: one sample a line, sorted by id, read and written as a stream."""
+"""The manifest: one sample per line, sorted by id, read and written as a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Named partitions: one file a split, a header line and then one sample a line, sorted by id."""
+"""Named partitions: one file per split, a header line and then one sample per line, sorted by id."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def find(mask: LabelMask, *, connectivity: Connectivity = 8, merge: bool = False
     Args:
         mask: As `load` gives it.
         connectivity: 4 or 8, for binary masks.
-        merge: One instance a class and image instead.
+        merge: One instance per class and image instead.
         min_area: Instances of fewer pixels are left out.
     """
     runs = mask.runs

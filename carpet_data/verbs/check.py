@@ -89,9 +89,9 @@ def check(
     Args:
         coco: A COCO JSON file, or a folder with annotations/*.json.
         against: The data set the file was made from.
-        merged: The file was made with `merge`: one annotation a class stands for all its components.
+        merged: The file was made with `merge`: one annotation per class stands for all its components.
         options: How to read `against`.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Raises:

@@ -77,7 +77,7 @@ def doctor(
         root: The folder (for COCO also the JSON file itself).
         options: How to read it; by default the format is recognised.
         near_duplicates: Also look for images that show the same thing.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, all images).
 
     Raises:

@@ -105,7 +105,7 @@ def draft(
         grouping: How to group; checked.
         skip_faulty: Leave out samples at fault.
         unread: Faults of images that the reader has left out.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (steps done, all steps), for the first two of three passes.
 
     Raises:

@@ -39,7 +39,7 @@ def exporting(
         overwrite: Replace what is in `out`.
         images: Whether images are linked, copied or left where they are.
         instances: Which instances are written; None for all of them.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Raises:

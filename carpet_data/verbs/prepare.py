@@ -137,7 +137,7 @@ def prepare(
         out: The folder to write; None for `NAME-prepared` beside the source.
         read: How to read the source.
         fractions: Two (train, test) or three (train, val, test); 0.8 and 0.2 where no other way to split is given.
-        per_class: Split so many images a class, drawn by chance; the others are in the folder, but in no split.
+        per_class: Split this many images of each class, drawn by chance; the others are in the folder, but in no split.
         k_fold: Splits fold0, fold1 …; "main" is fold0.
         k_shot: So many groups of each defect class teach.
         protocol: "first-third", "source", "rotations" or "leave-one-out", see `SplitRequest`.
@@ -150,7 +150,7 @@ def prepare(
         skip_faulty: Leave out images that cannot be read and those with wrong masks, instead of refusing all.
         overwrite: Replace a prepared data set at `out`.
         dry_run: Only say what would be done.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (steps done, all steps).
 
     Raises:

@@ -17,7 +17,7 @@ from carpet_data.weave.image import MIN_SIZE
 __all__ = ["SampleResult", "sample"]
 
 _MAX_SIZE = 4096
-"""Drawing takes about 200 bytes a pixel: 3.5 GB a worker at this size."""
+"""Drawing takes about 200 bytes per pixel: 3.5 GB per worker at this size."""
 _MAX_COUNT = 100_000
 _SMALL_JOB_PX = 6_000_000
 """Up to so many pixels in all, starting worker processes would take longer than drawing."""
@@ -83,7 +83,7 @@ def sample(
         long_tail: Start from the long-tailed counts: 280 good (252 train, 28 test), color 40, thread 20, cut 10, hole
             5, metal_contamination 3.
         overwrite: Replace what is in `out`.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Returns:
@@ -121,7 +121,7 @@ def _counts(asked: Mapping[str, int], default: Mapping[str, int]) -> dict[str, i
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise UsageError(f"unknown class {name!r}", mend=f"{hint}the classes are {', '.join(default)}")
         if not 0 <= count <= _MAX_COUNT:
-            raise UsageError(f"{count} images of class {name!r}", mend=f"ask for 0 … {_MAX_COUNT} images a class")
+            raise UsageError(f"{count} images of class {name!r}", mend=f"ask for 0 … {_MAX_COUNT} images per class")
     wanted = {name: asked.get(name, count) for name, count in default.items()}
     if not any(wanted.values()):
         raise UsageError("every count is 0", mend="ask for at least one image")

@@ -82,7 +82,7 @@ def split(
         root: The prepared folder.
         name: Of the split; of several (folds, repeats, rotations) the stem, numbered from 0.
         fractions: Two (train, test) or three (train, val, test); 0.8 and 0.2 where no other way to split is given.
-        per_class: Split so many images a class, drawn by chance.
+        per_class: Split this many images of each class, drawn by chance.
         k_fold: So many splits, every group on the test side of exactly one.
         k_shot: So many groups of each defect class teach.
         protocol: "first-third", "source", "rotations" or "leave-one-out", see `SplitRequest`.

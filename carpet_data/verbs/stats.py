@@ -31,7 +31,7 @@ def stats(
         options: How to read it; by default the format is recognised.
         split: Whose sides to count; None for "main", else the source's own, else none. Samples that take no part in
             the split are not counted.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, all images).
 
     Raises:

@@ -23,7 +23,7 @@ class CocoExport:
 
     Attributes:
         out: The output folder.
-        files: One JSON file a side of the split.
+        files: One JSON file per side of the split.
         categories: Defect types, in the order of their ids from 1.
         fingerprint: Of the data set that was exported.
     """
@@ -66,15 +66,15 @@ def to_coco(
         out: The output folder; None for `ROOT-coco` beside the data.
         split: A split's name; None for "main", else the source's own folders, else one file "all".
         segmentation: "polygon" or "rle"; both decode to the exact mask.
-        merge: One annotation a class and image.
+        merge: One annotation per class and image.
         min_area: Instances of fewer pixels are left out, and counted in the result.
-        tolerance_px: Simplify polygons to within so many pixels (no longer exact).
+        tolerance_px: Simplify polygons to within this many pixels (no longer exact).
         images: "link", "copy", or "none" (file names then point into the source folder).
         skip_unmasked: Leave out defect images without a mask instead of refusing.
         date: Written as `date_created`; None leaves the clock out of the file.
         overwrite: Replace what is in `out`.
         options: How to read `root`.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Returns:

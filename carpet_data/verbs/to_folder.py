@@ -1,4 +1,4 @@
-"""Export one folder a class."""
+"""Export one folder per class."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def to_folder(
         images: "link" or "copy".
         overwrite: Replace what is in `out`.
         options: How to read `root`.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Returns:

@@ -38,13 +38,13 @@ def to_masks(
         out: The output folder; None for `ROOT-masks` beside the data.
         split: A split's name; None for "main", else the source's own folders, else one part "all".
         instances: Write instances/PART/ID.png too: which pixel belongs to which instance.
-        merge: One instance a class and image.
+        merge: One instance per class and image.
         min_area: Instances of fewer pixels are left out, and counted in the result.
         images: "link", "copy", or "none" (samples.jsonl then names them in the source folder).
         skip_unmasked: Leave out defect images without a mask instead of refusing.
         overwrite: Replace what is in `out`.
         options: How to read `root`.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Returns:

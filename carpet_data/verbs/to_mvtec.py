@@ -42,7 +42,7 @@ def to_mvtec(
         skip_unmasked: Leave out defect images without a mask instead of refusing.
         overwrite: Replace what is in `out`.
         options: How to read `root`.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Returns:

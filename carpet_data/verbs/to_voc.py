@@ -39,7 +39,7 @@ def to_voc(
         root: A raw or prepared folder, or a Dataset that was read already.
         out: The output folder; None for `ROOT-voc` beside the data.
         split: A split's name; None for "main", else the source's own folders, else one part "all".
-        merge: One instance a class and image.
+        merge: One instance per class and image.
         min_area: Instances of fewer pixels are left out, and counted in the result.
         objects: Whether SegmentationObject is written; it holds 254 instances an image.
         jpg_names: Call every image ID.jpg, whatever its bytes, for readers that look for no other name.
@@ -47,7 +47,7 @@ def to_voc(
         skip_unmasked: Leave out defect images without a mask instead of refusing.
         overwrite: Replace what is in `out`.
         options: How to read `root`.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Returns:

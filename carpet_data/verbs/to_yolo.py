@@ -40,16 +40,16 @@ def to_yolo(
     Args:
         root: A raw or prepared folder, or a Dataset that was read already.
         out: The output folder; None for `ROOT-yolo` beside the data.
-        task: "segments" (a polygon a line) or "boxes".
+        task: "segments" (a polygon per line) or "boxes".
         split: A split's name; None for "main", else the source's own folders, else one part "all".
-        tolerance_px: Simplify polygons to within so many pixels (no longer exact).
-        merge: One instance a class and image.
+        tolerance_px: Simplify polygons to within this many pixels (no longer exact).
+        merge: One instance per class and image.
         min_area: Instances of fewer pixels are left out, and counted in the result.
         images: "link" or "copy".
         skip_unmasked: Leave out defect images without a mask instead of refusing.
         overwrite: Replace what is in `out`.
         options: How to read `root`.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
 
     Returns:

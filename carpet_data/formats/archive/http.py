@@ -62,7 +62,7 @@ def check_url(url: str) -> str:
         raise FetchError(
             "an address with a user name in it is not fetched",
             where=f"{parts.scheme}://{host}{parts.path}",
-            mend="download the archive by your browser, then `carpet-data unpack` it",
+            mend="download the archive with your browser, then `carpet-data unpack` it",
         )
     return quote(url, safe="%/:=&?~#+!$,;'@()*[]")
 
