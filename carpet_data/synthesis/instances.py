@@ -11,7 +11,7 @@ import numpy as np
 
 from carpet_data.synthesis.contract import Donor, Image, Mask
 from carpet_data.synthesis.mosaic import Source, lay_donor
-from carpet_data.synthesis.shapes import axis_of, cropped, is_thin, new_shape
+from carpet_data.synthesis.shapes import axis_of, cropped, is_thin, new_shape, turned
 
 __all__ = ["Habits", "Instance", "cut_source", "draw", "edges_touched", "in_channels"]
 
@@ -156,7 +156,7 @@ def _blob(
     """A defect with an inside: a new outline, the donors laid about its centre, each also mirrored."""
     flip = habits.flip
     turns = list(zip(donors, habits.angles_deg, strict=True))
-    masks = [_laid_shape(donor, angle, flip) for donor, angle in turns]
+    masks = [turned(cropped(donor.mask), angle, flip=flip) for donor, angle in turns]
     shape = new_shape(
         masks,
         rng,
@@ -177,11 +177,6 @@ def _blob(
         others = turns[1:] or turns
         sources += [lay_donor(donor, size, angle_deg=angle, flip=not flip) for donor, angle in others]
     return frame, sources, {"angle_deg": habits.angles_deg[0], "flip": flip}
-
-
-def _laid_shape(donor: Donor, angle: float, flip: bool) -> Mask:
-    half = int(np.ceil(np.hypot(*donor.mask.shape))) + 2
-    return cropped(lay_donor(donor, (2 * half + 1, 2 * half + 1), angle_deg=angle, flip=flip).mask)
 
 
 def _window(shape: Mask, margin: int, edges: frozenset[str]) -> tuple[slice, slice]:
