@@ -25,7 +25,7 @@ def vary(image: Image, variation: Variation) -> Image:
         uint8 of the same shape; the same array where nothing varies.
     """
     result = _flipped(image, variation)
-    turn = _matrix(variation, image.shape[1], image.shape[0])
+    turn = matrix_of(variation, image.shape[1], image.shape[0])
     if turn is not None:
         height, width = image.shape[:2]
         warped = cv2.warpAffine(result, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
@@ -39,7 +39,7 @@ def vary(image: Image, variation: Variation) -> Image:
 def vary_mask(mask: Mask, variation: Variation) -> Mask:
     """The same for a mask, bool HxW, of a host."""
     result = _flipped(mask.astype(np.uint8), variation)
-    turn = _matrix(variation, mask.shape[1], mask.shape[0])
+    turn = matrix_of(variation, mask.shape[1], mask.shape[0])
     if turn is not None:
         size = (mask.shape[1], mask.shape[0])
         warped = cv2.warpAffine(result, turn, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
@@ -55,7 +55,9 @@ def _flipped(image: Image, variation: Variation) -> Image:
     return flipped
 
 
-def _matrix(variation: Variation, width: int, height: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]] | None:
+def matrix_of(
+    variation: Variation, width: int, height: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]] | None:
     """The affine matrix that turns, moves and enlarges; None where it would change nothing."""
     angle = math.radians(abs(variation.angle_deg))
     shift_x, shift_y = variation.shift_frac[0] * width, variation.shift_frac[1] * height
@@ -63,9 +65,8 @@ def _matrix(variation: Variation, width: int, height: int) -> np.ndarray[tuple[i
         return None
     # The turned frame must still hold the frame itself, with room for the shift on either side.
     sin, cos = math.sin(angle), math.cos(angle)
-    inner_x = (width * cos + height * sin + 2 * abs(shift_x)) / width
-    inner_y = (height * cos + width * sin + 2 * abs(shift_y)) / height
-    zoom = max(inner_x, inner_y)
+    wide, high = width + 2 * abs(shift_x), height + 2 * abs(shift_y)
+    zoom = max((wide * cos + high * sin) / width, (high * cos + wide * sin) / height)
     found = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), variation.angle_deg, zoom)
     matrix = found.astype(np.float64, copy=False)
     matrix[:, 2] += np.array((shift_x, shift_y))
