@@ -26,11 +26,13 @@ def page() -> str:
         command = app.get_command(click.Context(app), name)
         assert command is not None
         parts.append(f"## {name}\n\n```text\n{_help(command, f'carpet-data {name}')}```\n")
+        for below, each in command.commands.items() if isinstance(command, click.Group) else ():
+            parts.append(f"### {name} {below}\n\n```text\n{_help(each, f'carpet-data {name} {below}')}```\n")
     return "\n".join(parts)
 
 
 def _help(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    context = click.Context(command, info_name=name, terminal_width=100, **app.context_settings)
     return command.get_help(context).rstrip() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What the commands share that export files of their own for every sample."""
+"""What the commands share that export."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from carpet_data.cli.data_options import export_out_option, read_options, split_
 
 if TYPE_CHECKING:
     from carpet_data.formats.sample_files import ExportResult
+    from carpet_data.verbs.to_coco import CocoExport
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,6 +30,13 @@ merge_option = click.option(
 )
 min_area_option = click.option(
     "--min-area", type=click.IntRange(min=1), default=1, show_default=True, help="Leave out instances of fewer pixels."
+)
+tolerance_option = click.option(
+    "--tolerance",
+    "tolerance_px",
+    type=float,
+    default=None,
+    help="Simplify polygons to within this many pixels (no longer exact).",
 )
 skip_unmasked_option = click.option("--skip-unmasked", is_flag=True, help="Leave out defect images without a mask.")
 placed_images_option = click.option(
@@ -55,7 +63,12 @@ def after(command: F) -> F:
 
 
 def run_export(
-    verb: Callable[..., ExportResult], name: str, root: Path | None, as_json: bool, quiet: bool, values: dict[str, Any]
+    verb: Callable[..., ExportResult | CocoExport],
+    name: str,
+    root: Path | None,
+    as_json: bool,
+    quiet: bool,
+    values: dict[str, Any],
 ) -> None:
     """Call the verb with a command's parameters, and print what it wrote."""
     ui = Ui(as_json=as_json, quiet=quiet)

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from carpet_data.cli.common import (
-    Ui,
-    json_option,
-    overwrite_option,
-    quiet_option,
-    resolve_root,
-    root_argument,
-    workers_option,
+from carpet_data.cli.data_options import images_option
+from carpet_data.cli.export_options import (
+    after,
+    before,
+    merge_option,
+    min_area_option,
+    run_export,
+    skip_unmasked_option,
+    tolerance_option,
 )
-from carpet_data.cli.data_options import (
-    export_out_option,
-    images_option,
-    read_options,
-    split_option,
-    take_read_options,
-)
-
-if TYPE_CHECKING:
-    from carpet_data.verbs.to_coco import CocoExport
 
 
 @click.command("to-coco", short_help="Export COCO instances: exact boxes and segmentations.")
-@root_argument()
-@export_out_option
-@split_option
+@before
 @click.option(
     "--segmentation",
     type=click.Choice(["polygon", "rle"]),
@@ -39,25 +28,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Both decode to the exact mask; rle is an eighth of the size.",
 )
-@click.option("--merge", is_flag=True, help="One annotation per class and image instead of one per component.")
-@click.option(
-    "--min-area", type=click.IntRange(min=1), default=1, show_default=True, help="Leave out instances of fewer pixels."
-)
-@click.option(
-    "--tolerance",
-    "tolerance_px",
-    type=float,
-    default=None,
-    help="Simplify polygons to within this many pixels (no longer exact).",
-)
+@tolerance_option
+@merge_option
+@min_area_option
 @images_option
-@click.option("--skip-unmasked", is_flag=True, help="Leave out defect images without a mask.")
+@skip_unmasked_option
 @click.option("--date", default=None, help="Write this as date_created.  [default: no date]")
-@read_options
-@overwrite_option
-@workers_option
-@json_option
-@quiet_option
+@after
 def to_coco(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
     """Export COCO instances from ROOT, a raw or prepared data set.
 
@@ -70,24 +47,6 @@ def to_coco(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> Non
       carpet-data to-coco carpet -o carpet-coco
       carpet-data to-coco carpet-prepared --segmentation rle --images none
     """
-    from carpet_data.verbs.to_coco import to_coco as run
+    from carpet_data.verbs.to_coco import to_coco as verb
 
-    ui = Ui(as_json=as_json, quiet=quiet)
-    options = take_read_options(values)
-    with ui.progress("to-coco") as progress:
-        export = run(resolve_root(root), values.pop("out"), options=options, progress=progress, **values)
-    ui.result(export.to_json(), _text(export))
-
-
-def _text(export: CocoExport) -> str:
-    lines = []
-    for file in export.files:
-        lines.append(f"{file.path}: {file.images} images, {file.annotations} annotations")
-        remarks = (
-            (file.unmarked, "images whose mask is empty: listed without annotations"),
-            (file.unmasked, "defect images without a mask: left out"),
-            (file.too_small, "instances below --min-area: left out"),
-        )
-        lines += [f"  {count} {text}" for count, text in remarks if count]
-    numbered = ", ".join(f"{number} {name}" for number, name in enumerate(export.categories, start=1))
-    return "\n".join([*lines, f"categories: {numbered or 'none'}"])
+    run_export(verb, "to-coco", root, as_json, quiet, values)

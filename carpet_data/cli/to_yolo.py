@@ -15,6 +15,7 @@ from carpet_data.cli.export_options import (
     placed_images_option,
     run_export,
     skip_unmasked_option,
+    tolerance_option,
 )
 
 
@@ -25,15 +26,9 @@ from carpet_data.cli.export_options import (
     type=click.Choice(["segments", "boxes"]),
     default="segments",
     show_default=True,
-    help="A polygon an instance, or a box.",
+    help="A polygon per instance, or a box.",
 )
-@click.option(
-    "--tolerance",
-    "tolerance_px",
-    type=float,
-    default=None,
-    help="Simplify polygons to within this many pixels (no longer exact).",
-)
+@tolerance_option
 @merge_option
 @min_area_option
 @placed_images_option

@@ -38,6 +38,20 @@ class CocoExport:
         files = [{**asdict(file), "path": str(file.path)} for file in self.files]
         return {**asdict(self), "out": str(self.out), "files": files}
 
+    def text(self) -> str:
+        """The export in words, file by file."""
+        lines = []
+        for file in self.files:
+            lines.append(f"{file.path}: {file.images} images, {file.annotations} annotations")
+            remarks = (
+                (file.unmarked, "images whose mask is empty: listed without annotations"),
+                (file.unmasked, "defect images without a mask: left out"),
+                (file.too_small, "instances below --min-area: left out"),
+            )
+            lines += [f"  {count} {text}" for count, text in remarks if count]
+        numbered = ", ".join(f"{number} {name}" for number, name in enumerate(self.categories, start=1))
+        return "\n".join([*lines, f"categories: {numbered or 'none'}"])
+
 
 def to_coco(
     root: Path | Dataset,

@@ -78,8 +78,8 @@ def test_every_command_has_an_example_and_a_summary(name: str) -> None:
     assert "Example" in found.help
     assert f"carpet-data {name}" in found.help
     assert COMMANDS[name][1].endswith(".")
-    options = {option for parameter in found.params for option in parameter.opts}
-    assert {"--json", "-q"} <= options
+    for each in found.commands.values() if isinstance(found, click.Group) else [found]:
+        assert {"--json", "-q"} <= {option for parameter in each.params for option in parameter.opts}, each.name
 
 
 def test_the_reference_is_the_help() -> None:
@@ -120,7 +120,7 @@ def test_errors_of_the_system_are_no_traceback(run: Run, monkeypatch: pytest.Mon
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/data/x")
 
-    monkeypatch.setattr("carpet_data.verbs.to_coco.read", full)
+    monkeypatch.setattr("carpet_data.verbs.exporting.read", full)
     failed = run("to-coco", "anything", "-o", "out")
     assert failed.code == 1
     assert "No space left" in failed.err
