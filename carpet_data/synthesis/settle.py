@@ -18,7 +18,7 @@ __all__ = ["Joined", "free_places", "join", "noise_level", "place_alike", "same_
 F32 = NDArray[np.float32]
 
 _OFF_OBJECT_FRAC = 0.02
-_SPECK_FRAC = 0.01
+_SPECK_FRAC = 0.04
 _PART_PX = 6
 _SHARE_SLACK = 0.1
 

@@ -29,6 +29,7 @@ __all__ = ["Resynthesis", "ResynthesisParameters"]
 
 _SEARCH_PX = 24
 _OPAQUE = 0.72
+_LEAST_SEEN = 0.3
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -105,8 +106,8 @@ class Resynthesis:
         levels = parameters.visible_levels
         threshold = float(np.clip(3 * noise_level(before), 4, 10)) if levels is None else float(levels)
         seen = visible(before, joined.image, joined.new, threshold=threshold)
-        if not seen.any() and not scene.null:
-            raise Redraw("the change cannot be seen")
+        if seen.sum() < _LEAST_SEEN * instance.shape[instance.inner].sum() and not scene.null:
+            raise Redraw("hardly any of the change can be seen")
         image = scene.host.copy()
         image[y : y + height, x : x + width] = joined.image
         mask = np.zeros(scene.host.shape[:2], np.bool_)
