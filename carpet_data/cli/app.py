@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import json
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from carpet_data.errors import CarpetDataError, OutputError
+from carpet_data.errors import CarpetDataError, OutputError, UsageError
 from carpet_data.version import __version__
 
 # command -> (module:attribute, one-line summary). Grouped as a user meets them.
@@ -97,7 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        if "--json" in arguments:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context is not None else "carpet-data"
+            _show(UsageError(error.format_message(), mend=f"see {command} --help"), as_json=True)
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except CarpetDataError as error:
         _show(error, as_json="--json" in arguments)
@@ -114,9 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _show(error: CarpetDataError, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(error.to_json(), ensure_ascii=False, indent=2))
-    else:
-        click.echo(f"error: {error}", err=True)
+        # Standard output may be the very thing that failed; then the text below is left.
+        with contextlib.suppress(OSError):
+            click.echo(json.dumps(error.to_json(), ensure_ascii=False, indent=2))
+            return
+    click.echo(f"error: {error}", err=True)
 
 
 _MENDS = {

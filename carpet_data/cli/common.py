@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 from carpet_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from carpet_data.executor import Engine
+    from carpet_data.executor import Engine, Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,6 +85,11 @@ def resolve_root(root: Path | None) -> Path:
     )
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person sees what is written; a stream that the caller closed is None."""
+    return stream is not None and stream.isatty()
+
+
 class Ui:
     """What a command prints: results on stdout, progress and notes on stderr."""
 
@@ -105,14 +110,14 @@ class Ui:
             click.echo(text, err=True)
 
     @contextmanager
-    def progress(self, description: str) -> Iterator[Callable[[int, int | None], None]]:
+    def progress(self, description: str) -> Iterator[Progress]:
         """Show a progress bar with rate and time left; yields `update(done, total)`.
 
         Nothing is shown under --quiet or --json, or where stderr is not a terminal.
         """
         import sys
 
-        if self.quiet or self.as_json or not sys.stderr.isatty():
+        if self.quiet or self.as_json or not is_terminal(sys.stderr):
             yield lambda done, total: None  # noqa: ARG005
             return
         from rich.console import Console

@@ -11,6 +11,9 @@ from carpet_data.diagnosis.codes import fault
 from carpet_data.findings import Finding, printable
 
 _RESERVED = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+_OTHER_IMAGES = frozenset(
+    {".avif", ".dng", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".pbm", ".pgm", ".ppm", ".psd", ".raw"}
+)
 _MASK_IN_FOLDER = re.compile(r"^ground_truth/(?P<class>[^/]+)/(?P<stem>[^/]+)/[^/]+\.\w+$")
 
 
@@ -81,4 +84,7 @@ def mask_orphan(orphans: Sequence[str]) -> Iterator[Finding]:
 def unknown_file(unknown: Sequence[str]) -> Iterator[Finding]:
     """unknown-file."""
     for name in unknown:
-        yield fault("unknown-file", name, "no reader uses it")
+        if PurePosixPath(name).suffix.lower() in _OTHER_IMAGES:
+            yield fault("unknown-file", name, "images of this kind are not read", mend="save it as PNG, or remove it")
+        else:
+            yield fault("unknown-file", name, "no reader uses it")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from carpet_data.errors import OutputError, UsageError
-from carpet_data.layout.files import link_or_copy
+from carpet_data.layout.files import link_or_copy, making
 
 ImageMode: TypeAlias = Literal["link", "copy", "none"]
 IMAGE_MODES: tuple[ImageMode, ...] = ("link", "copy", "none")
@@ -47,12 +47,15 @@ def fresh_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
             package did not write: a slip such as `-o ~ --overwrite` must not cost anyone their files.
     """
     check_free(out, overwrite=overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    with making(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     scratch.chmod(0o777 & ~_umask())
     try:
         yield scratch
         (scratch / MARKER).write_text("Written by carpet-data, which may replace this folder with --overwrite.\n")
+        # Another command, or a person, may have filled the place meanwhile.
+        check_free(out, overwrite=overwrite)
         _swap(scratch, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

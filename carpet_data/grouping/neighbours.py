@@ -18,7 +18,7 @@ TURNED_CLOSE = 0.7
 """A mirrored or turned copy keeps its signature, so that only clear cases need comparing."""
 
 _SHRINK = 16
-_CELLS = 1 << 24
+_CELLS = 1 << 22
 
 TURNS: tuple[tuple[str, str], ...] = (
     ("", "turned by 180°"),
@@ -47,7 +47,7 @@ class Candidate:
 def candidates(signatures: NDArray[np.float32]) -> list[Candidate]:
     """The pairs worth comparing, the likeliest first.
 
-    Takes O(n²) multiplications in blocks of 64 MiB, whatever the number of images.
+    Takes O(n²) multiplications in blocks of 16 MiB, whatever the number of images.
 
     Args:
         signatures: float32 Nx2xFxF, as `descriptors.signature` gives each.

@@ -10,15 +10,16 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from carpet_data import executor
 from carpet_data.errors import OutputError
+from carpet_data.executor import Progress
 from carpet_data.layout import description, links, manifest, names, splits
-from carpet_data.layout.conversion import Finding, render
+from carpet_data.layout.conversion import MaskForm, render
 from carpet_data.layout.description import Description
 from carpet_data.layout.files import making, place, remove_partials, sha256, sync_folder, write_bytes
 from carpet_data.layout.journal import Journal, unfinished
@@ -36,14 +37,14 @@ class Planned:
         id: Its id in the prepared folder.
         source: As in the source folder.
         source_sha256: Hex digest of the source image's bytes when it was looked at.
-        finding: What its mask is like.
+        mask_form: What its mask is like.
         group: Its group; None where it is alone.
     """
 
     id: str
     source: Sample
     source_sha256: str
-    finding: Finding
+    mask_form: MaskForm
     group: str | None = None
 
 
@@ -77,9 +78,9 @@ class Draft:
         ]
         parts += [[split.name, split.made, sorted(split.sides.items())] for split in self.splits]
         for planned in self.samples:
-            raw, finding = planned.source, planned.finding
+            raw, mask_form = planned.source, planned.mask_form
             parts.append([planned.id, raw.image, raw.class_name, raw.width, raw.height, raw.side, raw.origin])
-            parts.append([planned.source_sha256, finding.form, finding.digest, planned.group])
+            parts.append([planned.source_sha256, mask_form.form, mask_form.digest, planned.group])
         for part in parts:
             digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
         return digest.hexdigest()
@@ -115,7 +116,7 @@ def create(
     command: str,
     overwrite: bool = False,
     workers: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> int:
     """Write a prepared folder, or complete it where the same work was killed before.
 
@@ -170,7 +171,7 @@ def _fill(
     *,
     overwrite: bool,
     workers: int | None,
-    progress: Callable[[int, int | None], None] | None,
+    progress: Progress | None,
 ) -> int:
     identity = draft.identity()
     begun = unfinished(scratch)
@@ -211,7 +212,7 @@ def _write_missing(
     draft: Draft,
     journal: Journal,
     workers: int | None,
-    progress: Callable[[int, int | None], None] | None,
+    progress: Progress | None,
 ) -> None:
     missing = [planned for planned in draft.samples if planned.id not in journal]
     total, done = len(draft.samples), len(draft.samples) - len(missing)
@@ -232,18 +233,18 @@ def _write_missing(
 def _write(job: tuple[str, str, Planned]) -> Sample:
     """Write the files of one sample."""
     root, target, planned = Path(job[0]), Path(job[1]), job[2]
-    source, finding = planned.source, planned.finding
+    source, mask_form = planned.source, planned.mask_form
     image = names.image_path(planned.id, source.class_name, PurePosixPath(source.image).suffix)
     place(root / source.image, target / image)
     annotation: MaskFile | IndexFile | None = None
-    if finding.form != "none":
+    if mask_form.form != "none":
         mask = names.mask_path(planned.id, source.class_name)
-        if finding.form == "kept":
+        if mask_form.form == "kept":
             assert source.mask is not None
             place(root / source.mask, target / mask)
         else:
-            write_bytes(target / mask, render(root, source, finding.form))
-        annotation = IndexFile(mask, finding.table) if finding.form == "index" else MaskFile(mask)
+            write_bytes(target / mask, render(root, source, mask_form.form))
+        annotation = IndexFile(mask, mask_form.table) if mask_form.form == "index" else MaskFile(mask)
     return Sample(
         id=planned.id,
         image=image,

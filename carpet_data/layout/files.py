@@ -13,11 +13,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from carpet_data.errors import OutputError
 from carpet_data.layout.names import PARTIAL_SUFFIX
 
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file, copied when one of them is written
 _NO_CLONE = frozenset({errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM})
 _devices_without_clone: set[int] = set()
+
+_REFUSED = {
+    errno.EACCES: "you may not write here",
+    errno.EPERM: "you may not write here",
+    errno.EROFS: "its file system can only be read",
+    errno.EEXIST: "a file is where a folder should be",
+    errno.ENOTDIR: "a file is where a folder should be",
+}
+
+
+@contextmanager
+def making(out: Path) -> Iterator[None]:
+    """Name the output where it cannot be made, and not the hidden file or folder that it grows in.
+
+    Raises:
+        OutputError: The system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = _REFUSED.get(error.errno or 0)
+        if why is None:
+            raise
+        raise OutputError(
+            f"it cannot be written: {why} ({error.strerror})", where=out, mend="choose another output folder"
+        ) from error
 
 
 @contextmanager

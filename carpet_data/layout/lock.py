@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import getpass
 import json
@@ -32,11 +33,20 @@ class Lock:
 
         Raises:
             LockedError: Another process holds it.
-            OutputError: The file system has no locks.
+            OutputError: The folder may not be written, or the file system has no locks.
         """
         path = root / LOCK
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    raise
+                raise OutputError(
+                    f"you may not change this data set ({error.strerror})",
+                    where=root,
+                    mend="ask its owner, or work on a copy of it",
+                ) from error
             try:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,7 @@ from types import ModuleType
 import click
 import pytest
 from command import Called
+from shapes import SHAPES, write_mvtec
 
 import carpet_data
 from carpet_data import errors
@@ -114,6 +115,25 @@ def test_errors_are_json_when_asked_for(run: Run, tmp_path: Path) -> None:
     failed = run("stats", tmp_path / "none", "--json")
     assert failed.code == 1
     assert set(failed.json) == {"error", "what", "where", "mend"}
+
+
+def test_wrong_use_is_json_when_asked_for(run: Run) -> None:
+    for words in (("to-coco", "--nonsense"), ("nonsense",), ("split", "x")):
+        failed = run(*words, "--json")
+        assert failed.code == 2
+        assert failed.json["error"] == "UsageError"
+        assert failed.json["mend"].startswith("see carpet-data ")
+        assert failed.err == ""
+
+
+@pytest.mark.parametrize(("stream", "words"), [(">&-", ""), (">/dev/full", "--json"), (">/dev/full", "")])
+def test_a_closed_or_full_standard_output_is_no_traceback(stream: str, words: str, tmp_path: Path) -> None:
+    source = write_mvtec(tmp_path / "data", {"a": ("hole", SHAPES["point"])})
+    line = f'"$0" -m carpet_data stats "$1" --workers 1 {words} {stream}'
+    done = subprocess.run(["sh", "-c", line, sys.executable, source], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if stream == ">&-" else 1)
+    assert ("No space left" in done.stderr) == (stream != ">&-")
 
 
 def test_errors_of_the_system_are_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,7 @@ FILE_ROWS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     ),
     "grey image": ("channels-mixed", HOLE, lambda root: save(root / HOLE, picture(202)[..., 0])),
     "unknown file": ("unknown-file", "notes.docx", lambda root: (root / "notes.docx").write_text("x")),
+    "other image": ("unknown-file", "hole.gif", lambda root: (root / "hole.gif").write_bytes(b"GIF89a")),
     "reserved name": (
         "name-not-portable",
         "test/good/a:b.png",

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from sources import write_source
 from trees import coco, files, image
 
 from carpet_data.errors import DataError
 from carpet_data.formats.detect import detect, looks_like_dataset
+from carpet_data.verbs.prepare import prepare
+from carpet_data.verbs.to_masks import to_masks
 
 MVTEC = (["train/good/0.png", "test/hole/0.png"], ["ground_truth/hole/0_mask.png"])
 
@@ -178,3 +181,21 @@ def test_importing_loads_nothing_heavy() -> None:
     code = "import sys, carpet_data.formats.detect; print([m for m in ('cv2', 'numpy', 'yaml') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_commands_wrote_is_no_class_of_the_folder_around_it(tmp_path: Path) -> None:
+    write_source(tmp_path / "weave")
+    prepare(tmp_path / "weave", tmp_path / "ready", workers=1)
+    to_masks(tmp_path / "ready", tmp_path / "index-masks", workers=1)
+    with pytest.raises(DataError) as caught:
+        detect(tmp_path)
+    assert "name one of the data sets in it" in str(caught.value.mend)
+    assert str(tmp_path / "ready") in str(caught.value.mend)
+    assert not looks_like_dataset(tmp_path)
+
+
+def test_a_side_without_images_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train" / "good").mkdir(parents=True)
+    with pytest.raises(DataError) as caught:
+        detect(tmp_path)
+    assert caught.value.mend == "put images into class folders such as train/good: there are none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -128,3 +129,32 @@ def test_a_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     with executor.using("ray"), pytest.raises(MissingExtraError, match=r"needs the package ray") as caught:
         list(executor.run(square, range(50), workers=2, chunk=4))
     assert "carpet-data[ray]" in str(caught.value)
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from carpet_data import executor
+
+if os.environ.get("WORKER"):  # a worker that is still importing the script, as slow ones import numpy
+    time.sleep(1)
+
+def job(number):
+    return number
+
+if __name__ == "__main__":
+    os.environ["WORKER"] = "1"
+    threading.Timer(0.7, os.killpg, (os.getpgid(0), signal.SIGINT)).start()
+    try:
+        list(executor.run(job, range(40), workers=2, chunk=1))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_an_interrupt_while_workers_start_reaches_the_driver_alone(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, start_new_session=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

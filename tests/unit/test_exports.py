@@ -15,9 +15,11 @@ from shapes import SHAPES, write_mvtec
 
 from carpet_data.errors import DataError, FaultsError, OutputError, UsageError
 from carpet_data.formats import ReadOptions, mvtec, yolo
+from carpet_data.formats.output import fresh_folder
 from carpet_data.formats.voc import colour_map
 from carpet_data.images import write_png
 from carpet_data.samples import Dataset, MaskFile, Sample
+from carpet_data.verbs.prepare import prepare
 from carpet_data.verbs.to_folder import to_folder
 from carpet_data.verbs.to_masks import to_masks
 from carpet_data.verbs.to_mvtec import to_mvtec
@@ -216,3 +218,37 @@ def test_results_travel_and_become_json(source: Path, tmp_path: Path) -> None:
         "test": {"images": 12, "instances": result.instances},
     }
     assert values["files"] == 20 + 20 + 3
+
+
+def test_a_place_that_was_filled_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def write() -> None:
+        with fresh_folder(out, overwrite=False) as folder:
+            (folder / "mine.txt").write_text("mine")
+            out.mkdir()
+            (out / "theirs.txt").write_text("theirs")
+
+    with pytest.raises(OutputError, match="not empty"):
+        write()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "theirs.txt"]
+
+
+def test_a_place_that_cannot_be_had_is_named_and_not_a_hidden_one(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a file is where a folder should be") as caught:
+        to_mvtec(_read(source), tmp_path / "file" / "out")
+    assert caught.value.where == str(tmp_path / "file" / "out")
+    with pytest.raises(OutputError, match="a file is where a folder should be"):
+        prepare(source, tmp_path / "file" / "out", workers=1)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "hidden")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(OutputError, match="you may not write here") as caught:
+        to_mvtec(_read(source), tmp_path / "out")
+    assert caught.value.where == str(tmp_path / "out")
+    assert caught.value.mend

@@ -245,6 +245,16 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_may_not_be_changed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("carpet_data.layout.lock.os.open", refuse)
+    with pytest.raises(OutputError, match="may not change") as caught, locked(tmp_path, "mine"):
+        pass
+    assert caught.value.where == str(tmp_path)
+
+
 def test_a_locked_folder_may_be_renamed(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
