@@ -8,18 +8,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.synthesis.contract import Donor, Image, Mask, Redraw
+from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.placement import pose_of
-from carpet_data.synthesis.quilting import Finder, agree, cut_between, disc, grey
+from carpet_data.synthesis.quilting import Finder, agree, cut_between, disc, fill, grey
 from carpet_data.synthesis.shapes import axis_of
 
-__all__ = ["Joined", "free_places", "join", "noise_level", "place_alike", "same_part", "turn_between", "visible"]
+__all__ = [
+    "Joined",
+    "free_places",
+    "good_on_good",
+    "join",
+    "noise_level",
+    "place_alike",
+    "same_part",
+    "turn_between",
+    "visible",
+]
 
 F32 = NDArray[np.float32]
 
 _OFF_OBJECT_FRAC = 0.02
 _SPECK_FRAC = 0.04
 _PART_PX = 6
+_GROUND_PX = 120
 _SHARE_SLACK = 0.1
 
 
@@ -221,6 +232,37 @@ def visible(before: Image, after: Image, within: Mask, *, threshold: float) -> M
     filled = np.zeros_like(closed)
     cv2.drawContours(filled, kept, -1, 1, cv2.FILLED)
     return np.asarray((filled[pad:-pad, pad:-pad] > 0) & within)
+
+
+def good_on_good(scene: Scene, shape: Mask, corner: tuple[int, int], rng: np.random.Generator) -> Candidate:
+    """A null sample: the shape filled with the host's own ground, so that it carries every trace but the defect.
+
+    Args:
+        scene: Its host gives the ground. An object has no second place like the first: it stays as it is.
+        shape: bool hxw: where a defect would have been.
+        corner: Column and row of its window on the host.
+        rng: Chooses the ground.
+
+    Returns:
+        The candidate, its mask empty.
+
+    Raises:
+        Redraw: The shape leaves too little ground.
+    """
+    host = scene.host
+    x, y = corner
+    height, width = shape.shape
+    image: Image = host.copy()
+    reach = _GROUND_PX + max(height, width)
+    left, top = max(0, x - reach), max(0, y - reach)
+    area = np.s_[top : y + height + reach, left : x + width + reach]
+    hole = np.zeros(host.shape[:2], np.bool_)
+    hole[y : y + height, x : x + width] = shape
+    if scene.foreground is None and shape.any():
+        part = hole[area]
+        image[area] = fill(np.ascontiguousarray(host[area]), part, ~part, rng)
+    rows, columns = host[area].shape[:2]
+    return Candidate(image, np.zeros(host.shape[:2], np.bool_), (left, top, columns, rows), {"null": True})
 
 
 def noise_level(image: Image) -> float:

@@ -92,3 +92,19 @@ def test_parameters_are_strict() -> None:
         PerlinParameters(opacity_range=(0, 2))
     with pytest.raises(ValidationError):
         PerlinParameters.model_validate({"opacity": 1})
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_null_samples_show_good_ground(grey: bool) -> None:
+    scene = replace(carpet_scene("hole", grey=grey), null=True)
+    made = render(scene, 3)
+    assert not made.mask.any()
+    changed = made.image != scene.host
+    assert changed.any()
+    x, y, width, height = made.box
+    changed[y : y + height, x : x + width] = False
+    assert not changed.any()
+    # What was laid in has the brightness and the contrast of the cloth.
+    new = made.image != scene.host
+    assert abs(float(made.image[new].mean()) - float(scene.host.mean())) < 15
+    assert 0.7 < made.image[new].std() / scene.host.std() < 1.3

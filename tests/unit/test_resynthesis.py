@@ -214,3 +214,11 @@ def test_noise_is_measured() -> None:
     assert noise_level(noisy) == pytest.approx(5, rel=0.1)
     assert noise_level(np.full((9, 9), 7, np.uint8)) == 0
     assert noise_level(np.zeros((2, 2), np.uint8)) == 0
+
+
+def test_null_samples_have_no_mask() -> None:
+    scene = carpet_scene("hole", count=1)
+    good = carpet("good", 5).image
+    made = drawn_until_made(replace(scene, null=True, donors=(donor(good, carpet("hole").mask),)))
+    assert not made.mask.any()
+    assert (made.image != scene.host).any()

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from carpet_data.synthesis.contract import Box, Candidate, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.foreground import find
 from carpet_data.synthesis.quilting import grey
-from carpet_data.synthesis.settle import noise_level, visible
+from carpet_data.synthesis.settle import good_on_good, noise_level, visible
 from carpet_data.synthesis.shapes import deform
 
 __all__ = ["Nsa", "NsaParameters", "clone"]
@@ -78,6 +78,12 @@ class Nsa:
         host = scene.host
         if min(host.shape[:2]) < _SMALLEST_PX + 4:
             raise Redraw("the host is too small for a patch")
+        if scene.null:
+            shape = _outline(_sides(scene, parameters, rng), parameters, rng)
+            corner = _place(None, shape, (host.shape[0], host.shape[1]), rng)
+            if corner is None:
+                raise Redraw("the drawn patch is larger than the host")
+            return good_on_good(scene, shape, (corner[1], corner[0]), rng)
         low, high = parameters.patches_range
         count = int(rng.integers(low, high + 1))
         image: Image = host.copy()
@@ -179,7 +185,7 @@ def _one(scene: Scene, image: Image, parameters: NsaParameters, rng: np.random.G
     levels = parameters.visible_levels
     threshold = float(np.clip(3 * noise_level(before), 4, 10)) if levels is None else float(levels)
     seen = visible(before, after, shape, threshold=threshold)
-    if float(seen.sum()) < parameters.least_changed_frac * float(shape.sum()) and not scene.null:
+    if float(seen.sum()) < parameters.least_changed_frac * float(shape.sum()):
         return None
     told: dict[str, object] = {"box": [x, y, width, height], "from": [left, top, wide, tall], "mixed": mixed}
     return _Patch((x, y, width, height), after, seen, told)

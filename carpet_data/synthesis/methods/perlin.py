@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.perlin_noise import perlin_noise
-from carpet_data.synthesis.settle import free_places, noise_level, visible
+from carpet_data.synthesis.settle import free_places, good_on_good, noise_level, visible
 
 __all__ = ["Perlin", "PerlinParameters"]
 
@@ -73,6 +73,8 @@ class Perlin:
         chosen = int(rng.integers(len(rows)))
         x, y = int(columns[chosen]), int(rows[chosen])
         height, width = shape.shape
+        if scene.null:
+            return good_on_good(scene, shape, (x, y), rng)
         texture, drawn_texture = _texture(scene, shape.shape, parameters, rng)
         opacity = float(rng.uniform(*parameters.opacity_range))
         before = host[y : y + height, x : x + width]
@@ -85,7 +87,7 @@ class Perlin:
         levels = parameters.visible_levels
         threshold = float(np.clip(3 * noise_level(before), 4, 10)) if levels is None else float(levels)
         seen = visible(before, after, cover > 0, threshold=threshold)
-        if not seen.any() and not scene.null:
+        if not seen.any():
             raise Redraw("the change cannot be seen")
         image: Image = host.copy()
         image[y : y + height, x : x + width] = after

@@ -111,7 +111,7 @@ class Resynthesis:
         image = scene.host.copy()
         image[y : y + height, x : x + width] = joined.image
         mask = np.zeros(scene.host.shape[:2], np.bool_)
-        mask[y : y + height, x : x + width] = seen
+        mask[y : y + height, x : x + width] = seen & (not scene.null)
         drawn = {"fill": "tint" if stain else "quilt", "x": x, "y": y, **instance.drawn}
         return Candidate(image, mask, (x, y, width, height), drawn)
 
