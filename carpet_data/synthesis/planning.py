@@ -106,8 +106,10 @@ class Planner:
         donors = self._donors(first, host, rng)
         source: HostRef | None = None
         if null:
-            others = [other for other in self.pools.hosts if other is not host] or [host]
-            source = others[int(rng.integers(len(others)))]
+            others = [other for other in self.pools.hosts if other is not host]
+            # Part of another object beside or across this one would be a defect, so an object is its own source.
+            alone = self.pools.facts.is_object or not others
+            source = host if alone else others[int(rng.integers(len(others)))]
         shift = rng.random(2)
         return Job(
             k=k,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from carpet_data.synthesis.contract import Box, Donor, Facts, Image, Scene
+from carpet_data.synthesis.contract import Box, Donor, Facts, Image, Mask, Scene
 from carpet_data.synthesis.pixels import Pixels, collared, like
+from carpet_data.synthesis.placement import pose_of
 from carpet_data.synthesis.planning import Job
 from carpet_data.synthesis.pools import DonorRef
 from carpet_data.synthesis.variation import vary, vary_mask
@@ -56,16 +58,24 @@ def _like(donor: Donor, host: Image) -> Donor:
 
 
 def _null_donor(pixels: Pixels, job: Job, ref: DonorRef, facts: Facts, host: Image) -> Donor:
-    """Good ground in the shape of a real defect: for a texture from anywhere, for an object from the same part."""
+    """Good ground in the shape of a real defect: for a texture from anywhere, for an object from itself."""
     assert job.null_source is not None
-    source = like(pixels.host(job.null_source), host)
+    itself = facts.is_object and job.null_source == job.host
+    source = host if itself else like(pixels.host(job.null_source), host)
+    foreground = pixels.foreground(job.null_source)
+    if itself and foreground is not None:
+        foreground = vary_mask(foreground, job.variation)
     height, width = source.shape[:2]
     real = pixels.mask(ref.sample, facts.class_name)
     x, y, w, h = ref.box
     w, h = min(w, width), min(h, height)
     shape = real[y : y + h, x : x + w]
     if facts.is_object:
-        left, top = min(x, width - w), min(y, height - h)
+        centre = _same_part(
+            x + w / 2, y + h / 2, pixels.donor(ref, facts.class_name), pixels.foreground(job.null_source)
+        )
+        left = min(max(0, round(centre[0] - w / 2)), width - w)
+        top = min(max(0, round(centre[1] - h / 2)), height - h)
     else:
         left, top = (
             int(free * share) for free, share in zip((width - w, height - h), job.null_shift_frac, strict=True)
@@ -74,4 +84,19 @@ def _null_donor(pixels: Pixels, job: Job, ref: DonorRef, facts: Facts, host: Ima
     cut = source[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
     mask = np.zeros(cut.shape[:2], np.bool_)
     mask[top - box[1] : top - box[1] + h, left - box[0] : left - box[0] + w] = shape
-    return Donor(job.null_source.sample.id, cut, mask, box, (width, height), pixels.foreground(job.null_source))
+    return Donor(job.null_source.sample.id, cut, mask, box, (width, height), foreground)
+
+
+def _same_part(x: float, y: float, donor: Donor, foreground: Mask | None) -> tuple[float, float]:
+    """Where a place of the donor's object lies on another one: the same way along and across its long axis."""
+    poses = [None if mask is None else pose_of(mask) for mask in (donor.foreground, foreground)]
+    here, there = poses
+    if here is None or there is None or not (here.elongated and there.elongated) or here.length_px <= 0:
+        return x, y
+    turn = math.radians(there.angle_deg - here.angle_deg)
+    scale = there.length_px / here.length_px
+    along, across = (x - here.centre[0]) * scale, (y - here.centre[1]) * scale
+    return (
+        there.centre[0] + along * math.cos(turn) - across * math.sin(turn),
+        there.centre[1] + along * math.sin(turn) + across * math.cos(turn),
+    )

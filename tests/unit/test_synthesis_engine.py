@@ -171,6 +171,16 @@ def test_null_samples_are_good_pasted_on_good(root: Path, tmp_path: Path) -> Non
     assert list(layout.verify(root)) == []
 
 
+def test_null_samples_of_objects_take_from_themselves(root: Path, tmp_path: Path) -> None:
+    # A piece of another object would be a defect, and these are labelled good.
+    more = synthesis.LENIENT + "null_share: 1\nsubject: object\n"
+    synthesize(root, ["hole"], 9, recipe=synthesis.recipe(tmp_path, more=more), workers=1)
+    records = [s.provenance for s in layout.read(root) if s.provenance is not None]
+    assert sum(record["null_source"] == record["host"] for record in records if record.get("null")) == 9
+    assert not any(record["variation"]["flip_x"] or record["variation"]["angle_deg"] for record in records)
+    assert any(record["variation"]["gain"] != 1 for record in records)
+
+
 def test_null_samples_need_a_method_that_pastes(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no null samples"):
         synthesize(root, ["hole"], 8, recipe=synthesis.recipe(tmp_path, "disc", "null_share: 0.5\n"))
