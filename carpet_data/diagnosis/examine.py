@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from carpet_data import executor
@@ -13,11 +13,10 @@ from carpet_data.diagnosis.inspect import Report, inspect
 from carpet_data.diagnosis.mask_checks import MASK_CHECKS
 from carpet_data.diagnosis.set_checks import Facts
 from carpet_data.diagnosis.subjects import PREPARED, Subject
+from carpet_data.executor import Progress
 from carpet_data.findings import SEVERITIES, Finding
 from carpet_data.grouping.duplicates import Search
 from carpet_data.samples import GOOD
-
-Progress = Callable[[int, int | None], None]
 
 _GREY = ("grey", "grey+alpha", "bilevel")
 

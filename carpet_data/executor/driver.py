@@ -17,6 +17,9 @@ from carpet_data.executor.local import prepare_worker, run_on_processes
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Called with (done, all); all is None where nobody knows it yet."""
+
 Engine: TypeAlias = Literal["local", "ray"]
 ENGINES: tuple[Engine, ...] = ("local", "ray")
 

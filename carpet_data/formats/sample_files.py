@@ -11,17 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from carpet_data import executor
 from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.executor import Progress
 from carpet_data.formats.export import file_name
 from carpet_data.formats.output import ImageMode, place
 from carpet_data.layout.names import component
 from carpet_data.masks import LabelMask, Regions, find, load
 from carpet_data.samples import GOOD, Connectivity, Dataset, Sample
 
-Progress: TypeAlias = Callable[[int, int | None], None]
 Style = TypeVar("Style")
 
 MOST_FAULTS = 100

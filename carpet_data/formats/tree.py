@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.executor import Progress
 from carpet_data.formats.listing import composed
 from carpet_data.images import probe
 from carpet_data.samples import (
@@ -114,7 +115,7 @@ def dataset(
     threshold: int,
     connectivity: Connectivity | None = None,
     on_fault: Callable[[CarpetDataError], None] | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """The samples of a tree; only headers are read. `on_fault` is as in ReadOptions.
 

@@ -8,7 +8,7 @@ that are merely alike (two pieces of one weave, two screws in one pose) are not.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from carpet_data import executor
 from carpet_data.errors import CarpetDataError, ImageError
+from carpet_data.executor import Progress
 from carpet_data.grouping import alignment, neighbours
 from carpet_data.grouping.descriptors import PLANE, Descriptor, describe_or_fault, signature, to_float
 from carpet_data.grouping.groups import Link, chain, link
@@ -27,8 +28,6 @@ THRESHOLD = 0.8
 
 _IN_MEMORY = 20_000
 """More planes than this (310 MiB) are kept in an unnamed temporary file, which the system pages as it likes."""
-
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +217,3 @@ class _Joined:
 
     def join(self, a: int, b: int) -> None:
         self._parent[self._root(b)] = self._root(a)
-
-
-def straddling(links: Iterable[Link], sides: Mapping[str, str]) -> list[Link]:
-    """The links whose two samples are on different sides of a split: each is a leak.
-
-    Args:
-        links: Any links.
-        sides: sample id -> side; samples not in it take no part.
-    """
-    return [found for found in links if found.a in sides and found.b in sides and sides[found.a] != sides[found.b]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import DataError, LeakError, UsageError
+from carpet_data.executor import Progress
 from carpet_data.images import probe
 from carpet_data.layout import description, manifest, names, splits
 from carpet_data.layout.files import remove_partials, write_bytes
@@ -246,7 +247,7 @@ def append(
     command: str,
     identity: str,
     split: str | None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> int:
     """Add samples to a prepared folder, see `appending`.
 

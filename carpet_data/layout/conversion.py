@@ -29,7 +29,7 @@ _MOST_INSTANCES = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MaskForm:
     """What a look into the mask of one sample found.
 
     Attributes:
@@ -49,7 +49,7 @@ class Finding:
     digest: str = ""
 
 
-def inspect(job: tuple[str, Sample]) -> Finding | CarpetDataError:
+def inspect(job: tuple[str, Sample]) -> MaskForm | CarpetDataError:
     """Look into a mask; a fault is returned, so that one does not hide the others.
 
     Args:
@@ -61,9 +61,9 @@ def inspect(job: tuple[str, Sample]) -> Finding | CarpetDataError:
         return error
 
 
-def _inspect(root: Path, sample: Sample) -> Finding:
-    finding = _look(root, sample)
-    return finding if sample.annotation is None else replace(finding, digest=_digest(root, sample.annotation))
+def _inspect(root: Path, sample: Sample) -> MaskForm:
+    mask_form = _look(root, sample)
+    return mask_form if sample.annotation is None else replace(mask_form, digest=_digest(root, sample.annotation))
 
 
 def _digest(root: Path, annotation: Annotation) -> str:
@@ -80,10 +80,10 @@ def _digest(root: Path, annotation: Annotation) -> str:
     return digest.hexdigest()
 
 
-def _look(root: Path, sample: Sample) -> Finding:
+def _look(root: Path, sample: Sample) -> MaskForm:
     match sample.annotation:
         case None:
-            return Finding("none")
+            return MaskForm("none")
         case MaskFile(path=path):
             mask = masks.load(root, sample)
             plain = _is_plain(root / path)
@@ -91,7 +91,7 @@ def _look(root: Path, sample: Sample) -> Finding:
             top = 255 if values.dtype == np.uint8 else 65535
             grey = bool(((values != 0) & (values != top)).any())
             form: Form = "kept" if plain and not grey else "binary"
-            return Finding(form, empty=len(mask.runs) == 0, grey=grey)
+            return MaskForm(form, empty=len(mask.runs) == 0, grey=grey)
         case MaskStack(files=instances):
             _check_count(len(instances), root, sample)
         case Shapes(shapes=instances):
@@ -102,10 +102,10 @@ def _look(root: Path, sample: Sample) -> Finding:
     present = sorted(set(mask.runs.value.tolist()))
     lost = len(instances) - len(present)
     if set(mask.names) <= {sample.class_name} and _components_are_instances(mask, len(present)):
-        return Finding("binary", empty=not present, lost=lost)
+        return MaskForm("binary", empty=not present, lost=lost)
     # Numbered from 1 without gaps, in the order of the source.
     table = tuple((number, mask.names[value - 1]) for number, value in enumerate(present, start=1))
-    return Finding("index", table, empty=not present, lost=lost)
+    return MaskForm("index", table, empty=not present, lost=lost)
 
 
 def render(root: Path, sample: Sample, form: Literal["binary", "index"]) -> bytes:

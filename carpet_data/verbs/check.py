@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from carpet_data import executor
 from carpet_data.errors import CarpetDataError
+from carpet_data.executor import Progress
 from carpet_data.findings import SEVERITIES, Finding
 from carpet_data.formats import ReadOptions, coco_compare, coco_file, coco_rules, read
 from carpet_data.formats.coco_file import CocoDocument
@@ -79,7 +80,7 @@ def check(
     merged: bool = False,
     options: ReadOptions | None = None,
     workers: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Check:
     """Check COCO instances.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from carpet_data.diagnosis.examine import examine
 from carpet_data.diagnosis.subjects import open_subject
+from carpet_data.executor import Progress
 from carpet_data.findings import SEVERITIES, Finding, Severity
 from carpet_data.formats import ReadOptions
 
@@ -69,7 +69,7 @@ def doctor(
     *,
     near_duplicates: bool = True,
     workers: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Diagnosis:
     """Examine a data set, raw or prepared; nothing in it is changed.
 

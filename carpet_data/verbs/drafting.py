@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from carpet_data import executor
 from carpet_data.errors import CarpetDataError, DataError, FaultsError, UsageError
+from carpet_data.executor import Progress
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import MAIN_SPLIT
 from carpet_data.grouping import duplicates, runs
 from carpet_data.grouping.groups import Groups, Link, from_mapping, join
 from carpet_data.layout import conversion, names
-from carpet_data.layout.conversion import Finding
+from carpet_data.layout.conversion import MaskForm
 from carpet_data.layout.create import Draft, Planned
 from carpet_data.layout.description import Description
 from carpet_data.samples import GOOD, Dataset, Sample, Split
 from carpet_data.verbs import splitting
 from carpet_data.verbs.splitting import SplitRequest
-
-Progress: TypeAlias = Callable[[int, int | None], None]
 
 _MOST_FAULTS = 1000
 
@@ -119,17 +118,17 @@ def draft(
         workers=workers,
         progress=part(progress, 0),
     )
-    findings, mask_faults = _inspect(dataset, workers, part(progress, 1))
+    mask_forms, mask_faults = _inspect(dataset, workers, part(progress, 1))
     faults: list[CarpetDataError] = [*unread, *found.faults, *mask_faults]
     if faults and not skip_faulty:
         raise FaultsError(faults[:_MOST_FAULTS])
-    kept = {ids[s.id]: s for s in dataset if ids[s.id] in found.file_sha256 and s.id in findings}
+    kept = {ids[s.id]: s for s in dataset if ids[s.id] in found.file_sha256 and s.id in mask_forms}
     if not kept:
         raise FaultsError(faults[:_MOST_FAULTS])
     groups, named, notices = _group(kept, found.links, grouping)
     shared = {sample_id: group for group, members in groups.shared().items() for sample_id in members}
     planned = tuple(
-        Planned(new_id, sample, found.file_sha256[new_id], findings[sample.id], shared.get(new_id))
+        Planned(new_id, sample, found.file_sha256[new_id], mask_forms[sample.id], shared.get(new_id))
         for new_id, sample in sorted(kept.items())
     )
     splits = _splits(planned, shared, request)
@@ -167,10 +166,10 @@ def _ids(dataset: Dataset) -> dict[str, str]:
 
 def _inspect(
     dataset: Dataset, workers: int | None, progress: Progress | None
-) -> tuple[dict[str, Finding], list[CarpetDataError]]:
+) -> tuple[dict[str, MaskForm], list[CarpetDataError]]:
     root = str(dataset.root)
     jobs = ((root, sample) for sample in dataset)
-    findings: dict[str, Finding] = {}
+    mask_forms: dict[str, MaskForm] = {}
     faults: list[CarpetDataError] = []
     for done, (sample, result) in enumerate(
         zip(dataset, executor.run(conversion.inspect, jobs, workers=workers, chunk=32), strict=True), start=1
@@ -178,10 +177,10 @@ def _inspect(
         if isinstance(result, CarpetDataError):
             faults.append(result)
         else:
-            findings[sample.id] = result
+            mask_forms[sample.id] = result
         if progress is not None:
             progress(done, len(dataset))
-    return findings, faults
+    return mask_forms, faults
 
 
 def _group(

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from carpet_data.errors import UsageError
+from carpet_data.executor import Progress
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import chosen_split, default_out, parts
 from carpet_data.formats.output import ImageMode, check_apart, fresh_folder
-from carpet_data.formats.sample_files import Export, InstanceOptions, Progress
+from carpet_data.formats.sample_files import Export, InstanceOptions
 from carpet_data.samples import Dataset
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import OutputError, UsageError
+from carpet_data.executor import Progress
 from carpet_data.formats.archive.addresses import ADDRESSES, MVTEC_LICENSE, is_mvtec
 from carpet_data.formats.archive.download import Download, Patience, download
-from carpet_data.formats.archive.extract import Progress
 from carpet_data.formats.archive.http import check_url, name_in
 from carpet_data.formats.archive.limits import Limits
 from carpet_data.formats.output import check_free

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from carpet_data import formats
 from carpet_data.errors import CarpetDataError, UsageError
+from carpet_data.executor import Progress
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import MAIN_SPLIT, default_out
 from carpet_data.formats.output import check_apart
@@ -18,8 +19,6 @@ from carpet_data.samples import GOOD
 from carpet_data.verbs import drafting, splitting
 from carpet_data.verbs.drafting import Drafted, GroupRequest
 from carpet_data.verbs.splitting import PoolName, Protocol, SplitRequest
-
-Progress: TypeAlias = Callable[[int, int | None], None]
 
 _SHOWN = 5
 _BY = {"name": "captured text", "run": "runs of numbers"}
@@ -191,10 +190,10 @@ def _result(out: Path, drafted: Drafted, *, resumed: int, dry_run: bool) -> Prep
     draft = drafted.draft
     class_of = {p.id: p.source.class_name for p in draft.samples}
     empty = tuple(
-        p.source.mask or p.source.image for p in draft.samples if p.finding.empty and p.source.class_name != GOOD
+        p.source.mask or p.source.image for p in draft.samples if p.mask_form.empty and p.source.class_name != GOOD
     )
-    grey = sum(p.finding.grey for p in draft.samples)
-    lost = sum(p.finding.lost for p in draft.samples)
+    grey = sum(p.mask_form.grey for p in draft.samples)
+    lost = sum(p.mask_form.lost for p in draft.samples)
     told = list(drafted.notices)
     if empty:
         more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
@@ -203,7 +202,7 @@ def _result(out: Path, drafted: Drafted, *, resumed: int, dry_run: bool) -> Prep
         told.append(f"{grey} masks had grey values and were thresholded at {draft.description.prepared['threshold']}")
     if lost:
         told.append(f"{lost} instances without a pixel were left out")
-    unmasked = sum(p.finding.form == "none" and p.source.class_name != GOOD for p in draft.samples)
+    unmasked = sum(p.mask_form.form == "none" and p.source.class_name != GOOD for p in draft.samples)
     if unmasked:
         told.append(f"{unmasked} defect images have no mask")
     shared = drafted.groups.shared()
@@ -217,7 +216,7 @@ def _result(out: Path, drafted: Drafted, *, resumed: int, dry_run: bool) -> Prep
         groups=len(shared),
         grouped=sum(len(members) for members in shared.values()),
         links=drafted.groups.counts(),
-        masks=dict(sorted(Counter(p.finding.form for p in draft.samples).items())),
+        masks=dict(sorted(Counter(p.mask_form.form for p in draft.samples).items())),
         empty_masks=empty,
         notices=tuple(told),
         skipped=drafted.faults,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import UsageError
-from carpet_data.executor import run
+from carpet_data.executor import Progress, run
 from carpet_data.formats.output import fresh_folder
 from carpet_data.weave import dataset
 from carpet_data.weave.image import MIN_SIZE
@@ -64,7 +64,7 @@ def sample(
     long_tail: bool = False,
     overwrite: bool = False,
     workers: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> SampleResult:
     """Write the sample data set into a folder.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from carpet_data import executor
 from carpet_data.errors import CarpetDataError
+from carpet_data.executor import Progress
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import chosen_split, parts
 from carpet_data.samples import GOOD
@@ -22,7 +22,7 @@ def stats(
     *,
     split: str | None = None,
     workers: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Stats:
     """Count and measure a data set, raw or prepared; nothing in it is changed.
 

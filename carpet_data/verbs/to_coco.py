@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import UsageError
+from carpet_data.executor import Progress
 from carpet_data.formats import ReadOptions, coco_writer
 from carpet_data.formats.coco_writer import SEGMENTATIONS, CocoFile, CocoStyle, Segmentation
 from carpet_data.formats.output import IMAGE_MODES, ImageMode
-from carpet_data.formats.sample_files import InstanceOptions, Progress
+from carpet_data.formats.sample_files import InstanceOptions
 from carpet_data.samples import Dataset
 from carpet_data.verbs.exporting import check_choice, check_min_area, exporting
 from carpet_data.version import __version__

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from carpet_data.executor import Progress
 from carpet_data.formats import ReadOptions, image_folder
 from carpet_data.formats.image_folder import FolderStyle
 from carpet_data.formats.output import ImageMode
-from carpet_data.formats.sample_files import ExportResult, Progress
+from carpet_data.formats.sample_files import ExportResult
 from carpet_data.samples import Dataset
 from carpet_data.verbs.exporting import check_choice, exporting
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from carpet_data.executor import Progress
 from carpet_data.formats import ReadOptions, mvtec_writer
 from carpet_data.formats.mvtec_writer import SIDE_MODES, MvtecStyle, Sides
 from carpet_data.formats.output import ImageMode
-from carpet_data.formats.sample_files import ExportResult, InstanceOptions, Progress
+from carpet_data.formats.sample_files import ExportResult, InstanceOptions
 from carpet_data.samples import Dataset
 from carpet_data.verbs.exporting import check_choice, exporting
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carpet_data.formats.archive.extract import Progress, extract
+from carpet_data.executor import Progress
+from carpet_data.formats.archive.extract import extract
 from carpet_data.formats.archive.limits import Limits
 from carpet_data.formats.output import check_apart, check_free, fresh_folder
 

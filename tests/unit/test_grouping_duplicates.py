@@ -194,8 +194,3 @@ def test_odd_sizes_are_described(tmp_path: Path, size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     found = find(tmp_path, {"a.png": pixels, "b.png": scene(3)})
     assert found == []
-
-
-def test_links_that_straddle_a_split() -> None:
-    links = [Link("a", "b", "near"), Link("b", "c", "near"), Link("c", "elsewhere", "file")]
-    assert duplicates.straddling(links, {"a": "train", "b": "train", "c": "test"}) == [links[1]]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from carpet_data.errors import FetchError, LockedError, OutputError
-from carpet_data.formats.archive.extract import Progress
+from carpet_data.executor import Progress
 from carpet_data.formats.archive.http import RangeError, TransientError, check_url, open_url, whole_size
 from carpet_data.layout.files import sha256 as file_sha256
 

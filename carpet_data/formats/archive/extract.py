@@ -16,17 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TypeAlias, cast
+from typing import IO, Any, BinaryIO, cast
 
 from carpet_data.errors import FetchError, OutputError
+from carpet_data.executor import Progress
 from carpet_data.formats.archive.limits import Limits
 from carpet_data.formats.archive.names import Names, safe_parts
 from carpet_data.formats.archive.streams import CappedFile, Kind, TarStream, corrupt, kind_of
 
-__all__ = ["Contents", "Progress", "extract"]
-
-Progress: TypeAlias = Callable[[int, "int | None"], None]
-"""Told (done, total) in MiB; total is None where it is unknown."""
+__all__ = ["Contents", "extract"]
 
 _CHUNK = 2**18
 _MIB = 2**20
