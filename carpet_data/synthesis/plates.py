@@ -1,7 +1,7 @@
 """Clean plates: hosts made of defect images whose defects are taken out.
 
 A class folder of three images and no good one still holds good ground: all that surrounds the defects. A plate is such
-an image with each defect re-synthesised from its own surroundings, and `vary` turns few hosts into more.
+an image with each defect re-synthesised from its own surroundings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from carpet_data.synthesis.contract import Image, Mask
 from carpet_data.synthesis.quilting import bounds, disc, fill
 
-__all__ = ["clean_plate", "vary"]
+__all__ = ["clean_plate"]
 
 _MARGIN_FRAC = 0.12
 _MARGIN_RANGE_PX = (4, 32)
@@ -53,47 +53,3 @@ def _widened(mask: Mask) -> Mask:
         x0, y0, x1, y1 = bounds(part, margin)
         hole[y0:y1, x0:x1] |= cv2.dilate(part[y0:y1, x0:x1].astype(np.uint8), disc(margin)) > 0
     return hole
-
-
-def vary(
-    image: Image,
-    *,
-    flip_horizontal: bool = False,
-    flip_vertical: bool = False,
-    shift_px: tuple[int, int] = (0, 0),
-    angle_deg: float = 0.0,
-    gain: float = 1.0,
-) -> Image:
-    """Another view of a host: flipped, turned a little, shifted and lit otherwise.
-
-    What comes in from outside is mirrored, which keeps a texture a texture; small angles keep a weave's direction
-    within what real images show.
-
-    Args:
-        image: uint8 HxWx3 RGB or HxW.
-        flip_horizontal: Swap left and right.
-        flip_vertical: Swap top and bottom.
-        shift_px: Columns to the right and rows down.
-        angle_deg: Counter-clockwise, about the centre.
-        gain: Factor on all values.
-
-    Returns:
-        uint8 of the same shape; the same pixels where nothing is asked for.
-    """
-    result = image
-    if flip_horizontal:
-        result = result[:, ::-1]
-    if flip_vertical:
-        result = result[::-1]
-    result = np.ascontiguousarray(result)
-    if angle_deg or shift_px != (0, 0):
-        height, width = image.shape[:2]
-        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle_deg, 1.0)
-        turn[:, 2] += shift_px
-        # A whole shift keeps every pixel as it is; only a turn needs interpolation.
-        how = cv2.INTER_CUBIC if angle_deg else cv2.INTER_NEAREST
-        warped = cv2.warpAffine(result, turn, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT_101)
-        result = warped.astype(np.uint8)
-    if gain != 1.0:
-        result = np.clip(np.rint(result * np.float32(gain)), 0, 255).astype(np.uint8)
-    return result.copy() if result is image else result
