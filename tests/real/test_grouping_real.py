@@ -1,4 +1,4 @@
-"""Grouping on real data: what is documented of them must come out."""
+"""Grouping on the magnetic tiles: what is documented of them must come out. Screws and carpet are the doctor's."""
 
 from __future__ import annotations
 
@@ -47,16 +47,3 @@ def test_near_duplicates_find_the_tiles() -> None:
     assert recall >= 0.995
     # 49 links join runs; all were looked at and show the same tile again. More of them would be suspect.
     assert sum(run_of[link.a] != run_of[link.b] for link in found.links) <= 60
-
-
-def test_screws_in_the_same_pose_are_not_duplicates() -> None:
-    links = duplicates.find(images_of("mvtec/screw_512")).links
-    # Looked at: one photograph, saved twice with other brightness.
-    assert [(link.a, link.b) for link in links] == [("train/good/053.png", "train/good/173.png")]
-
-
-def test_pieces_of_carpet_are_told_apart() -> None:
-    links = duplicates.find(images_of("mvtec/carpet")).links
-    # Looked at: the same piece of carpet with another thing laid on it.
-    pair = ("test/metal_contamination/006.png", "test/metal_contamination/011.png")
-    assert [(link.a, link.b) for link in links] == [pair]
