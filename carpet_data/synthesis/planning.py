@@ -11,7 +11,7 @@ import numpy as np
 
 from carpet_data.samples import Dataset
 from carpet_data.synthesis import seeds
-from carpet_data.synthesis.contract import Facts, Method
+from carpet_data.synthesis.contract import Method
 from carpet_data.synthesis.pools import DonorRef, HostRef, Pools, fits
 from carpet_data.synthesis.recipe import Recipe
 
@@ -208,4 +208,4 @@ def plan(
     return Planner(found, recipe, method, seed).job(k)
 
 
-__all__ = ["Facts", "Job", "Planner", "Variation", "needs_whole", "plan"]
+__all__ = ["Job", "Planner", "Variation", "needs_whole", "plan"]
