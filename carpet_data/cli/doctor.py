@@ -49,12 +49,12 @@ def doctor(
 
 
 def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
-    from carpet_data.findings import printable
+    from carpet_data.findings import counted, printable
 
     classes = ", ".join(f"{printable(name)} {count}" for name, count in diagnosis.classes.items())
     lines = [
-        f"{printable(diagnosis.name)} ({diagnosis.format}): {_number(diagnosis.images, 'image')}, "
-        f"{_number(diagnosis.masks, 'mask')}" + (f"; {classes}" if classes else "")
+        f"{printable(diagnosis.name)} ({diagnosis.format}): {counted(diagnosis.images, 'image')}, "
+        f"{counted(diagnosis.masks, 'mask')}" + (f"; {classes}" if classes else "")
     ]
     by_code: dict[str, list[Finding]] = {}
     for fault in diagnosis.faults:
@@ -62,7 +62,7 @@ def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
     for faults in by_code.values():
         lines += ["", *_block(faults, len(faults) if show_all else _SHOWN)]
     counts = diagnosis.counts()
-    summary = ", ".join(_number(count, severity) for severity, count in counts.items())
+    summary = ", ".join(counted(count, severity) for severity, count in counts.items())
     return "\n".join([*lines, "", summary])
 
 
@@ -90,7 +90,3 @@ def _block(faults: list[Finding], shown: int) -> list[str]:
 
 def _tag(severity: Severity) -> str:
     return click.style(severity.upper(), fg=_COLOURS[severity], bold=True)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

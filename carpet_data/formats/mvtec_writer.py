@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.errors import DataError
+from carpet_data.findings import counted
 from carpet_data.formats.export import ALL
-from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, images_of, render_all, result
+from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result
 from carpet_data.images import encode_png
 from carpet_data.layout.names import component
 from carpet_data.masks import LabelMask, find
@@ -121,22 +122,24 @@ def _notices(export: Export, tally: Tally) -> list[str]:
     counts = tally.notes
     if counts[_MOVED]:
         notices.append(
-            f"{images_of(counts[_MOVED])} of train and val went to test, since train holds good images only in MVTec's "
-            "layout: do not test on it what was trained on this split, or keep the sides with --sides keep"
+            f"{counted(counts[_MOVED], 'image')} of train and val went to test, since train holds good images only in "
+            "MVTec's layout: do not test on it what was trained on this split, or keep the sides with --sides keep"
         )
     if counts[_SYNTHETIC]:
-        notices.append(f"{images_of(counts[_SYNTHETIC])} in test are synthetic (--sides keep leaves them in train)")
+        notices.append(
+            f"{counted(counts[_SYNTHETIC], 'image')} in test are synthetic (--sides keep leaves them in train)"
+        )
     if export.split is None:
         notices.append("the data set has no split, so every good image is in train; `carpet-data prepare` makes one")
     if counts[_TYPES]:
         notices.append(
-            f"{images_of(counts[_TYPES])} show other defect types than their class; binary masks do not tell them "
-            "apart (to-coco and to-masks do)"
+            f"{counted(counts[_TYPES], 'image')} show other defect types than their class; binary masks do not tell "
+            "them apart (to-coco and to-masks do)"
         )
     if counts[_INSTANCES]:
         notices.append(
-            f"{images_of(counts[_INSTANCES])} have instances that touch or are of several parts; in a binary mask the "
-            "connected components count instead (to-coco and to-masks --instances keep them)"
+            f"{counted(counts[_INSTANCES], 'image')} have instances that touch or are of several parts; in a binary mask "
+            "the connected components count instead (to-coco and to-masks --instances keep them)"
         )
     if export.dataset.connectivity == 4:
         notices.append("instances were 4-connected; read the export with --connectivity 4")

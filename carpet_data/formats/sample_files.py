@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from carpet_data import executor
 from carpet_data.errors import CarpetDataError, DataError, FaultsError
 from carpet_data.executor import Progress
+from carpet_data.findings import counted
 from carpet_data.formats.export import file_name
 from carpet_data.formats.output import ImageMode, place
 from carpet_data.layout.names import component
@@ -333,19 +334,15 @@ class Tally:
         """What every format has to say about its samples."""
         texts = []
         if self.unmasked:
-            texts.append(f"left out for want of a mask: {images_of(self.unmasked)}")
+            texts.append(f"left out for want of a mask: {counted(self.unmasked, 'image')}")
         if self.unmarked:
             texts.append(
-                f"of a defect class but with an empty mask, so written without instances: {images_of(self.unmarked)}"
+                "of a defect class but with an empty mask, so written without instances: "
+                + counted(self.unmarked, "image")
             )
         if self.too_small:
             texts.append(f"left out as smaller than the least area: {self.too_small} instances")
         return texts
-
-
-def images_of(count: int) -> str:
-    """`1 image`, `2 images`."""
-    return "1 image" if count == 1 else f"{count} images"
 
 
 def count_files(folder: Path) -> int:

@@ -15,13 +15,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 import yaml
 
+from carpet_data.findings import counted
 from carpet_data.formats.sample_files import (
     Export,
     ExportResult,
     Job,
     Tally,
     Written,
-    images_of,
     render_all,
     result,
     written,
@@ -185,7 +185,7 @@ def _notices(parts: Mapping[str, Sequence[Sample]], tally: Tally) -> list[str]:
     several = tally.notes[_SEVERAL_PARTS]
     if several:
         notices.append(
-            f"{images_of(several)} with instances of several parts: their seams cross the background, and a reader "
-            "that draws outlines paints them"
+            f"{counted(several, 'image')} with instances of several parts: their seams cross the background, and a "
+            "reader that draws outlines paints them"
         )
     return notices

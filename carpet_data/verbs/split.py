@@ -9,6 +9,7 @@ from typing import Any
 
 from carpet_data import layout
 from carpet_data.errors import OutputError
+from carpet_data.findings import counted
 from carpet_data.layout import names, splits
 from carpet_data.layout.journal import refuse_unfinished
 from carpet_data.layout.lock import locked
@@ -56,8 +57,7 @@ class SplitResult:
                 lines.append(f"{name}: " + ", ".join(f"{side} {count}" for side, count in sums.items()))
         lines += [f"note: {notice}" for notice in self.notices]
         done = "would be added to" if self.dry_run else "added to"
-        count = len(self.splits)
-        lines.append(f"{count} {'split' if count == 1 else 'splits'} {done} {self.root}")
+        lines.append(f"{counted(len(self.splits), 'split')} {done} {self.root}")
         return "\n".join(lines)
 
 

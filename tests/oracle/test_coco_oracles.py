@@ -124,6 +124,7 @@ def test_supervision_reads_the_masks(export: Path, test_json: Path) -> None:
     supervision = pytest.importorskip("supervision", reason="the extra [oracles] is not installed")
     dataset = supervision.DetectionDataset.from_coco(str(export / "images"), str(test_json), force_masks=True)
     exact = json.loads(test_json.read_text(encoding="utf-8"))["annotations"][0]["segmentation"]
+    assert len(dataset) == len(SHAPES)
     for path, _, detections in dataset:
         source = SHAPES[shape_of({"file_name": Path(path).name})]
         masks = detections.mask
