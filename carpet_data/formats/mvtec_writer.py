@@ -138,8 +138,8 @@ def _notices(export: Export, tally: Tally) -> list[str]:
         )
     if counts[_INSTANCES]:
         notices.append(
-            f"{counted(counts[_INSTANCES], 'image')} have instances that touch or are of several parts; in a binary mask "
-            "the connected components count instead (to-coco and to-masks --instances keep them)"
+            f"{counted(counts[_INSTANCES], 'image')} have instances that touch or are of several parts; in a "
+            "binary mask the connected components count instead (to-coco and to-masks --instances keep them)"
         )
     if export.dataset.connectivity == 4:
         notices.append("instances were 4-connected; read the export with --connectivity 4")
