@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
-import json
+import io
 import sys
 from collections.abc import Sequence
 
 import click
 
+from carpet_data.cli.common import json_text
 from carpet_data.errors import CarpetDataError, OutputError, UsageError
 from carpet_data.version import __version__
 
@@ -92,6 +93,10 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 the data are at fault, 2 wrong use, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is shown escaped; it must not end a command whose work is done.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app.main(args=arguments, prog_name="carpet-data", standalone_mode=False)
     except click.exceptions.Abort:
@@ -122,7 +127,7 @@ def _show(error: CarpetDataError, *, as_json: bool) -> None:
     if as_json:
         # Standard output may be the very thing that failed; then the text below is left.
         with contextlib.suppress(OSError):
-            click.echo(json.dumps(error.to_json(), ensure_ascii=False, indent=2))
+            click.echo(json_text(error.to_json()))
             return
     click.echo(f"error: {error}", err=True)
 

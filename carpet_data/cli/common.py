@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,12 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+def json_text(values: dict[str, Any]) -> str:
+    """JSON that standard output can take: with letters as they are where it is UTF-8, else escaped."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return json.dumps(values, ensure_ascii=encoding.lower().replace("-", "") != "utf8", indent=2)
+
+
 class Ui:
     """What a command prints: results on stdout, progress and notes on stderr."""
 
@@ -100,7 +107,7 @@ class Ui:
     def result(self, values: dict[str, Any], text: str) -> None:
         """Print the result: `values` under --json, `text` otherwise, nothing under --quiet."""
         if self.as_json:
-            click.echo(json.dumps(values, ensure_ascii=False, indent=2))
+            click.echo(json_text(values))
         elif not self.quiet:
             click.echo(text)
 
@@ -115,8 +122,6 @@ class Ui:
 
         Nothing is shown under --quiet or --json, or where stderr is not a terminal.
         """
-        import sys
-
         if self.quiet or self.as_json or not is_terminal(sys.stderr):
             yield lambda done, total: None  # noqa: ARG005
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -124,6 +125,24 @@ def test_wrong_use_is_json_when_asked_for(run: Run) -> None:
         assert failed.json["error"] == "UsageError"
         assert failed.json["mend"].startswith("see carpet-data ")
         assert failed.err == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_names_that_the_terminal_cannot_show(encoding: str, tmp_path: Path) -> None:
+    source = write_mvtec(tmp_path / "検査 ü", {"a": ("hole", SHAPES["point"])})
+    broken = tmp_path / "no\udce9name"
+
+    def call(*words: object) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "carpet_data", "stats", "--workers", "1", *map(str, words)]
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        return subprocess.run(command, capture_output=True, check=False, env=environment)
+
+    done = call(source)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(call(source, "--json").stdout.decode(encoding))["name"] == "検査 ü"
+    missing = call(broken, "--json")
+    assert missing.returncode == 1
+    assert json.loads(missing.stdout.decode(encoding))["where"] == str(broken)
 
 
 @pytest.mark.parametrize(("stream", "words"), [(">&-", ""), (">/dev/full", "--json"), (">/dev/full", "")])
