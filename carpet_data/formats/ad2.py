@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from carpet_data.formats import tree
-from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
+from carpet_data.formats.folders import GROUND_TRUTH, license_of, side_of
 from carpet_data.formats.listing import is_image, is_known, walk
-from carpet_data.formats.mvtec import MASK_ENDINGS, Shot
+from carpet_data.formats.mvtec import MASK_ENDINGS, Shot, entries_of
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.formats.tree import Entry, Tree
-from carpet_data.samples import GOOD, Dataset
+from carpet_data.formats.tree import Tree
+from carpet_data.samples import Dataset
 
 PUBLIC_TEST = "test_public"
 
@@ -44,17 +44,11 @@ def scan(root: Path) -> Tree:
     public_shots = [shot for shot in shots if shot.path.casefold().startswith(f"{PUBLIC_TEST}/")]
     images = [Named(shot.path, stem(shot.path), ((shot.folder,),)) for shot in public_shots]
     paired = pair(root, images, masks, MASK_ENDINGS)
-    good = good_names({shot.folder for shot in shots})
-    entries = []
-    for shot in shots:
-        class_name = GOOD if shot.folder in good else shot.folder
-        mask = paired.mask_of.get(shot.path)
-        entries.append(Entry(shot.path, class_name, shot.side, () if mask is None else ((mask, class_name),)))
     return Tree(
         root,
         "mvtec-ad2",
         listing.name,
-        tuple(entries),
+        entries_of(shots, paired.mask_of),
         orphans=paired.orphans,
         unknown=(*unknown, *listing.others),
         license=license_of(listing),

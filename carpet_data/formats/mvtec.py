@@ -6,6 +6,7 @@ ROOT/{train,test}/CLASS/STEM.png, and ROOT/ground_truth/CLASS/STEM_mask.png for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,22 @@ class Shot:
     path: str
 
 
+def entries_of(shots: Sequence[Shot], mask_of: Mapping[str, str]) -> tuple[Entry, ...]:
+    """What each image is of, by its folder, and its mask.
+
+    Args:
+        shots: The images.
+        mask_of: image path -> mask path, for those that have one.
+    """
+    good = good_names({shot.folder for shot in shots})
+    entries = []
+    for shot in shots:
+        class_name = GOOD if shot.folder in good else shot.folder
+        mask = mask_of.get(shot.path)
+        entries.append(Entry(shot.path, class_name, shot.side, () if mask is None else ((mask, class_name),)))
+    return tuple(entries)
+
+
 def scan(root: Path) -> Tree:
     """The images and masks of a folder in MVTec AD layout, by names alone.
 
@@ -48,17 +65,11 @@ def scan(root: Path) -> Tree:
             unknown.append(path)
     images = [Named(shot.path, stem(shot.path), ((shot.side, shot.folder), (None, shot.folder))) for shot in shots]
     paired = pair(root, images, masks, MASK_ENDINGS)
-    good = good_names({shot.folder for shot in shots})
-    entries = []
-    for shot in shots:
-        class_name = GOOD if shot.folder in good else shot.folder
-        mask = paired.mask_of.get(shot.path)
-        entries.append(Entry(shot.path, class_name, shot.side, () if mask is None else ((mask, class_name),)))
     return Tree(
         root,
         "mvtec",
         listing.name,
-        tuple(entries),
+        entries_of(shots, paired.mask_of),
         orphans=paired.orphans,
         unknown=(*unknown, *listing.others),
         license=license_of(listing),

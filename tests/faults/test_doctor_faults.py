@@ -16,19 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from cloth import HOLE, HOLE_MASK, SIDE, examine, only, picture, save, spot, write_cloth
+from cloth import HOLE, HOLE_MASK, SIDE, examine, only, picture, save, spot
 from numpy.typing import NDArray
 from PIL import Image
-
-
-@pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_cloth(tmp_path_factory.mktemp("healthy") / "cloth")
-
-
-@pytest.fixture
-def root(healthy: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(healthy, tmp_path / "cloth"))
 
 
 def test_a_healthy_data_set_has_no_fault(root: Path) -> None:

@@ -9,23 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cloth import HOLE_MASK, SIDE, examine, only, picture, save, spot, write_cloth
+from cloth import HOLE_MASK, SIDE, examine, only, picture, save, spot
 from numpy.typing import NDArray
 
 from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.verbs.doctor import doctor
 from carpet_data.verbs.prepare import prepare
-
-
-@pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_cloth(tmp_path_factory.mktemp("healthy") / "cloth")
-
-
-@pytest.fixture
-def root(healthy: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(healthy, tmp_path / "cloth"))
 
 
 def lighter(seed: int) -> NDArray[np.uint8]:
