@@ -13,13 +13,16 @@ demo: $(VENV)/.core
 	$(RUN) sample $(SAMPLE) --overwrite
 	$(RUN) doctor $(SAMPLE)
 	$(RUN) prepare $(SAMPLE) -o $(DEMO)/carpet-prepared --overwrite
-	$(RUN) stats $(DEMO)/carpet-prepared --plot $(DEMO)/plots
+	$(RUN) synthesize $(DEMO)/carpet-prepared --class hole --n 16
+	$(RUN) rebalance $(DEMO)/carpet-prepared --to 20
+	$(RUN) stats $(DEMO)/carpet-prepared --plot $(DEMO)/plots --overwrite
 	$(RUN) to-coco $(DEMO)/carpet-prepared -o $(DEMO)/carpet-coco --overwrite
 	$(RUN) check $(DEMO)/carpet-coco --against $(DEMO)/carpet-prepared
 	@echo
 	@echo "Look at:"
 	@echo "  $(SAMPLE)                  the sample data set, MVTec AD layout"
 	@echo "  $(DEMO)/carpet-prepared         split, hashed, with its manifest"
+	@echo "  $(DEMO)/carpet-prepared/previews  contact sheets of the synthetic images"
 	@echo "  $(DEMO)/plots                   counts, areas and sizes as PNG"
 	@echo "  $(DEMO)/carpet-coco             images/ and annotations/instances_*.json"
 

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from carpet_data.samples import Dataset, Instance, Sample, Split
     from carpet_data.verbs.check import check
     from carpet_data.verbs.doctor import doctor
+    from carpet_data.verbs.drop import drop
     from carpet_data.verbs.fetch import fetch
     from carpet_data.verbs.groups import groups
     from carpet_data.verbs.prepare import prepare
+    from carpet_data.verbs.preview import preview
+    from carpet_data.verbs.rebalance import rebalance
     from carpet_data.verbs.sample import sample
+    from carpet_data.verbs.score import score
     from carpet_data.verbs.split import split
     from carpet_data.verbs.stats import stats
+    from carpet_data.verbs.synthesize import synthesize
     from carpet_data.verbs.to_coco import to_coco
     from carpet_data.verbs.to_folder import to_folder
     from carpet_data.verbs.to_masks import to_masks
@@ -42,13 +47,18 @@ __all__ = [
     "__version__",
     "check",
     "doctor",
+    "drop",
     "fetch",
     "groups",
     "prepare",
+    "preview",
     "read",
+    "rebalance",
     "sample",
+    "score",
     "split",
     "stats",
+    "synthesize",
     "to_coco",
     "to_folder",
     "to_masks",

@@ -118,6 +118,8 @@ class Method(Protocol):
         textures_needed: Other train images a scene must hold.
         needs_whole: Optional, taken as False where a method does not say: `Scene.whole` must hold the first donor's
             image and mask uncut, and the candidate shows that image instead of the host.
+        makes_nulls: Optional, taken as True for methods with donors (the engine gives them good ones) and False for
+            others: whether a scene with `Scene.null` gives a sample without a defect.
         Parameters: A frozen pydantic model with extra="forbid"; every field has a default and a description.
     """
 

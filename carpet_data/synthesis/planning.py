@@ -181,6 +181,11 @@ class Planner:
         return tuple(others[order[n % len(order)]] for n in range(self._textures_needed))
 
 
+def makes_nulls(method: Method) -> bool:
+    """Whether a method can make null samples."""
+    return bool(getattr(method, "makes_nulls", method.donors_needed > 0))
+
+
 def needs_whole(method: Method) -> bool:
     """Whether a method works on the whole donor image."""
     return bool(getattr(method, "needs_whole", False))

@@ -16,7 +16,7 @@ from carpet_data.synthesis import driver, pools, recipes, registry
 from carpet_data.synthesis.contract import Method
 from carpet_data.synthesis.driver import Order
 from carpet_data.synthesis.lots import Lot
-from carpet_data.synthesis.planning import Job, Planner, needs_whole
+from carpet_data.synthesis.planning import Job, Planner, makes_nulls, needs_whole
 from carpet_data.synthesis.recipe import Recipe
 from carpet_data.synthesis.rendering import Brief
 
@@ -322,9 +322,9 @@ def _order(
 ) -> Order:
     found = pools.build(dataset, split, class_name, recipe, workers=workers)
     nulls = _nulls(n, recipe)
-    if nulls and not method.donors_needed:
+    if nulls and not makes_nulls(method):
         raise DataError(
-            f"{recipe.method} pastes no donors, so it has no null samples",
+            f"{recipe.method} makes no null samples",
             where=recipe.name,
             mend="set null_share: 0, or make null samples by donor-paste",
         )

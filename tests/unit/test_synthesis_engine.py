@@ -186,6 +186,15 @@ def test_null_samples_need_a_method_that_pastes(root: Path, tmp_path: Path) -> N
         synthesize(root, ["hole"], 8, recipe=synthesis.recipe(tmp_path, "disc", "null_share: 0.5\n"))
 
 
+@pytest.mark.parametrize("name", ["perlin", "nsa", "procedural"])
+def test_shipped_methods_without_donors_make_nulls_too(root: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "nulls.yaml"
+    path.write_text(f"schema: 1\nmethod: {name}\nversion: 1\nnull_share: 1\n", encoding="utf-8")
+    assert synthesize(root, ["hole"], 2, recipe=path, workers=1).classes[0].nulls == 2
+    nulls = [s for s in layout.read(root) if s.provenance is not None and s.provenance.get("null")]
+    assert [(s.class_name, s.mask) for s in nulls] == [(GOOD, None)] * 2
+
+
 def test_methods_that_vary_whole_images_get_them(root: Path, tmp_path: Path) -> None:
     synthesize(root, ["thread"], 5, recipe=synthesis.recipe(tmp_path, "whole-disc"), workers=1)
     for sample in (s for s in layout.read(root) if s.origin == "synthetic"):

@@ -67,6 +67,7 @@ class Nsa:
     version = 1
     donors_needed = 0
     textures_needed = 2
+    makes_nulls = True
     Parameters: type[BaseModel] = NsaParameters
 
     def render(self, scene: Scene, parameters: NsaParameters, rng: np.random.Generator) -> Candidate:

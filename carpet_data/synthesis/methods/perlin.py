@@ -57,6 +57,7 @@ class Perlin:
     version = 1
     donors_needed = 0
     textures_needed = 1
+    makes_nulls = True
     Parameters: type[BaseModel] = PerlinParameters
 
     def render(self, scene: Scene, parameters: PerlinParameters, rng: np.random.Generator) -> Candidate:

@@ -63,6 +63,7 @@ class Procedural:
     version = 1
     donors_needed = 0
     textures_needed = 0
+    makes_nulls = True
     Parameters: type[BaseModel] = ProceduralParameters
 
     def render(self, scene: Scene, parameters: ProceduralParameters, rng: np.random.Generator) -> Candidate:
