@@ -133,6 +133,7 @@ def _show(error: CarpetDataError, *, as_json: bool) -> None:
 
 
 _MENDS = {
+    errno.ENOENT: "restore the file; carpet-data doctor names all that are missing",
     errno.ENOSPC: "free some disk space and run the same command again",
     errno.EDQUOT: "free some of your disk quota and run the same command again",
     errno.EACCES: "check the permissions of this path",

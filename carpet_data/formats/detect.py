@@ -88,9 +88,7 @@ def _detect_file(path: Path) -> str:
 
 
 def _detect_folder(root: Path) -> str | None:
-    from carpet_data.layout.description import is_prepared
-
-    if is_prepared(root):
+    if _is_prepared(root):
         return "prepared"
     folders = {path.name.casefold(): path for path in _folders(root)}
     if "test_public" in folders:
@@ -254,12 +252,22 @@ def _is_paired(folders: dict[str, Path]) -> bool:
     return False
 
 
+def _is_prepared(root: Path) -> bool:
+    """Whether `prepare` made this, be its description whole or not.
+
+    Taken for a mere folder of images and masks, a damaged one would lose its splits without a word.
+    """
+    from carpet_data.layout.description import is_prepared
+    from carpet_data.layout.names import MANIFEST, SPLITS
+
+    return is_prepared(root) or ((root / MANIFEST).is_file() and (root / SPLITS).is_dir())
+
+
 def _was_written(folder: Path) -> bool:
     """Whether a command wrote this: a data set of its own, which is no class of the folder that it lies in."""
     from carpet_data.formats.output import MARKER
-    from carpet_data.layout.description import is_prepared
 
-    return is_prepared(folder) or (folder / MARKER).is_file()
+    return _is_prepared(folder) or (folder / MARKER).is_file()
 
 
 def _is_classes(root: Path, sides: list[Path]) -> bool:

@@ -12,6 +12,7 @@ from sources import write_source
 from trees import coco, files, image
 
 from carpet_data.errors import DataError
+from carpet_data.formats import read
 from carpet_data.formats.detect import detect, looks_like_dataset
 from carpet_data.verbs.prepare import prepare
 from carpet_data.verbs.to_masks import to_masks
@@ -199,3 +200,19 @@ def test_a_side_without_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         detect(tmp_path)
     assert caught.value.mend == "put images into class folders such as train/good: there are none"
+
+
+@pytest.mark.parametrize("text", [None, "", '{"format": "carpet-da', "{}", "[]"])
+def test_a_prepared_folder_with_a_damaged_description_is_no_mere_folder(text: str | None, tmp_path: Path) -> None:
+    write_source(tmp_path / "weave")
+    ready = prepare(tmp_path / "weave", tmp_path / "ready", workers=1).out
+    description = ready / "dataset.json"
+    if text is None:
+        description.unlink()
+    else:
+        description.write_text(text)
+    assert detect(ready) == "prepared"
+    with pytest.raises(DataError) as caught:
+        read(ready)
+    assert str(caught.value.where).startswith(str(ready))
+    assert caught.value.mend
