@@ -122,7 +122,9 @@ def _extract_tar(file: BinaryIO, kind: Kind, writer: _Writer, progress: Progress
     total = writer.packed_bytes // _MIB
     # tarfile asks for read, seek and tell alone.
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:", encoding="utf-8") as tar:
-        while (member := tar.next()) is not None:
+        # Opening has looked for the first member; where there is none, Python 3.10 walks backwards to look again.
+        empty = cast("Any", tar).firstmember is None
+        while not empty and (member := tar.next()) is not None:
             # tarfile keeps every member it has seen; we go forward only.
             cast("Any", tar).members.clear()
             if member.size < 0:
