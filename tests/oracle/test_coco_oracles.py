@@ -179,12 +179,9 @@ def test_labelformat_reads_the_polygons(polygon_export: Path) -> None:
     assert {name: count for name, count in found.items() if count} == dict(expected)
 
 
-def test_ultralytics_converts_the_polygons(
-    polygon_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "config"))
-    monkeypatch.setenv("YOLO_OFFLINE", "true")
-    converter = pytest.importorskip("ultralytics.data.converter", reason="the extra [oracles] is not installed")
+def test_ultralytics_converts_the_polygons(polygon_export: Path, tmp_path: Path, ultralytics: Any) -> None:
+    from ultralytics.data import converter
+
     document = json.loads((polygon_export / "annotations" / "instances_test.json").read_text(encoding="utf-8"))
     out = tmp_path / "yolo"
     converter.convert_coco(str(polygon_export / "annotations"), str(out), use_segments=True, cls91to80=False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +19,6 @@ from carpet_data.samples import Dataset, Sample
 from carpet_data.verbs.to_yolo import to_yolo
 
 pytestmark = pytest.mark.oracle
-
-
-@pytest.fixture(scope="module")
-def ultralytics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Its data.utils, with settings kept out of the home folder and off the network."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("YOLO_CONFIG_DIR", str(tmp_path_factory.mktemp("yolo-config")))
-        patch.setenv("YOLO_OFFLINE", "true")
-        patch.setenv("YOLO_VERBOSE", "false")
-        patch.setenv("YOLO_AUTOINSTALL", "false")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what another project's import says is not our fault
-            pytest.importorskip("ultralytics")
-            from ultralytics.data import utils
-        yield utils
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ def test_instances_survive_their_conversion(seed: int, count: int, mixed: bool, 
             files.append((f"{number}.png", "cut" if mixed and number % 2 else "hole"))
         source = Sample("a", "a.png", "hole", 8, 6, annotation=MaskStack(tuple(files)))
         finding = conversion.inspect((folder, source))
-        assert isinstance(finding, conversion.Finding)
+        assert isinstance(finding, conversion.MaskForm)
         assert finding.form in ("binary", "index")
         (root / "mask.png").write_bytes(conversion.render(root, source, finding.form))  # type: ignore[arg-type]
         written = IndexFile("mask.png", finding.table) if finding.form == "index" else MaskFile("mask.png")
