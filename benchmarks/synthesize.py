@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--class", dest="class_name", default="hole")
     parser.add_argument("--n", type=int, default=200)
-    parser.add_argument("--each", type=int, default=8, help="Images of each recipe on one core.")
+    parser.add_argument("--each", type=int, default=24, help="Images of each recipe on one core.")
     arguments = parser.parse_args()
     print(f"Machine: {platform.machine()}, {multiprocessing.cpu_count()} cores, Python {platform.python_version()}, ")
     print(f"OpenCV {cv2.__version__}. Class {arguments.class_name}.\n")

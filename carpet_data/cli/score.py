@@ -9,6 +9,7 @@ import click
 
 from carpet_data.cli.common import (
     Ui,
+    is_terminal,
     json_option,
     overwrite_option,
     quiet_option,
@@ -99,7 +100,7 @@ def _text(found: ScoreResult) -> str:
 
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
+    terminal = is_terminal(sys.stdout)
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=None if terminal else _WIDTH, highlight=False)
     side = "the train side" if found.against == "train" else "all real images"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from carpet_data import executor, layout
 from carpet_data.errors import DataError
+from carpet_data.executor import Progress
 from carpet_data.layout import manifest, names
 from carpet_data.layout import recipes as kept_recipes
 from carpet_data.layout.append import Addition, Appender
@@ -23,8 +23,6 @@ from carpet_data.synthesis.lots import Lot
 from carpet_data.synthesis.planning import Job, Planner
 from carpet_data.synthesis.recipe import Recipe
 from carpet_data.synthesis.rendering import Brief, Rendered
-
-Progress: TypeAlias = Callable[[int, int | None], None]
 
 _CHUNK = 2
 """Jobs a message: each brings megabytes home."""

@@ -90,7 +90,7 @@ def check(
     Args:
         coco: A COCO JSON file, or a folder with annotations/*.json.
         against: The data set the file was made from.
-        merged: The file was made with `merge`: one annotation per class stands for all its components.
+        merged: The file was made with `merge`, one annotation per class for all its components, and does not say so.
         options: How to read `against`.
         workers: Processes; None for one per core.
         progress: Called with (images done, images in all).
@@ -106,7 +106,8 @@ def check(
     for document in documents:
         structural = list(coco_rules.structure(document))
         findings += structural
-        jobs += _jobs(document, dataset, merged=merged)
+        # Our own exports say themselves that they were merged.
+        jobs += _jobs(document, dataset, merged=merged or document.info.get("merge") is True)
         seen.update(job.sample.id for job in jobs if job.sample is not None)
     if dataset is not None:
         findings += _missing(dataset, documents, seen)

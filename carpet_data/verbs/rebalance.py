@@ -12,11 +12,12 @@ from typing import Any
 
 from carpet_data import layout
 from carpet_data.errors import UsageError
+from carpet_data.executor import Progress
 from carpet_data.formats.export import MAIN_SPLIT
 from carpet_data.samples import GOOD, Dataset
 from carpet_data.synthesis import driver, recipes
 from carpet_data.synthesis.recipe import Recipe
-from carpet_data.verbs.synthesize import Progress, SynthesizeResult, make, prepared
+from carpet_data.verbs.synthesize import SynthesizeResult, make, prepared
 
 __all__ = ["RebalanceResult", "rebalance"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from carpet_data import executor
 from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.executor import Progress
 from carpet_data.formats import read
 from carpet_data.formats.export import chosen_split
 from carpet_data.samples import GOOD, Dataset, Sample
@@ -19,7 +20,6 @@ from carpet_data.synthesis.texture_statistics import Crop, Job, Measured, measur
 
 __all__ = ["Group", "ScoreResult", "score"]
 
-Progress = Callable[[int, int | None], None]
 Against = Literal["train", "all"]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from carpet_data import layout
 from carpet_data.errors import DataError, UsageError
+from carpet_data.executor import Progress
 from carpet_data.formats.export import MAIN_SPLIT, default_out
 from carpet_data.samples import GOOD, Dataset
 from carpet_data.synthesis import driver, pools, recipes, registry
@@ -22,7 +23,6 @@ from carpet_data.synthesis.rendering import Brief
 
 __all__ = ["ClassReport", "SynthesizeResult", "make", "prepared", "synthesize"]
 
-Progress: TypeAlias = Callable[[int, int | None], None]
 
 _SHOWN_JOBS = 5
 

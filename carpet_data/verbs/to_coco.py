@@ -126,6 +126,8 @@ def to_coco(
             "fingerprint": fingerprint,
             "split": export.split,
             "connectivity": dataset.connectivity,
+            **({"merge": True} if merge else {}),
+            **({} if tolerance_px is None else {"tolerance_px": tolerance_px}),
             **({"date_created": date} if date else {}),
         }
         files = coco_writer.write(export, CocoStyle(segmentation, tolerance_px), info)

@@ -124,6 +124,8 @@ def test_merge_min_area_and_tolerance(run: Run, tmp_path: Path) -> None:
     run("to-coco", root, "-o", tmp_path / "merged", "--merge")
     (merged,) = load(tmp_path / "merged")["annotations"]
     assert merged["area"] == int((SHAPES["border blobs"] | SHAPES["point"]).sum())
+    assert run("check", tmp_path / "merged", "--against", root).code == 0  # its info says that it was merged
+    damage(tmp_path / "merged", lambda d: d["info"].pop("merge"))
     assert run("check", tmp_path / "merged", "--against", root, "--merge").code == 0
     assert run("check", tmp_path / "merged", "--against", root).code == 1
     large = run("to-coco", root, "-o", tmp_path / "large", "--min-area", 2)
