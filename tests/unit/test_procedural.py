@@ -65,14 +65,15 @@ def test_the_mask_holds_every_changed_pixel_and_the_defect_is_visible(kind: str,
     assert made.drawn["kind"] == kind
 
 
-@pytest.mark.parametrize("kind", ["hole", "cut", "color"])
+@pytest.mark.parametrize("kind", ["hole", "cut", "color", "thread", "metal_contamination"])
 def test_mask_and_difference_agree(kind: str, cloth: Image) -> None:
     ious = []
-    for seed in range(3):
+    for seed in range(6):
         made = draw(cloth, kind=kind, seed=seed)
-        changed = np.abs(made.image.astype(int) - cloth).max(axis=2).astype(np.float32)
-        # A displaced yarn crosses its old place here and there: differences count over half a yarn.
-        seen = cv2.GaussianBlur(changed, (0, 0), 1.5) >= 6
+        changed = (np.abs(made.image.astype(int) - cloth).max(axis=2) > 8).astype(np.uint8)
+        # A displaced yarn crosses its old place here and there: gaps of less than half a yarn count as changed.
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+        seen = cv2.morphologyEx(changed, cv2.MORPH_CLOSE, disc) > 0
         ious.append((seen & made.mask).sum() / (seen | made.mask).sum())
     assert np.median(ious) > 0.9
 

@@ -226,4 +226,4 @@ def _woven(
         # Nothing tells the width of a yarn here, so it goes with the defect.
         unit = extent / (1024 * float(np.mean(KINDS[name].extent_frac)))
     window = window_around(host, centre, 0.75 * extent + 26 * unit)
-    return window, woven.draw(name, window, extent, unit, fabric, rng), max(2.2 * unit, 0.6)
+    return window, woven.draw(name, window, extent, unit, fabric, rng), max(1.1 * unit, 0.6)

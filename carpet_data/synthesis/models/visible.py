@@ -11,9 +11,9 @@ from carpet_data.weave.noise import F32
 
 __all__ = ["VISIBLE", "noise_level", "settle", "visible_mask"]
 
-VISIBLE = 6.0
+VISIBLE = 8.0
 """Grey levels by which the surroundings of a pixel must differ on average to be of the defect."""
-_CHANGED = 5.0
+_CHANGED = 6.0
 """Grey levels by which a pixel must differ itself, or lie between pixels that do."""
 _SPECK = 0.02
 """Parts of less than this share of the largest part are left out."""
