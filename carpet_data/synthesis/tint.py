@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.synthesis.contract import Donor, Image, Mask
+from carpet_data.synthesis.contract import Donor, Image, Mask, Redraw
 from carpet_data.synthesis.mosaic import Source
 from carpet_data.synthesis.quilting import disc, grey
 from carpet_data.synthesis.shapes import signed_distance
@@ -79,6 +79,9 @@ def stained(window: Image, shape: Mask, source: Source, rng: np.random.Generator
 
     Returns:
         uint8 of the shape of `window`.
+
+    Raises:
+        Redraw: The donor shows nothing but its stain, or nothing of it.
     """
     around = _collar(source.mask) & source.valid
     inside = np.asarray(cv2.erode(source.mask.astype(np.uint8), disc(3), borderValue=0) > 0) & source.valid
@@ -86,6 +89,8 @@ def stained(window: Image, shape: Mask, source: Source, rng: np.random.Generator
         inside = source.mask & source.valid
     if not around.any():
         around = source.valid & ~source.mask
+    if not around.any() or not inside.any():
+        raise Redraw("the donor shows no ground that its stain could be told from")
     host = window.astype(np.float32)
     donor = source.image.astype(np.float32)
     if host.ndim == 2:

@@ -13,8 +13,9 @@ from scenes import SIDE, carpet, carpet_scene, check_candidate, donor, facts, io
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.instances import edges_touched
 from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
+from carpet_data.synthesis.mosaic import Source
 from carpet_data.synthesis.settle import noise_level, visible
-from carpet_data.synthesis.tint import is_stain, likeness
+from carpet_data.synthesis.tint import is_stain, likeness, stained
 
 CLASSES = ["hole", "cut", "color", "thread", "metal_contamination"]
 
@@ -222,3 +223,13 @@ def test_null_samples_have_no_mask() -> None:
     made = drawn_until_made(replace(scene, null=True, donors=(donor(good, carpet("hole").mask),)))
     assert not made.mask.any()
     assert (made.image != scene.host).any()
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_donor_that_is_all_stain_or_none_is_drawn_again(marked: bool) -> None:
+    window = np.full((60, 60, 3), 120, np.uint8)
+    shape = np.zeros((60, 60), np.bool_)
+    shape[20:40, 20:40] = True
+    whole = np.full((60, 60), marked)
+    with pytest.raises(Redraw, match="no ground"):
+        stained(window, shape, Source(window, whole, np.ones_like(whole)), np.random.default_rng(0))
