@@ -253,3 +253,9 @@ def test_every_shipped_recipe_is_sound_and_teaches() -> None:
 def test_a_broken_method_is_named() -> None:
     with pytest.raises(CarpetDataError, match="cannot be loaded"):
         registry.load("no_such_module:Thing")
+
+
+def test_the_shipped_recipes_keep_their_identities() -> None:
+    """A changed hash means other images for people who ask again: raise the method's version, then the table."""
+    table = json.loads((Path(__file__).parents[1] / "golden" / "shipped_recipes.json").read_text())
+    assert {name: recipes.load(name).identity for name in recipes.shipped()} == table
