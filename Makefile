@@ -42,6 +42,9 @@ suite: $(VENV)/.test
 docs: $(VENV)/.test
 	$(BIN)/python docs/make_cli_reference.py
 	$(BIN)/python docs/make_sample_picture.py
+	$(BIN)/python docs/make_recipe_pictures.py
+	$(BIN)/python docs/make_resynthesis_picture.py
+	$(BIN)/python docs/make_procedural_picture.py
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/to_coco.py
