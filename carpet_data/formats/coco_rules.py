@@ -80,14 +80,13 @@ def _file_names(document: CocoDocument) -> Iterator[Finding]:
             yield _error("coco-file-name", "the image has no file_name", where)
             continue
         names[name] += 1
-        if "\\" in name or name.startswith("/") or name[1:2] == ":":
-            yield Finding(
-                "warning",
-                "coco-file-name",
-                f"{name!r} is no relative path with forward slashes",
-                where,
-                "write paths relative to the images' folder",
+        mend = "write paths relative to the images' folder, with forward slashes"
+        if _leads_out(name):
+            yield _error(
+                "coco-file-name", f"{name!r} leads out of the data set, so the file was not opened", where, mend
             )
+        elif "\\" in name:
+            yield Finding("warning", "coco-file-name", f"{name!r} has backslashes", where, mend)
         if not all(isinstance(image.get(side), int) and image[side] > 0 for side in ("width", "height")):
             yield _error("coco-size", "the image has no width and height in pixels", where)
     for name, count in names.items():
@@ -95,9 +94,16 @@ def _file_names(document: CocoDocument) -> Iterator[Finding]:
             yield _error("coco-file-name", f"{name!r} is listed {count} times", str(document.path))
 
 
+def _leads_out(name: str) -> bool:
+    """Whether a file name is absolute or climbs out of its folder, in the ways of any system."""
+    return name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/")
+
+
 def image_file(document: CocoDocument, image: dict[str, Any]) -> Finding | None:
-    """Whether an image's file is there and of the stated size."""
+    """Whether an image's file is there and of the stated size; names that lead elsewhere are not followed."""
     name = str(image.get("file_name"))
+    if _leads_out(name):
+        return None
     where = f"{document.path} ({name})"
     path = image_path(document, name)
     if path is None:
