@@ -9,6 +9,7 @@ import click
 
 from carpet_data.cli.common import Ui, json_option, quiet_option, workers_option
 from carpet_data.cli.data_options import read_options, take_read_options
+from carpet_data.findings import counted
 
 if TYPE_CHECKING:
     from carpet_data.verbs.check import Check
@@ -53,8 +54,11 @@ def _text(found: Check) -> str:
             lines.append(f"  mend: {finding.mend}")
     if len(found.findings) > _SHOWN:
         lines.append(f"… and {len(found.findings) - _SHOWN} more (all of them with --json)")
-    lines.append(f"{found.images} images, {found.annotations} annotations in {len(found.files)} files")
+    read = f"{counted(found.images, 'image')}, {counted(found.annotations, 'annotation')}"
+    lines.append(f"{read} in {counted(len(found.files), 'file')}")
     if found.compared:
-        lines.append(f"{found.differing_pixels} differing pixels in {found.compared} images compared with the source")
+        lines.append(
+            f"{found.differing_pixels} differing pixels in {counted(found.compared, 'image')} compared with the source"
+        )
     lines.append("passed" if found.passed else "failed")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from carpet_data.cli.common import Ui, json_option, overwrite_option, quiet_option, seed_option, workers_option
+from carpet_data.findings import counted
 
 
 def _counts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
@@ -84,6 +85,6 @@ def sample(
             progress=update,
         )
     width = max(len(folder) for folder in result.counts)
-    lines = [f"{result.images} images of {size}x{size} in {result.root}"]
+    lines = [f"{counted(result.images, 'image')} of {size}x{size} in {result.root}"]
     lines += [f"  {folder:<{width}}  {count:>5}" for folder, count in result.counts.items()]
     ui.result(result.to_json(), "\n".join(lines))

@@ -18,6 +18,7 @@ from carpet_data.cli.common import (
     workers_option,
 )
 from carpet_data.cli.data_options import read_options, split_option, take_read_options
+from carpet_data.findings import counted
 
 if TYPE_CHECKING:
     from carpet_data.statistics.result import Stats
@@ -95,7 +96,7 @@ def _text(found: Stats) -> str:
 
 
 def _headline(found: Stats) -> str:
-    where = f"{found.name} ({found.format}): {found.images} images, {found.without_defects} without defects"
+    where = f"{found.name} ({found.format}): {counted(found.images, 'image')}, {found.without_defects} without defects"
     ratio = ""
     if found.imbalance is not None:
         ratio = f"; largest class {found.imbalance:.1f} times the smallest"

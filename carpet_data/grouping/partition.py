@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.errors import DataError, UsageError
+from carpet_data.findings import counted
 from carpet_data.grouping.allocation import Problem, allocate
 from carpet_data.samples import GOOD, Side, Split
 
@@ -269,7 +270,9 @@ def _unmet(pool: Pool, placed: Mapping[str, Side], sides: Sequence[Side], target
         missing = [side for side, n in zip(sides, got, strict=True) if not n]
         asked = [side for side in missing if targets[sides.index(side)].sum() > 0]
         if asked:
-            notices.append(f"{class_name}: nothing of it is in {' and '.join(asked)}; it has {groups} group(s)")
+            notices.append(
+                f"{class_name}: nothing of it is in {' and '.join(asked)}; it has {counted(groups, 'group')}"
+            )
         elif got != aim:
             told = ", ".join(f"{side} {n} (aim {a})" for side, n, a in zip(sides, got, aim, strict=True))
             notices.append(f"{class_name}: {told}, because groups stay whole")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carpet_data.errors import UsageError
+from carpet_data.findings import counted
 from carpet_data.grouping.partition import Pool, generator, pool_of
 from carpet_data.samples import GOOD, Side, Split
 
@@ -106,14 +107,14 @@ def k_shot(
         free = [number for number in shuffled if number not in taught and number not in kept]
         spare = len(groups) - 1 if len(groups) > 1 else 1
         if k > spare:
-            notices.append(f"{class_name} has {len(groups)} group(s), so {min(k, spare)} teach instead of {k}")
+            notices.append(f"{class_name} has {counted(len(groups), 'group')}, so {min(k, spare)} teach instead of {k}")
         taught.update(free[: max(0, min(k, spare) - len(have))])
         # One group stays for test, whatever the classes after this one choose.
         kept.update([number for number in shuffled if number not in taught][:1])
     for class_name in pool.defect_classes:
         groups = pool.groups_of(class_name)
         if set(groups) <= taught:
-            notices.append(f"{class_name} has no test image: all of its {len(groups)} group(s) teach")
+            notices.append(f"{class_name} has no test image: all of its {counted(len(groups), 'group')} teach")
     made = {"protocol": "k-shot", "k": k, "seed": seed, "groups": len(pool.groups), "notices": notices}
     return _by_taught(pool, taught, side_of, name, made)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from carpet_data import layout
 from carpet_data.errors import UsageError
+from carpet_data.findings import counted
 from carpet_data.samples import Sample
 
 __all__ = ["FIELDS", "DropResult", "drop"]
@@ -71,7 +72,7 @@ class DropResult:
         """The result in words."""
         counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         done = "would be dropped" if self.dry_run else "dropped"
-        images = "1 image" if len(self.ids) == 1 else f"{len(self.ids)} images"
+        images = counted(len(self.ids), "image")
         return f"{images} {done}{f' ({counts})' if counts else ''} in {self.root}; their files stay"
 
 

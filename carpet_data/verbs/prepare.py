@@ -11,6 +11,7 @@ from typing import Any
 from carpet_data import formats
 from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.executor import Progress
+from carpet_data.findings import counted
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import MAIN_SPLIT, default_out
 from carpet_data.formats.output import check_apart
@@ -90,10 +91,13 @@ class PrepareResult:
         others = [name for name in self.splits if name != first]
         if others:
             lines.append(f"further splits: {', '.join(others)}")
-        lines += [f"{count} groups by {_BY[reason]}" for reason, count in self.named.items()]
+        lines += [f"{counted(count, 'group')} by {_BY[reason]}" for reason, count in self.named.items()]
         if self.groups:
             reasons = ", ".join(f"{count} by {reason}" for reason, count in self.links.items())
-            lines.append(f"{self.groups} groups of 2 or more hold {self.grouped} images; each is on one side")
+            held = "holds" if self.groups == 1 else "hold"
+            lines.append(
+                f"{counted(self.groups, 'group')} of 2 or more {held} {self.grouped} images; each is on one side"
+            )
             lines.append(f"links between them: {reasons}")
         lines += [f"note: {notice}" for notice in self.notices]
         lines += [f"left out: {fault}" for fault in self.skipped[:_SHOWN]]

@@ -9,6 +9,7 @@ from typing import Any
 
 from carpet_data.errors import UsageError
 from carpet_data.executor import Progress
+from carpet_data.findings import counted
 from carpet_data.formats import ReadOptions, coco_writer
 from carpet_data.formats.coco_writer import SEGMENTATIONS, CocoFile, CocoStyle, Segmentation
 from carpet_data.formats.output import IMAGE_MODES, ImageMode
@@ -43,7 +44,7 @@ class CocoExport:
         """The export in words, file by file."""
         lines = []
         for file in self.files:
-            lines.append(f"{file.path}: {file.images} images, {file.annotations} annotations")
+            lines.append(f"{file.path}: {counted(file.images, 'image')}, {counted(file.annotations, 'annotation')}")
             remarks = (
                 (file.unmarked, "images whose mask is empty: listed without annotations"),
                 (file.unmasked, "defect images without a mask: left out"),
