@@ -18,30 +18,16 @@ from carpet_data import layout
 from carpet_data.errors import OutputError
 from carpet_data.verbs.prepare import prepare
 
+_SUPPORT = str(Path(__file__).parents[1] / "support")
+
 # Runs `prepare` and kills its own process, as `kill -9` would, at the N-th call of one function: before or after it.
 _KILLED = """
-import os, signal, sys
-from importlib import import_module
+import sys
 from pathlib import Path
-root, out, target, when, number, overwrite = sys.argv[1:]
-module, _, attribute = target.partition(":")
-holder = import_module(module)
-*path, last = attribute.split(".")
-for part in path:
-    holder = getattr(holder, part)
-original, left = getattr(holder, last), int(number)
-
-def killed(*args, **kwargs):
-    global left
-    left -= 1
-    if left == 0 and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    value = original(*args, **kwargs)
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return value
-
-setattr(holder, last, killed)
+support, root, out, target, when, number, overwrite = sys.argv[1:]
+sys.path.insert(0, support)
+import killing
+killing.arm(target, when, int(number))
 from carpet_data.layout import create
 create._CHUNK = 4
 from carpet_data.verbs.prepare import prepare
@@ -66,7 +52,7 @@ POINTS = [
 
 def killed(source: Path, out: Path, target: str, when: str, number: int, *, overwrite: bool = False) -> None:
     arguments = [str(source), str(out), target, when, str(number), str(int(overwrite))]
-    done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", _KILLED, _SUPPORT, *arguments], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 

@@ -29,31 +29,15 @@ from carpet_data.verbs.synthesize import synthesize
 
 # Runs a verb and kills its own process, as `kill -9` would, at the N-th call of one function: before or after it.
 _KILLED = """
-import os, signal, sys
+import sys
 from importlib import import_module
 from pathlib import Path
 support, verb, root, recipe, target, when, number = sys.argv[1:]
 sys.path.insert(0, support)
 import synthesis
 synthesis.register()
-module, _, attribute = target.partition(":")
-holder = import_module(module)
-*path, last = attribute.split(".")
-for part in path:
-    holder = getattr(holder, part)
-original, left = getattr(holder, last), int(number)
-
-def killed(*args, **kwargs):
-    global left
-    left -= 1
-    if left == 0 and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    value = original(*args, **kwargs)
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return value
-
-setattr(holder, last, killed)
+import killing
+killing.arm(target, when, int(number))
 import_module("carpet_data.layout.append")._CHUNK = 4
 if verb == "synthesize":
     from carpet_data.verbs.synthesize import synthesize
