@@ -1,0 +1,1 @@
+"""Feature networks and their weights, found and checked in one place."""

@@ -1,0 +1,1 @@
+"""Comparisons that hold: conditions, partitions, paired tests."""

@@ -1,0 +1,1 @@
+"""The prepared folder in FiftyOne, and choices back."""

@@ -1,0 +1,1 @@
+"""Figures of merit, intervals and paired tests; numpy only."""

@@ -1,0 +1,1 @@
+"""Classifiers: tables of pixels, loops, heads, checkpoints."""
