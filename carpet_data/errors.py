@@ -4,6 +4,8 @@ CarpetDataError
 ├── DataError            the data a user gave are at fault (a file, a folder, a value in it)
 │   ├── ImageError       an image or mask that cannot be read
 │   ├── LeakError        a sample of val or test would reach training
+│   ├── WeightsError     weights of a network cannot be had, or do not fit it
+│   ├── DeviceMemoryError  a batch does not fit into memory
 │   └── FaultsError      several faults, collected so that one run shows them all
 ├── UsageError           the request itself makes no sense (exit code 2, like click's own)
 ├── OutputError          the output exists already, or cannot be written
@@ -23,6 +25,7 @@ from typing import Any
 __all__ = [
     "CarpetDataError",
     "DataError",
+    "DeviceMemoryError",
     "FaultsError",
     "FetchError",
     "ImageError",
@@ -31,6 +34,7 @@ __all__ = [
     "MissingExtraError",
     "OutputError",
     "UsageError",
+    "WeightsError",
 ]
 
 _SHOWN_FAULTS = 20
@@ -80,6 +84,14 @@ class ImageError(DataError):
 
 class LeakError(DataError):
     """A sample of val or test would reach training."""
+
+
+class WeightsError(DataError):
+    """The weights of a network cannot be had, or do not fit it."""
+
+
+class DeviceMemoryError(DataError):
+    """A batch does not fit into the memory of the device."""
 
 
 class FaultsError(DataError):
