@@ -1,1 +1,22 @@
-"""Feature networks and their weights, found and checked in one place."""
+"""Feature networks and their weights, found and checked in one place.
+
+Importing this package needs the extra `train` and says so where it is missing; whatever works with torch imports it
+first.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from carpet_data.errors import MissingExtraError
+
+for _package in ("torch", "torchvision", "safetensors"):
+    if importlib.util.find_spec(_package) is None:
+        raise MissingExtraError.of(_package, "train", "a network")
+
+from carpet_data.backbones.catalogue import architectures  # noqa: E402 - only where torch is there
+from carpet_data.backbones.network import Network, build  # noqa: E402
+from carpet_data.backbones.saved import load_model, save_model  # noqa: E402
+from carpet_data.backbones.weights import Weights, choose, find_weights  # noqa: E402
+
+__all__ = ["Network", "Weights", "architectures", "build", "choose", "find_weights", "load_model", "save_model"]
