@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from carpet_data.errors import CarpetDataError, DataError
     from carpet_data.formats import ReadOptions, read
     from carpet_data.samples import Dataset, Instance, Sample, Split
+    from carpet_data.verbs.browse import browse
     from carpet_data.verbs.check import check
+    from carpet_data.verbs.curate import curate, export_choices, undo_curation
     from carpet_data.verbs.doctor import doctor
     from carpet_data.verbs.drop import drop
     from carpet_data.verbs.fetch import fetch
@@ -45,9 +47,12 @@ __all__ = [
     "Sample",
     "Split",
     "__version__",
+    "browse",
     "check",
+    "curate",
     "doctor",
     "drop",
+    "export_choices",
     "fetch",
     "groups",
     "prepare",
@@ -65,6 +70,7 @@ __all__ = [
     "to_mvtec",
     "to_voc",
     "to_yolo",
+    "undo_curation",
     "unpack",
 ]
 
@@ -77,7 +83,9 @@ _HOMES = {
     "ReadOptions": "carpet_data.formats",
     "Sample": "carpet_data.samples",
     "Split": "carpet_data.samples",
+    "export_choices": "carpet_data.verbs.curate",
     "read": "carpet_data.formats",
+    "undo_curation": "carpet_data.verbs.curate",
 }
 
 

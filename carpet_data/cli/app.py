@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipes": ("carpet_data.cli.recipes:recipes", "List, show or check the recipes of synthesis."),
     "preview": ("carpet_data.cli.preview:preview", "Draw a contact sheet: image, mask outline, defect enlarged."),
     "drop": ("carpet_data.cli.drop:drop", "Take samples out of a prepared data set; their files stay."),
+    "curate": ("carpet_data.cli.curate:curate", "Bring choices made in FiftyOne back into a data set."),
+    "browse": ("carpet_data.cli.browse:browse", "Look at a data set in the FiftyOne App."),
     "score": ("carpet_data.cli.score:score", "Score synthetic defects against real ones."),
     "to-coco": ("carpet_data.cli.to_coco:to_coco", "Export COCO instances: exact boxes and segmentations."),
     "to-yolo": ("carpet_data.cli.to_yolo:to_yolo", "Export YOLO labels: boxes or segments."),

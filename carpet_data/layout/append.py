@@ -307,6 +307,7 @@ def restore(root: Path, ids: Iterable[str], *, command: str = "restore") -> int:
         How many samples came back.
 
     Raises:
+        DataError: The files of one are gone; nothing is brought back then.
         OutputError: Another command was stopped here before it had finished; LockedError: one is running.
     """
     wanted = frozenset(ids)
@@ -317,6 +318,12 @@ def restore(root: Path, ids: Iterable[str], *, command: str = "restore") -> int:
         nonlocal count
         for entry in manifest.stream(root / names.MANIFEST):
             if isinstance(entry, Tombstone) and entry.id in wanted:
+                if not all((root / path).is_file() for path in (entry.sample.image, entry.sample.mask) if path):
+                    raise DataError(
+                        f"the files of {entry.id} are not there",
+                        where=root / entry.sample.image,
+                        mend="where a curation took them away, take that back: carpet-data curate --undo",
+                    )
                 count += 1
                 yield entry.sample
             else:

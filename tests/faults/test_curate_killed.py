@@ -1,0 +1,178 @@
+"""Curation and its undo, killed for real at every step: readers see one state or the other, the next run mends all."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import synthesis
+from sources import hashes
+
+from carpet_data import layout
+from carpet_data.errors import OutputError
+from carpet_data.layout.choices import Choices, save
+from carpet_data.samples import GOOD
+from carpet_data.verbs.curate import curate, undo_curation
+
+# Kills its own process, as `kill -9` would, at the N-th call of one function: before or after it.
+_KILLED = """
+import sys
+from pathlib import Path
+support, root, choices, target, when, number = sys.argv[1:]
+sys.path.insert(0, support)
+import killing
+from carpet_data.verbs.curate import curate, undo_curation
+killing.arm(target, when, int(number))
+undo_curation(Path(root)) if choices == "undo" else curate(Path(root), Path(choices))
+"""
+
+_OWN = "carpet_data.layout.curation:"
+POINTS = [
+    ("carpet_data.layout.journal:Journal.open", "after", 1),
+    (_OWN + "link_or_copy", "after", 1),
+    (_OWN + "link_or_copy", "before", 3),
+    ("carpet_data.layout.manifest:write", "before", 1),
+    ("carpet_data.layout.manifest:write", "after", 1),
+    (_OWN + "_remove_empty", "before", 2),
+    (_OWN + "_remove_empty", "after", 4),
+    ("carpet_data.layout.journal:Journal.remove", "before", 1),
+]
+ONLY_APPLYING = [(_OWN + "_save", "after", 1), (_OWN + "_log", "before", 1), (_OWN + "_write_log", "after", 1)]
+ONLY_UNDOING = [(_OWN + "_forget", "before", 1), (_OWN + "_forget", "after", 1), ("shutil:rmtree", "before", 2)]
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """The data set before and after a curation, and its choices."""
+    folder = tmp_path_factory.mktemp("states")
+    before = synthesis.dataset(folder / "before")
+    dataset = layout.read(before)
+    holes, threads = (dataset.of_class(name) for name in ("hole", "thread"))
+    choices = Choices(
+        (holes[0].id, threads[0].id),
+        {holes[1].id: "thread", threads[1].id: GOOD},
+        fingerprint=dataset.fingerprint("main"),
+        split="main",
+    )
+    save(folder / "choices.json", choices)
+    after = Path(shutil.copytree(before, folder / "after"))
+    curate(after, choices)
+    return before, after, folder / "choices.json"
+
+
+def _kill(root: Path, choices: Path | str, target: str, when: str, number: int) -> None:
+    arguments = [str(Path(synthesis.__file__).parent), str(root), str(choices), target, when, str(number)]
+    done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def _readable(root: Path, *states: Path) -> None:
+    """Whatever the kill left: the data set is one of the states, and every file of it is there."""
+    found = layout.read(root)
+    assert any(found.samples == layout.read(state).samples for state in states)
+    assert not [each for each in layout.verify(root) if each.severity == "error"]
+    with pytest.raises(OutputError, match="stopped here before it had finished: curate"):
+        layout.drop(root, [found.samples[0].id], "other")
+
+
+@pytest.mark.parametrize(("target", "when", "number"), POINTS + ONLY_APPLYING)
+def test_a_killed_curation_is_completed_by_running_it_again(
+    states: tuple[Path, Path, Path], tmp_path: Path, target: str, when: str, number: int
+) -> None:
+    before, after, choices = states
+    root = Path(shutil.copytree(before, tmp_path / "set"))
+    _kill(root, choices, target, when, number)
+    _readable(root, before, after)
+    other = Path(shutil.copytree(root, tmp_path / "other"))
+    result = curate(root, choices)
+    assert (len(result.dropped), len(result.relabelled), result.number) == (2, 2, 1)
+    assert hashes(root) == hashes(after)
+    assert list(layout.verify(root)) == []
+    # Undo instead gives the curation up, wherever the kill fell.
+    undo_curation(other)
+    assert hashes(other) == hashes(before)
+
+
+@pytest.mark.parametrize(("target", "when", "number"), POINTS + ONLY_UNDOING)
+def test_a_killed_undo_is_completed_by_running_it_again(
+    states: tuple[Path, Path, Path], tmp_path: Path, target: str, when: str, number: int
+) -> None:
+    before, after, choices = states
+    root = Path(shutil.copytree(after, tmp_path / "set"))
+    _kill(root, "undo", target, when, number)
+    _readable(root, before, after)
+    assert undo_curation(root).undone
+    assert hashes(root) == hashes(before)
+    curate(root, choices)
+    assert hashes(root) == hashes(after)
+
+
+def test_a_killed_undo_takes_no_earlier_curation_back(states: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    _, after, _ = states
+    root = Path(shutil.copytree(after, tmp_path / "set"))
+    curate(root, Choices((layout.read(root).samples[0].id,)))
+    _kill(root, "undo", "carpet_data.layout.manifest:write", "after", 1)
+    undo_curation(root)
+    assert hashes(root) == hashes(after)
+
+
+def test_an_error_in_the_middle_rolls_back(
+    states: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after, choices = states
+    root = Path(shutil.copytree(before, tmp_path / "set"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("carpet_data.layout.curation._commit", full)
+        with pytest.raises(OSError, match="No space"):
+            curate(root, choices)
+        assert hashes(root) == hashes(before)
+    curate(root, choices)
+    with monkeypatch.context() as patched:
+        patched.setattr("carpet_data.layout.curation._commit", full)
+        with pytest.raises(OSError, match="No space"):
+            undo_curation(root)
+    assert hashes(root) == hashes(after)
+
+
+def test_a_file_system_without_links_gets_copies(
+    states: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after, choices = states
+    root = Path(shutil.copytree(before, tmp_path / "set"))
+
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("os.link", refuse)
+    curate(root, choices)
+    assert hashes(root) == hashes(after)
+    undo_curation(root)
+    assert hashes(root) == hashes(before)
+
+
+@pytest.mark.parametrize("damage", ["not json\n", '{"before": {}, "after": {}}\n', "[]\n"])
+def test_a_damaged_record_is_an_error_that_names_it(
+    states: tuple[Path, Path, Path], tmp_path: Path, damage: str
+) -> None:
+    from carpet_data.errors import DataError
+
+    root = Path(shutil.copytree(states[1], tmp_path / "set"))
+    record = root / "undo" / "001" / "changes.jsonl"
+    record.write_text(record.read_text() + damage)
+    whole = hashes(root)
+    with pytest.raises(DataError, match=r"changes\.jsonl"):
+        undo_curation(root)
+    log = root / "curations.jsonl"
+    log.write_text(damage)
+    with pytest.raises(DataError, match=r"curations\.jsonl"):
+        undo_curation(root)
+    log.write_text(whole and (states[1] / "curations.jsonl").read_text())
+    assert hashes(root) == whole
