@@ -1,0 +1,101 @@
+"""The FiftyOne App: its port, its start, and waiting until people have seen enough."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from carpet_data.errors import CarpetDataError, UsageError
+
+__all__ = ["DEFAULT_ADDRESS", "DEFAULT_PORT", "AppError", "check_port", "serve"]
+
+DEFAULT_PORT = 5151
+DEFAULT_ADDRESS = "localhost"
+_PATIENCE_S = 3.0
+
+
+class AppError(CarpetDataError):
+    """The FiftyOne App cannot be started."""
+
+
+def check_port(port: int, address: str = DEFAULT_ADDRESS) -> None:
+    """Make sure that the App can listen there.
+
+    Raises:
+        AppError: The port is taken, or may not be used.
+        UsageError: There is no such address on this machine.
+    """
+    where = f"{address}:{port}"
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise UsageError(f"the address cannot be found ({error})", where=address, mend="give --address") from error
+    for family, kind, protocol, _, target in found:
+        with contextlib.closing(socket.socket(family, kind, protocol)) as trial:
+            # As the App's server does: a port that waits for its last connections to end is free.
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                trial.bind(target)
+            except OSError as error:
+                _refuse(error, where, port, family)
+
+
+def _refuse(error: OSError, where: str, port: int, family: int) -> None:
+    if error.errno == errno.EADDRINUSE:
+        raise AppError(
+            f"port {port} is taken, maybe by another FiftyOne App",
+            where=where,
+            mend=f"close that program, or choose another port: --port {port + 1}",
+        ) from error
+    if error.errno == errno.EACCES:
+        mend = "choose a port above 1023"
+        raise AppError(f"port {port} may not be used ({error.strerror})", where=where, mend=mend) from error
+    if family == socket.AF_INET6 and error.errno == errno.EADDRNOTAVAIL:
+        return  # localhost names an IPv6 address on machines without IPv6, too.
+    raise UsageError(
+        f"the App cannot listen there ({error.strerror})", where=where, mend="give an --address of this machine"
+    ) from error
+
+
+def serve(
+    fiftyone: Any,
+    dataset: Any,
+    *,
+    port: int = DEFAULT_PORT,
+    address: str = DEFAULT_ADDRESS,
+    remote: bool = False,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Open the App on a dataset and wait until its last window is closed, or Ctrl-C.
+
+    Args:
+        fiftyone: The module.
+        dataset: What to show.
+        port: Where the App listens.
+        address: On which address; the default is reached from this machine only.
+        remote: Open no browser here, and wait until Ctrl-C.
+        ready: Called with the App's address once it answers.
+
+    Raises:
+        AppError: The App's server does not start.
+    """
+    services: Any = importlib.import_module("fiftyone.core.service")
+    try:
+        session = fiftyone.launch_app(dataset, port=port, address=address, remote=remote)
+    except services.ServiceListenTimeout as error:
+        raise AppError(
+            "the App did not start within a minute", where=f"{address}:{port}", mend="try another --port"
+        ) from error
+    try:
+        if ready is not None:
+            ready(f"http://{address}:{port}/datasets/{dataset.slug}")
+        # A remote window may come and go; a local one that is closed means that people have seen enough.
+        session.wait(-1 if remote else _PATIENCE_S)
+    finally:
+        fiftyone.close_app()

@@ -1,0 +1,81 @@
+"""Saved views: the questions that people come with, one click each. Only those are kept whose data exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["save"]
+
+_SMALLEST = 200
+_NEAREST = 200
+_NEAR_DUPLICATE = 0.01
+"""Cosine distance of features below which two pictures are the same to the eye, bar noise."""
+
+
+def save(fiftyone: Any, dataset: Any, classes: Sequence[str], before: Sequence[str]) -> tuple[str, ...]:
+    """Save the views and remove those of ours whose data are gone; views that the user saved are left alone.
+
+    Args:
+        fiftyone: The module.
+        dataset: A FiftyOne dataset with our fields.
+        classes: The image classes.
+        before: The names of the views that we saved the last time.
+
+    Returns:
+        The names of the views that are there now, in order.
+    """
+    found = _views(fiftyone, dataset, classes)
+    there = set(dataset.list_saved_views())
+    names = []
+    for name, (description, view) in found.items():
+        if name in there and name not in before:
+            continue  # The user's own view of that name.
+        dataset.save_view(name, view, description=description, overwrite=True)
+        names.append(name)
+    for name in before:
+        if name not in found and name in there:
+            dataset.delete_saved_view(name)
+    return tuple(names)
+
+
+def _views(fiftyone: Any, dataset: Any, classes: Sequence[str]) -> Mapping[str, tuple[str, Any]]:
+    field = fiftyone.ViewField
+    synthetic, real = field("origin") == "synthetic", field("origin") == "real"
+    found: dict[str, tuple[str, Any]] = {}
+    made = dataset.match(synthetic)
+    has_made = bool(made.limit(1).values("id"))
+    of_class = made.count_values("class.label") if has_made else {}
+    for name in classes:
+        if of_class.get(name):
+            view = made.match(field("class.label") == name)
+            found[f"synthetic {name}"] = (f"Synthetic images of the class {name}", view)
+    if has_made:
+        hosts = [host for host in made.distinct("host") if host]
+        family = dataset.match(synthetic | field("family").is_in(hosts)).exists("family")
+        text = "Each host, followed by what was made from it"
+        found["real beside its synthetic children"] = (text, family.sort_by([("family", 1), ("origin", 1)]))
+    defects = dataset.match(field("area") > 0)
+    if _any(defects):
+        text = f"The {_SMALLEST} images with the least defect, the smallest first"
+        found["smallest defects"] = (text, defects.sort_by("area_frac").limit(_SMALLEST))
+    test = dataset.match(field("split") == "test")
+    wrong = test.match(field("correct") == False)  # noqa: E712  (an expression of FiftyOne)
+    if _any(wrong):
+        text = "Test images that the last run got wrong, the surest mistake first"
+        found["test mistakes"] = (text, wrong.sort_by("loss", reverse=True))
+    near = dataset.exists("nearest_distance").sort_by("nearest_distance")
+    if has_made and _any(near.match(synthetic)):
+        text = "Synthetic images that lie nearest to a real one that is not their host, the nearest first"
+        found["looks memorised"] = (text, near.match(synthetic).limit(_NEAREST))
+    twins = near.match(real & (field("nearest_distance") < _NEAR_DUPLICATE))
+    if _any(twins):
+        found["near duplicates"] = ("Real images that look like another real one, the nearest first", twins)
+    if _any(dataset.exists("uniqueness")):
+        text = f"The {_NEAREST} images least like the others"
+        found["most unusual"] = (text, dataset.exists("uniqueness").sort_by("uniqueness", reverse=True).limit(_NEAREST))
+    return found
+
+
+def _any(view: Any) -> bool:
+    return bool(view.limit(1).values("id"))
