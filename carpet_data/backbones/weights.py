@@ -59,7 +59,7 @@ def choose(architecture: str | None, wanted: str = AUTO, *, progress: Progress |
 
     Args:
         architecture: Its name; None or "auto" for the first whose weights are here: EfficientNet-Lite0 from its
-            package, else ResNet-18 with random weights. With a model folder of ours as weights: the network that it holds.
+            package, else ResNet-18 with random weights. With a model folder as weights: the network that it holds.
         wanted: As `find_weights`.
         progress: Told (done, total) in MiB of a download.
 

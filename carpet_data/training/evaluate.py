@@ -1,0 +1,142 @@
+"""What a network says of images: probabilities, and how wrong they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from carpet_data.backbones import Network
+from carpet_data.executor import Progress
+from carpet_data.training.devices import amp as mixed_precision
+from carpet_data.training.devices import memory_guard
+from carpet_data.training.features import FeatureTable
+from carpet_data.training.tables import ImageTable
+
+__all__ = ["Predictions", "of_logits", "predict", "predict_features"]
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """Predictions of samples, row by row.
+
+    Attributes:
+        ids: Of the samples.
+        truth: int64 (n,), indices of classes.
+        probabilities: float64 (n, k); each row sums to 1.
+        losses: float64 (n,), cross-entropy of each.
+    """
+
+    ids: tuple[str, ...]
+    truth: NDArray[np.int64]
+    probabilities: F64
+    losses: F64
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """int64 (n,): the class of the largest probability, the first of equals."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return float((self.predicted == self.truth).mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy."""
+        return float(self.losses.mean())
+
+    def worst(self, count: int) -> list[int]:
+        """The rows of the largest losses, worst first."""
+        order: list[int] = np.argsort(-self.losses, kind="stable")[:count].tolist()
+        return order
+
+    def rows(self, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+        """One document a sample, with class names, as run folders keep them."""
+        predicted = self.predicted
+        return [
+            {
+                "id": sample_id,
+                "truth": classes[int(self.truth[i])],
+                "predicted": classes[int(predicted[i])],
+                "probabilities": [round(float(p), 6) for p in self.probabilities[i]],
+                "loss": round(float(self.losses[i]), 6),
+            }
+            for i, sample_id in enumerate(self.ids)
+        ]
+
+
+def predict(
+    network: Network,
+    table: ImageTable,
+    device: torch.device | None = None,
+    *,
+    batch_size: int = 64,
+    amp: bool = False,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Predict the class of each image.
+
+    Args:
+        network: Put on the device; its mode stays.
+        table: The images.
+        device: Where to compute; None for where the network is.
+        batch_size: Images at a time.
+        amp: Mixed precision on a GPU.
+        progress: Told (done, total) in images.
+
+    Raises:
+        UsageError: The images are too small for the network.
+        DeviceMemoryError: A batch does not fit into memory.
+    """
+    device = network.head.weight.device if device is None else device
+    training = network.training
+    network.to(device).eval()
+    pieces: list[F64] = []
+    try:
+        with torch.inference_mode(), memory_guard(batch_size, device, size=table.size), mixed_precision(device, amp):
+            for start in range(0, len(table), batch_size):
+                logits = network(network.prepare(table.pixels[start : start + batch_size]))
+                pieces.append(logits.double().cpu().numpy())
+                if progress is not None:
+                    progress(min(start + batch_size, len(table)), len(table))
+    finally:
+        network.train(training)
+    logits_all = np.concatenate(pieces) if pieces else np.zeros((0, network.head.out_features))
+    return of_logits(logits_all, table.labels, table.ids)
+
+
+def predict_features(head: nn.Linear, table: FeatureTable) -> Predictions:
+    """Predict the class of each image from the features of its plain view.
+
+    Args:
+        head: (n, d) -> (n, k).
+        table: The features.
+    """
+    with torch.inference_mode():
+        logits = head(torch.from_numpy(np.array(table.values[0])).to(head.weight.device))
+    return of_logits(logits.double().cpu().numpy(), table.labels, table.ids)
+
+
+def of_logits(logits: F64, truth: NDArray[np.int64], ids: tuple[str, ...]) -> Predictions:
+    """Predictions from logits.
+
+    Args:
+        logits: float64 (n, k).
+        truth: int64 (n,).
+        ids: Of the samples.
+    """
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    losses = -logs[np.arange(len(truth)), truth]
+    return Predictions(tuple(ids), np.asarray(truth, np.int64), np.exp(logs), losses)

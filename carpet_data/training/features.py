@@ -1,0 +1,148 @@
+"""Features of a frozen body: computed once an image and view, and kept on disk for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from carpet_data.backbones import Network
+from carpet_data.errors import UsageError
+from carpet_data.executor import Progress
+from carpet_data.layout.files import replacing
+from carpet_data.training import views as variation
+from carpet_data.training.devices import memory_guard
+from carpet_data.training.tables import ImageTable
+
+__all__ = ["FeatureTable", "body_digest", "extract"]
+
+_FORMAT = 1
+"""Part of the key: a change of how views or features are made makes old files strangers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureTable:
+    """Features of the images of a table, row by row.
+
+    Attributes:
+        values: float32 (views, n, d); view 0 is of the plain images.
+        labels: int64 (n,), indices into classes.
+        ids: Of the samples.
+        classes: The names of the classes.
+    """
+
+    values: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: NDArray[Any] | Sequence[int]) -> FeatureTable:
+        """The rows of these indices (or of a bool mask), in their order."""
+        rows = np.arange(len(self))[np.asarray(indices)]
+        ids = tuple(self.ids[i] for i in rows.tolist())
+        return FeatureTable(self.values[:, rows], self.labels[rows], ids, self.classes)
+
+
+def extract(
+    network: Network,
+    table: ImageTable,
+    *,
+    views: int = 1,
+    strength: str = "none",
+    seed: int = 0,
+    device: torch.device | None = None,
+    batch_size: int = 64,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> FeatureTable:
+    """The features of each image and of each of its views.
+
+    Always in full precision and eval mode, so that the batch size and the order of the images change last bits only.
+
+    Args:
+        network: Its body is used; it is put on the device, and back into the mode that it was in.
+        table: The images.
+        views: How many, the plain image among them.
+        strength: How views 1 … differ, see `views.check`.
+        seed: Of the views.
+        device: Where to compute; None for where the network is.
+        batch_size: Images at a time.
+        cache: A folder where features are kept; None to keep none.
+        progress: Told (done, total) in images.
+
+    Raises:
+        UsageError: Several views of strength "none", or images too small for the network.
+        DeviceMemoryError: A batch does not fit into memory.
+    """
+    if views < 1:
+        raise UsageError(f"{views} views", mend="use one or more")
+    if views > 1 and strength == "none":
+        raise UsageError(f"{views} views without variation are all the same", mend="use --augment light, or one view")
+    variation.check(strength)
+    network.check_size(table.size, table.size)
+    device = network.head.weight.device if device is None else device
+    file = None
+    if cache is not None:
+        file = cache / f"features-{_key(network, table, views, strength, seed, device)}.npy"
+        known = _read(file, (views, len(table), network.feature_size))
+        if known is not None:
+            if progress is not None:
+                progress(views * len(table), views * len(table))
+            return FeatureTable(known, table.labels, table.ids, table.classes)
+    values = np.empty((views, len(table), network.feature_size), np.float32)
+    training = network.training
+    network.to(device).eval()
+    try:
+        with torch.inference_mode(), memory_guard(batch_size, device, size=table.size):
+            for view in range(views):
+                for start in range(0, len(table), batch_size):
+                    rows = slice(start, min(start + batch_size, len(table)))
+                    pixels, _ = variation.augment(
+                        table.pixels[rows], None, strength=strength, seed=seed, ids=table.ids[rows], view=view
+                    )
+                    values[view, rows] = network.features(network.prepare(pixels)).float().cpu().numpy()
+                    if progress is not None:
+                        progress(view * len(table) + rows.stop, views * len(table))
+    finally:
+        network.train(training)
+    if file is not None:
+        with replacing(file, durable=False) as out:
+            np.save(out, values)
+    return FeatureTable(values, table.labels, table.ids, table.classes)
+
+
+def body_digest(network: Network) -> str:
+    """A hex digest of what the features depend on: the body's numbers, its normalisation and pooling."""
+    said = [network.architecture, network.pooling, network.mean, network.std]
+    digest = hashlib.sha256(json.dumps(said).encode())
+    for name, tensor in network.body.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _key(network: Network, table: ImageTable, views: int, strength: str, seed: int, device: torch.device) -> str:
+    said: list[object] = [_FORMAT, body_digest(network), table.digest, device.type, torch.__version__, views]
+    if views > 1:
+        said += [variation.identity(strength), seed]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+
+
+def _read(file: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Kept features; None where there are none, or the file is damaged: then they are computed again."""
+    with suppress(OSError, ValueError, EOFError):
+        values = np.load(file, allow_pickle=False)
+        if values.shape == shape and values.dtype == np.float32:
+            return np.asarray(values)
+    return None

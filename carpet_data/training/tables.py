@@ -1,0 +1,232 @@
+"""Images decoded and resized once, in one array that fits the memory it may take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data import executor
+from carpet_data import masks as mask_files
+from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.executor import Progress
+from carpet_data.images import read
+from carpet_data.masks.runs import to_binary
+from carpet_data.samples import Dataset, Sample
+from carpet_data.training import pixel_store
+
+__all__ = ["ImageTable", "load"]
+
+OnFault: TypeAlias = Literal["raise", "skip"]
+
+_MEMORY_BYTES = 2 * 2**30
+_WORTH_WORKERS = 200_000_000
+"""Source pixels below which one process is done before others have started."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable:
+    """Images of one size with what is known of each; row i of everything is one sample.
+
+    Attributes:
+        ids: Of the samples.
+        labels: int64 (n,), indices into classes.
+        classes: The names of the classes.
+        pixels: uint8 (n, s, s, 3) RGB, in memory or mapped from a file; not to be written to.
+        masks: uint8 (n, s, s), 1 where any defect pixel falls into the pixel, else 0; None where not asked for.
+        origins: "real" or "synthetic".
+        groups: Samples of one group are not independent; a sample without a group has its id.
+        notes: What the user should know: images left out, pixels kept on disk.
+    """
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    pixels: NDArray[np.uint8]
+    masks: NDArray[np.uint8] | None
+    origins: tuple[str, ...]
+    groups: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def size(self) -> int:
+        """Pixels across and down."""
+        return int(self.pixels.shape[1])
+
+    @cached_property
+    def digest(self) -> str:
+        """A hex digest of ids and pixels: what features and predictions are made from."""
+        found = hashlib.sha256(json.dumps([self.ids, self.size]).encode())
+        for start in range(0, len(self), 256):
+            found.update(np.ascontiguousarray(self.pixels[start : start + 256]).data)
+        return found.hexdigest()
+
+    def counts(self) -> NDArray[np.int64]:
+        """int64 (k,): the images of each class."""
+        return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
+
+    def take(self, indices: NDArray[Any] | Sequence[int]) -> ImageTable:
+        """The rows of these indices (or of a bool mask), in their order; the pixels are copied."""
+        rows = np.arange(len(self))[np.asarray(indices)]
+        names = rows.tolist()
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in names),
+            labels=self.labels[rows],
+            pixels=self.pixels[rows],
+            masks=None if self.masks is None else self.masks[rows],
+            origins=tuple(self.origins[i] for i in names),
+            groups=tuple(self.groups[i] for i in names),
+        )
+
+
+def load(
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    *,
+    size: int,
+    masks: bool = False,
+    workers: int | None = None,
+    memory_bytes: int = _MEMORY_BYTES,
+    cache_folder: Path | None = None,
+    on_fault: OnFault = "raise",
+    progress: Progress | None = None,
+) -> ImageTable:
+    """Decode and resize images.
+
+    Images that are not square are squeezed to size × size, as the published protocols do: nothing is cut off, at the
+    price of shapes. Shrinking averages over areas, enlarging is bilinear; grey becomes three equal channels.
+
+    Args:
+        dataset: Says where the files are.
+        samples: To load; rows come in their order.
+        classes: Names; a sample's label is the index of its class.
+        size: Pixels across and down.
+        masks: Load the defect masks too.
+        workers: Processes; None for one per core where there is enough to do.
+        memory_bytes: A larger table lies in a file and is mapped, which is slower and noted.
+        cache_folder: Where such a file is kept for the next run; None for a temporary one.
+        on_fault: "raise", or "skip" to leave out what cannot be read, with a note.
+        progress: Told (done, total) in images.
+
+    Raises:
+        DataError: There are no samples, an image or mask is missing or damaged, or nothing is left.
+        UsageError: The size is not positive, or a sample's class is not among the classes.
+    """
+    if size < 1:
+        raise UsageError(f"images of {size} pixels", mend="use --resize 64 or more")
+    if not samples:
+        raise DataError("there are no images to load", where=dataset.root, mend="look at carpet-data stats")
+    index = {name: number for number, name in enumerate(classes)}
+    strange = sorted({sample.class_name for sample in samples} - set(index))
+    if strange:
+        raise UsageError(
+            f"the class {strange[0]!r} is not among {', '.join(classes)}", mend="use the classes that it was trained on"
+        )
+    store = pixel_store.open_store(
+        len(samples),
+        size,
+        masks=masks,
+        memory_bytes=memory_bytes,
+        folder=cache_folder,
+        key=_key(dataset, samples, size, masks) if cache_folder is not None else "images",
+    )
+    kept, faults = list(range(len(samples))), list[str]()
+    if not store.filled:
+        chosen = 1 if sum(sample.width * sample.height for sample in samples) < _WORTH_WORKERS else workers
+        jobs = (_Job(dataset.root, sample, size, masks, on_fault == "skip") for sample in samples)
+        kept.clear()
+        with store.filling():
+            for number, loaded in enumerate(executor.run(_load, jobs, workers=chosen)):
+                if isinstance(loaded, CarpetDataError):
+                    faults.append(f"left out: {loaded.where or samples[number].image}: {loaded.what}")
+                else:
+                    store.put(len(kept), *loaded)
+                    kept.append(number)
+                if progress is not None:
+                    progress(number + 1, len(samples))
+            if not kept:
+                raise DataError(
+                    f"none of {len(samples)} images can be read",
+                    where=dataset.root,
+                    mend="run carpet-data doctor on it",
+                )
+    pixels, mask_pixels = store.close(len(kept))
+    rows = [samples[number] for number in kept]
+    return ImageTable(
+        ids=tuple(sample.id for sample in rows),
+        labels=np.array([index[sample.class_name] for sample in rows], np.int64),
+        classes=tuple(classes),
+        pixels=pixels,
+        masks=mask_pixels,
+        origins=tuple(sample.origin for sample in rows),
+        groups=tuple(sample.group if sample.group is not None else sample.id for sample in rows),
+        notes=(*faults, *store.notes),
+    )
+
+
+def _key(dataset: Dataset, samples: Sequence[Sample], size: int, masks: bool) -> str:
+    """What a kept file of pixels is named by: everything that its bytes depend on."""
+    digest = hashlib.sha256(f"1 {size} {masks}".encode())
+    for sample in samples:
+        files = [sample.image_sha256, sample.mask_sha256]
+        if sample.image_sha256 is None:
+            # A raw folder knows no hashes; its files are told apart as make does it.
+            paths = (sample.image, sample.mask) if masks else (sample.image,)
+            states = [(dataset.root / path).stat() for path in paths if path and (dataset.root / path).is_file()]
+            files = [f"{state.st_mtime_ns} {state.st_size}" for state in states]
+        digest.update(
+            repr((str(dataset.root.resolve()), sample.image, files, sample.annotation if masks else 0)).encode()
+        )
+    return f"images-{digest.hexdigest()[:32]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    root: Path
+    sample: Sample
+    size: int
+    masks: bool
+    skip: bool
+
+
+_Loaded: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
+
+
+def _load(job: _Job) -> _Loaded | CarpetDataError:
+    try:
+        pixels = _resized(read(job.root / job.sample.image), job.size)
+        return pixels, _mask(job) if job.masks else None
+    except CarpetDataError as error:
+        if job.skip:
+            return error
+        raise
+
+
+def _resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    if (height, width) != (size, size):
+        how = cv2.INTER_AREA if height * width > size * size else cv2.INTER_LINEAR
+        image = cv2.resize(image, (size, size), interpolation=how).astype(np.uint8, copy=False)
+    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+
+def _mask(job: _Job) -> NDArray[np.uint8]:
+    mask = to_binary(mask_files.load(job.root, job.sample).runs)
+    if not mask.any():
+        return np.zeros((job.size, job.size), np.uint8)
+    # Averaged over areas, so that a thin scratch leaves its trace in every pixel that it crosses.
+    share = cv2.resize(mask.astype(np.float32), (job.size, job.size), interpolation=cv2.INTER_AREA)
+    return (share > 0).astype(np.uint8)
