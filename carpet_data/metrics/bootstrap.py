@@ -1,0 +1,172 @@
+"""How far a score would move with other images: the bootstrap over units.
+
+Images of one unit (shots of one tile, crops of one roll) are no independent evidence, so whole units are drawn (the
+cluster bootstrap; Davison & Hinkley 1997, section 3.8), class by class. One draw weighs the units of all replicates
+alike: a unit that is on the test side of five partitions is drawn for all five, so that what the replicates have in
+common is kept.
+
+From n units of a stratum n - 1 are drawn and weighted by n / (n - 1) (Rao & Wu 1988). Drawing n, as is usual, makes
+the variance too small by the factor (n - 1) / n, which is a fifth for a class with five units.
+
+What is resampled is the test side. The models are taken as they are: that other training images would have made
+other models is seen in the spread over partitions (`carpet_data.metrics.partitions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.errors import DataError, UsageError
+from carpet_data.metrics.classification import BALANCED_ACCURACY, Counts, Statistic, mean_of_existing
+from carpet_data.metrics.intervals import Interval, check_level
+from carpet_data.metrics.outcomes import Outcome
+
+__all__ = ["bootstrap_interval", "percentiles", "resample", "strata"]
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+_CHUNK_VALUES = 1 << 21
+"""Numbers in the largest array of a chunk: 16 MiB each, a handful at a time."""
+_LOST_SHARE = 0.01
+"""Of resamples in which a class has vanished; more than this would bend the interval."""
+_FEWEST_RESAMPLES = 100
+
+
+def bootstrap_interval(
+    outcome: Outcome,
+    statistic: Statistic = BALANCED_ACCURACY,
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The percentile interval (Efron 1979) of a statistic averaged over the replicates.
+
+    Args:
+        outcome: What a condition predicted.
+        statistic: Such as BALANCED_ACCURACY, MACRO_F1, recall_of(label, name).
+        resamples: How often units are drawn, at least 100.
+        level: Of confidence, in (0, 1).
+        seed: Of the draws; the same seed gives the same interval.
+
+    Raises:
+        UsageError: A level, a seed or a number of resamples that makes no sense.
+        DataError: As `Outcome.scores`; or a class that counts has one unit only.
+    """
+    check_level(level)
+    return percentiles(resample([outcome], statistic, resamples=resamples, seed=seed)[0], level)
+
+
+def percentiles(values: F64, level: float) -> Interval:
+    """The middle of a distribution, float64 (n,), with `level` of it."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), level)
+
+
+def resample(outcomes: Sequence[Outcome], statistic: Statistic, *, resamples: int, seed: int) -> F64:
+    """The statistic of each outcome in every resample, float64 (outcomes, resamples), the same draws for all.
+
+    The outcomes hold the same rows (`Outcome.refuse_unlike`). Resamples in which a class has vanished are left out,
+    which can only be where units hold several classes or a class has one unit. Memory is bounded whatever the number
+    of resamples.
+
+    Raises:
+        UsageError: A seed or a number of resamples that makes no sense.
+        DataError: As `Outcome.scores`; a class that counts has one unit only; or one vanishes too often.
+    """
+    if resamples < _FEWEST_RESAMPLES or seed < 0:
+        raise UsageError(
+            f"{resamples} resamples with the seed {seed}",
+            mend=f"draw at least {_FEWEST_RESAMPLES} times, with a seed of 0 or more",
+        )
+    first = outcomes[0]
+    used: NDArray[np.bool_] = np.logical_not(np.isnan(first.scores(statistic)).all(axis=0))
+    tallies = [outcome.tally() for outcome in outcomes]
+    _refuse_lonely(first, used)
+    members = strata(tallies[0])
+    size = max(max(tally[0].size for tally in tallies), len(tallies[0]))
+    random = np.random.default_rng(np.random.SeedSequence(seed))
+    chunks = [
+        np.stack([_statistics(weights, tally, statistic, used) for tally in tallies])
+        for weights in _weights(members, resamples, max(1, _CHUNK_VALUES // size), random)
+    ]
+    values = np.concatenate(chunks, axis=1)
+    lost = np.isnan(values).any(axis=0)
+    if lost.mean() > _LOST_SHARE:
+        raise DataError(
+            f"{first.name}: a class stands in so few units of mixed classes that it vanished from {int(lost.sum())} of "
+            f"{resamples} resamples",
+            mend="test on more groups of the rare classes, or leave the class out",
+        )
+    return values[:, ~lost]
+
+
+def _statistics(weights: F64, tally: F64, statistic: Statistic, used: NDArray[np.bool_]) -> F64:
+    """The statistic under each row of weights (b, units), float64 (b,).
+
+    A class is averaged over the replicates that still have it, then the classes are averaged: so a class that a
+    resample has emptied in one replicate goes on counting as one class.
+    """
+    summed = (weights @ tally.reshape(len(tally), -1)).reshape(len(weights), *tally.shape[1:])
+    scores = statistic.scores(Counts(summed[:, :, 0], summed[:, :, 1], summed[:, :, 2]))
+    means: F64 = mean_of_existing(scores, axis=1)[:, used].mean(axis=1)
+    return means
+
+
+def _weights(members: Sequence[I64], resamples: int, chunk: int, random: np.random.Generator) -> Iterator[F64]:
+    """Rows of weights (b, units), b at most `chunk`, `resamples` rows in all."""
+    units = sum(len(stratum) for stratum in members)
+    for start in range(0, resamples, chunk):
+        count = min(chunk, resamples - start)
+        weights = np.empty((count, units))
+        for stratum in members:
+            n = len(stratum)
+            drawn = random.integers(n, size=(count, n - 1)) + n * np.arange(count)[:, None]
+            times = np.bincount(drawn.reshape(-1), minlength=count * n).reshape(count, n)
+            weights[:, stratum] = times * (n / (n - 1))
+        yield weights
+
+
+def strata(tally: F64) -> list[I64]:
+    """The units of each stratum, by index; every unit in one, at least two in each.
+
+    A unit belongs to the rarest class (of the fewest units) that it holds: by the most frequent one, the units with a
+    crack among many good images would be drawn now and then not at all. Strata of one unit are joined, for nothing
+    can be drawn from one. Their order follows the units and not the classes, whose numbers mean nothing.
+
+    Args:
+        tally: float64 (units, replicates, 3, k), of `Outcome.tally`; at least two units.
+    """
+    holds = tally[:, :, 1].sum(axis=1) > 0
+    in_units = holds.sum(axis=0)
+    first_unit = holds.argmax(axis=0)
+    by_rarity = np.lexsort((first_unit, in_units))
+    rarest = by_rarity[holds[:, by_rarity].argmax(axis=1)]
+    found = [np.flatnonzero(rarest == label) for label in range(holds.shape[1])]
+    several = [stratum for stratum in found if len(stratum) > 1]
+    alone = np.sort(np.concatenate([stratum for stratum in found if len(stratum) == 1] or [np.empty(0, np.int64)]))
+    if len(alone) > 1:
+        several.append(alone)
+    elif len(alone) == 1:
+        largest = max(range(len(several)), key=lambda place: len(several[place]))
+        several[largest] = np.sort(np.concatenate([several[largest], alone]))
+    return sorted((stratum.astype(np.int64) for stratum in several), key=lambda stratum: int(stratum[0]))
+
+
+def _refuse_lonely(outcome: Outcome, used: NDArray[np.bool_]) -> None:
+    """A class with one unit would look as if it had no spread at all."""
+    units = outcome.units_by_class()
+    if len(used) == len(outcome.classes):
+        lonely = [name for name, counts in zip(outcome.classes, used, strict=True) if counts and units[name] == 1]
+        if lonely:
+            raise DataError(
+                f"{outcome.name}: all test images of the class {lonely[0]} belong to one group, so their spread is "
+                "unknown",
+                mend="test on two groups of each class at least, or leave the class out",
+            )
+    if len(np.unique(outcome.units)) < 2:
+        raise DataError(f"{outcome.name}: all test images belong to one group", mend="test on two groups at least")
