@@ -55,6 +55,42 @@ def verify(root: Path, *, hashes: bool = True) -> Iterator[Finding]:
     yield from _provenance(samples, dropped, partitions)
 
 
+def leaks(root: Path, split: Split) -> Iterator[Finding]:
+    """What would let a held-out image of one split reach training, by the manifest alone.
+
+    Args:
+        root: The folder.
+        split: One of its splits, as it is read.
+
+    Raises:
+        DataError: The manifest is missing or damaged.
+    """
+    samples: dict[str, Sample] = {}
+    dropped: dict[str, Sample] = {}
+    for entry in manifest.stream(root / names.MANIFEST):
+        if isinstance(entry, Tombstone):
+            dropped[entry.id] = entry.sample
+        else:
+            samples[entry.id] = entry
+    yield from _split(split, samples, dropped)
+    yield from _provenance(samples, dropped, {split.name: split})
+    yield from _same_bytes(split, samples)
+
+
+def _same_bytes(split: Split, samples: Mapping[str, Sample]) -> Iterator[Finding]:
+    taught = {
+        sample.image_sha256: sample.id
+        for sample_id in split.ids("train")
+        if (sample := samples.get(sample_id)) is not None and sample.image_sha256
+    }
+    for side in ("val", "test"):
+        for sample_id in split.ids(side):
+            twin = taught.get(_bytes_of(samples.get(sample_id)))
+            if twin is not None:
+                what = f"{sample_id!r} on the {side} side is, byte for byte, {twin!r} on the train side"
+                yield Finding("error", "same-image-on-two-sides", what, names.split_path(split.name), _REMAKE)
+
+
 def _from_error(root: Path, code: str, error: CarpetDataError) -> Finding:
     where = (error.where or str(root)).removeprefix(f"{root}/")
     return Finding("error", code, error.what, where, error.mend or _AGAIN)
