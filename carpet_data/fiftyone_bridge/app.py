@@ -94,7 +94,7 @@ def serve(
         ) from error
     try:
         if ready is not None:
-            ready(f"http://{address}:{port}/datasets/{dataset.slug}")
+            ready(f"http://{address}:{port}/")
         # A remote window may come and go; a local one that is closed means that people have seen enough.
         session.wait(-1 if remote else _PATIENCE_S)
     finally:

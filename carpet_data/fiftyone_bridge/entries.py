@@ -161,7 +161,9 @@ def _model_values(entry: Entry) -> dict[str, Any]:
         values = None if outcome is None else [outcome.predicted, outcome.confidence, outcome.loss, outcome.correct]
         found["prediction" if condition == entry.outcomes.main else prediction_field(condition)] = values
     heatmap = entry.outcomes.heatmaps.get(entry.sample.id)
-    return found | {"heatmap": None if heatmap is None else str(heatmap.absolute())}
+    found["heatmap"] = None if heatmap is None else str(heatmap.absolute())
+    # What says nothing of this sample is no change to it.
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _model(fiftyone: Any, entry: Entry) -> dict[str, Any]:

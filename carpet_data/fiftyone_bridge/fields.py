@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, Literal, TypeAlias
 
-__all__ = ["ID", "STATE", "declare", "gate_field", "prediction_field", "sidebar"]
+__all__ = ["ID", "STATE", "Group", "declare", "gate_field", "prediction_field", "shown", "sidebar"]
 
 ID = "carpet_id"
 """Our id of the sample; what curating goes by."""
@@ -16,7 +16,6 @@ STATE = "carpet_state"
 _FIELDS: dict[str, tuple[str, str]] = {
     "ground_truth": ("Detections", "labels"),
     "segmentation": ("Segmentation", "labels"),
-    "heatmap": ("Heatmap", "labels"),
     "class": ("Classification", "image"),
     "split": ("text", "image"),
     "origin": ("text", "image"),
@@ -27,6 +26,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "prediction": ("Classification", "model"),
     "correct": ("yes", "model"),
     "loss": ("number", "model"),
+    "heatmap": ("Heatmap", "heatmap"),
     "method": ("text", "synthesis"),
     "recipe": ("text", "synthesis"),
     "host": ("text", "synthesis"),
@@ -42,6 +42,11 @@ _FIELDS: dict[str, tuple[str, str]] = {
     ID: ("text", "carpet-data"),
     STATE: ("text", "carpet-data"),
 }
+
+Group: TypeAlias = Literal["model", "heatmap", "synthesis", "embeddings"]
+_ALWAYS = ("labels", "image", "defect", "carpet-data")
+# What the grid shows on its tiles until a user chooses otherwise.
+_SHOWN = ("ground_truth", "class", "split", "origin")
 
 _DESCRIPTIONS = {
     "ground_truth": "One detection an instance: box and mask, exact to the pixel",
@@ -80,16 +85,24 @@ def prediction_field(condition: str) -> str:
     return f"prediction_{_plain(condition)}"
 
 
-def declare(fiftyone: Any, dataset: Any, *, gates: Iterable[str], conditions: Iterable[str]) -> None:
+def declare(
+    fiftyone: Any,
+    dataset: Any,
+    *,
+    groups: Collection[Group],
+    gates: Iterable[str] = (),
+    conditions: Iterable[str] = (),
+) -> None:
     """Add the fields that the dataset does not have yet.
 
     Args:
         fiftyone: The module.
         dataset: A FiftyOne dataset.
+        groups: Which groups have something to show besides those that every data set has.
         gates: Fields of gates' scores.
         conditions: Fields of further conditions' predictions.
     """
-    wanted = {name: kind for name, (kind, _) in _FIELDS.items()}
+    wanted = {name: kind for name, (kind, group) in _FIELDS.items() if group in _ALWAYS or group in groups}
     wanted |= dict.fromkeys(gates, "number") | dict.fromkeys(conditions, "Classification")
     schema = dataset.get_field_schema()
     simple = {
@@ -113,14 +126,20 @@ def declare(fiftyone: Any, dataset: Any, *, gates: Iterable[str], conditions: It
         dataset.create_index(ID, unique=True)
 
 
+def shown(fiftyone: Any) -> Any:
+    """The fields that are ticked in the sidebar of a new dataset."""
+    return fiftyone.core.odm.dataset.ActiveFields(exclude=False, paths=list(_SHOWN))
+
+
 def sidebar(fiftyone: Any, dataset: Any) -> list[Any]:
     """The App's sidebar: our groups first, then the fields that the user added."""
-    order = ["labels", "image", "defect", "model", "synthesis", "gates", "embeddings", "carpet-data"]
+    order = ["labels", "image", "defect", "synthesis", "model", "gates", "embeddings", "carpet-data"]
     paths: dict[str, list[str]] = {name: [] for name in order}
     others: list[str] = []
     for name in dataset.get_field_schema():
         if name in _FIELDS:
-            paths[_FIELDS[name][1]].append(name)
+            group = _FIELDS[name][1]
+            paths["model" if group == "heatmap" else group].append(name)
         elif name.startswith("gate_"):
             paths["gates"].append(name)
         elif name.startswith("prediction_"):

@@ -29,7 +29,7 @@ def name_of(root: Path, name: str) -> str:
 
 
 def find_or_make(fiftyone: Any, root: Path, name: str, ids: Collection[str]) -> Any:
-    """The FiftyOne dataset of a folder, made if there is none.
+    """The FiftyOne dataset of a folder, made, and empty, if there is none.
 
     Args:
         fiftyone: The module.

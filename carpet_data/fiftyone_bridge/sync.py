@@ -113,6 +113,7 @@ class _Run:
         self.dataset = dataset
         self.total = total
         self.progress = progress
+        self.known = set(dataset.get_field_schema())
         self.seen: set[str] = set()
         self.added = 0
         self.updated = 0
@@ -154,7 +155,8 @@ class _Run:
                 new.append(self._sample(sample_id, values))
             else:
                 for name, value in values.items():
-                    updates.setdefault(name, {})[sample_id] = value
+                    if value is not None or name in self.known:
+                        updates.setdefault(name, {})[sample_id] = value
         if new:
             self.dataset.add_samples(new, expand_schema=False, dynamic=False, validate=False, progress=False)
         for name, by_id in updates.items():

@@ -42,38 +42,39 @@ def save(fiftyone: Any, dataset: Any, classes: Sequence[str], before: Sequence[s
 def _views(fiftyone: Any, dataset: Any, classes: Sequence[str]) -> Mapping[str, tuple[str, Any]]:
     field = fiftyone.ViewField
     synthetic, real = field("origin") == "synthetic", field("origin") == "real"
+    schema = dataset.get_field_schema()
     found: dict[str, tuple[str, Any]] = {}
     made = dataset.match(synthetic)
-    has_made = bool(made.limit(1).values("id"))
-    of_class = made.count_values("class.label") if has_made else {}
+    of_class = made.count_values("class.label")
     for name in classes:
         if of_class.get(name):
             view = made.match(field("class.label") == name)
             found[f"synthetic {name}"] = (f"Synthetic images of the class {name}", view)
-    if has_made:
+    if "family" in schema and of_class:
         hosts = [host for host in made.distinct("host") if host]
-        family = dataset.match(synthetic | field("family").is_in(hosts)).exists("family")
         text = "Each host, followed by what was made from it"
+        family = dataset.match(synthetic | field("family").is_in(hosts))
         found["real beside its synthetic children"] = (text, family.sort_by([("family", 1), ("origin", 1)]))
     defects = dataset.match(field("area") > 0)
     if _any(defects):
         text = f"The {_SMALLEST} images with the least defect, the smallest first"
         found["smallest defects"] = (text, defects.sort_by("area_frac").limit(_SMALLEST))
-    test = dataset.match(field("split") == "test")
-    wrong = test.match(field("correct") == False)  # noqa: E712  (an expression of FiftyOne)
-    if _any(wrong):
-        text = "Test images that the last run got wrong, the surest mistake first"
-        found["test mistakes"] = (text, wrong.sort_by("loss", reverse=True))
-    near = dataset.exists("nearest_distance").sort_by("nearest_distance")
-    if has_made and _any(near.match(synthetic)):
-        text = "Synthetic images that lie nearest to a real one that is not their host, the nearest first"
-        found["looks memorised"] = (text, near.match(synthetic).limit(_NEAREST))
-    twins = near.match(real & (field("nearest_distance") < _NEAR_DUPLICATE))
-    if _any(twins):
-        found["near duplicates"] = ("Real images that look like another real one, the nearest first", twins)
-    if _any(dataset.exists("uniqueness")):
-        text = f"The {_NEAREST} images least like the others"
-        found["most unusual"] = (text, dataset.exists("uniqueness").sort_by("uniqueness", reverse=True).limit(_NEAREST))
+    if "correct" in schema:
+        wrong = dataset.match((field("split") == "test") & (field("correct") == False))  # noqa: E712  (an expression)
+        if _any(wrong):
+            text = "Test images that the last run got wrong, the surest mistake first"
+            found["test mistakes"] = (text, wrong.sort_by("loss", reverse=True))
+    if "nearest_distance" in schema:
+        near = dataset.exists("nearest_distance").sort_by("nearest_distance")
+        if _any(near.match(synthetic)):
+            text = "Synthetic images that lie nearest to a real one that is not their host, the nearest first"
+            found["looks memorised"] = (text, near.match(synthetic).limit(_NEAREST))
+        twins = near.match(real & (field("nearest_distance") < _NEAR_DUPLICATE))
+        if _any(twins):
+            found["near duplicates"] = ("Real images that look like another real one, the nearest first", twins)
+    if "uniqueness" in schema and _any(dataset.exists("uniqueness")):
+        alone = dataset.exists("uniqueness").sort_by("uniqueness", reverse=True).limit(_NEAREST)
+        found["most unusual"] = (f"The {_NEAREST} images least like the others", alone)
     return found
 
 

@@ -139,14 +139,7 @@ def browse(
         app.check_port(port, address)
     fiftyone = connection.connect(database_uri)
     dataset = naming.find_or_make(fiftyone, shown.root, shown.name, [job.sample.id for job in shown.jobs])
-    gates = sorted({name for job in shown.jobs for name in (job.sample.provenance or {}).get("gates") or {}})
-    others = () if shown.outcomes is None else shown.outcomes.others
-    fields.declare(
-        fiftyone,
-        dataset,
-        gates=[fields.gate_field(name) for name in gates],
-        conditions=[fields.prediction_field(name) for name in others],
-    )
+    _declare(fiftyone, dataset, shown, embeddings=embeddings)
     listed = (entries.Entry(job, shown.side_of(job.sample.id), shown.outcomes, shown.image(job)) for job in shown.jobs)
     done = sync(fiftyone, dataset, listed, total=len(shown.jobs), workers=workers, progress=progress)
     network: str | None = None
@@ -275,6 +268,35 @@ def _embed(dataset: Any, shown: _Shown, progress: Progress | None) -> tuple[str,
     return embeddings.add(dataset, samples, root, progress=progress)
 
 
+def _declare(fiftyone: Any, dataset: Any, shown: _Shown, *, embeddings: bool) -> None:
+    """The fields that this data set fills; those of conditions that the run before had go."""
+    made = [job.sample.provenance for job in shown.jobs if job.sample.provenance is not None]
+    there: dict[fields.Group, Any] = {
+        "model": shown.outcomes,
+        "heatmap": shown.outcomes is not None and shown.outcomes.heatmaps,
+        "synthesis": made,
+        "embeddings": embeddings,
+    }
+    gates = sorted({name for provenance in made for name in provenance.get("gates") or {}})
+    conditions = _condition_fields(shown)
+    schema = dataset.get_field_schema()
+    gone = [name for name in (dataset.info.get(naming.INFO) or {}).get("conditions", ()) if name not in conditions]
+    for name in gone:
+        if name in schema:
+            dataset.delete_sample_field(name)
+    fields.declare(
+        fiftyone,
+        dataset,
+        groups=[group for group, content in there.items() if content],
+        gates=[fields.gate_field(name) for name in gates],
+        conditions=conditions,
+    )
+
+
+def _condition_fields(shown: _Shown) -> list[str]:
+    return [] if shown.outcomes is None else [fields.prediction_field(name) for name in shown.outcomes.others]
+
+
 def _present(fiftyone: Any, dataset: Any, shown: _Shown) -> tuple[str, ...]:
     """Colours, sidebar, saved views, and what is noted for the next time."""
     before: dict[str, Any] = dict(dataset.info.get(naming.INFO) or {})
@@ -285,6 +307,8 @@ def _present(fiftyone: Any, dataset: Any, shown: _Shown) -> tuple[str, ...]:
     }
     scheme = colours.scheme(fiftyone, of_class, entries.label_fields(shown.outcomes), largest)
     dataset.app_config.color_scheme = scheme
+    if not before:
+        dataset.app_config.active_fields = fields.shown(fiftyone)
     dataset.app_config.sidebar_groups = fields.sidebar(fiftyone, dataset)
     saved = views.save(fiftyone, dataset, shown.classes, before.get("views") or ())
     dataset.info[naming.INFO] = {
@@ -293,6 +317,7 @@ def _present(fiftyone: Any, dataset: Any, shown: _Shown) -> tuple[str, ...]:
         "name": shown.name,
         "split": shown.split,
         "colours": of_class,
+        "conditions": _condition_fields(shown),
         "views": list(saved),
     }
     dataset.save()
