@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-__all__ = ["last_map", "split", "stages"]
+__all__ = ["last_map", "last_tokens", "split", "stages"]
 
 _OPENED = ("features", "layers", "blocks", "encoder", "encoder.layers", "classifier")
 """Containers whose children are stages; any other module below the top is one stage as a whole."""
@@ -66,3 +66,14 @@ def last_map(body: nn.Module) -> nn.Module | None:
         if isinstance(module, nn.Module):
             return module
     return None
+
+
+def last_tokens(body: nn.Module) -> nn.Module | None:
+    """Of a vision transformer: the module whose output (n, 1 + h·w, d) enters the last block, class token first."""
+    encoder = getattr(body, "encoder", None)
+    if encoder is None:
+        return None
+    blocks = list(encoder.get_submodule("layers").children())
+    norm = blocks[-1].get_submodule("ln_1")
+    assert isinstance(norm, nn.Module)
+    return norm
