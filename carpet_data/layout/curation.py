@@ -9,8 +9,8 @@ that is all a killed curation (or a killed undo) needs to be completed or rolled
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,13 @@ class Curation:
         number: 1 for the first.
         changes: Sorted by id.
         applied: Whether the manifest holds what came after it; False once it is undone or rolled back.
+        absent: Files that were gone already when their samples were dropped.
     """
 
     number: int
     changes: tuple[Change, ...]
     applied: bool
+    absent: frozenset[str] = frozenset()
 
 
 def apply(root: Path, changes: Sequence[Change], *, command: str) -> Curation:
@@ -70,12 +72,14 @@ def apply(root: Path, changes: Sequence[Change], *, command: str) -> Curation:
     refuse_unfinished(root)
     number = _last(root) + 1
     ordered = tuple(sorted(changes, key=lambda change: change.before.id))
-    curation = Curation(number, ordered, applied=True)
+    moves = _moves(number, ordered)
+    absent = frozenset(old for old, _ in moves if not (root / old).is_file())
+    curation = Curation(number, ordered, True, absent)
     _check(root, curation)
     journal = Journal.open(root, command, f"{_IDENTITY}{number}")
     try:
         _save(root, curation)
-        _link(root, [(old, new) for old, new in _moves(curation) if (root / old).exists()])
+        _link(root, [(old, new) for old, new in moves if old not in absent])
         _commit(root, {change.before.id: change.after for change in ordered})
     except BaseException:
         _settle(root, curation)
@@ -97,11 +101,14 @@ def undo(root: Path, *, command: str) -> Curation:
     if number == 0:
         raise DataError("there is no curation to undo", where=root, mend="nothing needs to be done")
     curation = _load(root, number)
+    moves = [move for move in _moves(number, curation.changes) if move[0] not in curation.absent]
     applied = _is_applied(root, curation)
+    if applied:
+        _check_back(root, moves)
     journal = Journal.open(root, command, f"{_IDENTITY}{number}")
     try:
         if applied:
-            _link(root, [(new, old) for old, new in _moves(curation) if (root / new).exists()])
+            _link(root, [(new, old) for old, new in moves])
             _commit(root, {change.before.id: change.before for change in curation.changes})
     except BaseException:
         _settle(root, curation)
@@ -109,7 +116,7 @@ def undo(root: Path, *, command: str) -> Curation:
         raise
     _settle(root, curation)
     journal.remove()
-    return Curation(number, curation.changes, applied=False)
+    return replace(curation, applied=False)
 
 
 def recover(root: Path) -> Curation | None:
@@ -124,20 +131,24 @@ def recover(root: Path) -> Curation | None:
     """
     begun = unfinished(root)
     if begun is None:
-        return None
-    number = begun[1].removeprefix(_IDENTITY)
-    if number == begun[1] or not number.isdigit():
-        refuse_unfinished(root)
-    folder = folder_of(root, int(number))
-    if (folder / _CHANGES).is_file():
-        curation = _load(root, int(number))
-        applied = _settle(root, curation)
-        found = Curation(curation.number, curation.changes, applied)
+        # Its journal may have been removed by hand, to give it up; what it had written says how far it came.
+        number = _last(root) + 1
+        if not (folder_of(root, number) / _CHANGES).is_file():
+            return None
+    else:
+        digits = begun[1].removeprefix(_IDENTITY)
+        if digits == begun[1] or not digits.isdigit():
+            refuse_unfinished(root)
+        number = int(digits)
+    if (folder_of(root, number) / _CHANGES).is_file():
+        curation = _load(root, number)
+        found = replace(curation, applied=_settle(root, curation))
     else:
         # Killed before the changes were written down, or after an undo had removed them: the folder is rubbish.
-        _forget(root, int(number))
-        found = Curation(int(number), (), applied=False)
-    Journal.open(root, *begun).remove()
+        _forget(root, number)
+        found = Curation(number, (), applied=False)
+    if begun is not None:
+        Journal.open(root, *begun).remove()
     return found
 
 
@@ -146,29 +157,38 @@ def folder_of(root: Path, number: int) -> Path:
     return root / UNDO / f"{number:03d}"
 
 
-def _moves(curation: Curation) -> Iterator[tuple[str, str]]:
+def _moves(number: int, changes: Sequence[Change]) -> list[tuple[str, str]]:
     """(path before, path after) of every file that a curation moves, relative to the root."""
-    kept = f"{UNDO}/{curation.number:03d}"
-    for change in curation.changes:
+    moves = []
+    for change in changes:
         before, after = change.before, change.after
-        for old, new in (
-            (before.image, after.image if isinstance(after, Sample) else None),
-            (before.mask, after.mask if isinstance(after, Sample) else None),
-        ):
+        image, mask = (after.image, after.mask) if isinstance(after, Sample) else (None, None)
+        for old, new in ((before.image, image), (before.mask, mask)):
             if old is not None and old != new:
-                yield old, f"{kept}/{old}" if new is None else new
+                moves.append((old, f"{UNDO}/{number:03d}/{old}" if new is None else new))
+    return moves
 
 
 def _check(root: Path, curation: Curation) -> None:
-    relabelled = {
-        path for c in curation.changes if isinstance(c.after, Sample) for path in (c.before.image, c.before.mask)
-    }
-    for old, new in _moves(curation):
+    for _, new in _moves(curation.number, curation.changes):
         if (root / new).exists():
             raise DataError("a file that no sample has is in the way", where=root / new, mend="move it away")
-        # A dropped sample may have lost its file already: it is dropped all the same.
-        if old in relabelled and not (root / old).is_file():
-            raise DataError("the file is missing", where=root / old, mend="restore it, or reject the sample instead")
+    # A dropped sample may have lost its files already: it is dropped all the same.
+    for change in curation.changes:
+        lost = {change.before.image, change.before.mask} & curation.absent
+        if lost and isinstance(change.after, Sample):
+            where = root / min(path for path in lost if path is not None)
+            raise DataError("the file is missing", where=where, mend="restore it, or reject the sample instead")
+
+
+def _check_back(root: Path, moves: Sequence[tuple[str, str]]) -> None:
+    for old, new in moves:
+        if (root / old).exists():
+            raise DataError("a file that no sample has is in the way", where=root / old, mend="move it away")
+        if not (root / new).is_file():
+            raise DataError(
+                "the file is missing, so the curation cannot be undone", where=root / new, mend="restore it"
+            )
 
 
 def _link(root: Path, pairs: Sequence[tuple[str, str]]) -> None:
@@ -190,16 +210,13 @@ def _commit(root: Path, entries: Mapping[str, Entry]) -> None:
 def _settle(root: Path, curation: Curation) -> bool:
     """Bring files, undo folder and log in line with the manifest; whether the curation is applied."""
     applied = _is_applied(root, curation)
-    for old, new in _moves(curation):
+    left = set()
+    for old, new in _moves(curation.number, curation.changes):
         right, wrong = (new, old) if applied else (old, new)
-        if not (root / wrong).exists():
-            continue
-        if (root / right).exists():
-            (root / wrong).unlink()
-        else:
-            (root / right).parent.mkdir(parents=True, exist_ok=True)
-            (root / wrong).replace(root / right)
-        _remove_empty(root, (root / wrong).parent)
+        _keep_one(root / right, root / wrong)
+        left.add((root / wrong).parent)
+    for folder in sorted(left):
+        _remove_empty(root, folder)
     if applied:
         _log(root, curation)
     else:
@@ -207,10 +224,26 @@ def _settle(root: Path, curation: Curation) -> bool:
     return applied
 
 
+def _keep_one(right: Path, wrong: Path) -> None:
+    """Take the wrong name of a file away, but never its last one."""
+    if not wrong.exists():
+        return
+    if right.exists():
+        wrong.unlink()
+    else:
+        right.parent.mkdir(parents=True, exist_ok=True)
+        wrong.replace(right)
+
+
 def _remove_empty(root: Path, folder: Path) -> None:
     """Remove a class folder that has lost its last file, so that a curation and its undo leave no trace."""
-    while folder != root and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    while folder != root:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass  # an earlier run has removed it, and may have been killed before its parent
+        except OSError:
+            return  # it holds something still
         folder = folder.parent
 
 
@@ -230,7 +263,8 @@ def _is_applied(root: Path, curation: Curation) -> bool:
     raise DataError(
         f"{changed} has changed since curation {curation.number}, which cannot be undone as it is",
         where=root / names.MANIFEST,
-        mend=f"take that change back first; the files are kept in {folder_of(root, curation.number)}",
+        mend="take that change back first, "
+        f"or give the way back up by removing {folder_of(root, curation.number)}, which holds the files",
     )
 
 
@@ -238,7 +272,7 @@ def _save(root: Path, curation: Curation) -> None:
     folder = folder_of(root, curation.number)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / _CHANGES) as file:
-        file.write(manifest.to_line({"curation": curation.number}))
+        file.write(manifest.to_line({"curation": curation.number, "absent": sorted(curation.absent)}))
         for change in curation.changes:
             row = {"before": manifest.to_json(change.before), "after": manifest.to_json(change.after)}
             file.write(manifest.to_line(row))
@@ -248,11 +282,14 @@ def _save(root: Path, curation: Curation) -> None:
 def _load(root: Path, number: int) -> Curation:
     path = folder_of(root, number) / _CHANGES
     changes: list[Change] = []
+    absent: frozenset[str] = frozenset()
     try:
         with path.open("rb") as file:
             for at, line in enumerate(file):
                 row = manifest.parse_object(line, f"{path}, line {at + 1}")
-                if at > 0:
+                if at == 0:
+                    absent = frozenset(row["absent"])
+                else:
                     before = manifest.from_json(row["before"])
                     if isinstance(before, Tombstone):
                         raise ValueError("what was before is a dropped sample")
@@ -260,9 +297,9 @@ def _load(root: Path, number: int) -> Curation:
     except FileNotFoundError as error:
         what = f"curation {number} can no longer be undone: its undo folder is gone"
         raise DataError(what, where=path.parent, mend="restore the folder") from error
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the record of the curation is damaged ({error})", where=path, mend="restore it") from error
-    return Curation(number, tuple(changes), applied=True)
+    return Curation(number, tuple(changes), True, absent)
 
 
 def _forget(root: Path, number: int) -> None:

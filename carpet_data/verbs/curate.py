@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data import layout
-from carpet_data.errors import CarpetDataError, DataError, FaultsError, OutputError, UsageError
+from carpet_data.errors import OutputError, UsageError
 from carpet_data.findings import counted
 from carpet_data.layout import curation, description
 from carpet_data.layout.append import ancestors
@@ -18,8 +18,8 @@ from carpet_data.layout.curation import Change
 from carpet_data.layout.journal import refuse_unfinished
 from carpet_data.layout.lock import locked
 from carpet_data.layout.manifest import Tombstone
-from carpet_data.layout.relabel import relabelled
-from carpet_data.samples import GOOD, Dataset, Sample
+from carpet_data.samples import GOOD, Dataset
+from carpet_data.verbs.curating import changes_of
 
 __all__ = ["REJECT", "CurateResult", "curate", "export_choices", "undo_curation"]
 
@@ -27,8 +27,6 @@ REJECT = "reject"
 """The tag that drops a sample where no other is named."""
 
 _SHOWN = 20
-_NOT_KEPT = "not kept"
-_CHOICES_MEND = "open it again (carpet-data browse), look at your choices and curate then"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class CurateResult:
         counts = Counter(f"{origin} {name}" for name, origin, _ in self.dropped.values())
         detail = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
         back = " back" if self.undone else ""
-        lines = ["an earlier run had been stopped; it is complete now"] if self.completed and not self.undone else []
+        lines = [] if not self.completed else ["an earlier run had been stopped; what it left is in order now"]
         lines += [
             f"{counted(len(self.dropped), 'image')} {verb}{'brought back' if self.undone else 'dropped'}"
             f"{f' ({detail})' if detail else ''}, {len(self.relabelled)} {verb}relabelled{back} in {self.root}"
@@ -159,7 +157,7 @@ def curate(
             made = _from_fiftyone(dataset, tag, view, keep, real, database_uri)
         else:
             made = choices if isinstance(choices, Choices) else load(Path(choices))
-        return _changes(dataset, made, real=real)
+        return changes_of(dataset, made, real=real)
 
     if dry_run:
         refuse_unfinished(root)
@@ -230,81 +228,6 @@ def _from_fiftyone(
     if tag is None and view is None:
         tag = REJECT
     return collect(dataset, tag=tag, view=view, keep=keep, real=real, database_uri=database_uri)
-
-
-def _changes(dataset: Dataset, choices: Choices, *, real: bool) -> tuple[Change, ...]:
-    """What the choices change, sorted by id."""
-    _check_unchanged(dataset, choices)
-    drops = dict.fromkeys(choices.reject, "rejected")
-    if choices.keep is not None:
-        _check_keep(dataset, choices)
-        kept = frozenset(choices.keep)
-        train = dataset.samples if choices.split is None else dataset.on_side(choices.split, "train")
-        for sample in train:
-            if sample.id not in kept and (real or sample.origin == "synthetic"):
-                drops.setdefault(sample.id, _NOT_KEPT)
-    by_id = dataset.by_id()
-    faults = list(_faults(dataset, by_id, choices, drops))
-    if faults:
-        raise faults[0] if len(faults) == 1 else FaultsError(faults)
-    changes = [Change(by_id[sample_id], Tombstone(by_id[sample_id], why)) for sample_id, why in drops.items()]
-    changes += [
-        Change(by_id[sample_id], relabelled(by_id[sample_id], class_name))
-        for sample_id, class_name in choices.relabel.items()
-        if sample_id not in drops and by_id[sample_id].class_name != class_name
-    ]
-    return tuple(sorted(changes, key=lambda change: change.before.id))
-
-
-def _check_unchanged(dataset: Dataset, choices: Choices) -> None:
-    missing = choices.split is not None and choices.split not in dataset.splits
-    if choices.fingerprint is not None and (missing or dataset.fingerprint(choices.split) != choices.fingerprint):
-        raise DataError("the data set has changed since the choices were made", where=dataset.root, mend=_CHOICES_MEND)
-    if missing:
-        raise DataError(f"there is no split {choices.split!r}", where=dataset.root, mend="name one of its splits")
-
-
-def _check_keep(dataset: Dataset, choices: Choices) -> None:
-    if not choices.keep:
-        raise UsageError(
-            "no sample is to be kept, so all synthetic ones would go",
-            where=dataset.root,
-            mend="tag what you want to keep, or drop them: carpet-data drop --where origin=synthetic",
-        )
-    both = sorted(set(choices.keep) & set(choices.reject))
-    if both:
-        raise DataError(
-            f"{counted(len(both), 'sample')} both to be kept and rejected, such as {both[0]}",
-            where=dataset.root,
-            mend="take one of the two tags away",
-        )
-
-
-def _faults(
-    dataset: Dataset, by_id: Mapping[str, Sample], choices: Choices, drops: Mapping[str, str]
-) -> Sequence[CarpetDataError]:
-    """The choices that cannot be followed."""
-    faults: list[CarpetDataError] = []
-    named = {*choices.reject, *choices.relabel, *(choices.keep or ())}
-    for sample_id in sorted(named - set(by_id)):
-        what = f"{sample_id!r} is no sample of this data set"
-        faults.append(DataError(what, where=dataset.root, mend="use ids of its manifest that are not dropped"))
-    classes = (*description.read(dataset.root).classes, GOOD)
-    allowed = tuple(dict.fromkeys(sorted(classes, key=lambda name: (name != GOOD, name))))
-    for sample_id, class_name in sorted(choices.relabel.items()):
-        sample = by_id.get(sample_id)
-        if sample is None or sample_id in drops or sample.class_name == class_name:
-            continue
-        shown = relabelled(sample, class_name).defect_classes if class_name in allowed else (class_name,)
-        if class_name not in allowed or not set(shown) <= set(dataset.categories):
-            faults.append(
-                DataError(
-                    f"{sample_id} cannot become {class_name!r}: that is no class of this data set",
-                    where=dataset.root,
-                    mend=f"use one of {', '.join(allowed)}; for a new class, sort the source anew and prepare it again",
-                )
-            )
-    return faults
 
 
 def _result(

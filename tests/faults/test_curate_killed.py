@@ -13,7 +13,7 @@ import synthesis
 from sources import hashes
 
 from carpet_data import layout
-from carpet_data.errors import OutputError
+from carpet_data.errors import DataError, OutputError
 from carpet_data.layout.choices import Choices, save
 from carpet_data.samples import GOOD
 from carpet_data.verbs.curate import curate, undo_curation
@@ -37,8 +37,9 @@ POINTS = [
     (_OWN + "link_or_copy", "before", 3),
     ("carpet_data.layout.manifest:write", "before", 1),
     ("carpet_data.layout.manifest:write", "after", 1),
-    (_OWN + "_remove_empty", "before", 2),
-    (_OWN + "_remove_empty", "after", 4),
+    (_OWN + "_keep_one", "after", 1),
+    (_OWN + "_keep_one", "before", 4),
+    (_OWN + "_remove_empty", "after", 1),
     ("carpet_data.layout.journal:Journal.remove", "before", 1),
 ]
 ONLY_APPLYING = [(_OWN + "_save", "after", 1), (_OWN + "_log", "before", 1), (_OWN + "_write_log", "after", 1)]
@@ -158,12 +159,44 @@ def test_a_file_system_without_links_gets_copies(
     assert hashes(root) == hashes(before)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_journal_that_was_removed_to_give_it_up(states: tuple[Path, Path, Path], tmp_path: Path, when: str) -> None:
+    before, after, choices = states
+    root = Path(shutil.copytree(before, tmp_path / "set"))
+    _kill(root, choices, "carpet_data.layout.manifest:write", when, 1)
+    shutil.rmtree(root / ".journal")
+    # The data set is whole, with files left over at most, so other commands go on.
+    assert {each.code for each in layout.verify(root)} <= {"file-unknown"}
+    curate(root, choices)
+    assert hashes(root) == hashes(after)
+    assert list(layout.verify(root)) == []
+
+
+def test_files_that_were_put_in_the_way_or_taken_away_stop_the_undo(
+    states: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _, after, _ = states
+    root = Path(shutil.copytree(after, tmp_path / "set"))
+    kept = next((root / "undo").rglob("*.png"))
+    old = root / kept.relative_to(root / "undo" / "001")
+    old.parent.mkdir(exist_ok=True)
+    old.write_bytes(b"mine")
+    whole = hashes(root)
+    with pytest.raises(DataError, match="in the way"):
+        undo_curation(root)
+    old.unlink()
+    kept.rename(tmp_path / "away.png")
+    with pytest.raises(DataError, match="missing, so the curation cannot be undone"):
+        undo_curation(root)
+    old.write_bytes(b"mine")
+    (tmp_path / "away.png").rename(kept)
+    assert hashes(root) == whole
+
+
 @pytest.mark.parametrize("damage", ["not json\n", '{"before": {}, "after": {}}\n', "[]\n"])
 def test_a_damaged_record_is_an_error_that_names_it(
     states: tuple[Path, Path, Path], tmp_path: Path, damage: str
 ) -> None:
-    from carpet_data.errors import DataError
-
     root = Path(shutil.copytree(states[1], tmp_path / "set"))
     record = root / "undo" / "001" / "changes.jsonl"
     record.write_text(record.read_text() + damage)
@@ -174,5 +207,5 @@ def test_a_damaged_record_is_an_error_that_names_it(
     log.write_text(damage)
     with pytest.raises(DataError, match=r"curations\.jsonl"):
         undo_curation(root)
-    log.write_text(whole and (states[1] / "curations.jsonl").read_text())
+    log.write_text((states[1] / "curations.jsonl").read_text())
     assert hashes(root) == whole
