@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from carpet_data.layout.relabel import relabelled
 from carpet_data.samples import GOOD, Dataset, IndexFile, Sample
 from carpet_data.verbs.check import check
 from carpet_data.verbs.curate import curate, undo_curation
+from carpet_data.verbs.prepare import prepare
 from carpet_data.verbs.stats import stats
 from carpet_data.verbs.synthesize import synthesize
 from carpet_data.verbs.to_coco import to_coco
@@ -365,3 +367,19 @@ def test_any_choices_and_their_undo(made: Path, tmp_path_factory: pytest.TempPat
         undo_curation(root)
     assert hashes(root) == whole
     shutil.rmtree(root.parent)
+
+
+@pytest.mark.real
+def test_real_carpet_there_and_back(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+    source = real_data("mvtec/carpet")
+    raw = hashes(source)
+    root = prepare(source, tmp_path / "carpet", near_duplicates=False, workers=1).out
+    whole, dataset = hashes(root), layout.read(root)
+    holes, cuts = _ids(dataset, "real", "hole"), _ids(dataset, "real", "cut")
+    curate(root, _choices(dataset, reject=(holes[0],), relabel={cuts[0]: "hole"}))
+    assert list(layout.verify(root)) == []
+    to_coco(root, tmp_path / "coco", workers=1)
+    checked = check(tmp_path / "coco", root, workers=1)
+    assert (checked.findings, checked.compared, checked.differing_pixels) == ((), len(dataset) - 1, 0)
+    undo_curation(root)
+    assert (hashes(root), hashes(source)) == (whole, raw)
