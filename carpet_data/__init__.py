@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from carpet_data.verbs.to_mvtec import to_mvtec
     from carpet_data.verbs.to_voc import to_voc
     from carpet_data.verbs.to_yolo import to_yolo
+    from carpet_data.verbs.train import train
     from carpet_data.verbs.unpack import unpack
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "to_voc",
     "to_yolo",
     "undo_curation",
+    "train",
     "unpack",
 ]
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "curate": ("carpet_data.cli.curate:curate", "Bring choices made in FiftyOne back into a data set."),
     "browse": ("carpet_data.cli.browse:browse", "Look at a data set in the FiftyOne App."),
     "score": ("carpet_data.cli.score:score", "Score synthetic defects against real ones."),
+    "train": ("carpet_data.cli.train:train", "Train a classifier and score it on the test side."),
     "to-coco": ("carpet_data.cli.to_coco:to_coco", "Export COCO instances: exact boxes and segmentations."),
     "to-yolo": ("carpet_data.cli.to_yolo:to_yolo", "Export YOLO labels: boxes or segments."),
     "to-voc": ("carpet_data.cli.to_voc:to_voc", "Export Pascal VOC XML boxes and segmentation masks."),

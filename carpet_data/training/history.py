@@ -55,13 +55,13 @@ class Tick:
     Attributes:
         doing: "images", "features", "training" or "head".
         done: Of `total`.
-        total: Images or epochs.
+        total: Images or epochs; None where it is not known yet.
         epoch: The epoch just ended; None while there is none.
     """
 
     doing: str
     done: int
-    total: int
+    total: int | None
     epoch: Epoch | None = None
 
 

@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 RUNS = "runs"
+"""The folder of a data set that holds its runs."""
+CACHE = ".cache"
+"""In it: features and pixels kept for the next run; may be removed at any time."""
 RUN_JSON, METRICS, PREDICTIONS, HISTORY = "run.json", "metrics.json", "predictions.jsonl", "history.jsonl"
 SCHEMA = 1
 _PACKAGES = ("numpy", "opencv-python-headless", "torch", "torchvision", "timm")

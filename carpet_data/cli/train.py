@@ -1,0 +1,62 @@
+"""`carpet-data train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carpet_data.cli.common import (
+    Ui,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    resolve_root,
+    root_argument,
+    workers_option,
+)
+from carpet_data.cli.data_options import split_option
+from carpet_data.cli.training_options import take_settings, training_options, training_progress
+
+
+@click.command()
+@root_argument()
+@split_option
+@training_options
+@click.option("--real-only", is_flag=True, help="Leave synthetic train images out.")
+@click.option("--skip-faults", is_flag=True, help="Leave out images that cannot be read, and say which.")
+@click.option("--worst", type=click.IntRange(min=0), default=12, show_default=True, help="Worst test images to draw.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The run folder.  [default: ROOT/runs/train-001, …]",
+)
+@overwrite_option
+@workers_option
+@json_option
+@quiet_option
+def train(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
+    """Train a classifier and score it on the test side.
+
+    The backbone is frozen unless --freeze says otherwise: its features are computed once, and the head trains on them
+    in seconds. Val chooses the epoch; test is looked at once, at the end. The run folder keeps the model, the figures,
+    the prediction of every image, learning curves, confusion, recalls, and the worst test images with Grad-CAM.
+
+    An interrupted run goes on when the same command is run again, to the same result.
+
+    \b
+    Example:
+      carpet-data train carpet-prepared
+      carpet-data train carpet-prepared --augment strong --sampling balanced
+      carpet-data train carpet-prepared --arch resnet18 --freeze "until layer3" --epochs 30 --lr 0.0003
+    """
+    from carpet_data.verbs.train import train as run
+
+    ui = Ui(as_json=as_json, quiet=quiet)
+    settings = take_settings(values)
+    with training_progress(ui) as report:
+        done = run(resolve_root(root), settings, report=report, **values)
+    ui.result(done.to_json(), done.text())
