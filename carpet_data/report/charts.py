@@ -18,6 +18,7 @@ SERIES = 8
 _WIDTH, _HEIGHT = 400, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 10, 26
 _MOST_POINTS = 120
+_MOST_LYING, _LONGEST_LYING = 8, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def forest(conditions: Sequence[Condition]) -> Forest:
         rows.append(ForestRow(each, number % SERIES, at(value), at(lower), at(upper), points))
     ticks = tuple(
         Tick(place, f"{value:g}")
-        for value in _round_values(low, high, 3)
+        for value in _round_values(low, high, 4)
         if low <= value <= high and (place := at(value)) is not None
     )
     return Forest(tuple(rows), ticks, next((row.value for row in rows if row.condition.baseline), None))
@@ -204,6 +205,11 @@ class ConfusionTable:
     title: str
     classes: tuple[str, ...]
     rows: tuple[tuple[str, int, float | None, tuple[tuple[int, float], ...]], ...]
+
+    @property
+    def upright(self) -> bool:
+        """Whether the names over the columns stand upright, since they would make the columns too wide."""
+        return len(self.classes) > _MOST_LYING or max(map(len, self.classes), default=0) > _LONGEST_LYING
 
 
 def confusion_table(matrix: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> ConfusionTable:
