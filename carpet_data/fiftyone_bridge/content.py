@@ -22,10 +22,11 @@ from carpet_data.masks.runs import Runs, to_binary
 from carpet_data.masks.shapes import rasterize
 from carpet_data.samples import GOOD, Connectivity, MaskStack, Sample, Shape, Shapes
 
-__all__ = ["PARTS", "Box", "Drawn", "MaskJob", "Part", "draw", "hash_of", "mask_key"]
+__all__ = ["PARTS", "Box", "Drawn", "MaskJob", "Part", "draw", "hash_of", "image_key", "mask_key"]
 
-Part: TypeAlias = Literal["place", "mask", "class", "facts", "model"]
-PARTS: tuple[Part, ...] = ("place", "mask", "class", "facts", "model")
+Part: TypeAlias = Literal["place", "mask", "class", "facts", "model", "image"]
+PARTS: tuple[Part, ...] = ("place", "mask", "class", "facts", "model", "image")
+"""The order in which a state names their hashes. "image" writes nothing: by it a moved data set is known again."""
 
 DEFECT = 255
 """The value of a defect pixel in a segmentation that has no file."""
@@ -163,6 +164,12 @@ def mask_key(job: MaskJob) -> str:
     kind = type(sample.annotation).__name__
     size = (sample.width, sample.height)
     return hash_of([kind, annotation, sample.mask_sha256, stamps, sample.class_name, size, job.connectivity, job.boxes])
+
+
+def image_key(sample: Sample, image: Path) -> str:
+    """What tells an image from others of the same id: its bytes' hash, or in a raw folder its size."""
+    known = sample.image_sha256 or [sample.width, sample.height, (_stamp(image) or (None,))[0]]
+    return hash_of([sample.id, known])
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carpet_data.fiftyone_bridge.content import PARTS, Box, Drawn, MaskJob, Part, hash_of, mask_key
+from carpet_data.fiftyone_bridge.content import PARTS, Box, Drawn, MaskJob, Part, hash_of, image_key, mask_key
 from carpet_data.fiftyone_bridge.fields import gate_field, prediction_field
 from carpet_data.fiftyone_bridge.outcomes import Outcome, Outcomes
 from carpet_data.samples import IndexFile, MaskFile, Sample
@@ -49,6 +49,7 @@ class Entry:
             "class": hash_of(sample.class_name),
             "facts": hash_of(_facts(self)),
             "model": hash_of(_model_values(self)),
+            "image": image_key(sample, self.image),
         }
 
     def state(self, keys: Mapping[Part, str]) -> str:
@@ -81,7 +82,7 @@ def values_of(fiftyone: Any, entry: Entry, part: Part, drawn: Drawn | None) -> d
         return {"class": fiftyone.Classification(label=entry.sample.class_name)}
     if part == "facts":
         return _facts(entry)
-    return _model(fiftyone, entry)
+    return _model(fiftyone, entry) if part == "model" else {}
 
 
 def _place(fiftyone: Any, entry: Entry) -> dict[str, Any]:

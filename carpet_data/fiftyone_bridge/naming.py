@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from carpet_data.fiftyone_bridge.fields import ID
+from carpet_data.fiftyone_bridge.fields import STATE
 
 __all__ = ["INFO", "TAG", "find_or_make", "name_of"]
 
@@ -18,7 +18,7 @@ INFO = "carpet_data"
 
 _MOST_LETTERS = 60
 _SAME_FRACTION = 0.5
-"""So many of the ids of a vanished folder must be here for it to be the same, moved."""
+"""So many of the images of a vanished folder must be here for it to be the same, moved."""
 
 
 def name_of(root: Path, name: str) -> str:
@@ -28,19 +28,20 @@ def name_of(root: Path, name: str) -> str:
     return f"{shown.strip() or 'data'} {digest}"
 
 
-def find_or_make(fiftyone: Any, root: Path, name: str, ids: Collection[str]) -> Any:
+def find_or_make(fiftyone: Any, root: Path, name: str, images: Iterable[str]) -> Any:
     """The FiftyOne dataset of a folder, made, and empty, if there is none.
 
     Args:
         fiftyone: The module.
         root: The folder, or the file that is looked at.
         name: What the data set is called.
-        ids: Of its samples; by them a folder that was moved is recognised.
+        images: The hashes of its images as `content.image_key` makes them; by them a folder that was moved is
+            recognised. Looked at only where there is a folder that vanished.
     """
     wanted = name_of(root, name)
     if fiftyone.dataset_exists(wanted):
         return fiftyone.load_dataset(wanted)
-    moved = _moved(fiftyone, name, set(ids))
+    moved = _moved(fiftyone, images)
     if moved is not None:
         moved.name = wanted
         return moved
@@ -49,14 +50,16 @@ def find_or_make(fiftyone: Any, root: Path, name: str, ids: Collection[str]) -> 
     return made
 
 
-def _moved(fiftyone: Any, name: str, ids: set[str]) -> Any | None:
-    """The dataset of a folder that is no longer where it was and held the same samples."""
+def _moved(fiftyone: Any, images: Iterable[str]) -> Any | None:
+    """The dataset of a folder that is no longer where it was and held the same images."""
+    here: set[str] | None = None
     for other in fiftyone.list_datasets(tags=TAG):
         dataset = fiftyone.load_dataset(other)
-        about = dataset.info.get(INFO) or {}
-        if about.get("name") != name or not about.get("root") or Path(about["root"]).exists():
+        root = (dataset.info.get(INFO) or {}).get("root")
+        if not root or Path(root).exists():
             continue
-        held = set(dataset.values(ID))
-        if held and len(held & ids) >= _SAME_FRACTION * len(held):
+        here = set(images) if here is None else here
+        held = {state.rsplit(":", 1)[-1] for state in dataset.values(STATE) if state}
+        if held and len(held & here) >= _SAME_FRACTION * len(held):
             return dataset
     return None

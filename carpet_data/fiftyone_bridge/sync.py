@@ -146,6 +146,8 @@ class _Run:
             values: dict[str, Any] = {}
             for part in task.parts:
                 values |= values_of(self.fiftyone, task.entry, part, drawn)
+            # A group of fields is declared only where some sample fills it.
+            values = {name: value for name, value in values.items() if name in self.known}
             values[STATE] = task.state
             if isinstance(found, tuple):
                 self.faults.append(found[1])
@@ -155,8 +157,7 @@ class _Run:
                 new.append(self._sample(sample_id, values))
             else:
                 for name, value in values.items():
-                    if value is not None or name in self.known:
-                        updates.setdefault(name, {})[sample_id] = value
+                    updates.setdefault(name, {})[sample_id] = value
         if new:
             self.dataset.add_samples(new, expand_schema=False, dynamic=False, validate=False, progress=False)
         for name, by_id in updates.items():

@@ -11,7 +11,7 @@ from typing import Any
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.executor import Progress
 from carpet_data.fiftyone_bridge import app, colours, connection, entries, fields, naming, views
-from carpet_data.fiftyone_bridge.content import MaskJob
+from carpet_data.fiftyone_bridge.content import MaskJob, image_key
 from carpet_data.fiftyone_bridge.outcomes import Outcomes, last_run, read_outcomes
 from carpet_data.fiftyone_bridge.sync import Synced, sync
 from carpet_data.findings import counted
@@ -138,7 +138,8 @@ def browse(
     if launch:
         app.check_port(port, address)
     fiftyone = connection.connect(database_uri)
-    dataset = naming.find_or_make(fiftyone, shown.root, shown.name, [job.sample.id for job in shown.jobs])
+    images = (image_key(job.sample, shown.image(job)) for job in shown.jobs)
+    dataset = naming.find_or_make(fiftyone, shown.root, shown.name, images)
     _declare(fiftyone, dataset, shown, embeddings=embeddings)
     listed = (entries.Entry(job, shown.side_of(job.sample.id), shown.outcomes, shown.image(job)) for job in shown.jobs)
     done = sync(fiftyone, dataset, listed, total=len(shown.jobs), workers=workers, progress=progress)
