@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "curate": ("carpet_data.cli.curate:curate", "Bring choices made in FiftyOne back into a data set."),
     "browse": ("carpet_data.cli.browse:browse", "Look at a data set in the FiftyOne App."),
     "score": ("carpet_data.cli.score:score", "Score synthetic defects against real ones."),
+    "report": ("carpet_data.cli.report:report", "Write one HTML page about a data set, with the verdict on it."),
     "train": ("carpet_data.cli.train:train", "Train a classifier and score it on the test side."),
     "to-coco": ("carpet_data.cli.to_coco:to_coco", "Export COCO instances: exact boxes and segmentations."),
     "to-yolo": ("carpet_data.cli.to_yolo:to_yolo", "Export YOLO labels: boxes or segments."),
