@@ -81,7 +81,9 @@ def choose(architecture: str | None, wanted: str = AUTO, *, progress: Progress |
     return architecture, find_weights(architecture, wanted, progress=progress)
 
 
-def find_weights(architecture: str, wanted: str = AUTO, *, progress: Progress | None = None) -> Weights:
+def find_weights(
+    architecture: str, wanted: str = AUTO, *, download: bool = True, progress: Progress | None = None
+) -> Weights:
     """Find weights for a network.
 
     Args:
@@ -89,6 +91,7 @@ def find_weights(architecture: str, wanted: str = AUTO, *, progress: Progress | 
         wanted: "none" (random), "auto" (what is here: the package's, else torchvision's if they are in torch's cache,
             else random), a name of torchvision's (downloaded into torch's cache if they are not there), or the path of
             a .safetensors or .pth file, of a model folder that `train` wrote, or of its run folder.
+        download: False to use only what is here.
         progress: Told (done, total) in MiB of a download.
 
     Raises:
@@ -107,7 +110,7 @@ def find_weights(architecture: str, wanted: str = AUTO, *, progress: Progress | 
         return _of_file(architecture, Path(wanted))
     if architecture in LITE:
         return _lite_by_name(architecture, wanted)
-    return _published(architecture, wanted, progress)
+    return _published(architecture, wanted, download, progress)
 
 
 def _ways_out(architecture: str) -> str:
@@ -172,7 +175,7 @@ def _of_entry(architecture: str, entry: Any) -> Weights:
     return Weights(architecture, str(entry.name), path, _digest(path), str(entry.meta.get("license") or "BSD-3-Clause"))
 
 
-def _published(architecture: str, wanted: str, progress: Progress | None) -> Weights:
+def _published(architecture: str, wanted: str, download: bool, progress: Progress | None) -> Weights:
     entries = _entries(architecture)
     # "DEFAULT" and "ResNet18_Weights.IMAGENET1K_V1" are torchvision's own ways to say it.
     entry = entries.get(wanted.rpartition(".")[2])
@@ -183,11 +186,15 @@ def _published(architecture: str, wanted: str, progress: Progress | None) -> Wei
         )
     path = _cache_of(entry)
     if not path.is_file():
-        _download(architecture, str(entry.url), path, progress)
+        if not download:
+            raise WeightsError(
+                f"the weights {entry.name} of {architecture} are not here", where=path, mend=_ways_out(architecture)
+            )
+        _fetch(architecture, str(entry.url), path, progress)
     return _of_entry(architecture, entry)
 
 
-def _download(architecture: str, url: str, path: Path, progress: Progress | None) -> None:
+def _fetch(architecture: str, url: str, path: Path, progress: Progress | None) -> None:
     arriving = path.with_name(f"{path.name}.unchecked")
     try:
         done = download(

@@ -73,7 +73,7 @@ def parse(text: str, name: str) -> Document:
         # Composing makes nodes only: no tag is resolved to an object.
         node = yaml.compose(text, Loader=yaml.BaseLoader)
         if node is None:
-            raise DataError("it is empty", where=name, mend="write `schema: 1` and `method: …`")
+            raise DataError("it is empty", where=name, mend="write `field: value` lines")
         if not isinstance(node, yaml.MappingNode):
             raise DataError("it is not a mapping", where=_where(name, node), mend="write `field: value` lines")
         values = _mapping(node, (), name, lines)
