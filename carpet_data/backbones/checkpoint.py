@@ -174,19 +174,19 @@ def _misfit(
 
 
 def _looks_like(shapes: dict[str, tuple[int, ...]]) -> str | None:
-    """The network whose tensors are all in the file, head aside."""
-    ordered = [shape for key, shape in shapes.items() if not key.endswith("num_batches_tracked")]
+    """The network whose tensors, head aside, are those of the file."""
+    given = {key: shape for key, shape in shapes.items() if not key.endswith("num_batches_tracked")}
     for architecture in _KNOWN:
         if architecture in catalogue.LITE and importlib.util.find_spec("timm") is None:
             continue
         with torch.device("meta"):
             own = catalogue.make(architecture).state_dict()
-        head = _head_keys(own)
-        if architecture in catalogue.LITE and "_conv_stem.weight" in shapes:
-            ours = [tuple(v.shape) for k, v in own.items() if not k.endswith("num_batches_tracked")]
-            if ours == ordered:
-                return architecture
-        body = {k: tuple(v.shape) for k, v in own.items() if k not in head and not k.endswith("num_batches_tracked")}
-        if all(shapes.get(key) == shape for key, shape in body.items()):
+        ours = {key: tuple(value.shape) for key, value in own.items() if not key.endswith("num_batches_tracked")}
+        if architecture in catalogue.LITE and "_conv_stem.weight" in given:
+            fits = list(given.values()) == list(ours.values())
+        else:
+            head = _head_keys(own)
+            fits = {k: v for k, v in given.items() if k not in head} == {k: v for k, v in ours.items() if k not in head}
+        if fits:
             return architecture
     return None

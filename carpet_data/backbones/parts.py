@@ -8,7 +8,7 @@ from torch import nn
 
 __all__ = ["last_map", "last_tokens", "split", "stages"]
 
-_OPENED = ("features", "layers", "blocks", "encoder", "encoder.layers", "classifier")
+_OPENED = ("features", "layers", "blocks", "encoder", "encoder.layers", "trunk_output", "classifier")
 """Containers whose children are stages; any other module below the top is one stage as a whole."""
 
 _MAPS = ("layer4", "trunk_output", "conv5", "inception5b", "Mixed_7c", "permute", "bn2", "blocks", "features", "layers")

@@ -54,13 +54,16 @@ class Weights:
         return {**asdict(self), "path": None if self.path is None else str(self.path)}
 
 
-def choose(architecture: str | None, wanted: str = AUTO, *, progress: Progress | None = None) -> tuple[str, Weights]:
+def choose(
+    architecture: str | None, wanted: str = AUTO, *, download: bool = True, progress: Progress | None = None
+) -> tuple[str, Weights]:
     """The network and the weights to use.
 
     Args:
         architecture: Its name; None or "auto" for the first whose weights are here: EfficientNet-Lite0 from its
             package, else ResNet-18 with random weights. With a model folder as weights: the network that it holds.
         wanted: As `find_weights`.
+        download: Likewise.
         progress: Told (done, total) in MiB of a download.
 
     Returns:
@@ -71,14 +74,14 @@ def choose(architecture: str | None, wanted: str = AUTO, *, progress: Progress |
         WeightsError: The weights cannot be had.
     """
     if architecture is not None and architecture != AUTO:
-        return architecture, find_weights(architecture, wanted, progress=progress)
+        return architecture, find_weights(architecture, wanted, download=download, progress=progress)
     if wanted == AUTO and importlib.util.find_spec("timm") is not None:
         found = _packaged(PREFERRED)
         if found is not None:
             return PREFERRED, found
     folder = model_folder.find(wanted)
     architecture = FALLBACK if folder is None else str(model_folder.describe(folder).get("architecture"))
-    return architecture, find_weights(architecture, wanted, progress=progress)
+    return architecture, find_weights(architecture, wanted, download=download, progress=progress)
 
 
 def find_weights(
