@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from carpet_data.verbs.score import score
     from carpet_data.verbs.split import split
     from carpet_data.verbs.stats import stats
+    from carpet_data.verbs.sweep import sweep
     from carpet_data.verbs.synthesize import synthesize
     from carpet_data.verbs.to_coco import to_coco
     from carpet_data.verbs.to_folder import to_folder
@@ -66,6 +67,7 @@ __all__ = [
     "score",
     "split",
     "stats",
+    "sweep",
     "synthesize",
     "to_coco",
     "to_folder",
@@ -73,8 +75,8 @@ __all__ = [
     "to_mvtec",
     "to_voc",
     "to_yolo",
-    "undo_curation",
     "train",
+    "undo_curation",
     "unpack",
 ]
 

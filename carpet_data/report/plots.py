@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from carpet_data.report.pages import Condition, Estimate
 
-__all__ = ["comparison", "confusion", "curves", "recalls"]
+__all__ = ["accuracies", "comparison", "confusion", "curves", "recalls"]
 
 _DPI = 120
 _INK, _GRID = "#444444", "#dddddd"
@@ -270,3 +270,35 @@ def _unit_axis(axes: Axes, names: Sequence[str]) -> None:
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", color=_GRID, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def accuracies(
+    rows: Sequence[tuple[str, Estimate, Sequence[float]]], path: Path, *, title: str = "", chance: float | None = None
+) -> Path:
+    """Test accuracy of trainings with their intervals, one below the other.
+
+    Args:
+        rows: Name, accuracy with its interval, and the accuracy of each seed where there are several.
+        path: The PNG; replaced where it is there.
+        title: Such as the data set's name.
+        chance: What guessing the commonest class gets; None to leave it out.
+
+    Returns:
+        The file.
+    """
+    return _save(path, lambda: _accuracies(rows, title, chance))
+
+
+def _accuracies(rows: Sequence[tuple[str, Estimate, Sequence[float]]], title: str, chance: float | None) -> Figure:
+    figure = _figure(9, 1.3 + 0.3 * max(1, len(rows)))
+    axes = figure.add_subplot()
+    for place, (_, estimate, points) in enumerate(rows):
+        axes.plot(points, [place] * len(points), "o", color=_INK, markersize=3, alpha=0.5, markeredgewidth=0)
+        _intervals(axes, [(place, estimate)], _colour(0), "")
+    _unit_axis(axes, [_label(name, 64) for name, _, _ in rows])
+    if chance is not None:
+        axes.axvline(chance, color="#999999", linewidth=1, linestyle=":", zorder=1)
+    guess = "" if chance is None else "; dotted: always the commonest class"
+    axes.set_xlabel(f"test accuracy; bars: 95 % intervals{guess}")
+    axes.set_title(_label(title, 80))
+    return figure

@@ -1,0 +1,171 @@
+"""What a sweep will run: the rows of a table with the weights that are here, and what stands in for the others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import torch
+
+from carpet_data import backbones
+from carpet_data.backbones import Weights, catalogue, parts
+from carpet_data.errors import CarpetDataError, UsageError, WeightsError
+from carpet_data.executor import Progress
+from carpet_data.experiments.sweep_table import SweepRow, SweepTable
+from carpet_data.training import views
+from carpet_data.training.settings import Settings
+
+__all__ = ["Line", "described", "plan"]
+
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a sweep's result.
+
+    Attributes:
+        name: "row 3", or "fallback 2".
+        settings: How it is trained; architecture and weights are those of the file, so "auto" stays "auto".
+        architecture: The network.
+        weights: What it begins with; None where they are not here.
+        missing: Why it is not run; empty where it is.
+        fallback: Whether it stands in for rows whose weights are not here.
+    """
+
+    name: str
+    settings: Settings
+    architecture: str
+    weights: Weights | None
+    missing: str = ""
+    fallback: bool = False
+
+    def identity(self, seed: int) -> str:
+        """A hex digest of what decides the result of this line with a seed; lines of equal ones are trained once."""
+        assert self.weights is not None
+        said = self.settings.but(architecture=self.architecture, weights=self.weights.name, seed=seed).digest()
+        whole = [said, self.weights.sha256, views.identity(self.settings.augment)]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
+
+
+def plan(
+    table: SweepTable,
+    *,
+    fallback: str | None = None,
+    download: bool = False,
+    has_val: bool = True,
+    progress: Progress | None = None,
+) -> tuple[Line, ...]:
+    """Find the weights of every row, and refuse what cannot be trained before anything is.
+
+    Args:
+        table: The rows.
+        fallback: The network that stands in for rows whose weights are not here; None for the table's, "none" for none.
+        download: Fetch weights that torchvision publishes and that are not here.
+        has_val: Whether the split has val images, without which no row may have patience.
+        progress: Told (done, total) in MiB of a download.
+
+    Returns:
+        One line a row, in its order; then the fallback's, one for each different training.
+
+    Raises:
+        UsageError: A row, or the fallback, cannot be trained as it says.
+        WeightsError: No line can be run.
+    """
+    lines = [_line(row, download, progress) for row in table.rows]
+    for row in table.rows:
+        if row.settings.patience is not None and not has_val:
+            raise UsageError(
+                f"row {row.number} has patience, but the split has no val images to wait for",
+                where=row.where,
+                mend="remove it, or make a split with a val side: carpet-data split",
+            )
+    lines += _fallbacks(table, lines, table.fallback if fallback is None else fallback)
+    if all(line.missing for line in lines):
+        raise WeightsError(
+            f"no row of {table.name} can be run ({lines[0].architecture}: {lines[0].missing})",
+            where=table.path,
+            mend="fetch the weights with --download, or run another network with --fallback efficientnet_lite0",
+        )
+    return tuple(lines)
+
+
+def _line(row: SweepRow, download: bool, progress: Progress | None) -> Line:
+    name, settings = f"row {row.number}", row.settings
+    try:
+        architecture, weights = backbones.choose(
+            settings.architecture, settings.weights, download=download, progress=progress
+        )
+        _check(settings, architecture, weights)
+    except WeightsError as error:
+        if download:
+            raise
+        return Line(name, settings, settings.architecture, None, _reason(settings.weights, error))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error.what}", where=error.where or row.where, mend=error.mend) from error
+    return Line(name, settings, architecture, weights)
+
+
+def _reason(wanted: str, error: CarpetDataError) -> str:
+    published = "/" not in wanted and "." not in wanted
+    return f"weights {wanted} not here: not run" if published else f"{wanted}: {error.what}: not run"
+
+
+def _fallbacks(table: SweepTable, lines: list[Line], architecture: str | None) -> list[Line]:
+    if architecture is None or architecture == NONE or not any(line.missing for line in lines):
+        return []
+    weights = backbones.find_weights(architecture, download=False)
+    if weights.name == NONE:
+        # Random weights would answer another question than the rows ask.
+        return []
+    found: dict[Settings, Line] = {}
+    for line, row in zip(lines, table.rows, strict=True):
+        if not line.missing:
+            continue
+        settings = line.settings.but(architecture=architecture, weights="auto")
+        try:
+            _check(settings, architecture, weights)
+        except UsageError as error:
+            raise UsageError(f"fallback of {line.name}: {error.what}", where=row.where, mend=error.mend) from error
+        name = f"fallback {len(found) + 1}"
+        found.setdefault(settings, Line(name, settings, architecture, weights, fallback=True))
+    return list(found.values())
+
+
+def _check(settings: Settings, architecture: str, weights: Weights) -> None:
+    """Refuse what would only be refused once the rows before are trained."""
+    views.check(settings.augment)
+    expected = catalogue.input_of(architecture, weights.name)
+    size = settings.resize
+    if size < expected.smallest or (expected.fixed and size != expected.smallest):
+        least = f"{expected.smallest}x{expected.smallest} pixels {'only' if expected.fixed else 'or more'}"
+        raise UsageError(
+            f"{architecture} takes images of {least}, not {size}x{size}",
+            mend=f"write `resize: {expected.smallest}`",
+        )
+    if settings.freeze.startswith("until "):
+        # Without memory for its numbers a network is built in no time.
+        with torch.device("meta"):
+            body, _ = parts.split(catalogue.make(architecture))
+        stage = settings.freeze.removeprefix("until ").strip()
+        if stage not in parts.stages(body):
+            raise UsageError(
+                f"{architecture} has no stage {stage!r}", mend=f"use one of {', '.join(parts.stages(body))}"
+            )
+    elif settings.freeze not in ("none", "backbone"):
+        raise UsageError(f"{settings.freeze!r} cannot be frozen", mend="use none, backbone, or 'until STAGE'")
+
+
+def described(lines: tuple[Line, ...]) -> list[dict[str, object]]:
+    """The lines as JSON values: what an interrupted sweep must share with one that goes on with it."""
+    return [
+        {
+            "line": line.name,
+            "settings": {name: value for name, value in line.settings.to_json().items() if name != "device"},
+            "architecture": line.architecture,
+            "weights": None if line.weights is None else (line.weights.sha256 or line.weights.name),
+            "augmentation": views.identity(line.settings.augment),
+        }
+        for line in lines
+    ]

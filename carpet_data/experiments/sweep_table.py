@@ -1,0 +1,191 @@
+"""Tables of a sweep: a strict YAML file that says how each row is trained. No torch here."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from carpet_data.errors import UsageError
+from carpet_data.synthesis import recipes, strict_yaml
+from carpet_data.synthesis.strict_yaml import Document, Place
+from carpet_data.training.settings import Settings
+
+__all__ = ["DEFAULT", "SweepRow", "SweepTable", "find", "load", "shipped"]
+
+DEFAULT = "homework"
+SCHEMA = 1
+
+_KEYS = ("schema", "summary", "fallback", "settings", "rows", "grid")
+_ELSEWHERE = {"seed": "--seed and --seeds", "device": "--device"}
+_SETTINGS = tuple(each.name for each in fields(Settings) if each.name not in _ELSEWHERE)
+_OTHER_NAMES = {"lr": "learning_rate", "arch": "architecture", "model": "architecture", "size": "resize"}
+_MOST_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """One row of a table.
+
+    Attributes:
+        number: From 1.
+        settings: How it is trained; seed and device are still the defaults.
+        where: Its file and line.
+    """
+
+    number: int
+    settings: Settings
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTable:
+    """A table.
+
+    Attributes:
+        name: The stem of its file.
+        path: The file.
+        rows: In its order; those of `grid` follow those of `rows`.
+        fallback: The network to run in place of rows whose weights are not here; None for none.
+    """
+
+    name: str
+    path: Path
+    rows: tuple[SweepRow, ...]
+    fallback: str | None
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the shipped tables, sorted."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+
+
+def find(name: str) -> Path:
+    """The file of a table.
+
+    Args:
+        name: A shipped table, or the path of a file.
+
+    Raises:
+        UsageError: It is neither; the nearest shipped name is offered.
+    """
+    if Path(name).suffix in (".yaml", ".yml") or "/" in name:
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(
+                "there is no such table", where=path, mend=f"check its path, or use {', '.join(shipped())}"
+            )
+        return path
+    names = shipped()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(
+            f"no table is called {name!r}",
+            mend=f"{hint}shipped: {', '.join(names)}; for a file of yours give its path, with .yaml",
+        )
+    return _folder() / f"{name}.yaml"
+
+
+def load(name: str | Path, *, freeze: str | None = None) -> SweepTable:
+    """Read a table.
+
+    Args:
+        name: A shipped table, or the path of a file.
+        freeze: In place of what the rows say of it.
+
+    Raises:
+        UsageError: There is no such table, or a key or value in it is unknown or wrong; its line is named.
+        DataError: The file is not strict YAML.
+    """
+    path = find(str(name))
+    document = strict_yaml.read(path)
+    values = document.values
+    _known(values, _KEYS, (), document, path)
+    if values.get("schema") != SCHEMA:
+        raise UsageError(
+            f"the schema is {values.get('schema')!r}, this program knows {SCHEMA}",
+            where=_where(document, ("schema",), path),
+            mend=f"write `schema: {SCHEMA}`",
+        )
+    fallback = values.get("fallback")
+    if fallback is not None and not isinstance(fallback, str):
+        raise UsageError(
+            "fallback is not a name", where=_where(document, ("fallback",), path), mend="name a network, or remove it"
+        )
+    shared = _mapping(values.get("settings"), ("settings",), document, path)
+    changes = {} if freeze is None else {"freeze": freeze}
+    rows: list[SweepRow] = []
+    for place, own in _rows(document, path):
+        where = _where(document, place, path)
+        if len(rows) == _MOST_ROWS:
+            raise UsageError(f"the table has more than {_MOST_ROWS} rows", where=where, mend="cut it into several")
+        try:
+            settings = Settings.from_json({**shared, **own, **changes})
+        except UsageError as error:
+            raise UsageError(f"row {len(rows) + 1}: {error.what}", where=where, mend=error.mend) from error
+        rows.append(SweepRow(len(rows) + 1, settings, where))
+    if not rows:
+        raise UsageError("the table has no rows", where=path, mend="write `rows:` or `grid:`")
+    return SweepTable(path.stem, path, tuple(rows), fallback)
+
+
+def _folder() -> Path:
+    return recipes.folder() / "sweeps"
+
+
+def _rows(document: Document, path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+    listed = document.values.get("rows")
+    if listed is not None and not isinstance(listed, list):
+        raise UsageError(
+            "rows is not a list", where=_where(document, ("rows",), path), mend="write one `- {…}` for each row"
+        )
+    for number, row in enumerate(listed or ()):
+        yield ("rows", number), _mapping(row, ("rows", number), document, path)
+    grid = _mapping(document.values.get("grid"), ("grid",), document, path)
+    for name, choices in grid.items():
+        if not isinstance(choices, list) or not choices:
+            raise UsageError(
+                f"grid: {name} is not a list of values",
+                where=_where(document, ("grid", name), path),
+                mend=f"write `{name}: [first, second]`",
+            )
+    if grid:
+        for chosen in itertools.product(*grid.values()):
+            yield ("grid",), dict(zip(grid, chosen, strict=True))
+
+
+def _mapping(values: Any, place: Place, document: Document, path: Path) -> dict[str, Any]:
+    """The settings that stand at a place, their names checked."""
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UsageError(
+            "these are no settings", where=_where(document, place, path), mend="write `{resize: 64, epochs: 100}`"
+        )
+    _known(values, _SETTINGS, place, document, path)
+    return values
+
+
+def _known(values: Mapping[str, Any], known: tuple[str, ...], place: Place, document: Document, path: Path) -> None:
+    for name in values:
+        if name in known:
+            continue
+        where = _where(document, (*place, name), path)
+        if place and name in _ELSEWHERE:
+            raise UsageError(f"{name} is no setting of a row", where=where, mend=f"use {_ELSEWHERE[name]}")
+        near = [_OTHER_NAMES[name]] if place and name in _OTHER_NAMES else difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use: {', '.join(known)}"
+        raise UsageError(f"there is no {'setting' if place else 'key'} {name!r}", where=where, mend=hint)
+
+
+def _where(document: Document, place: Place, path: Path) -> str:
+    """File and line of a place, or of the nearest one above it that is written down."""
+    for end in range(len(place), 0, -1):
+        found = document.lines.get(place[:end])
+        if found is not None:
+            return f"{found[0]}, line {found[1]}"
+    return str(path)
