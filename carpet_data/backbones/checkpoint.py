@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -60,12 +59,8 @@ def read(path: Path) -> State:
         if path.suffix.lower() == ".safetensors":
             return OrderedDict(load_file(path))
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise _unreadable(path, error) from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
     except Exception as error:
-        # torch raises nearly anything for a damaged file: RuntimeError, pickle errors, KeyError, EOFError.
+        # torch raises nearly anything for a damaged file: RuntimeError, pickle errors, KeyError, EOFError, OSError.
         raise _unreadable(path, error) from error
     if isinstance(found, dict):
         found = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), dict)), found)

