@@ -1,0 +1,150 @@
+"""Features of every image and view, computed once for all conditions, seeds and partitions of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from carpet_data.backbones import Network
+from carpet_data.errors import UsageError
+from carpet_data.experiments.partitions import Folder
+from carpet_data.samples import Sample
+from carpet_data.training import tables
+from carpet_data.training.features import FeatureTable, extract
+from carpet_data.training.settings import Settings
+
+__all__ = ["FeatureBank"]
+
+F32 = NDArray[np.float32]
+Said = Callable[[str, int, int | None], None]
+
+_CHUNK = 512
+"""Images that are decoded at a time: their pixels are not kept."""
+
+
+class FeatureBank:
+    """Features by image, in memory.
+
+    An image is known by its id and the hash of its bytes, so the real images of another partition, or of a linked copy
+    of the data set, are known already. The views of an image depend on its id and on `seed` only, so every condition
+    and every repeat sees the same ones and differs by which it shows when.
+
+    Args:
+        network: Its frozen body makes the features.
+        size: Images are resized to this many pixels square.
+        seed: Of the views.
+        device: Where to compute.
+        batch_size: Images at a time.
+        cache: A folder where features are kept for the next run; None to keep none.
+        workers: Processes that decode; None for one a core.
+        said: Told (what is done, done, total).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        size: int,
+        seed: int,
+        device: torch.device,
+        batch_size: int = 64,
+        cache: Path | None = None,
+        workers: int | None = None,
+        said: Said | None = None,
+    ) -> None:
+        self._network = network
+        self._size = size
+        self._seed = seed
+        self._device = device
+        self._batch_size = batch_size
+        self._cache = cache
+        self._workers = workers
+        self._said = said
+        self._known: dict[tuple[str, str], dict[tuple[str, int], F32]] = {}
+
+    def add(self, folder: Folder, samples: Sequence[Sample], settings: Settings) -> None:
+        """Compute what is not known yet of the views that settings ask for; see `table`."""
+        strength, views = _shown(settings)
+        missing = [s for s in samples if self._find(s, strength, views) is None]
+        done, total = 0, views * len(missing)
+        for start in range(0, len(missing), _CHUNK):
+            chunk = missing[start : start + _CHUNK]
+            # Labels play no part in features; one name for all keeps the table free of the classes.
+            names = sorted({sample.class_name for sample in chunk})
+            images = tables.load(folder.dataset, chunk, names, size=self._size, workers=self._workers)
+            found = extract(
+                self._network,
+                images,
+                views=views,
+                strength=strength,
+                seed=self._seed,
+                device=self._device,
+                batch_size=self._batch_size,
+                cache=self._cache,
+                progress=self._told(done, total),
+            )
+            done += views * len(chunk)
+            for row, sample in enumerate(chunk):
+                of_image = self._known.setdefault(_key(sample), {})
+                of_image[strength, views] = np.ascontiguousarray(found.values[:, row])
+
+    def table(
+        self, folders: Sequence[tuple[Folder, Sequence[Sample]]], classes: Sequence[str], settings: Settings
+    ) -> FeatureTable:
+        """The features of samples in their order, computed where they are not known yet.
+
+        Args:
+            folders: Samples and where they are.
+            classes: Names; a label is the place of a sample's class.
+            settings: Their augmentation and number of views.
+
+        Raises:
+            As `tables.load` and `extract`.
+        """
+        strength, views = _shown(settings)
+        for folder, samples in folders:
+            self.add(folder, samples, settings)
+        everything = [sample for _, samples in folders for sample in samples]
+        values = np.empty((views, len(everything), self._network.feature_size), np.float32)
+        for row, sample in enumerate(everything):
+            known = self._find(sample, strength, views)
+            assert known is not None
+            values[:, row] = known
+        place = {name: number for number, name in enumerate(classes)}
+        strange = sorted({sample.class_name for sample in everything} - set(place))
+        if strange:
+            raise UsageError(f"the class {strange[0]!r} is not among {', '.join(classes)}", mend="name all classes")
+        labels = np.array([place[sample.class_name] for sample in everything], np.int64)
+        return FeatureTable(values, labels, tuple(sample.id for sample in everything), tuple(classes))
+
+    def forget_synthetic(self, samples: Sequence[Sample]) -> None:
+        """Free the features of synthetic samples: no other partition has them."""
+        for sample in samples:
+            if sample.origin == "synthetic":
+                self._known.pop(_key(sample), None)
+
+    def _find(self, sample: Sample, strength: str, views: int) -> F32 | None:
+        of_image = self._known.get(_key(sample), {})
+        if views == 1 and of_image:
+            # View 0 is the plain image, whatever the others are.
+            return next(iter(of_image.values()))[:1]
+        return of_image.get((strength, views))
+
+    def _told(self, before: int, total: int) -> Callable[[int, int | None], None] | None:
+        said = self._said
+        if said is None:
+            return None
+        return lambda done, _: said("features", before + done, total)
+
+
+def _key(sample: Sample) -> tuple[str, str]:
+    return sample.id, sample.image_sha256 or sample.image
+
+
+def _shown(settings: Settings) -> tuple[str, int]:
+    views = settings.number_of_views
+    return (settings.augment if views > 1 else "none"), views

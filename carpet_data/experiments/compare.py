@@ -1,0 +1,263 @@
+"""Train every condition on every partition with every seed, and keep what each classifier says of the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from carpet_data.errors import UsageError
+from carpet_data.experiments.bank import FeatureBank, Said
+from carpet_data.experiments.comparison import Comparison
+from carpet_data.experiments.conditions import BASELINE, Condition
+from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
+from carpet_data.experiments.trainings import Training
+from carpet_data.samples import Sample
+from carpet_data.training import devices, tables, views
+from carpet_data.training.evaluate import Predictions, predict, predict_features
+from carpet_data.training.fit import fit, prepare_network
+from carpet_data.training.head import fit_head
+from carpet_data.training.runs import Prediction
+from carpet_data.training.settings import Settings
+from carpet_data.training.tables import ImageTable
+
+__all__ = ["refuse_unequal", "run"]
+
+_SHARED = ("architecture", "weights", "pooling", "resize", "freeze", "device", "steps", "batch_size", "learning_rate")
+"""Settings that all conditions have in common: otherwise more would differ than what is compared."""
+
+
+def run(
+    partitions: Iterable[Partition],
+    conditions: Sequence[Condition],
+    *,
+    seeds: Sequence[int],
+    classes: Sequence[str] | None = None,
+    baseline: str = BASELINE,
+    done: Iterable[Training] = (),
+    keep: Callable[[Training], None] | None = None,
+    cache: Path | None = None,
+    workers: int | None = None,
+    said: Said | None = None,
+) -> Comparison:
+    """Compare conditions over partitions and seeds.
+
+    With a frozen backbone the features of every image and view are computed once; the heads differ by condition and
+    seed. Val images, where the split has some, choose the epoch; test images are predicted once, by what was chosen.
+
+    Args:
+        partitions: Taken one at a time, so that a generator may make each when its turn comes.
+        conditions: At least the baseline.
+        seeds: Of the trainings.
+        classes: All class names in order; None for those of the partitions, which are then all taken at once.
+        baseline: The condition that the others are compared with.
+        done: Trainings of an earlier, stopped run; they are not made again.
+        keep: Called with each new training, to record it.
+        cache: A folder where features are kept for the next run; None to keep none.
+        workers: Processes that decode; None for one a core.
+        said: Told (what is done, done, total), of "features" in images and "training" in classifiers.
+
+    Raises:
+        UsageError: No seed or condition, a name twice, no baseline, or settings that differ in more than what is
+            compared.
+        DataError: A partition cannot be judged on (`refuse_unfit`), an image cannot be read, or a training diverges.
+        LeakError: A held-out image could teach.
+        WeightsError: The weights cannot be had.
+        DeviceMemoryError: A batch does not fit into memory.
+    """
+    refuse_unequal(conditions, baseline)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UsageError("the seeds are none, or not all different", mend="give one seed a repeat")
+    if classes is None:
+        partitions = tuple(partitions)
+        classes = classes_of(partitions)
+    classes = tuple(classes)
+    found = {training.key: training for training in done}
+    experiment = _Experiment(tuple(conditions), tuple(seeds), classes, cache, workers, said)
+    notes = list[str]()
+    names = list[str]()
+    for partition in partitions:
+        if partition.name in names:
+            raise UsageError(f"two partitions are called {partition.name!r}", mend="name each partition once")
+        names.append(partition.name)
+        notes += refuse_unfit(partition)
+        partition.refuse_leaks()
+        for training in experiment.trainings(partition, found):
+            found[training.key] = training
+            if keep is not None:
+                keep(training)
+    made = tuple(training for training in found.values() if training.condition in experiment.names)
+    return Comparison(classes, tuple(conditions), baseline, made, tuple(dict.fromkeys(notes)))
+
+
+def refuse_unequal(conditions: Sequence[Condition], baseline: str) -> None:
+    """Refuse conditions that cannot be compared.
+
+    Raises:
+        UsageError: Names come twice, the baseline is missing, steps are not given, or shared settings differ.
+    """
+    names = [condition.name for condition in conditions]
+    if len(set(names)) < len(names):
+        raise UsageError("two conditions have one name", mend="name every condition once")
+    if baseline not in names:
+        raise UsageError(f"no condition is called {baseline!r}", mend=f"there are: {', '.join(names)}")
+    for condition in conditions:
+        if condition.settings.steps is None:
+            raise UsageError(
+                f"{condition.name} has no number of steps, so it would train longer the more images it has",
+                mend="set steps",
+            )
+        for name in _SHARED:
+            ours, theirs = getattr(conditions[0].settings, name), getattr(condition.settings, name)
+            if ours != theirs:
+                raise UsageError(
+                    f"{condition.name} has {name.replace('_', ' ')} {theirs!r}, {names[0]} has {ours!r}",
+                    mend="let the conditions differ only in what is compared",
+                )
+
+
+class _Experiment:
+    """What the partitions of one comparison share."""
+
+    def __init__(
+        self,
+        conditions: tuple[Condition, ...],
+        seeds: tuple[int, ...],
+        classes: tuple[str, ...],
+        cache: Path | None,
+        workers: int | None,
+        said: Said | None,
+    ) -> None:
+        self.conditions = conditions
+        self.names = frozenset(condition.name for condition in conditions)
+        self.seeds = seeds
+        self.classes = classes
+        self.workers = workers
+        self.said = said
+        self.settings = conditions[0].settings
+        for condition in conditions:
+            views.check(condition.settings.augment)
+        self.device = devices.resolve(self.settings.device)
+        self.bank: FeatureBank | None = None
+        if self.settings.frozen:
+            network, _ = prepare_network(self.settings, classes)
+            self.bank = FeatureBank(
+                network,
+                size=self.settings.resize,
+                seed=self.settings.seed,
+                device=self.device,
+                cache=cache,
+                workers=workers,
+                said=said,
+            )
+
+    def trainings(self, partition: Partition, done: dict[tuple[str, str, int], Training]) -> Iterable[Training]:
+        """Train what is not done yet on a partition."""
+        wanted = [
+            (condition, seed)
+            for condition in self.conditions
+            for seed in self.seeds
+            if (condition.name, partition.name, seed) not in done
+        ]
+        total = len(self.conditions) * len(self.seeds)
+        if not wanted:
+            return
+        folder = partition.folder
+        test = folder.dataset.on_side(folder.split, "test")
+        units = tuple(sample.group if sample.group is not None else sample.id for sample in test)
+        if self.bank is not None:
+            # The real images of the baseline first: each image's plain view then serves all other conditions.
+            for condition in sorted(self.conditions, key=lambda each: -each.settings.number_of_views):
+                self.bank.table(partition.train(condition), self.classes, condition.settings)
+        finished = total - len(wanted)
+        for condition in self.conditions:
+            seeds = [seed for name, seed in ((each.name, seed) for each, seed in wanted) if name == condition.name]
+            if not seeds:
+                continue
+            real, synthetic = partition.counts(condition)
+            taught = {sample.class_name for _, samples in partition.train(condition) for sample in samples}
+            untaught = tuple(name for name in self.classes if name not in taught)
+            for seed, (found, steps) in zip(seeds, self._trained(partition, condition, seeds), strict=True):
+                yield Training(
+                    condition=condition.name,
+                    partition=partition.name,
+                    seed=seed,
+                    real_images=real,
+                    synthetic_images=synthetic,
+                    steps=steps,
+                    predictions=tuple(_rows(found, self.classes, condition.name, partition.name, seed)),
+                    units=units,
+                    untaught=untaught,
+                )
+                finished += 1
+                if self.said is not None:
+                    self.said(f"training, {partition.name}", finished, total)
+        if self.bank is not None:
+            self.bank.forget_synthetic([s for pool in partition.pools.values() for s in pool.synthetic()])
+
+    def _trained(
+        self, partition: Partition, condition: Condition, seeds: Sequence[int]
+    ) -> Iterator[tuple[Predictions, int]]:
+        """What the classifier of each seed says of the test images, and the steps it took."""
+        settings, folder = condition.settings, partition.folder
+        train = partition.train(condition)
+        test, val = (folder.dataset.on_side(folder.split, side) for side in ("test", "val"))
+        if self.bank is None:
+            images = self._images(train, settings)
+            judges = self._images([(folder, test)], settings)
+            choosers = self._images([(folder, val)], settings) if val else None
+            for seed in seeds:
+                fitted = fit(settings.but(seed=seed), images, choosers)
+                yield predict(fitted.network, judges, fitted.device, batch_size=settings.batch_size), fitted.steps
+            return
+        plain = settings.but(augment="none", views=None)
+        teaching = self.bank.table(train, self.classes, settings)
+        judging = self.bank.table([(folder, test)], self.classes, plain)
+        choosing = self.bank.table([(folder, val)], self.classes, plain) if val else None
+        for seed in seeds:
+            done = fit_head(
+                teaching.values,
+                teaching.labels,
+                settings.but(seed=seed),
+                classes=len(self.classes),
+                val_features=None if choosing is None else choosing.values[0],
+                val_labels=None if choosing is None else choosing.labels,
+                device=self.device,
+            )
+            yield predict_features(done.head, judging), done.steps
+
+    def _images(self, folders: Sequence[tuple[Folder, Sequence[Sample]]], settings: Settings) -> ImageTable:
+        masks = settings.mix == "mask-cutmix"
+        found = [
+            tables.load(folder.dataset, samples, self.classes, size=settings.resize, masks=masks, workers=self.workers)
+            for folder, samples in folders
+        ]
+        return found[0] if len(found) == 1 else _joined(found)
+
+
+def _joined(parts: Sequence[ImageTable]) -> ImageTable:
+    masks = [part.masks for part in parts if part.masks is not None]
+    return replace(
+        parts[0],
+        ids=tuple(name for part in parts for name in part.ids),
+        labels=np.concatenate([part.labels for part in parts]),
+        pixels=np.concatenate([part.pixels for part in parts]),
+        masks=np.concatenate(masks) if masks else None,
+        origins=tuple(origin for part in parts for origin in part.origins),
+        groups=tuple(group for part in parts for group in part.groups),
+    )
+
+
+def _rows(found: Predictions, classes: tuple[str, ...], condition: str, partition: str, seed: int) -> list[Prediction]:
+    return [
+        Prediction(
+            condition=condition,
+            partition=partition,
+            seed=seed,
+            side="test",
+            **{**values, "probabilities": tuple(values["probabilities"])},
+        )
+        for values in found.rows(classes)
+    ]

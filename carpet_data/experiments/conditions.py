@@ -1,0 +1,132 @@
+"""Conditions: what a classifier is trained on and how, everything else being equal. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from carpet_data.errors import UsageError
+from carpet_data.training.settings import Settings
+
+__all__ = ["BASELINE", "DEFAULTS", "METHODS", "REAL_ONLY", "SYNTHETIC", "Condition", "method_condition", "standard"]
+
+DEFAULTS = Settings(
+    optimizer="adamw",
+    learning_rate=0.001,
+    weight_decay=0.1,
+    standardise=True,
+    steps=1000,
+    batch_size=64,
+    augment="strong",
+    sampling="balanced",
+    monitor="balanced-accuracy",
+)
+"""How every condition is trained where nothing else is asked for; augmentation and sampling are the baseline's."""
+
+REAL_ONLY = "real-only"
+BASELINE = "real + augmentation + balancing"
+SYNTHETIC = "synthetic"
+"""The name of a data set's own synthetic images."""
+
+METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "effective-number": (
+        "loss weighted by the effective number of images (Cui et al. 2019)",
+        {"loss": "effective-number", "sampling": "instance"},
+    ),
+    "logit-adjusted": (
+        "logits adjusted by the classes' frequencies (Menon et al. 2021)",
+        {"loss": "logit-adjusted", "sampling": "instance"},
+    ),
+    "mixup": ("mixup (Zhang et al. 2018) on balanced batches", {"mix": "mixup"}),
+    "crt": ("head trained anew on balanced batches (cRT, Kang et al. 2020)", {"retrain_head": True}),
+    "lmr": ("Long-Tail Mixed Reconstruction (Perrett et al. 2023)", {"lmr": True}),
+}
+"""Remedies for a long tail without synthetic images: name -> (description, changed settings).
+
+The losses correct the class frequencies themselves, so they see the images as they are; correcting them by sampling
+too would do it twice.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One way to train.
+
+    Attributes:
+        name: Unique in an experiment.
+        settings: Of the training; the seed is that of each repeat.
+        real_defects: Whether real defect images teach. Real good images always do.
+        pool: The synthetic images that teach, by the name that the partitions give them; None for none.
+        only: Partition -> the samples that may teach in it; a partition that is not named takes all. For protocols
+            that vary the number of images.
+        description: One sentence.
+    """
+
+    name: str
+    settings: Settings = DEFAULTS
+    real_defects: bool = True
+    pool: str | None = None
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    description: str = ""
+
+
+def standard(
+    settings: Settings = DEFAULTS, *, pools: Sequence[str] = (SYNTHETIC,), methods: Sequence[str] = ()
+) -> tuple[Condition, ...]:
+    """The conditions that are always shown together: real-only, the baseline, and two for each pool.
+
+    Between the baseline and `real + POOL` the synthetic images are the only difference.
+
+    Args:
+        settings: Of the baseline: its augmentation, its sampling and all else.
+        pools: The sets of synthetic images.
+        methods: Of METHODS: rows of their own on the real side.
+
+    Raises:
+        UsageError: A method is unknown, or a name comes twice.
+    """
+    plain = settings.but(augment="none", views=None, sampling="instance")
+    found = [
+        Condition(REAL_ONLY, plain, description="real images as they are, no augmentation, no balancing"),
+        Condition(
+            BASELINE,
+            settings,
+            description=f"real images, augmentation {settings.augment}, {settings.sampling} sampling",
+        ),
+        *(method_condition(name, settings) for name in methods),
+    ]
+    for pool in pools:
+        found.append(
+            Condition(
+                f"{pool}-only",
+                settings,
+                real_defects=False,
+                pool=pool,
+                description="synthetic defects, real good images; else as the baseline",
+            )
+        )
+        found.append(
+            Condition(f"real + {pool}", settings, pool=pool, description="as the baseline, with the synthetic images")
+        )
+    names = [condition.name for condition in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"{twice[0]!r} would stand in the table twice", mend="name every recipe and method once")
+    return tuple(found)
+
+
+def method_condition(name: str, settings: Settings = DEFAULTS) -> Condition:
+    """The condition of a remedy for the long tail that needs no synthetic images.
+
+    Args:
+        name: Of METHODS.
+        settings: Of the baseline.
+
+    Raises:
+        UsageError: There is no such method.
+    """
+    if name not in METHODS:
+        raise UsageError(f"no method is called {name!r}", mend=f"use: {', '.join(METHODS)}")
+    description, changes = METHODS[name]
+    return Condition(f"real + {name}", settings.but(**changes), description=f"real images; {description}")

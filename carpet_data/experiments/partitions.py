@@ -1,0 +1,183 @@
+"""Partitions: which images teach and which judge, and what of them each condition may see. No torch here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from carpet_data import layout
+from carpet_data.errors import DataError, LeakError, UsageError
+from carpet_data.experiments.conditions import SYNTHETIC, Condition
+from carpet_data.samples import GOOD, Dataset, Sample
+from carpet_data.training.leaks import refuse_leaks
+
+__all__ = ["Folder", "Partition", "classes_of", "refuse_unfit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A prepared data set and one of its splits.
+
+    Attributes:
+        dataset: As `layout.read` gives it.
+        split: The name of the split.
+    """
+
+    dataset: Dataset
+    split: str
+
+    @classmethod
+    def of(cls, root: Path, split: str) -> Folder:
+        """Read a prepared folder.
+
+        Raises:
+            DataError: It is none, or damaged.
+            UsageError: It has no such split.
+        """
+        dataset = layout.read(root)
+        if split not in dataset.splits:
+            known = ", ".join(sorted(dataset.splits)) or "none"
+            raise UsageError(
+                f"no split is called {split!r} (there are: {known})", where=root, mend="make it: carpet-data split"
+            )
+        return cls(dataset, split)
+
+    def synthetic(self) -> tuple[Sample, ...]:
+        """The synthetic train samples, null samples among them."""
+        return tuple(s for s in self.dataset.on_side(self.split, "train") if s.origin == "synthetic")
+
+    def real(self) -> tuple[Sample, ...]:
+        """The real train samples."""
+        return tuple(s for s in self.dataset.on_side(self.split, "train") if s.origin == "real")
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition of the real images, with the synthetic images that its train side gave rise to.
+
+    Attributes:
+        name: Unique in an experiment.
+        folder: Where the real images are; its split says who teaches and who judges.
+        pools: Name -> where synthetic images are: the same folder, or another one with the same real images on the
+            same sides.
+    """
+
+    name: str
+    folder: Folder
+    pools: Mapping[str, Folder] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, root: Path, split: str) -> Partition:
+        """A partition of one prepared folder; its synthetic train samples, if any, are the pool "synthetic".
+
+        Raises:
+            As `Folder.of`.
+        """
+        folder = Folder.of(root, split)
+        return cls(name, folder, {SYNTHETIC: folder} if folder.synthetic() else {})
+
+    def train(self, condition: Condition) -> list[tuple[Folder, tuple[Sample, ...]]]:
+        """What a condition trains on, folder by folder, each sorted by id.
+
+        Raises:
+            UsageError: The partition has no such pool, or `only` names what is no train sample of the condition.
+        """
+        real = tuple(s for s in self.folder.real() if condition.real_defects or s.class_name == GOOD)
+        found = [(self.folder, real)]
+        if condition.pool is not None:
+            if condition.pool not in self.pools:
+                raise UsageError(
+                    f"the partition {self.name} has no synthetic images called {condition.pool!r}",
+                    mend=f"there are: {', '.join(self.pools) or 'none'}",
+                )
+            pool = self.pools[condition.pool]
+            found.append((pool, pool.synthetic()))
+        only = condition.only.get(self.name)
+        if only is not None:
+            strange = sorted(only - {sample.id for _, samples in found for sample in samples})
+            if strange:
+                raise UsageError(
+                    f"{strange[0]!r} is no train sample of {condition.name} in the partition {self.name}",
+                    mend="name samples on the train side of its split",
+                )
+            found = [(folder, tuple(s for s in samples if s.id in only)) for folder, samples in found]
+        return [(folder, samples) for folder, samples in found if samples]
+
+    def counts(self, condition: Condition) -> tuple[int, int]:
+        """How many real and how many synthetic images a condition trains on."""
+        origins = Counter(sample.origin for _, samples in self.train(condition) for sample in samples)
+        return origins["real"], origins["synthetic"]
+
+    def refuse_leaks(self) -> None:
+        """Refuse a partition in which an image of val or test, or a part of one, could teach.
+
+        Raises:
+            LeakError: The first leak is named.
+        """
+        refuse_leaks(self.folder.dataset, self.folder.split)
+        sides = self.folder.dataset.splits[self.folder.split].sides
+        for name, pool in self.pools.items():
+            if pool.dataset.root == self.folder.dataset.root and pool.split == self.folder.split:
+                continue
+            refuse_leaks(pool.dataset, pool.split)
+            theirs = pool.dataset.splits[pool.split].sides
+            for sample in pool.dataset:
+                if sample.origin == "real" and theirs.get(sample.id) != sides.get(sample.id):
+                    raise LeakError(
+                        f"{sample.id!r} is on the side {theirs.get(sample.id)} where {name} was made, but on "
+                        f"{sides.get(sample.id)} in the partition {self.name}",
+                        where=pool.dataset.root,
+                        mend="make the synthetic images from the train side of the same split",
+                    )
+
+
+def classes_of(partitions: Sequence[Partition]) -> tuple[str, ...]:
+    """The classes of all images that take part, `good` first, then sorted."""
+    names = set[str]()
+    for partition in partitions:
+        sides = partition.folder.dataset.splits[partition.folder.split].sides
+        names |= {sample.class_name for sample in partition.folder.dataset if sample.id in sides}
+    return tuple(sorted(names, key=lambda name: (name != GOOD, name)))
+
+
+def refuse_unfit(partition: Partition) -> tuple[str, ...]:
+    """Refuse a partition that no classifier could be judged on.
+
+    Returns:
+        What the user should know: classes without a test image, which count in no average.
+
+    Raises:
+        DataError: No test side; a test class without a real train image, which no classifier could know; or one class
+            only.
+    """
+    folder, where = partition.folder, partition.folder.dataset.root
+    again = "make a split with some: carpet-data split"
+    test = Counter(sample.class_name for sample in folder.dataset.on_side(folder.split, "test"))
+    train = Counter(sample.class_name for sample in folder.real())
+    for side, counts in (("train", train), ("test", test)):
+        if not counts:
+            real = "real " if side == "train" else ""
+            raise DataError(
+                f"no {real}image is on the {side} side of the split {folder.split!r}", where=where, mend=again
+            )
+        if len(counts) == 1:
+            raise DataError(
+                f"the {side} side of the split {folder.split!r} shows one class only ({next(iter(counts))}); there is "
+                "nothing to tell apart",
+                where=where,
+                mend="add images of another class, or split again: carpet-data split",
+            )
+    unknown = sorted(set(test) - set(train))
+    if unknown:
+        raise DataError(
+            f"the class {unknown[0]} is on the test side of the split {folder.split!r}, but no real image of it is on "
+            "the train side",
+            where=where,
+            mend="split so that every class teaches (carpet-data split), or leave the class out (carpet-data drop)",
+        )
+    return tuple(
+        f"{name} has no test image in {partition.name}: it counts in no average there"
+        for name in sorted(set(train) - set(test))
+    )
