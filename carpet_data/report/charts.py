@@ -18,6 +18,8 @@ SERIES = 8
 _WIDTH, _HEIGHT = 400, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 10, 26
 _MOST_POINTS = 120
+_FLAT = 1e-9
+"""Figures that differ by less are drawn as equal ones."""
 _MOST_LYING, _LONGEST_LYING = 8, 12
 
 
@@ -81,7 +83,8 @@ def _chart(measure: str, lines: Sequence[Line]) -> Chart | None:
         return None
     first = min(line.epochs[0] for line in lines)
     last = max(line.epochs[-1] for line in lines)
-    top = 1.0 if measure == "accuracy" else max(max(line.values) for line in lines) or 1.0
+    largest = max(max(line.values) for line in lines)
+    top = 1.0 if measure == "accuracy" or largest < _FLAT else largest
     y_values = _round_values(0, top, 5)
     top = max(top, y_values[-1])
     wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
@@ -119,18 +122,13 @@ def _chart(measure: str, lines: Sequence[Line]) -> Chart | None:
 
 
 def _round_values(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from `low` to the first that is not below `high`."""
-    if high <= low:
+    """Round numbers from the first that is not below `low` to the first that is not below `high`."""
+    if high - low < _FLAT:
         return [low]
     raw = (high - low) / about
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
-    start = math.ceil(low / step - 1e-9)
-    values = [start * step]
-    while values[-1] < high - 1e-9 * step:
-        start += 1
-        values.append(round(start * step, 10))
-    return values
+    return [number * step for number in range(math.ceil(low / step - 1e-9), math.ceil(high / step - 1e-9) + 1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from carpet_data.errors import CarpetDataError
 from carpet_data.metrics.classification import accuracy, balanced_accuracy, confusion, macro_f1
@@ -14,18 +15,63 @@ from carpet_data.samples import Dataset
 from carpet_data.training import runs
 from carpet_data.training.runs import RunInfo
 
-__all__ = ["all_runs", "last_training", "last_validation", "rows", "stale"]
+T = TypeVar("T")
+
+__all__ = ["Evidence", "gather"]
 
 
-def all_runs(root: Path) -> tuple[tuple[RunInfo, ...], list[CarpetDataError]]:
-    """The runs of a data set; none, and the fault, where one of them is damaged."""
-    try:
-        return runs.listing(root), []
-    except CarpetDataError as error:
-        return (), [error]
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the runs found.
+
+    Attributes:
+        validation: The page of the last finished validation that has one; None without.
+        validation_run: Name of its folder.
+        validation_stale: Whether the data set has changed since.
+        training: The last finished training; None without.
+        runs: All runs, the last first.
+        faults: Of runs that are damaged; they are left out.
+    """
+
+    validation: ValidationPage | None
+    validation_run: str
+    validation_stale: bool
+    training: Training | None
+    runs: tuple[RunRow, ...]
+    faults: tuple[CarpetDataError, ...]
 
 
-def stale(run: RunInfo, dataset: Dataset) -> bool:
+def gather(dataset: Dataset) -> Evidence:
+    """Read the runs of a data set back; damage ends nothing here, it is among the faults."""
+    faults: list[CarpetDataError] = []
+
+    def tried(read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except CarpetDataError as error:
+            faults.append(error)
+            return otherwise
+
+    nothing: tuple[RunInfo, ...] = ()
+    found = tried(lambda: runs.listing(dataset.root), nothing)
+    no_page: tuple[RunInfo, ValidationPage] | None = None
+    validation = tried(lambda: _last_validation(found), no_page)
+    no_training: Training | None = None
+    training = tried(lambda: _last_training(found, dataset), no_training)
+    return Evidence(
+        validation=None if validation is None else validation[1],
+        validation_run="" if validation is None else validation[0].folder.name,
+        validation_stale=validation is not None and _stale(validation[0], dataset),
+        training=training,
+        runs=tuple(
+            RunRow(run.folder.name, run.command, run.started, run.finished, run.seconds, _stale(run, dataset))
+            for run in reversed(found)
+        ),
+        faults=tuple(faults),
+    )
+
+
+def _stale(run: RunInfo, dataset: Dataset) -> bool:
     """Whether the data set, or the run's split of it, has changed since."""
     split = run.dataset.get("split")
     if split is not None and split not in dataset.splits:
@@ -33,20 +79,7 @@ def stale(run: RunInfo, dataset: Dataset) -> bool:
     return run.dataset.get("fingerprint") != dataset.fingerprint(split)
 
 
-def rows(found: Sequence[RunInfo], dataset: Dataset) -> tuple[RunRow, ...]:
-    """A table of all runs, the last first."""
-    return tuple(
-        RunRow(run.folder.name, run.command, run.started, run.finished, run.seconds, stale(run, dataset))
-        for run in reversed(found)
-    )
-
-
-def last_validation(found: Sequence[RunInfo]) -> tuple[RunInfo, ValidationPage] | None:
-    """The last finished validation that has a page.
-
-    Raises:
-        DataError: Its page is damaged.
-    """
+def _last_validation(found: Sequence[RunInfo]) -> tuple[RunInfo, ValidationPage] | None:
     for run in reversed(found):
         if run.command == "validate" and run.finished:
             page = pages.load(run.folder)
@@ -55,12 +88,8 @@ def last_validation(found: Sequence[RunInfo]) -> tuple[RunInfo, ValidationPage] 
     return None
 
 
-def last_training(found: Sequence[RunInfo], dataset: Dataset) -> Training | None:
-    """The last finished training: its curves, and what it took for what on test, else on val.
-
-    Raises:
-        DataError: A file of it is damaged.
-    """
+def _last_training(found: Sequence[RunInfo], dataset: Dataset) -> Training | None:
+    """Its curves, and what it took for what on test, else on val."""
     run = next((run for run in reversed(found) if run.command == "train" and run.finished), None)
     if run is None:
         return None
@@ -85,4 +114,4 @@ def last_training(found: Sequence[RunInfo], dataset: Dataset) -> Training | None
             "macro F1": macro_f1(table),
         }
     history = runs.history(run.folder)
-    return Training(run.folder.name, side, classes, matrix, figures, run.settings, history, stale(run, dataset))
+    return Training(run.folder.name, side, classes, matrix, figures, run.settings, history, _stale(run, dataset))
