@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class ReadOptions:
     on_fault: Callable[[CarpetDataError], None] | None = None
 
 
-def read(root: Path, options: ReadOptions | None = None) -> Dataset:
+def read(root: str | os.PathLike[str], options: ReadOptions | None = None) -> Dataset:
     """Read a data set, raw or prepared; nothing in it is changed.
 
     Args:
@@ -61,6 +62,7 @@ def read(root: Path, options: ReadOptions | None = None) -> Dataset:
     """
     from carpet_data.formats.detect import detect
 
+    root = Path(root)
     options = options or ReadOptions()
     if not 1 <= options.threshold <= 255:
         raise UsageError(f"a threshold of {options.threshold} is outside 1..255")

@@ -312,3 +312,8 @@ def test_ad2(tmp_path: Path) -> None:
         "test_public/bad/3.png": ("test", "bad", "test_public/ground_truth/bad/3_mask.png"),
     }
     assert ad2.scan(root).unknown == ("test_private/4.png", "test_private_mixed/5.png")
+
+
+def test_a_root_may_be_text(tmp_path: Path) -> None:
+    root = files(tmp_path / "carpet", ["train/good/0.png"])
+    assert read(str(root)) == read(root)
