@@ -6,6 +6,8 @@ import contextlib
 import errno
 import importlib
 import socket
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,10 @@ __all__ = ["DEFAULT_ADDRESS", "DEFAULT_PORT", "AppError", "check_port", "serve"]
 DEFAULT_PORT = 5151
 DEFAULT_ADDRESS = "localhost"
 _PATIENCE_S = 3.0
+_START_S = 60.0
+_PAUSE_S = 0.5
+_MOST_COUNTED = 20_000
+"""So many samples the App counts at every click without making people wait."""
 
 
 class AppError(CarpetDataError):
@@ -86,16 +92,43 @@ def serve(
         AppError: The App's server does not start.
     """
     services: Any = importlib.import_module("fiftyone.core.service")
+    config = fiftyone.app_config.copy()
+    # With it the sidebar asks for names to be typed; without, it lists every class with its count.
+    config.default_query_performance = len(dataset) > _MOST_COUNTED
+    out = sys.stdout
+    # FiftyOne prints hints to stdout, now and later; that is where our result goes, and may be read by a program.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            session = fiftyone.launch_app(dataset, port=port, address=address, remote=remote, config=config)
+        except services.ServiceListenTimeout as error:
+            raise AppError(
+                "the App did not start within a minute", where=f"{address}:{port}", mend="try another --port"
+            ) from error
+        try:
+            _wait_until_it_shows(session, f"{address}:{port}")
+            if ready is not None:
+                with contextlib.redirect_stdout(out):
+                    ready(f"http://{address}:{port}/")
+            # A remote window may come and go; a local one that is closed means that people have seen enough.
+            session.wait(-1 if remote else _PATIENCE_S)
+        finally:
+            fiftyone.close_app()
+
+
+def _wait_until_it_shows(session: Any, where: str) -> None:
+    """Tell the server what to show until it has heard; its own connection may take a while on a busy machine."""
+    until = time.monotonic() + _START_S
+    while (problem := _tell(session)) is not None:
+        if time.monotonic() > until:
+            raise AppError("the App does not answer", where=where, mend="try another --port") from problem
+        time.sleep(_PAUSE_S)
+
+
+def _tell(session: Any) -> Exception | None:
+    requests: Any = importlib.import_module("requests")
     try:
-        session = fiftyone.launch_app(dataset, port=port, address=address, remote=remote)
-    except services.ServiceListenTimeout as error:
-        raise AppError(
-            "the App did not start within a minute", where=f"{address}:{port}", mend="try another --port"
-        ) from error
-    try:
-        if ready is not None:
-            ready(f"http://{address}:{port}/")
-        # A remote window may come and go; a local one that is closed means that people have seen enough.
-        session.wait(-1 if remote else _PATIENCE_S)
-    finally:
-        fiftyone.close_app()
+        session.refresh()
+    except (RuntimeError, requests.RequestException) as error:
+        found: Exception = error
+        return found
+    return None

@@ -28,6 +28,11 @@ PALETTE = (
 _GOOD = "#009E73"
 _DEFECT = "#D55E00"
 _LARGEST_INDEX = 254
+_OF_FIELD = {
+    "split": {"train": "#4477AA", "val": "#CCBB44", "test": "#EE6677"},
+    "origin": {"real": "#666666", "synthetic": "#AA3377"},
+    "correct": {"true": "#009E73", "false": "#D55E00"},
+}
 
 
 def assign(classes: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
@@ -62,8 +67,8 @@ def scheme(fiftyone: Any, colours: Mapping[str, str], label_fields: Sequence[str
     fields: list[dict[str, Any]] = [
         {"path": path, "colorByAttribute": "label", "valueColors": values} for path in label_fields
     ]
-    sides = {"train": "#4477AA", "val": "#CCBB44", "test": "#EE6677"}
-    fields.append({"path": "split", "valueColors": [{"value": key, "color": value} for key, value in sides.items()]})
+    for path, of_value in _OF_FIELD.items():
+        fields.append({"path": path, "valueColors": [{"value": key, "color": hue} for key, hue in of_value.items()]})
     targets = [
         {"intTarget": value, "color": PALETTE[(value - 1) % len(PALETTE)]}
         for value in range(1, min(largest_index, _LARGEST_INDEX) + 1)

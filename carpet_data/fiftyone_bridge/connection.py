@@ -51,6 +51,9 @@ def connect(database_uri: str | None = None, *, wait_s: float = DEFAULT_WAIT_S) 
         raise MissingExtraError.of("fiftyone", "browse", "browsing")
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    named = database_uri or os.environ.get("FIFTYONE_DATABASE_URI")
+    if named is not None:
+        _ping(named, wait_s)  # Before FiftyOne is imported, which takes longer than the answer.
     if database_uri is not None:
         _choose(database_uri)
     with warnings.catch_warnings():
@@ -58,7 +61,7 @@ def connect(database_uri: str | None = None, *, wait_s: float = DEFAULT_WAIT_S) 
         warnings.simplefilter("ignore")
         fiftyone: Any = importlib.import_module("fiftyone")
         uri = fiftyone.config.database_uri
-        if uri is not None:
+        if uri is not None and uri != named:
             _ping(uri, wait_s)
         _open(fiftyone)
     return fiftyone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, Literal, TypeAlias
 
@@ -166,4 +167,4 @@ def _rank(path: str, group: str) -> int:
 
 
 def _plain(name: str) -> str:
-    return "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name.casefold()).strip("_")
+    return re.sub("[^a-z0-9]+", "_", name.casefold()).strip("_")

@@ -221,7 +221,15 @@ class Chromium:
         find = f"(() => {{ const e = ({expression}); if (!e) return null; e.scrollIntoView({{block: 'center'}});"
         find += " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         self.wait_for(f"({expression}) != null", timeout=timeout)
-        x, y = self.evaluate(find)
+        # Things slide into place; a click goes where they have come to rest.
+        before, place = None, self.evaluate(find)
+        until = time.monotonic() + timeout
+        while place is None or place != before:
+            if time.monotonic() > until:
+                raise BrowserError(f"it does not come to rest: {expression}")
+            time.sleep(0.1)
+            before, place = place, self.evaluate(find)
+        x, y = place
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             button = {"button": "none"} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
             self.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **button})

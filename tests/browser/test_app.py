@@ -1,0 +1,136 @@
+"""The FiftyOne App on our data, driven in a real browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from chromium import Chromium
+
+from carpet_data.verbs.prepare import prepare
+from carpet_data.verbs.sample import sample
+from carpet_data.verbs.synthesize import synthesize
+
+pytestmark = [
+    pytest.mark.xdist_group("fiftyone"),
+    # Looked for, not imported: FiftyOne takes its database when it is imported.
+    pytest.mark.skipif(importlib.util.find_spec("fiftyone") is None, reason="the extra browse is not installed"),
+]
+
+COUNT = "document.querySelector('[data-cy=entry-counts]')?.innerText"
+LOOKERS = "[...document.querySelectorAll('[data-cy=looker]')]"
+
+
+@dataclass(frozen=True)
+class App:
+    url: str
+    process: subprocess.Popen[str]
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+def start(root: Path, *options: str) -> App:
+    """The command, in a process of its own, on the database of these tests, until it says where the App is."""
+    port = free_port()
+    command = [sys.executable, "-m", "carpet_data", "browse", str(root), "--remote", "--port", str(port), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": ""})
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("open: "):
+            return App(line.removeprefix("open: ").strip(), process)
+    raise AssertionError(f"the App was not opened; exit code {process.wait()}")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample carpet, prepared, with three synthetic holes."""
+    folder = tmp_path_factory.mktemp("carpet")
+    sample(folder / "carpet", size=256, counts={"good": 6, "hole": 4, "cut": 4, "color": 2, "thread": 2}, workers=1)
+    prepare(folder / "carpet", folder / "carpet-prepared", workers=1, near_duplicates=False)
+    synthesize(folder / "carpet-prepared", ["hole"], 3, workers=1)
+    return folder / "carpet-prepared"
+
+
+@pytest.fixture(scope="module")
+def app(root: Path, fiftyone: Any) -> Iterator[App]:
+    app = start(root)
+    yield app
+    app.process.send_signal(signal.SIGINT)
+    assert app.process.stdout is not None
+    app.process.stdout.read()
+    app.process.stdout.close()
+    assert app.process.wait(30) == 130, "Ctrl-C ends it as it ends every command"
+
+
+@pytest.fixture
+def page(app: App, browser: Chromium) -> Chromium:
+    browser.open(app.url, width=1600, height=1000)
+    browser.wait_for(COUNT, timeout=60)
+    browser.wait_for(f"{LOOKERS}.length > 5", timeout=60)
+    browser.evaluate("[...document.querySelectorAll('button')].find(e => e.innerText == 'Dismiss')?.click()")
+    return browser
+
+
+def test_the_app_shows_all_samples_in_colour(page: Chromium, root: Path, artefacts: Path) -> None:
+    from carpet_data import layout
+
+    page.wait_for(f"{COUNT} == '{len(layout.read(root))} samples'")
+    # Tiles are drawn once their pictures are decoded.
+    time.sleep(3)
+    picture = cv2.imread(str(page.screenshot(artefacts / "browse-grid.png")))
+    hsv = cv2.cvtColor(picture, cv2.COLOR_BGR2HSV)
+    # Holes and cuts are drawn in their own colours over grey cloth, in places where only tiles are.
+    tiles = hsv[150:, 320:]
+    for hue in (10, 101):
+        near = (np.abs(tiles[..., 0].astype(int) - hue) < 8) & (tiles[..., 1] > 100)
+        assert near.sum() > 500, f"no mask of hue {hue} is drawn"
+    ours = [
+        error for error in page.console_errors if "fonts.googleapis.com" not in error and "postMessage" not in error
+    ]
+    assert ours == []
+
+
+def test_a_class_filter_changes_the_count(page: Chromium) -> None:
+    before = page.evaluate(COUNT)
+    page.click("document.querySelector('[data-cy=sidebar-field-arrow-enabled-class]')")
+    page.click("document.querySelector('[data-cy=checkbox-hole]')")
+    page.wait_for(f"{COUNT} != '{before}'")
+    # Four real holes and three synthetic ones.
+    page.wait_for(f"{COUNT} == '7 of {before}'")
+
+
+def test_a_saved_view_opens_and_a_synthetic_sample_shows_its_recipe(
+    page: Chromium, root: Path, artefacts: Path
+) -> None:
+    from carpet_data import layout
+
+    page.click("document.querySelector('[data-cy=saved-views-selection]')")
+    page.click("document.querySelector('[data-cy=saved-views-synthetic-hole-selection-option]')")
+    page.wait_for(f"({COUNT} || '').startsWith('3 ')")
+    page.wait_for(f"{LOOKERS}.length == 3")
+    page.click(f"{LOOKERS}[0]")
+    page.wait_for("document.querySelector('[data-cy=modal]')")
+    made = [each for each in layout.read(root) if each.origin == "synthetic"]
+    recipe = made[0].provenance["recipe"] if made[0].provenance else ""
+    page.wait_for(f"document.querySelector('[data-cy=modal]').innerText.includes('{recipe}')")
+    text = page.evaluate("document.querySelector('[data-cy=modal]').innerText")
+    assert "donor-paste" in text
+    assert any(str(each.provenance["host"]) in text for each in made if each.provenance)
+    time.sleep(2)
+    page.screenshot(artefacts / "browse-sample.png")

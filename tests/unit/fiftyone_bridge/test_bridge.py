@@ -1,0 +1,180 @@
+"""The parts of browsing that need no FiftyOne: ports, colours, neighbours, predictions, hashes, names."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from run_folders import line, write_run
+
+from carpet_data.errors import DataError, MissingExtraError, UsageError
+from carpet_data.fiftyone_bridge import connection
+from carpet_data.fiftyone_bridge.app import AppError, check_port
+from carpet_data.fiftyone_bridge.colours import PALETTE, assign
+from carpet_data.fiftyone_bridge.connection import DatabaseError
+from carpet_data.fiftyone_bridge.content import MaskJob, image_key, mask_key
+from carpet_data.fiftyone_bridge.embeddings import nearest_real
+from carpet_data.fiftyone_bridge.fields import gate_field, prediction_field
+from carpet_data.fiftyone_bridge.naming import name_of
+from carpet_data.fiftyone_bridge.outcomes import last_run, read_outcomes
+from carpet_data.samples import MaskFile, Sample
+
+CLASSES = ("good", "hole")
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_a_taken_port_is_named_with_the_mend(taken: int) -> None:
+    with pytest.raises(AppError, match=f"port {taken} is taken") as found:
+        check_port(taken)
+    assert f"--port {taken + 1}" in str(found.value)
+
+
+def test_a_free_port_is_free(taken: int) -> None:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        free = trial.getsockname()[1]
+    check_port(free)
+    check_port(free, "0.0.0.0")
+
+
+def test_an_address_of_another_machine_is_wrong_use() -> None:
+    with pytest.raises(UsageError, match=r"192\.0\.2\.7"):
+        check_port(5151, "192.0.2.7")
+
+
+def test_without_fiftyone_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"carpet-data\[browse\]"):
+        connection.connect()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pymongo") is None, reason="the extra browse is not installed")
+def test_a_database_that_does_not_answer_and_one_that_is_none() -> None:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        free = trial.getsockname()[1]
+    with pytest.raises(DatabaseError, match="does not answer") as found:
+        connection._ping(f"mongodb://user:secret@127.0.0.1:{free}/x", 0.3)
+    assert f"127.0.0.1:{free}" in str(found.value)
+    assert "secret" not in str(found.value)
+    with pytest.raises(DatabaseError, match="no address"):
+        connection._ping("postgres://localhost", 0.3)
+
+
+@given(st.lists(st.text(min_size=1), unique=True, max_size=20), st.lists(st.text(min_size=1), unique=True, max_size=20))
+def test_colours_once_given_stay(first: list[str], second: list[str]) -> None:
+    before = assign(first, {})
+    after = assign([*second, *first], before)
+    assert {name: after[name] for name in first} == before
+    defects = [name for name in first if name != "good"]
+    assert len({before[name] for name in defects}) == min(len(defects), len(PALETTE))
+
+
+def sample(name: str, host: str | None = None) -> Sample:
+    made = None if host is None else {"host": host}
+    return Sample(name, f"{name}.png", "hole", 8, 8, origin="synthetic" if made else "real", provenance=made)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(0, 12))
+def test_the_nearest_real_image_is_the_nearest(seed: int, real: int, made: int) -> None:
+    rng = np.random.default_rng(seed)
+    samples = [sample(f"r{number}") for number in range(real)]
+    samples += [sample(f"s{number}", host=f"r{rng.integers(real)}") for number in range(made)]
+    values = rng.normal(size=(len(samples), 5)).astype(np.float32)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    near, distance = nearest_real(values, samples)
+    for number, one in enumerate(samples):
+        banned = {one.id, (one.provenance or {}).get("host")}
+        others = [other for other in range(real) if samples[other].id not in banned]
+        if not others:
+            assert near[number] == -1
+            assert np.isnan(distance[number])
+            continue
+        apart = [1 - float(values[number] @ values[other]) for other in others]
+        assert near[number] in others
+        assert distance[number] == pytest.approx(max(min(apart), 0), abs=1e-5)
+
+
+def test_predictions_are_averaged_over_seeds(tmp_path: Path) -> None:
+    lines = [
+        line("a", "hole", {"good": 0.9, "hole": 0.1}, loss=2.0),
+        line("a", "hole", {"good": 0.2, "hole": 0.8}, seed=1, loss=1.0),
+        line("a", "hole", {"good": 0.2, "hole": 0.8}, seed=2, loss=0.0),
+        line("a", "hole", {"good": 1.0, "hole": 0.0}, condition="real-only"),
+    ]
+    found = read_outcomes(write_run(tmp_path, lines, heatmaps=["a"]), CLASSES)
+    assert found is not None
+    assert found.main == "real+synthetic"
+    assert found.others == ("real-only",)
+    outcome = found.conditions["real+synthetic"]["a"]
+    assert outcome.predicted == "hole"
+    assert outcome.confidence == pytest.approx(1.7 / 3)
+    assert outcome.loss == pytest.approx(1.0)
+    assert outcome.correct
+    assert not found.conditions["real-only"]["a"].correct
+    assert found.heatmaps["a"].name == "a.png"
+
+
+def test_the_last_finished_validation_comes_before_a_training(tmp_path: Path) -> None:
+    assert last_run(tmp_path) is None
+    train = write_run(tmp_path, [], name="train-001", command="train")
+    assert last_run(tmp_path) == train
+    first = write_run(tmp_path, [], name="validate-001")
+    write_run(tmp_path, [], name="validate-002", finished=False)
+    assert last_run(tmp_path) == first
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "no JSON"),
+        ("[]", "no prediction"),
+        ('{"id": "a"}', "truth"),
+        ('{"id": "a", "truth": 0, "predicted": 5, "probabilities": []}', "IndexError"),
+        ('{"id": "a", "truth": "x", "predicted": "x", "probabilities": [1]}', "1 probabilities for 2 classes"),
+    ],
+)
+def test_a_damaged_prediction_names_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    folder = write_run(tmp_path, [line("a", "hole", {"good": 0.5, "hole": 0.5})])
+    with (folder / "predictions.jsonl").open("a", encoding="utf-8") as file:
+        file.write(text + "\n")
+    with pytest.raises(DataError, match=message) as found:
+        read_outcomes(folder, CLASSES)
+    assert str(found.value.where).endswith("predictions.jsonl (line 2)")
+
+
+def test_the_keys_of_a_sample_change_with_what_they_stand_for(tmp_path: Path) -> None:
+    plain = Sample("a", "a.png", "hole", 8, 8, annotation=MaskFile("a_mask.png"), mask_sha256="1", image_sha256="2")
+    key = mask_key(MaskJob(tmp_path, plain, 8))
+    assert key == mask_key(MaskJob(tmp_path / "moved", plain, 8))
+    others = [replace(plain, mask_sha256="3"), replace(plain, class_name="cut"), replace(plain, width=9)]
+    assert len({key, *(mask_key(MaskJob(tmp_path, each, 8)) for each in others)}) == 4
+    assert key != mask_key(MaskJob(tmp_path, plain, 4))
+    assert image_key(plain, tmp_path / "a.png") != image_key(replace(plain, image_sha256="4"), tmp_path / "a.png")
+    raw = replace(plain, mask_sha256=None)
+    before = mask_key(MaskJob(tmp_path, raw, 8))
+    (tmp_path / "a_mask.png").write_bytes(b"12")
+    assert mask_key(MaskJob(tmp_path, raw, 8)) != before
+
+
+def test_names(tmp_path: Path) -> None:
+    assert name_of(tmp_path, "carpet") == name_of(tmp_path / ".." / tmp_path.name, "carpet")
+    assert name_of(tmp_path, "carpet") != name_of(tmp_path / "x", "carpet")
+    assert name_of(tmp_path, "a/b\n").startswith("a-b- ")
+    assert name_of(tmp_path, "").startswith("data ")
+    assert gate_field("near-copy") == "gate_near_copy"
+    assert prediction_field("real-only + strong") == "prediction_real_only_strong"
