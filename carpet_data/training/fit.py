@@ -77,14 +77,17 @@ def prepare_network(settings: Settings, classes: tuple[str, ...]) -> tuple[Netwo
     return network, weights
 
 
-def notes(table: ImageTable) -> tuple[str, ...]:
-    """What a user should know of the train images: classes without any, or with a single one."""
+def notes(table: ImageTable, settings: Settings) -> tuple[str, ...]:
+    """What a user should know of the train images: classes without any or with a single one, and nothing for LMR."""
     counts = table.counts().tolist()
+    few = settings.few_shot
+    idle = settings.lmr and all(count <= few for count in counts)
     none = [name for name, count in zip(table.classes, counts, strict=True) if count == 0]
     single = [name for name, count in zip(table.classes, counts, strict=True) if count == 1]
     return (
         *(f"{name} has no train image: nothing can be taken for it" for name in none),
         *(f"{name} has one train image only: expect little of it" for name in single),
+        *([f"every class has at most {few} train images, so LMR rebuilds none (--few-shot)"] if idle else []),
     )
 
 

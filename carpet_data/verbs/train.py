@@ -238,7 +238,7 @@ def train(
         steps=fitted.steps,
         seconds=seconds,
         resumed=resumed,
-        notes=(*sides.notes, *fit.notes(sides.train), *_doubts(figures["test"])),
+        notes=(*sides.notes, *fit.notes(sides.train, settings), *_doubts(figures["test"])),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from command import Called
 
 from carpet_data import layout
 from carpet_data.cli import train as train_command
+from carpet_data.cli import training_options
 from carpet_data.training import runs, tables
 from carpet_data.training.checkpoints import FILE, load
 from carpet_data.training.evaluate import predict
@@ -126,6 +128,19 @@ def test_synthetic_train_images_may_be_left_out(root: Path, run: Run, tmp_path: 
     assert (both["synthetic"], real["synthetic"]) == (3, 0)
     assert both["images"]["train"] == real["images"]["train"] + 3
     assert both["images"]["test"] == real["images"]["test"]
+
+
+def test_progress_tells_loss_accuracy_and_time_left(root: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_options, "is_terminal", lambda stream: True)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    seen: list[str] = []
+    shown = training_options.figures
+    monkeypatch.setattr(training_options, "figures", lambda tick: seen.append(shown(tick)) or shown(tick))
+    done = run("train", root, *SMALL, "--split", "three", "--epochs", "2")
+    assert done.code == 0
+    assert "training" in done.err
+    assert re.fullmatch(r"loss \d\.\d{3}, accuracy \d\.\d\d; val \d\.\d{3}, \d\.\d\d", seen[-1])
 
 
 def stopped_at(epoch: int) -> Any:

@@ -134,7 +134,14 @@ def test_a_class_with_one_image_and_one_with_none_work_and_are_said(settings: Se
     train = table(labels=[0] * 8 + [2])
     found = fit(settings, train, table(6, seed=1))
     assert all(torch.isfinite(value).all() for value in found.network.state_dict().values())
-    assert [note.split(" has ")[0] for note in notes(train)] == ["hole", "thread"]
+    assert [note.split(" has ")[0] for note in notes(train, HEAD)] == ["hole", "thread"]
+
+
+def test_lmr_with_nothing_to_rebuild_from_is_said() -> None:
+    assert notes(table(), HEAD.but(lmr=True)) == (
+        "every class has at most 20 train images, so LMR rebuilds none (--few-shot)",
+    )
+    assert notes(table(), HEAD.but(lmr=True, few_shot=7)) == ()
 
 
 def test_a_full_memory_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

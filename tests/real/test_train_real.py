@@ -1,0 +1,24 @@
+"""Training on real carpet: few images, every class, a model that can be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from carpet_data.training.checkpoints import load
+from carpet_data.training.settings import Settings
+from carpet_data.verbs.prepare import prepare
+from carpet_data.verbs.train import train
+
+
+@pytest.mark.real
+def test_a_head_learns_real_carpet(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+    root = tmp_path / "carpet"
+    prepare(real_data("mvtec/carpet"), root, workers=1)
+    done = train(root, Settings(resize=224, epochs=100, device="cpu"), workers=1)
+    assert done.metrics["train"]["accuracy"] == 1.0
+    assert len(done.classes) == 6
+    assert load(done.folder).head.out_features == 6
+    assert len(list((done.folder / "worst").iterdir())) == done.images["test"]
