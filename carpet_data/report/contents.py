@@ -37,10 +37,15 @@ def classes(dataset: Dataset, split: str | None) -> tuple[ClassRow, ...]:
 
 
 def tail(rows: Sequence[ClassRow], split: str | None) -> Tail:
-    """The long tail before and after synthesis, on the train side where there is one."""
-    side = ALL if split is None else "train"
+    """The long tail before and after synthesis, on the train side where it holds more than one class.
+
+    A raw folder in MVTec's layout has only good images there: then all images are counted.
+    """
+    taught = sum(row.sides.get("train", 0) > 0 for row in rows)
+    side = "train" if split is not None and taught > 1 else ALL
     found = sorted(
-        ((row.name, row.sides.get(side, 0), row.synthetic) for row in rows), key=lambda row: (-row[1], row[0])
+        ((row.name, row.sides.get("train", 0) if side == "train" else row.real, row.synthetic) for row in rows),
+        key=lambda row: (-row[1], row[0]),
     )
     return Tail(
         side=side,

@@ -40,7 +40,7 @@ class Tail:
     """The long tail, on the side that teaches.
 
     Attributes:
-        side: "train", or "all" for a data set without splits.
+        side: "train", or "all" where that side does not hold several classes.
         rows: (class, real, synthetic), by the real ones, the largest first.
         most: The longest bar.
         before: Largest class over smallest among the real images; None with fewer than two classes.

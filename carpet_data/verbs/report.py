@@ -71,7 +71,7 @@ class ReportResult:
 
 def report(
     root: Path | str,
-    out: Path | None = None,
+    out: Path | str | None = None,
     *,
     split: str | None = None,
     score: Path | None = None,
@@ -99,7 +99,7 @@ def report(
         OutputError: The file exists, or cannot be written.
     """
     root = Path(root)
-    out = default_out(root, "report.html") if out is None else out
+    out = default_out(root, "report.html") if out is None else Path(out)
     _check_out(out, root, overwrite=overwrite)
     dataset = formats.read(root)
     table = _score(score, dataset.root)
@@ -138,10 +138,7 @@ def _page(
     classes = contents.classes(dataset, split)
     sheets, faults = contents.sheets(dataset)
     prepared = layout.is_prepared(dataset.root)
-    found, damaged = evidence.all_runs(dataset.root) if prepared else ((), [])
-    validation = evidence.last_validation(found)
-    training = evidence.last_training(found, dataset)
-    stale = validation is not None and evidence.stale(validation[0], dataset)
+    found = evidence.gather(dataset)
     return DatasetPage(
         name=dataset.name,
         format=dataset.format,
@@ -154,15 +151,15 @@ def _page(
         sizes=measured.image_sizes,
         sheets=sheets,
         score=score,
-        validation=None if validation is None else validation[1],
-        validation_run="" if validation is None else validation[0].folder.name,
-        validation_stale=stale,
-        training=training,
-        runs=evidence.rows(found, dataset),
+        validation=found.validation,
+        validation_run=found.validation_run,
+        validation_stale=found.validation_stale,
+        training=found.training,
+        runs=found.runs,
         recipes=contents.made_by(dataset),
         provenance=_provenance(dataset, split) if prepared else {"Read from": dataset.format},
         splits={name: _counts(each) for name, each in sorted(dataset.splits.items())},
-        notices=_notices([*measured.skipped, *faults, *damaged]),
+        notices=_notices([*measured.skipped, *faults, *found.faults]),
         versions={"python": platform.python_version(), **runs.versions()},
     )
 
