@@ -243,7 +243,7 @@ class _Experiment:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Steps on a head are too small to share: threads that wait for each other take longer, on a busy machine tenfold."""
+    """Steps on a head are too small to share: threads that wait for each other can take ten times longer."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
