@@ -1,6 +1,6 @@
 """The colours of the house: told apart with any kind of colour vision, and the same for a class wherever it is shown.
 
-Okabe and Ito (2008), "Color Universal Design", and beyond their eight the bright ones of Tol (2021), "Colour schemes".
+Okabe and Ito (2008), "Color Universal Design", then Tol (2021), "Colour schemes".
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ CLASSES = (
     "#E69F00",
     "#56B4E9",
     "#D55E00",
-    "#F0E442",
+    "#999933",
     "#CC79A7",
     "#0072B2",
     "#EE6677",
     "#AA3377",
-    "#66CCEE",
-    "#CCBB44",
+    "#44AA99",
+    "#117733",
     "#4477AA",
     "#882255",
 )
-"""Of defect classes, over pictures and as swatches beside a name."""
+"""Of defect classes, over pictures and as swatches beside a name; without yellow, on which white letters vanish."""
 
 
 def of_classes(classes: Sequence[str], before: Mapping[str, str] | None = None) -> dict[str, str]:
