@@ -10,18 +10,18 @@ from carpet_data.samples import GOOD
 __all__ = ["assign", "scheme"]
 
 # Told apart by people with any kind of colour vision, and against grey and brown cloth: Okabe & Ito (2008), "Color
-# Universal Design", and beyond its eight the bright ones of Tol (2021), "Colour schemes", without their near-doubles.
+# Universal Design", then Tol (2021), "Colour schemes". Yellow is left out: the App writes names in white on the colour.
 PALETTE = (
     "#E69F00",
     "#56B4E9",
     "#D55E00",
-    "#F0E442",
+    "#999933",
     "#CC79A7",
     "#0072B2",
     "#EE6677",
     "#AA3377",
-    "#66CCEE",
-    "#CCBB44",
+    "#44AA99",
+    "#117733",
     "#4477AA",
     "#882255",
 )
@@ -29,7 +29,7 @@ _GOOD = "#009E73"
 _DEFECT = "#D55E00"
 _LARGEST_INDEX = 254
 _OF_FIELD = {
-    "split": {"train": "#4477AA", "val": "#CCBB44", "test": "#EE6677"},
+    "split": {"train": "#4477AA", "val": "#998800", "test": "#EE6677"},
     "origin": {"real": "#666666", "synthetic": "#AA3377"},
     "correct": {"true": "#009E73", "false": "#D55E00"},
 }

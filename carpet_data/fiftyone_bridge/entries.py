@@ -100,7 +100,7 @@ def _place(fiftyone: Any, entry: Entry) -> dict[str, Any]:
     values: dict[str, Any] = {"filepath": str(entry.image), "metadata": metadata}
     if isinstance(sample.annotation, MaskFile | IndexFile):
         path = entry.job.root / sample.annotation.path
-        values["segmentation"] = fiftyone.Segmentation(mask_path=str(path.absolute()))
+        values["segmentation"] = fiftyone.Segmentation(mask_path=str(path))
     return values
 
 

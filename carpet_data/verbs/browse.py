@@ -194,7 +194,7 @@ class _Shown:
         return self.sides.get(sample_id)
 
     def image(self, job: MaskJob) -> Path:
-        return (job.root / job.sample.image).absolute()
+        return job.root / job.sample.image
 
 
 def _dataset(root: Path, split: str | None) -> _Shown:
@@ -203,6 +203,7 @@ def _dataset(root: Path, split: str | None) -> _Shown:
     run = last_run(dataset.root)
     outcomes = None if run is None else read_outcomes(run, dataset.classes)
     recipes, faults = _recipes(dataset)
+    place = dataset.root.absolute()
     info = {
         "format": dataset.format,
         "fingerprint": dataset.fingerprint(split),
@@ -213,7 +214,7 @@ def _dataset(root: Path, split: str | None) -> _Shown:
     return _Shown(
         root=dataset.root,
         name=dataset.root.resolve().name or dataset.name,
-        jobs=tuple(MaskJob(dataset.root.absolute(), sample, dataset.connectivity) for sample in dataset),
+        jobs=tuple(MaskJob(place, sample, dataset.connectivity) for sample in dataset),
         classes=tuple(dict.fromkeys((*dataset.classes, *dataset.categories))),
         split=split,
         sides={} if split is None else dict(dataset.splits[split].sides),
