@@ -18,6 +18,7 @@ _RUNS = "runs"
 _RUN = "run.json"
 _PREDICTIONS = "predictions.jsonl"
 _HEATMAPS = "heatmaps"
+_TEST = "test"
 _COMMANDS = ("validate", "train")
 
 
@@ -106,7 +107,8 @@ def _classes(path: Path) -> tuple[str, ...]:
 def read_outcomes(folder: Path, classes: tuple[str, ...]) -> Outcomes | None:
     """Read a run's predictions; None where it has none.
 
-    Where several seeds or partitions speak of one image, their probabilities and losses are averaged.
+    Where several seeds or partitions speak of one image, their probabilities and losses are averaged: those in which
+    it was a test image, or, where it never was, those in which it was a validation image.
 
     Args:
         folder: The run.
@@ -129,8 +131,13 @@ def read_outcomes(folder: Path, classes: tuple[str, ...]) -> Outcomes | None:
             raise DataError(
                 f"this is no prediction: {type(error).__name__} {error}", where=where, mend="run it again"
             ) from error
-        found = sums.setdefault(condition, {}).setdefault(sample_id, _Sum(truth))
-        found.add(predicted, probabilities, loss, names)
+        side = str(line.get("side", _TEST))
+        found = sums.setdefault(condition, {}).setdefault(sample_id, _Sum(truth, side))
+        if side == _TEST != found.side:
+            # An epoch may have been chosen by validation images, so what is said of them flatters.
+            found = sums[condition][sample_id] = _Sum(truth, side)
+        if side == found.side:
+            found.add(predicted, probabilities, loss, names)
     if not sums:
         return None
     conditions = {name: {key: found.outcome() for key, found in per.items()} for name, per in sums.items()}
@@ -139,7 +146,9 @@ def read_outcomes(folder: Path, classes: tuple[str, ...]) -> Outcomes | None:
 
 def _main(conditions: tuple[str, ...]) -> str:
     """The condition that people came for: real and synthetic together; else the last."""
-    both = [name for name in conditions if "real" in name and "synth" in name]
+    pools = [name for name in conditions if f"{name.removeprefix('real + ')}-only" in conditions]
+    both = [name for name in pools if name.startswith("real + ")]
+    both = both or [name for name in conditions if "real" in name and "synth" in name]
     return (both or list(conditions))[-1]
 
 
@@ -163,8 +172,9 @@ def _name(value: Any, names: tuple[str, ...]) -> str:
 class _Sum:
     """Probabilities of one image, added up."""
 
-    def __init__(self, truth: str) -> None:
+    def __init__(self, truth: str, side: str) -> None:
         self.truth = truth
+        self.side = side
         self.votes: dict[str, float] = {}
         self.losses: list[float] = []
         self.count = 0

@@ -129,6 +129,29 @@ def test_predictions_are_averaged_over_seeds(tmp_path: Path) -> None:
     assert found.heatmaps["a"].name == "a.png"
 
 
+def test_what_is_said_of_test_images_counts_before_validation(tmp_path: Path) -> None:
+    right, wrong = {"good": 0.1, "hole": 0.9}, {"good": 0.9, "hole": 0.1}
+    lines = [
+        {**line("a", "hole", right), "side": "val"},
+        {**line("a", "hole", wrong), "side": "test"},
+        {**line("a", "hole", right, seed=1), "side": "val"},
+        {**line("b", "hole", right), "side": "val"},
+    ]
+    found = read_outcomes(write_run(tmp_path, lines), CLASSES)
+    assert found is not None
+    assert found.conditions[found.main]["a"].confidence == pytest.approx(0.9)
+    assert not found.conditions[found.main]["a"].correct
+    assert found.conditions[found.main]["b"].correct
+
+
+def test_the_main_condition_is_real_and_synthetic_together(tmp_path: Path) -> None:
+    names = ["real-only", "paste-only", "real + paste", "real + mixup"]
+    lines = [line("a", "hole", {"good": 0.5, "hole": 0.5}, condition=name) for name in names]
+    found = read_outcomes(write_run(tmp_path, lines), CLASSES)
+    assert found is not None
+    assert found.main == "real + paste"
+
+
 def test_the_last_finished_validation_comes_before_a_training(tmp_path: Path) -> None:
     assert last_run(tmp_path) is None
     train = write_run(tmp_path, [], name="train-001", command="train")
