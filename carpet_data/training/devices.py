@@ -11,7 +11,17 @@ import torch
 
 from carpet_data.errors import DeviceMemoryError, UsageError
 
-__all__ = ["amp", "deterministic", "generator", "memory_guard", "resolve", "scaler", "seeded", "synchronize"]
+__all__ = [
+    "amp",
+    "deterministic",
+    "generator",
+    "memory_guard",
+    "one_thread",
+    "resolve",
+    "scaler",
+    "seeded",
+    "synchronize",
+]
 
 _FULL = re.compile(r"not enough memory|can't allocate memory|cannot allocate memory|out of memory", re.IGNORECASE)
 
@@ -123,6 +133,24 @@ def scaler(device: torch.device, wanted: bool = True) -> torch.amp.GradScaler:
 
 def _half() -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+@contextmanager
+def one_thread(device: torch.device | None) -> Iterator[None]:
+    """Computes on one core of the CPU within: tensors so small that threads would mostly wait for each other.
+
+    Args:
+        device: Where the work is done; nothing changes for a GPU, or for None.
+    """
+    if device is None or device.type != "cpu":
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def synchronize(device: torch.device) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from carpet_data.backbones.network import fresh_head
 from carpet_data.errors import UsageError
 from carpet_data.synthesis.seeds import generator
-from carpet_data.training import lmr, losses, mixing, optimizers
+from carpet_data.training import devices, lmr, losses, mixing, optimizers
 from carpet_data.training.checkpoints import Keeper
 from carpet_data.training.evaluate import of_logits
 from carpet_data.training.history import History, Report, Tick
@@ -25,6 +25,8 @@ __all__ = ["HeadFit", "fit_head", "second_stage"]
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 _LEAST_DEVIATION = 1e-6
+_SMALL = 2**24
+"""Products a step below which waking a second thread takes longer than the work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,42 +116,44 @@ def fit_head(
         state.restore(found, weights, optimizer)
     of_epoch = len(batches(np.arange(count), settings.batch_size))
     step = min(len(state.history) * of_epoch, steps)
-    try:
-        for epoch in range(len(state.history), epochs):
-            if state.watch.stops:
-                break
-            chosen = order(labels, settings.sampling, seed=settings.seed, epoch=epoch, stage=int(again))
-            views = view_of(count, len(features), seed=settings.seed, epoch=epoch)[chosen]
-            rows = torch.from_numpy(chosen).to(device)
-            shown_values = values[torch.from_numpy(views).to(device), rows]
-            shown_truth = truth[rows]
-            soft = losses.soft_labels(shown_truth, classes, settings.label_smoothing)
-            rng = generator(settings.seed, "mix", int(again), epoch)
-            tally, rate = Tally(), settings.learning_rate
-            for batch in batches(np.arange(count), settings.batch_size)[: steps - step]:
-                start, stop = int(batch[0]), int(batch[-1]) + 1
-                x, y, t = shown_values[start:stop], soft[start:stop], shown_truth[start:stop]
-                if settings.lmr:
-                    x, y = lmr.mix(x, t, y, counts, settings.few_shot, rng)
-                elif settings.mix == "mixup":
-                    x, y = mixing.mixup(x, y, rng, settings.mix_alpha)
-                rate = optimizers.set_rate(optimizer, settings, step, steps)
-                logits = learner(x)
-                loss = loss_of(logits, y)
-                optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss)
-                optimizer.step()
-                tally.add(loss, logits, t)
-                step += 1
-            val = _val(learner, held_out, val_labels)
-            done = tally.epoch(epoch + 1, rate, val)
-            state.see(done, weights)
-            keeper.keep(lambda: state.checkpoint(weights, optimizer))
-            if report is not None:
-                report(Tick("head" if again else "training", epoch + 1, epochs, done))
-    finally:
-        # Also for Ctrl-C: what was kept last is the end of the last whole epoch.
-        keeper.flush()
+    small = settings.batch_size * features.shape[2] * classes <= _SMALL
+    with devices.one_thread(learner.weight.device if small else None):
+        try:
+            for epoch in range(len(state.history), epochs):
+                if state.watch.stops:
+                    break
+                chosen = order(labels, settings.sampling, seed=settings.seed, epoch=epoch, stage=int(again))
+                views = view_of(count, len(features), seed=settings.seed, epoch=epoch)[chosen]
+                rows = torch.from_numpy(chosen).to(device)
+                shown_values = values[torch.from_numpy(views).to(device), rows]
+                shown_truth = truth[rows]
+                soft = losses.soft_labels(shown_truth, classes, settings.label_smoothing)
+                rng = generator(settings.seed, "mix", int(again), epoch)
+                tally, rate = Tally(), settings.learning_rate
+                for batch in batches(np.arange(count), settings.batch_size)[: steps - step]:
+                    start, stop = int(batch[0]), int(batch[-1]) + 1
+                    x, y, t = shown_values[start:stop], soft[start:stop], shown_truth[start:stop]
+                    if settings.lmr:
+                        x, y = lmr.mix(x, t, y, counts, settings.few_shot, rng)
+                    elif settings.mix == "mixup":
+                        x, y = mixing.mixup(x, y, rng, settings.mix_alpha)
+                    rate = optimizers.set_rate(optimizer, settings, step, steps)
+                    logits = learner(x)
+                    loss = loss_of(logits, y)
+                    optimizer.zero_grad(set_to_none=True)
+                    torch.autograd.backward(loss)
+                    optimizer.step()
+                    tally.add(loss, logits, t)
+                    step += 1
+                val = _val(learner, held_out, val_labels)
+                done = tally.epoch(epoch + 1, rate, val)
+                state.see(done, weights)
+                keeper.keep(lambda: state.checkpoint(weights, optimizer))
+                if report is not None:
+                    report(Tick("head" if again else "training", epoch + 1, epochs, done))
+        finally:
+            # Also for Ctrl-C: what was kept last is the end of the last whole epoch.
+            keeper.flush()
     state.take_best(weights)
     return HeadFit(_unfolded(learner, mean, deviation), tuple(state.history), state.watch.best_epoch, step)
 
