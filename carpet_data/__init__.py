@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from carpet_data.verbs.to_yolo import to_yolo
     from carpet_data.verbs.train import train
     from carpet_data.verbs.unpack import unpack
+    from carpet_data.verbs.validate import validate
 
 __all__ = [
     "CarpetDataError",
@@ -76,6 +77,7 @@ __all__ = [
     "train",
     "undo_curation",
     "unpack",
+    "validate",
 ]
 
 # Names that do not live in a module of verbs called like them.

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("carpet_data.cli.report:report", "Write one HTML page about a data set, with the verdict on it."),
     "train": ("carpet_data.cli.train:train", "Train a classifier and score it on the test side."),
     "sweep": ("carpet_data.cli.sweep:sweep", "Train the rows of a table, and show them side by side."),
+    "validate": ("carpet_data.cli.validate:validate", "Prove whether synthetic images help a classifier."),
     "to-coco": ("carpet_data.cli.to_coco:to_coco", "Export COCO instances: exact boxes and segmentations."),
     "to-yolo": ("carpet_data.cli.to_yolo:to_yolo", "Export YOLO labels: boxes or segments."),
     "to-voc": ("carpet_data.cli.to_voc:to_voc", "Export Pascal VOC XML boxes and segmentation masks."),

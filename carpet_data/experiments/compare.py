@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from carpet_data.errors import UsageError
 from carpet_data.experiments.bank import FeatureBank, Said
@@ -219,18 +217,16 @@ class _Experiment:
         judging = self.bank.table([(folder, test)], self.classes, plain)
         choosing = self.bank.table([(folder, val)], self.classes, plain) if val else None
         for seed in seeds:
-            with _one_thread():
-                done = fit_head(
-                    teaching.values,
-                    teaching.labels,
-                    settings.but(seed=seed),
-                    classes=len(self.classes),
-                    val_features=None if choosing is None else choosing.values[0],
-                    val_labels=None if choosing is None else choosing.labels,
-                    device=self.device,
-                )
-                found = predict_features(done.head, judging)
-            yield found, done.steps
+            done = fit_head(
+                teaching.values,
+                teaching.labels,
+                settings.but(seed=seed),
+                classes=len(self.classes),
+                val_features=None if choosing is None else choosing.values[0],
+                val_labels=None if choosing is None else choosing.labels,
+                device=self.device,
+            )
+            yield predict_features(done.head, judging), done.steps
 
     def _images(self, folders: Sequence[tuple[Folder, Sequence[Sample]]], settings: Settings) -> ImageTable:
         masks = settings.mix == "mask-cutmix"
@@ -239,17 +235,6 @@ class _Experiment:
             for folder, samples in folders
         ]
         return found[0] if len(found) == 1 else _joined(found)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Steps on a head are too small to share: threads that wait for each other can take ten times longer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _joined(parts: Sequence[ImageTable]) -> ImageTable:

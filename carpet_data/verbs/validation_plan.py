@@ -1,0 +1,273 @@
+"""What a validation will do: its partitions, where their synthetic images come from, and its conditions."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from carpet_data import layout
+from carpet_data.errors import DataError, UsageError
+from carpet_data.experiments import workspaces
+from carpet_data.experiments.conditions import SYNTHETIC, Condition, standard
+from carpet_data.experiments.partitions import Folder, Partition, refuse_unfit
+from carpet_data.formats.export import chosen_split
+from carpet_data.layout import recipes as kept_recipes
+from carpet_data.layout.names import RECIPES
+from carpet_data.samples import GOOD, Dataset, Split
+from carpet_data.synthesis import recipes
+from carpet_data.synthesis.recipe import Recipe
+from carpet_data.synthesis.strict_yaml import Document
+from carpet_data.training.settings import Settings
+from carpet_data.verbs.rebalance import rebalance
+
+__all__ = ["Plan", "Said", "make_plan"]
+
+Said: TypeAlias = Callable[[str, int, int | None], None]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a validation will do.
+
+    Attributes:
+        dataset: The prepared data set.
+        split: The split that it is named by, or whose fractions the partitions have.
+        splits: Name of the partition -> its split, with synthetic samples where they are the data set's own.
+        pools: Name -> recipe of what is synthesized for each partition; None for the data set's own synthetic images.
+        target: Train images that a recipe brings each defect class to.
+        conditions: Compared.
+        notes: What the user should know.
+    """
+
+    dataset: Dataset
+    split: str
+    splits: dict[str, Split]
+    pools: dict[str, Recipe | None]
+    target: int | None
+    conditions: tuple[Condition, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def synthesizes(self) -> bool:
+        """Whether images are made for the partitions, in workspaces."""
+        return any(recipe is not None for recipe in self.pools.values())
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The conditions that get a verdict, the first of them the validation's own."""
+        return tuple(f"real + {pool}" for pool in self.pools)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the images, as plain values."""
+        return {
+            "partitions": list(self.splits),
+            "pools": {name: None if recipe is None else recipe.identity for name, recipe in self.pools.items()},
+            "target": self.target,
+            "conditions": [condition.name for condition in self.conditions],
+        }
+
+    def folder(self, name: str) -> Folder:
+        """The real images of a partition, as they are split there."""
+        split = self.splits[name]
+        return Folder(replace(self.dataset, splits={**self.dataset.splits, split.name: split}), split.name)
+
+    def counts(self, name: str, condition: Condition) -> tuple[int, int]:
+        """How many real and synthetic images a condition trains on; the latter as they will be made."""
+        folder = self.folder(name)
+        real = Counter(s.class_name for s in folder.real() if condition.real_defects or s.class_name == GOOD)
+        if condition.pool is None:
+            return sum(real.values()), 0
+        if self.pools[condition.pool] is None:
+            return sum(real.values()), len(folder.synthetic())
+        assert self.target is not None
+        taught = Counter(sample.class_name for sample in folder.real() if sample.class_name != GOOD)
+        return sum(real.values()), sum(max(0, self.target - count) for count in taught.values())
+
+    @contextmanager
+    def partition(
+        self, name: str, work: Path, *, keep: bool, workers: int | None, said: Said | None
+    ) -> Iterator[Partition]:
+        """A partition with its synthetic images, made if need be; workspaces are gone at the end.
+
+        Args:
+            name: Of the partition.
+            work: The folder of the workspaces.
+            keep: Leave them.
+            workers: Processes of the synthesis.
+            said: Told (what is done, done, total).
+        """
+        if not self.synthesizes:
+            folder = self.folder(name)
+            yield Partition(name, folder, {SYNTHETIC: folder})
+            return
+        split = self.splits[name]
+        place = work / _file_name(name)
+        pools: dict[str, Folder] = {}
+        for pool, recipe in self.pools.items():
+            assert recipe is not None
+            root = place / _file_name(pool)
+            workspaces.create(root, self.dataset, split)
+            assert self.target is not None
+            rebalance(
+                root,
+                self.target,
+                recipe=recipe,
+                split=workspaces.SPLIT,
+                seed=list(self.splits).index(name),
+                workers=workers,
+                progress=_told(said, f"synthesizing {pool}, {name}"),
+            )
+            pools[pool] = Folder.of(root, workspaces.SPLIT)
+        real = replace(self.dataset, splits={split.name: workspaces.real_split(self.dataset, split)})
+        yield Partition(name, Folder(real, split.name), pools)
+        if not keep:
+            shutil.rmtree(place)
+
+
+def _told(said: Said | None, what: str) -> Callable[[int, int | None], None] | None:
+    return None if said is None else lambda done, total: said(what, done, total)
+
+
+def _file_name(text: str) -> str:
+    return _UNSAFE.sub("-", text)
+
+
+def make_plan(
+    root: Path,
+    settings: Settings,
+    *,
+    split: str | None,
+    splits: Sequence[str],
+    partitions: int,
+    chosen: Sequence[str | Path],
+    to: int | None,
+    methods: Sequence[str],
+) -> Plan:
+    """Decide what a validation does, and refuse what it cannot do before any work.
+
+    Args:
+        root: A prepared folder.
+        settings: Of the baseline.
+        split: The split to validate, or whose fractions random partitions take.
+        splits: Existing splits as partitions, in place of `split`.
+        partitions: Random partitions; 1 for the split as it is.
+        chosen: Recipes to compare; none for the data set's own synthetic images.
+        to: Train images that each defect class is brought to where images are synthesized.
+        methods: Long-tail methods.
+
+    Raises:
+        As `validate`.
+    """
+    dataset, names = _opened(root, split, splits)
+    if partitions < 1:
+        raise UsageError(f"{partitions} partitions", mend="give 1 or more")
+    if partitions > 1 and splits:
+        raise UsageError("--partitions draws splits by chance, --splits names them", mend="give one of them")
+    if to is not None and to < 1:
+        raise UsageError(f"{to} images", mend="give --to 1 or more")
+    base = dataset.splits[names[0]]
+    own = {name: Folder(dataset, name).synthetic() for name in names}
+    pools: dict[str, Recipe | None]
+    notes: list[str] = []
+    if chosen:
+        pools = _loaded(chosen)
+    else:
+        lacking = [name for name in names if not own[name]]
+        if lacking:
+            raise DataError(
+                f"the split {lacking[0]!r} has no synthetic train image, so there is nothing to validate",
+                where=root,
+                mend="make some (carpet-data rebalance), or compare recipes with --recipes donor-paste",
+            )
+        pools = {SYNTHETIC: None}
+        if partitions > 1:
+            recipe, note = _own_recipe(dataset, names[0])
+            pools = {SYNTHETIC: recipe}
+            notes += note
+    if partitions > 1:
+        found = {f"partition {n}": workspaces.redrawn(dataset, base, n) for n in range(partitions)}
+    else:
+        found = {name: dataset.splits[name] for name in names}
+    target = None
+    if any(recipe is not None for recipe in pools.values()):
+        target = workspaces.defect_target(dataset, base) if to is None else to
+    elif to is not None:
+        raise UsageError(
+            "--to says how many images to synthesize, but the data set's own are validated",
+            mend="leave --to out, or give --recipes or --partitions",
+        )
+    plan = Plan(dataset, names[0], found, pools, target, standard(settings, pools=tuple(pools), methods=methods), ())
+    for name in found:
+        notes += refuse_unfit(Partition(name, plan.folder(name)))
+        if not plan.synthesizes or partitions == 1:
+            Partition(name, plan.folder(name)).refuse_leaks()
+    return replace(plan, notes=tuple(dict.fromkeys(notes)))
+
+
+def _opened(root: Path, split: str | None, splits: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
+    if not layout.is_prepared(root):
+        raise DataError(
+            "this is no prepared data set" if root.exists() else "there is no such folder",
+            where=root,
+            mend=f"prepare it first: carpet-data prepare {root} -o {root.resolve().name}-prepared",
+        )
+    dataset = layout.read(root)
+    if splits:
+        if split is not None:
+            raise UsageError("--split names one split, --splits several", mend="give one of them")
+        if len(set(splits)) < len(splits):
+            raise UsageError("a split is named twice", mend="name each split once")
+        return dataset, tuple(_known(dataset, name) for name in splits)
+    name = chosen_split(dataset, split)
+    if name is None:
+        raise UsageError("the data set has no split", where=root, mend="make one: carpet-data split")
+    return dataset, (name,)
+
+
+def _known(dataset: Dataset, name: str) -> str:
+    if name not in dataset.splits:
+        raise UsageError(
+            f"no split is called {name!r} (there are: {', '.join(sorted(dataset.splits))})", where=dataset.root
+        )
+    return name
+
+
+def _loaded(chosen: Sequence[str | Path]) -> dict[str, Recipe | None]:
+    found: dict[str, Recipe | None] = {}
+    for each in chosen:
+        recipe = recipes.load(each)
+        if recipe.name in found:
+            raise UsageError(f"two recipes are called {recipe.name!r}", mend="name every recipe once")
+        found[recipe.name] = recipe
+    return found
+
+
+def _own_recipe(dataset: Dataset, split: str) -> tuple[Recipe, list[str]]:
+    """The recipe that most of a split's synthetic images were made by, and what the user should know of others."""
+    made = Counter(str((s.provenance or {}).get("recipe")) for s in Folder(dataset, split).synthetic())
+    identity, _ = made.most_common(1)[0]
+    path = dataset.root / RECIPES / f"{identity}.json"
+    try:
+        values = kept_recipes.load(dataset.root, identity)
+    except ValueError as error:
+        raise DataError(
+            "it is not recorded by which recipe the synthetic images were made",
+            where=dataset.root,
+            mend="name one: --recipes donor-paste",
+        ) from error
+    recipe = recipes.validate(Document(values, {}), path)
+    notes = []
+    if len(made) > 1:
+        notes.append(
+            f"the synthetic images come from {len(made)} recipes; the partitions use the one of most of them "
+            f"({recipe.method}, {identity[:8]})"
+        )
+    return recipe, notes
