@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from carpet_data.verbs.prepare import prepare
     from carpet_data.verbs.preview import preview
     from carpet_data.verbs.rebalance import rebalance
+    from carpet_data.verbs.report import report
     from carpet_data.verbs.sample import sample
     from carpet_data.verbs.score import score
     from carpet_data.verbs.split import split
@@ -62,6 +63,7 @@ __all__ = [
     "preview",
     "read",
     "rebalance",
+    "report",
     "sample",
     "score",
     "split",

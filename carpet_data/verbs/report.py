@@ -16,9 +16,9 @@ from carpet_data.findings import counted
 from carpet_data.formats.export import chosen_split, default_out
 from carpet_data.layout import description, names
 from carpet_data.layout.files import making, sha256, write_bytes
-from carpet_data.report import contents, evidence, scores
-from carpet_data.report.dataset_page import DatasetPage, ScoreTable
-from carpet_data.report.render import render
+from carpet_data.reporting import contents, evidence, scores
+from carpet_data.reporting.dataset_page import DatasetPage, ScoreTable
+from carpet_data.reporting.render import render
 from carpet_data.samples import Dataset, Split
 from carpet_data.training import runs
 from carpet_data.verbs.stats import stats

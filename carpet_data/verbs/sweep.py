@@ -275,8 +275,8 @@ def _notes(
 
 
 def _write(run: RunInfo, result: SweepResult, test: Sequence[Sample]) -> None:
-    from carpet_data.report import plots
-    from carpet_data.report.pages import Estimate
+    from carpet_data.reporting import plots
+    from carpet_data.reporting.pages import Estimate
 
     folder, lines = run.folder, result.lines
     write_bytes(folder / MARKDOWN, result.markdown().encode(errors="backslashreplace"))

@@ -6,8 +6,8 @@ from typing import Any
 
 from carpet_data.backbones import save_model
 from carpet_data.metrics import Interval
-from carpet_data.report import plots
-from carpet_data.report.pages import Condition, Estimate
+from carpet_data.reporting import plots
+from carpet_data.reporting.pages import Condition, Estimate
 from carpet_data.training import runs
 from carpet_data.training.evaluate import predict
 from carpet_data.training.fit import Fit

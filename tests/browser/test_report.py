@@ -11,7 +11,7 @@ from chromium import Chromium
 from run_pages import add_training, add_validation, prepared
 from validation_pages import MANY, page
 
-from carpet_data.report import validation
+from carpet_data.reporting import validation
 from carpet_data.verbs.report import report
 
 pytestmark = pytest.mark.xdist_group("browser")

@@ -8,7 +8,7 @@ from synthesis import dataset, recipe, register
 from validation_pages import history, page
 
 from carpet_data import read
-from carpet_data.report import validation
+from carpet_data.reporting import validation
 from carpet_data.training import runs
 from carpet_data.training.runs import Prediction
 from carpet_data.verbs.synthesize import synthesize

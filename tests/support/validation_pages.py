@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from carpet_data.report.pages import (
+from carpet_data.reporting.pages import (
     Check,
     Condition,
     Estimate,

@@ -13,8 +13,8 @@ from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.executor import Progress
 from carpet_data.formats.export import ALL, parts
 from carpet_data.layout import recipes
-from carpet_data.report.dataset_page import ClassRow, RecipeRow, Sheet, Tail
-from carpet_data.report.thumbnails import MOST_BYTES, sheet
+from carpet_data.reporting.dataset_page import ClassRow, RecipeRow, Sheet, Tail
+from carpet_data.reporting.thumbnails import MOST_BYTES, sheet
 from carpet_data.samples import Dataset, Sample
 from carpet_data.statistics.summary import imbalance
 

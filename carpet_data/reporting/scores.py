@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import DataError
-from carpet_data.report.dataset_page import ScoreRow, ScoreTable
+from carpet_data.reporting.dataset_page import ScoreRow, ScoreTable
 
 __all__ = ["load"]
 

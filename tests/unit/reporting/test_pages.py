@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from validation_pages import NAMES, page
 
 from carpet_data.errors import DataError
-from carpet_data.report.pages import PAGE, Estimate, load
-from carpet_data.report.texts import duration, p_text, shortened
+from carpet_data.reporting.pages import PAGE, Estimate, load
+from carpet_data.reporting.texts import duration, p_text, shortened
 
 
 def test_a_page_comes_back_as_it_was(tmp_path: Path) -> None:

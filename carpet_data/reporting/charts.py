@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from carpet_data.report.pages import Condition, Estimate
-from carpet_data.report.series import Line, averaged
+from carpet_data.reporting.pages import Condition, Estimate
+from carpet_data.reporting.series import Line, averaged
 
 __all__ = ["Chart", "ConfusionTable", "Curve", "Forest", "ForestRow", "Tick", "confusion_table", "curves", "forest"]
 

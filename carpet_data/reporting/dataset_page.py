@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carpet_data.report.pages import ValidationPage
-from carpet_data.report.thumbnails import Thumbnail
+from carpet_data.reporting.pages import ValidationPage
+from carpet_data.reporting.thumbnails import Thumbnail
 from carpet_data.statistics.summary import DefectStats
 
 __all__ = ["ClassRow", "DatasetPage", "RecipeRow", "RunRow", "ScoreRow", "ScoreTable", "Sheet", "Tail", "Training"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from carpet_data.errors import ImageError
 from carpet_data.findings import printable
-from carpet_data.report import charts
-from carpet_data.report.texts import duration, p_text
+from carpet_data.reporting import charts
+from carpet_data.reporting.texts import duration, p_text
 from carpet_data.version import __version__
 
 if TYPE_CHECKING:

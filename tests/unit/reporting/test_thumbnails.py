@@ -12,8 +12,8 @@ import pytest
 
 from carpet_data import read
 from carpet_data.errors import DataError
-from carpet_data.report.contents import sheets
-from carpet_data.report.thumbnails import MOST_BYTES, SIDE, Thumbnail, sheet, thumbnail
+from carpet_data.reporting.contents import sheets
+from carpet_data.reporting.thumbnails import MOST_BYTES, SIDE, Thumbnail, sheet, thumbnail
 from carpet_data.samples import Dataset
 
 

@@ -12,8 +12,8 @@ import pytest
 from validation_pages import MANY, NAMES, page
 
 from carpet_data.errors import ImageError
-from carpet_data.report import pages, validation
-from carpet_data.report.pages import Condition, Estimate, Picture
+from carpet_data.reporting import pages, validation
+from carpet_data.reporting.pages import Condition, Estimate, Picture
 
 
 class Page(HTMLParser):

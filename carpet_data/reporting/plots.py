@@ -19,13 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from carpet_data.colours import SERIES
 from carpet_data.layout.files import write_bytes
-from carpet_data.report.series import averaged
-from carpet_data.report.texts import shortened
+from carpet_data.reporting.series import averaged
+from carpet_data.reporting.texts import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from carpet_data.report.pages import Condition, Estimate
+    from carpet_data.reporting.pages import Condition, Estimate
 
 __all__ = ["accuracies", "comparison", "confusion", "curves", "recalls"]
 

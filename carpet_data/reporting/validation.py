@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carpet_data.layout.files import write_bytes
-from carpet_data.report import plots
-from carpet_data.report.pages import PAGE, Condition, Picture, ValidationPage
-from carpet_data.report.render import data_uri, render
+from carpet_data.reporting import plots
+from carpet_data.reporting.pages import PAGE, Condition, Picture, ValidationPage
+from carpet_data.reporting.render import data_uri, render
 
 __all__ = ["write"]
 

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from validation_pages import MANY, NAMES, SIX, conditions, history
 
-from carpet_data.report import plots
-from carpet_data.report.pages import Condition, Estimate
+from carpet_data.reporting import plots
+from carpet_data.reporting.pages import Condition, Estimate
 
 ODD = ("孔 $x^$", "_thread")
 

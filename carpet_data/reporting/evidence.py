@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from carpet_data.errors import CarpetDataError
 from carpet_data.metrics.classification import accuracy, balanced_accuracy, confusion, macro_f1
-from carpet_data.report import pages
-from carpet_data.report.dataset_page import RunRow, Training
-from carpet_data.report.pages import ValidationPage
+from carpet_data.reporting import pages
+from carpet_data.reporting.dataset_page import RunRow, Training
+from carpet_data.reporting.pages import ValidationPage
 from carpet_data.samples import Dataset
 from carpet_data.training import runs
 from carpet_data.training.runs import RunInfo

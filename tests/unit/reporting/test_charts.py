@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from validation_pages import NAMES, conditions, history
 
-from carpet_data.report.charts import confusion_table, curves, forest
-from carpet_data.report.pages import Condition, Estimate, Point
-from carpet_data.report.series import averaged
+from carpet_data.reporting.charts import confusion_table, curves, forest
+from carpet_data.reporting.pages import Condition, Estimate, Point
+from carpet_data.reporting.series import averaged
 
 
 def places(points: str) -> list[tuple[float, float]]:
