@@ -1,0 +1,144 @@
+"""Figures, tests and verdicts of trainings that are written by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from carpet_data.errors import DataError
+from carpet_data.experiments.comparison import Comparison
+from carpet_data.experiments.conditions import BASELINE, standard
+from carpet_data.experiments.trainings import Training, append, read
+from carpet_data.experiments.verdict import judge
+from carpet_data.training.runs import Prediction
+
+CLASSES = ("good", "hole")
+NAMES = [condition.name for condition in standard()]
+
+
+def training(
+    condition: str, right: dict[str, int], *, of: int = 10, partition: str = "p0", seed: int = 0, alone: bool = True
+) -> Training:
+    """A training that gets the first `right[class]` of `of` images of each class right."""
+    rows, units = [], []
+    for name in right:
+        other = next(each for each in CLASSES if each != name)
+        for number in range(of):
+            said = name if number < right[name] else other
+            sample = f"{partition}-{name}-{number}"
+            rows.append(Prediction(sample, condition, partition, seed, "test", name, said, (0.5, 0.5), 0.7))
+            units.append(sample if alone else f"{partition}-{name}")
+    return Training(condition, partition, seed, 20, 0, 100, tuple(rows), tuple(units))
+
+
+def compared(right: dict[str, dict[str, int]], **given: object) -> Comparison:
+    everything = [training(name, right.get(name, {"good": 5, "hole": 5}), **given) for name in NAMES]  # type: ignore[arg-type]
+    return Comparison(CLASSES, standard(), BASELINE, tuple(everything))
+
+
+def test_the_figures_are_those_of_the_counts() -> None:
+    found = compared({BASELINE: {"good": 9, "hole": 4}})
+    row = found.row(BASELINE)
+    assert row.balanced_accuracy.value == pytest.approx(0.65)
+    assert row.recalls["good"].value == pytest.approx(0.9)
+    assert row.recalls["hole"].value == pytest.approx(0.4)
+    assert row.confusion == ((9, 1), (6, 4))
+    assert row.by_training == (("p0", 0, pytest.approx(0.65)),)
+    assert row.balanced_accuracy.interval is not None
+    assert row.balanced_accuracy.value in row.balanced_accuracy.interval
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [
+        ({"good": 10, "hole": 2}, {"good": 10, "hole": 9}, "helps"),
+        ({"good": 10, "hole": 9}, {"good": 10, "hole": 2}, "hurts"),
+        ({"good": 10, "hole": 5}, {"good": 10, "hole": 6}, "no evidence"),
+        ({"good": 10, "hole": 5}, {"good": 10, "hole": 5}, "no evidence"),
+    ],
+)
+def test_the_verdict(before: dict[str, int], after: dict[str, int], word: str) -> None:
+    (verdict,) = judge(compared({BASELINE: before, "real + synthetic": after}), ["real + synthetic"])
+    assert verdict.word == word
+    assert verdict.p_value is not None
+    assert (verdict.p_value < 0.05) == (word != "no evidence")
+    assert not verdict.alarms
+    assert "good images" not in verdict.sentence
+
+
+def test_good_images_called_defect_are_told_beside_the_verdict() -> None:
+    found = compared({BASELINE: {"good": 10, "hole": 1}, "real + synthetic": {"good": 8, "hole": 10}})
+    (verdict,) = judge(found, ["real + synthetic"])
+    assert verdict.word == "helps"
+    assert verdict.alarms
+    assert "good images are called defect more often: recall of good 1.00 → 0.80" in verdict.sentence
+
+
+def test_several_recipes_are_adjusted_for() -> None:
+    same = {"good": 10, "hole": 5}
+    found = compared({BASELINE: same, "synthetic-only": same, "real + synthetic": {"good": 10, "hole": 9}})
+    (alone,) = judge(found, ["real + synthetic"])
+    beside = judge(found, ["real + synthetic", "synthetic-only"])
+    assert alone.p_value is not None
+    assert beside[0].p_value == pytest.approx(2 * alone.p_value)
+    assert "Holm, 2 comparisons" in beside[0].sentence
+
+
+def test_one_group_a_class_gives_no_test_and_no_verdict() -> None:
+    found = compared({BASELINE: {"good": 10, "hole": 0}, "real + synthetic": {"good": 10, "hole": 10}}, alone=False)
+    assert found.row(BASELINE).balanced_accuracy.interval is None
+    (verdict,) = judge(found, ["real + synthetic"])
+    assert (verdict.word, verdict.p_value) == ("no evidence", None)
+    assert "no test could be made" in verdict.sentence
+    assert any("a single group of test images" in warning for warning in found.warnings)
+
+
+def test_few_groups_are_warned_of() -> None:
+    assert any("few groups" in warning for warning in compared({}, of=3).warnings)
+    assert not any("few groups" in warning for warning in compared({}, of=6).warnings)
+
+
+def several(shown: list[dict[str, int]]) -> Comparison:
+    everything = [
+        training(name, right, partition=f"p{place}", seed=seed)
+        for name in NAMES
+        for place, right in enumerate(shown)
+        for seed in (0, 1)
+    ]
+    return Comparison(CLASSES, standard(), BASELINE, tuple(everything))
+
+
+def test_partitions_are_compared_by_their_spread() -> None:
+    found = several([{"good": 8, "hole": 5}, {"good": 9, "hole": 6}])
+    assert not found.pooled
+    contrast = found.contrast("real + synthetic")
+    assert contrast.differences == {"p0": 0.0, "p1": 0.0}
+    assert contrast.spread is not None
+    assert found.row(BASELINE).by_partition == pytest.approx({"p0": 0.65, "p1": 0.75})
+
+
+def test_partitions_that_test_different_classes_are_pooled() -> None:
+    found = several([{"good": 8}, {"hole": 6}])
+    assert found.pooled
+    assert found.row(BASELINE).balanced_accuracy.value == pytest.approx(0.7)
+    assert found.contrast("real + synthetic").spread is None
+    assert any("put together" in warning for warning in found.warnings)
+
+
+def test_a_condition_that_was_not_trained_is_no_zero() -> None:
+    found = Comparison(CLASSES, standard(), BASELINE, (training(BASELINE, {"good": 5, "hole": 5}),))
+    with pytest.raises(DataError, match="was not trained"):
+        _ = found.rows
+
+
+def test_a_line_that_a_kill_cut_short_is_dropped(tmp_path) -> None:
+    kept = [training(name, {"good": 1, "hole": 2}, of=3) for name in NAMES[:2]]
+    for each in kept:
+        append(tmp_path, each)
+    path = tmp_path / "trainings.partial.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"condition": "real-o')
+    assert read(tmp_path) == tuple(kept)
+    append(tmp_path, kept[0])
+    assert read(tmp_path) == (*kept, kept[0])

@@ -1,0 +1,120 @@
+"""What each condition may see of a partition, and partitions that are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from carpets import copied, rewritten
+
+from carpet_data.errors import DataError, LeakError, UsageError
+from carpet_data.experiments.conditions import standard
+from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
+from carpet_data.samples import GOOD, Split
+
+REAL, BASELINE, SYNTHETIC, BOTH = standard()
+
+
+def with_sides(folder: Folder, change: dict[str, str | None]) -> Folder:
+    sides = {key: side for key, side in folder.dataset.splits[folder.split].sides.items() if key not in change}
+    sides |= {key: side for key, side in change.items() if side is not None}  # type: ignore[misc]
+    split = Split(folder.split, sides, {})
+    return Folder(replace(folder.dataset, splits={folder.split: split}), folder.split)
+
+
+def test_who_teaches(carpet: Path) -> None:
+    partition = Partition.of("main", carpet, "main")
+    assert classes_of([partition]) == (GOOD, "hole", "thread")
+    seen = {
+        condition.name: [sample for _, samples in partition.train(condition) for sample in samples]
+        for condition in (REAL, BASELINE, SYNTHETIC, BOTH)
+    }
+    assert {s.origin for s in seen[REAL.name]} == {"real"}
+    assert seen[REAL.name] == seen[BASELINE.name]
+    made = [s for s in seen[BOTH.name] if s.origin == "synthetic"]
+    assert sorted(seen[BOTH.name], key=lambda s: s.id) == sorted((*seen[BASELINE.name], *made), key=lambda s: s.id)
+    only = seen[SYNTHETIC.name]
+    assert {s.class_name for s in only if s.origin == "real"} == {GOOD}
+    assert [s for s in only if s.origin == "synthetic"] == made
+    assert partition.counts(BOTH) == (len(seen[REAL.name]), len(made))
+
+
+def test_null_samples_teach_with_the_synthetic_defects_only(carpet: Path) -> None:
+    folder = Folder.of(carpet, "main")
+    null = folder.synthetic()[0].id
+    samples = tuple(replace(s, class_name=GOOD) if s.id == null else s for s in folder.dataset)
+    folder = Folder(replace(folder.dataset, samples=samples), "main")
+    partition = Partition("main", folder, {"synthetic": folder})
+    taught = {c.name: {s.id for _, found in partition.train(c) for s in found} for c in (BASELINE, SYNTHETIC, BOTH)}
+    assert null not in taught[BASELINE.name]
+    assert null in taught[SYNTHETIC.name] & taught[BOTH.name]
+
+
+def test_explicit_samples(carpet: Path) -> None:
+    partition = Partition.of("main", carpet, "main")
+    some = frozenset(s.id for s in partition.folder.real()[:5])
+    assert partition.counts(replace(REAL, only={"main": some})) == (5, 0)
+    assert partition.counts(replace(REAL, only={"another": some}))[0] > 5
+    test = partition.folder.dataset.on_side("main", "test")[0].id
+    with pytest.raises(UsageError, match="is no train sample"):
+        partition.train(replace(REAL, only={"main": frozenset([test])}))
+    with pytest.raises(UsageError, match="no synthetic images called 'nsa'"):
+        partition.train(replace(BOTH, pool="nsa"))
+
+
+def test_a_sound_partition_passes(carpet: Path) -> None:
+    partition = Partition.of("main", carpet, "main")
+    assert refuse_unfit(partition) == ()
+    partition.refuse_leaks()
+
+
+def test_an_unknown_split_is_named(carpet: Path) -> None:
+    with pytest.raises(UsageError, match="there are: main"):
+        Partition.of("x", carpet, "fold7")
+
+
+def test_partitions_that_judge_nothing_are_refused(carpet: Path) -> None:
+    folder = Folder.of(carpet, "main")
+    real = [s for s in folder.dataset if s.origin == "real"]
+    no_test = with_sides(folder, {s.id: None for s in folder.dataset.on_side("main", "test")})
+    with pytest.raises(DataError, match="no image is on the test side"):
+        refuse_unfit(Partition("p", no_test))
+    no_train = with_sides(folder, {s.id: None for s in folder.real()})
+    with pytest.raises(DataError, match="no real image is on the train side"):
+        refuse_unfit(Partition("p", no_train))
+    one_class = with_sides(folder, {s.id: None for s in real if s.class_name != GOOD})
+    with pytest.raises(DataError, match="one class only"):
+        refuse_unfit(Partition("p", one_class))
+    untaught = with_sides(folder, {s.id: None for s in folder.real() if s.class_name == "hole"})
+    with pytest.raises(DataError, match="class hole is on the test side"):
+        refuse_unfit(Partition("p", untaught))
+    untested = with_sides(
+        folder, {s.id: None for s in folder.dataset.on_side("main", "test") if s.class_name == "hole"}
+    )
+    assert refuse_unfit(Partition("p", untested)) == ("hole has no test image in p: it counts in no average there",)
+
+
+def test_a_synthetic_image_on_the_test_side_is_a_leak(carpet: Path, tmp_path: Path) -> None:
+    root = copied(carpet, tmp_path / "copy")
+    made = Folder.of(root, "main").synthetic()[0].id
+    rewritten(root, "splits/main.jsonl", lambda row: row | {"side": "test"} if row.get("id") == made else row)
+    with pytest.raises(LeakError, match=made):
+        Partition.of("main", root, "main").refuse_leaks()
+
+
+def test_a_host_on_the_test_side_is_a_leak(carpet: Path, tmp_path: Path) -> None:
+    root = copied(carpet, tmp_path / "copy")
+    host = Folder.of(root, "main").synthetic()[0].provenance["host"]  # type: ignore[index]
+    rewritten(root, "splits/main.jsonl", lambda row: row | {"side": "test"} if row.get("id") == host else row)
+    with pytest.raises(LeakError, match=str(host)):
+        Partition.of("main", root, "main").refuse_leaks()
+
+
+def test_a_pool_of_another_split_is_a_leak(carpet: Path, tmp_path: Path) -> None:
+    elsewhere = copied(carpet, tmp_path / "copy")
+    moved = Folder.of(carpet, "main").dataset.on_side("main", "test")[0].id
+    rewritten(elsewhere, "splits/main.jsonl", lambda row: row | {"side": "train"} if row.get("id") == moved else row)
+    partition = Partition("main", Folder.of(carpet, "main"), {"synthetic": Folder.of(elsewhere, "main")})
+    with pytest.raises(LeakError, match=moved):
+        partition.refuse_leaks()
