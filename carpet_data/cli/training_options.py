@@ -77,6 +77,18 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Augmented versions of each image with a frozen backbone.  [default: 1, with --augment 8]",
     ),
     _choice("--sampling", "sampling", SAMPLINGS, "Which images a batch draws: as they are, classes alike, by √n."),
+    click.option(
+        "--good-share",
+        type=float,
+        default=None,
+        help="Share of good images in what is drawn, with --sampling balanced or sqrt.  [default: as any class]",
+    ),
+    click.option(
+        "--synthetic-share",
+        type=float,
+        default=None,
+        help="Share of synthetic images in what is drawn of a class, likewise.  [default: as many as there are]",
+    ),
     _choice("--loss", "loss", LOSSES, "What is minimised."),
     _number("--label-smoothing", "label_smoothing", float, "Share of a label spread over all classes."),
     _choice("--mix", "mix", MIXES, "Mix pairs of images; mask-cutmix pastes whole defects."),

@@ -98,7 +98,23 @@ def _listed(context: click.Context, parameter: click.Parameter, value: str | Non
     metavar="RECIPE",
     help="Of every condition but real-only: none, light, strong, or a recipe of the method augment.",
 )
-@click.option("--views", type=click.IntRange(min=1), default=None, help="Augmented versions of an image.  [default: 8]")
+@click.option(
+    "--views", type=click.IntRange(min=1), default=DEFAULTS.views, show_default=True, help="Versions of an image."
+)
+@click.option(
+    "--good-share",
+    type=float,
+    default=DEFAULTS.good_share,
+    show_default=True,
+    help="Share of good images in what balanced sampling draws.",
+)
+@click.option(
+    "--synthetic-share",
+    type=float,
+    default=DEFAULTS.synthetic_share,
+    show_default=True,
+    help="Share of synthetic images in what is drawn of a class that has both.",
+)
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option(
     "-o",
@@ -144,6 +160,8 @@ def validate(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> No
         "batch_size",
         "augment",
         "views",
+        "good_share",
+        "synthetic_share",
         "device",
     )
     settings = DEFAULTS.but(**{name: values.pop(name) for name in names})

@@ -119,7 +119,8 @@ class FeatureBank:
         if strange:
             raise UsageError(f"the class {strange[0]!r} is not among {', '.join(classes)}", mend="name all classes")
         labels = np.array([place[sample.class_name] for sample in everything], np.int64)
-        return FeatureTable(values, labels, tuple(sample.id for sample in everything), tuple(classes))
+        ids, origins = tuple(s.id for s in everything), tuple(s.origin for s in everything)
+        return FeatureTable(values, labels, ids, tuple(classes), origins)
 
     def forget_synthetic(self, samples: Sequence[Sample]) -> None:
         """Free the features of synthetic samples: no other partition has them."""

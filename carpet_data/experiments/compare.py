@@ -20,6 +20,7 @@ from carpet_data.training.evaluate import Predictions, predict, predict_features
 from carpet_data.training.fit import fit, prepare_network
 from carpet_data.training.head import fit_head
 from carpet_data.training.runs import Prediction
+from carpet_data.training.sampling import Shares
 from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
 
@@ -222,6 +223,7 @@ class _Experiment:
                 teaching.labels,
                 settings.but(seed=seed),
                 classes=len(self.classes),
+                shares=Shares.of(settings, teaching.classes, teaching.origins),
                 val_features=None if choosing is None else choosing.values[0],
                 val_labels=None if choosing is None else choosing.labels,
                 device=self.device,

@@ -16,10 +16,15 @@ DEFAULTS = Settings(
     learning_rate=0.001,
     weight_decay=0.1,
     standardise=True,
-    steps=1000,
     batch_size=64,
     augment="strong",
+    views=4,
+    resize=320,
     sampling="balanced",
+    good_share=0.5,
+    synthetic_share=0.5,
+    schedule="cosine",
+    steps=400,
     monitor="balanced-accuracy",
 )
 """How every condition is trained where nothing else is asked for; augmentation and sampling are the baseline's."""
@@ -29,14 +34,16 @@ BASELINE = "real + augmentation + balancing"
 SYNTHETIC = "synthetic"
 """The name of a data set's own synthetic images."""
 
+_AS_THEY_ARE: Mapping[str, Any] = {"sampling": "instance", "good_share": None, "synthetic_share": None}
+
 METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "effective-number": (
         "loss weighted by the effective number of images (Cui et al. 2019)",
-        {"loss": "effective-number", "sampling": "instance"},
+        {"loss": "effective-number", **_AS_THEY_ARE},
     ),
     "logit-adjusted": (
         "logits adjusted by the classes' frequencies (Menon et al. 2021)",
-        {"loss": "logit-adjusted", "sampling": "instance"},
+        {"loss": "logit-adjusted", **_AS_THEY_ARE},
     ),
     "mixup": ("mixup (Zhang et al. 2018) on balanced batches", {"mix": "mixup"}),
     "crt": ("head trained anew on balanced batches (cRT, Kang et al. 2020)", {"retrain_head": True}),
@@ -86,7 +93,7 @@ def standard(
     Raises:
         UsageError: A method is unknown, or a name comes twice.
     """
-    plain = settings.but(augment="none", views=None, sampling="instance")
+    plain = settings.but(augment="none", views=None, **_AS_THEY_ARE)
     found = [
         Condition(REAL_ONLY, plain, description="real images as they are, no augmentation, no balancing"),
         Condition(

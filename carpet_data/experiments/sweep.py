@@ -20,6 +20,7 @@ from carpet_data.training.evaluate import Predictions, predict, predict_features
 from carpet_data.training.fit import fit
 from carpet_data.training.head import fit_head
 from carpet_data.training.history import History, Report
+from carpet_data.training.sampling import Shares
 from carpet_data.training.settings import Settings
 
 __all__ = ["Said", "run"]
@@ -134,6 +135,7 @@ class _Trainer:
             features.train.labels,
             settings,
             classes=head.out_features,
+            shares=Shares.of(settings, features.train.classes, features.train.origins),
             val_features=features.val.values[0] if waits and features.val is not None else None,
             val_labels=features.val.labels if waits and features.val is not None else None,
             head=head,

@@ -37,12 +37,14 @@ class FeatureTable:
         labels: int64 (n,), indices into classes.
         ids: Of the samples.
         classes: The names of the classes.
+        origins: "real" or "synthetic".
     """
 
     values: NDArray[np.float32]
     labels: NDArray[np.int64]
     ids: tuple[str, ...]
     classes: tuple[str, ...]
+    origins: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +53,8 @@ class FeatureTable:
         """The rows of these indices (or of a bool mask), in their order."""
         rows = np.arange(len(self))[np.asarray(indices)]
         ids = tuple(self.ids[i] for i in rows.tolist())
-        return FeatureTable(self.values[:, rows], self.labels[rows], ids, self.classes)
+        origins = tuple(self.origins[i] for i in rows.tolist())
+        return FeatureTable(self.values[:, rows], self.labels[rows], ids, self.classes, origins)
 
 
 def extract(
@@ -99,7 +102,7 @@ def extract(
         if known is not None:
             if progress is not None:
                 progress(views * len(table), views * len(table))
-            return FeatureTable(known, table.labels, table.ids, table.classes)
+            return FeatureTable(known, table.labels, table.ids, table.classes, table.origins)
     values = np.empty((views, len(table), network.feature_size), np.float32)
     training = network.training
     network.to(device).eval()
@@ -119,7 +122,7 @@ def extract(
     if file is not None:
         with replacing(file, durable=False) as out:
             np.save(out, values)
-    return FeatureTable(values, table.labels, table.ids, table.classes)
+    return FeatureTable(values, table.labels, table.ids, table.classes, table.origins)
 
 
 def body_digest(network: Network) -> str:

@@ -19,7 +19,7 @@ from carpet_data.training.checkpoints import Keeper
 from carpet_data.training.evaluate import predict
 from carpet_data.training.history import History, Report, Tick
 from carpet_data.training.progressing import State, Tally, ValFigures, val_figures
-from carpet_data.training.sampling import batches, order, total_steps
+from carpet_data.training.sampling import Shares, batches, order, total_steps
 from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
 from carpet_data.training.views import augment
@@ -86,6 +86,7 @@ def fit_network(
     network.to(device).freeze(settings.freeze)
     classes, truth = len(train.classes), train.labels
     good = train.classes.index(GOOD) if GOOD in train.classes else None
+    shares = Shares.of(settings, train.classes, train.origins)
     loss_of = losses.make(settings.loss, torch.from_numpy(train.counts()), device)
     optimizer = optimizers.make(settings, (each for each in network.parameters() if each.requires_grad))
     scaler = devices.scaler(device, settings.amp)
@@ -102,7 +103,7 @@ def fit_network(
             if state.watch.stops:
                 break
             network.train()
-            chosen = order(truth, settings.sampling, seed=settings.seed, epoch=epoch)
+            chosen = order(truth, settings.sampling, seed=settings.seed, epoch=epoch, shares=shares)
             cut = batches(chosen, settings.batch_size)[: steps - step]
             rng = generator(settings.seed, "mix", 0, epoch)
             tally, rate = Tally(), settings.learning_rate

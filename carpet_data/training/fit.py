@@ -21,6 +21,7 @@ from carpet_data.training.features import extract
 from carpet_data.training.finetune import fit_network
 from carpet_data.training.head import HeadFit, fit_head, second_stage
 from carpet_data.training.history import History, Report, Tick
+from carpet_data.training.sampling import Shares
 from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
 
@@ -197,6 +198,7 @@ def _fit_features(
         found.labels,
         settings,
         classes=len(train.classes),
+        shares=Shares.of(settings, found.classes, found.origins),
         val_features=None if held_out is None else held_out.values[0],
         val_labels=None if held_out is None else held_out.labels,
         head=head,

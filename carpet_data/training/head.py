@@ -17,7 +17,7 @@ from carpet_data.training.checkpoints import Keeper
 from carpet_data.training.evaluate import of_logits
 from carpet_data.training.history import History, Report, Tick
 from carpet_data.training.progressing import State, Tally, ValFigures, val_figures
-from carpet_data.training.sampling import batches, order, total_steps, view_of
+from carpet_data.training.sampling import Shares, batches, order, total_steps, view_of
 from carpet_data.training.settings import Settings
 
 __all__ = ["HeadFit", "fit_head", "second_stage"]
@@ -51,9 +51,7 @@ def second_stage(settings: Settings) -> Settings:
 
     The first stage's sampling, loss and mixing are of no use to it: balanced batches already weigh classes alike.
     """
-    return settings.but(
-        freeze="backbone", sampling="balanced", loss="cross-entropy", mix="none", retrain_head=True, standardise=False
-    )
+    return settings.but(freeze="backbone", sampling="balanced", loss="cross-entropy", mix="none", retrain_head=True)
 
 
 def fit_head(
@@ -64,6 +62,7 @@ def fit_head(
     classes: int,
     val_features: F32 | None = None,
     val_labels: I64 | None = None,
+    shares: Shares | None = None,
     head: nn.Linear | None = None,
     device: torch.device | str = "cpu",
     keeper: Keeper | None = None,
@@ -82,7 +81,9 @@ def fit_head(
         classes: k.
         val_features: float32 (m, d) that choose the best epoch; None to take the last.
         val_labels: int64 (m,).
-        head: To begin from; it is not changed. None for the fresh one of the settings' seed.
+        shares: Of `good` and of synthetic images in what is drawn; None where the settings give none.
+        head: To begin from; it is not changed. None for the fresh one of the settings' seed. With
+            `settings.standardise` the training begins from zero instead.
         device: Where to compute.
         keeper: Of the checkpoint; None for none.
         resume: Go on from the keeper's checkpoint, if there is one.
@@ -105,7 +106,7 @@ def fit_head(
         held_out = torch.from_numpy(np.ascontiguousarray(shown)).to(device)
     truth = torch.from_numpy(labels).to(device)
     counts = torch.from_numpy(np.bincount(labels, minlength=classes)).to(device)
-    learner = _begin(head, features.shape[2], classes, settings.seed).to(device)
+    learner = _begin(head, features.shape[2], classes, settings).to(device)
     weights = dict(learner.state_dict(keep_vars=True))
     loss_of = losses.make(settings.loss, counts.cpu(), device)
     optimizer = optimizers.make(settings, learner.parameters())
@@ -122,7 +123,9 @@ def fit_head(
             for epoch in range(len(state.history), epochs):
                 if state.watch.stops:
                     break
-                chosen = order(labels, settings.sampling, seed=settings.seed, epoch=epoch, stage=int(again))
+                chosen = order(
+                    labels, settings.sampling, seed=settings.seed, epoch=epoch, stage=int(again), shares=shares
+                )
                 views = view_of(count, len(features), seed=settings.seed, epoch=epoch)[chosen]
                 rows = torch.from_numpy(chosen).to(device)
                 shown_values = values[torch.from_numpy(views).to(device), rows]
@@ -166,8 +169,14 @@ def _val(learner: nn.Linear, held_out: torch.Tensor | None, labels: I64 | None) 
     return val_figures(of_logits(logits, labels, ()), learner.out_features)
 
 
-def _begin(head: nn.Linear | None, size: int, classes: int, seed: int) -> nn.Linear:
-    learner = fresh_head(size, classes, seed=seed)
+def _begin(head: nn.Linear | None, size: int, classes: int, settings: Settings) -> nn.Linear:
+    learner = fresh_head(size, classes, seed=settings.seed)
+    if settings.standardise:
+        # The problem is convex, so random weights are noise that short training on few images does not forget.
+        with torch.no_grad():
+            learner.weight.zero_()
+            learner.bias.zero_()
+        return learner
     if head is not None:
         with torch.no_grad():
             learner.load_state_dict(head.state_dict())

@@ -2,15 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.samples import GOOD
 from carpet_data.synthesis.seeds import generator
 from carpet_data.training.settings import Sampling, Settings
 
-__all__ = ["batches", "draws", "order", "total_steps", "view_of"]
+__all__ = ["Shares", "batches", "draws", "order", "total_steps", "view_of"]
 
 I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Shares of the draws that are given, not counted.
+
+    Attributes:
+        good: The label of `good`; None where it is no class.
+        good_share: Of the draws, 0 … 1; None for what the sampling says.
+        synthetic: bool (n,), which images are synthetic.
+        synthetic_share: Of the draws of each class that has both kinds; None for what the counts say.
+    """
+
+    good: int | None
+    good_share: float | None
+    synthetic: NDArray[np.bool_]
+    synthetic_share: float | None
+
+    @classmethod
+    def of(cls, settings: Settings, classes: Sequence[str], origins: Sequence[str]) -> Shares:
+        """What the settings say of these images.
+
+        Args:
+            settings: Of the training.
+            classes: Names; labels are places in them.
+            origins: "real" or "synthetic" of each image.
+        """
+        good = classes.index(GOOD) if GOOD in classes else None
+        synthetic = np.array([origin == "synthetic" for origin in origins], dtype=np.bool_)
+        return cls(good, settings.good_share, synthetic, settings.synthetic_share)
+
+    def strata(self, labels: I64, probabilities: NDArray[np.float64]) -> tuple[I64, NDArray[np.float64]]:
+        """Classes cut in two by origin, and how likely each of the 2 k strata is to be drawn.
+
+        Args:
+            labels: int64 (n,).
+            probabilities: float64 (k,), of each class.
+
+        Returns:
+            int64 (n,), 2 label + origin; float64 (2 k,).
+        """
+        wanted = probabilities.copy()
+        if self.good is not None and self.good_share is not None and self.good < len(wanted):
+            others = wanted.sum() - wanted[self.good]
+            if wanted[self.good] > 0 and others > 0:
+                wanted *= (1 - self.good_share) / others
+                wanted[self.good] = self.good_share
+        strata = 2 * labels + self.synthetic
+        counts = np.bincount(strata, minlength=2 * len(wanted)).reshape(-1, 2)
+        parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        if self.synthetic_share is not None:
+            parts[(counts > 0).all(axis=1)] = 1 - self.synthetic_share, self.synthetic_share
+        return strata, (wanted[:, None] * parts).ravel()
 
 
 def draws(labels: I64, sampling: Sampling) -> NDArray[np.float64]:
@@ -24,7 +81,9 @@ def draws(labels: I64, sampling: Sampling) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def order(labels: I64, sampling: Sampling, *, seed: int, epoch: int, stage: int = 0) -> I64:
+def order(
+    labels: I64, sampling: Sampling, *, seed: int, epoch: int, stage: int = 0, shares: Shares | None = None
+) -> I64:
     """The images of one epoch in order: as many draws as there are images.
 
     "instance" is a shuffle: each image once. The others draw a class, then an image of it. Within a class the images
@@ -37,6 +96,7 @@ def order(labels: I64, sampling: Sampling, *, seed: int, epoch: int, stage: int 
         seed: Of the training.
         epoch: From 0.
         stage: 0, or 1 in the second stage of cRT and LMR.
+        shares: Of `good` and of the synthetic images; without part in "instance".
 
     Returns:
         int64 (n,), places in `labels`.
@@ -46,6 +106,8 @@ def order(labels: I64, sampling: Sampling, *, seed: int, epoch: int, stage: int 
     if sampling == "instance":
         return rng.permutation(count).astype(np.int64)
     probabilities = draws(labels, sampling)
+    if shares is not None:
+        labels, probabilities = shares.strata(labels, probabilities)
     classes = rng.choice(len(probabilities), size=count, p=probabilities)
     chosen = np.empty(count, np.int64)
     for label in np.unique(classes):

@@ -50,8 +50,9 @@ _AT_LEAST: dict[str, float] = {
     "weight_decay": 0,
 }
 _WHOLE = frozenset({"resize", "epochs", "steps", "batch_size", "views", "patience", "few_shot", "seed"})
-_OPTIONAL = frozenset({"steps", "views", "patience"})
-_NUMBERS = frozenset({"learning_rate", "weight_decay", "momentum", "label_smoothing", "mix_alpha"})
+_OPTIONAL = frozenset({"steps", "views", "patience", "good_share", "synthetic_share"})
+_SHARES = frozenset({"good_share", "synthetic_share"})
+_NUMBERS = frozenset({"learning_rate", "weight_decay", "momentum", "label_smoothing", "mix_alpha", *_SHARES})
 _FLAGS = frozenset({"standardise", "retrain_head", "lmr", "amp"})
 _AUGMENTED_VIEWS = 8
 
@@ -77,11 +78,14 @@ class Settings:
         augment: "none", "light", "strong", or the file of a recipe of the method `augment`.
         views: With a frozen backbone: augmented versions of each image; None for 1 without augmentation, else 8.
         sampling: "instance" (each image once an epoch), "balanced" (classes equally often) or "sqrt", see `sampling`.
+        good_share: Of the draws, with "balanced" or "sqrt" sampling; None to treat `good` as any class.
+        synthetic_share: Of the draws of a class that has real and synthetic images, likewise; None for what the counts
+            say.
         loss: "cross-entropy", "effective-number" or "logit-adjusted", see `losses`.
         label_smoothing: Share of the label spread over all classes (Szegedy et al. 2016), 0 … < 1.
         mix: "none", "mixup", "cutmix" or "mask-cutmix", see `mixing`.
         mix_alpha: Of the Beta distribution that mixup and CutMix draw from, above 0.
-        standardise: With a frozen backbone: train the head on features of mean 0 and deviation 1.
+        standardise: With a frozen backbone: train the head on features of mean 0 and deviation 1, beginning from zero.
         retrain_head: cRT (Kang et al. 2020): the head is trained anew on class-balanced batches, the backbone frozen.
         lmr: As retrain_head, on features mixed by LMR (Perrett et al. 2023), see `lmr`.
         few_shot: A class of at most this many train images counts as few-shot for LMR.
@@ -108,6 +112,8 @@ class Settings:
     augment: str = "none"
     views: int | None = None
     sampling: Sampling = "instance"
+    good_share: float | None = None
+    synthetic_share: float | None = None
     loss: LossName = "cross-entropy"
     label_smoothing: float = 0.0
     mix: Mix = "none"
@@ -135,6 +141,12 @@ class Settings:
                 "a batch of one image has no statistics for batch normalisation",
                 mend="use --batch-size 2 or more, or --freeze backbone",
             )
+        shares = sorted(name for name in _SHARES if getattr(self, name) is not None)
+        if shares and self.sampling == "instance":
+            raise UsageError(
+                f"{shares[0].replace('_', ' ')} says how often images are drawn, but each is drawn once an epoch",
+                mend="use --sampling balanced (or sqrt) with it",
+            )
         if self.frozen and self.mix in ("cutmix", "mask-cutmix"):
             raise UsageError(
                 f"{self.mix} cuts images, but with a frozen backbone only features are trained on",
@@ -149,9 +161,9 @@ class Settings:
     @property
     def number_of_views(self) -> int:
         """How many views of each image a frozen backbone sees."""
-        if self.views is not None:
-            return self.views
-        return 1 if self.augment == "none" else _AUGMENTED_VIEWS
+        if self.augment == "none":
+            return 1
+        return _AUGMENTED_VIEWS if self.views is None else self.views
 
     def but(self, **changes: Any) -> Settings:
         """These settings with some changed."""
@@ -205,6 +217,8 @@ def _check(name: str, value: Any) -> None:
         raise _wrong(name, value, f"give {_AT_LEAST[name]:g} or more")
     if name in ("learning_rate", "mix_alpha") and value <= 0:
         raise _wrong(name, value, "give a number above 0")
+    if name in _SHARES and not 0 < value < 1:
+        raise _wrong(name, value, "give a number between 0 and 1")
     if name in ("momentum", "label_smoothing") and not 0 <= value < 1:
         raise _wrong(name, value, "give a number from 0 to below 1")
 

@@ -23,7 +23,8 @@ def test_synthetic_images_are_the_only_difference_to_the_baseline() -> None:
 def test_real_only_has_neither_augmentation_nor_balancing() -> None:
     plain = standard()[0].settings
     assert (plain.augment, plain.sampling, plain.number_of_views) == ("none", "instance", 1)
-    assert plain.but(augment="strong", sampling="balanced") == DEFAULTS
+    given = {name: getattr(DEFAULTS, name) for name in ("augment", "views", "sampling", "good_share", "synthetic_share")}
+    assert plain.but(**given) == DEFAULTS
 
 
 def test_every_recipe_and_method_gets_its_rows() -> None:

@@ -96,7 +96,7 @@ def test_one_view_does_not_depend_on_the_seed(tmp_path: Path) -> None:
 
 def test_taking_rows() -> None:
     values = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
-    whole = FeatureTable(values, np.array([0, 1, 0, 1]), ("a", "b", "c", "d"), ("x", "y"))
+    whole = FeatureTable(values, np.array([0, 1, 0, 1]), ("a", "b", "c", "d"), ("x", "y"), ("real",) * 4)
     some = whole.take([3, 0])
     assert np.array_equal(some.values, values[:, [3, 0]])
     assert (some.ids, some.labels.tolist()) == (("d", "a"), [1, 0])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carpet_data.training.sampling import batches, draws, order, total_steps, view_of
+from carpet_data.errors import UsageError
+from carpet_data.training.sampling import Shares, batches, draws, order, total_steps, view_of
 from carpet_data.training.settings import Settings
 
 LABELS = np.array([0] * 16 + [1] * 4 + [3], np.int64)
@@ -69,3 +70,44 @@ def test_every_image_goes_through_all_its_views() -> None:
     assert len({tuple(column) for column in shown.T.tolist()}) > 1
     assert view_of(6, 4, seed=5, epoch=4).tolist() == shown[0].tolist()
     assert view_of(3, 1, seed=5, epoch=9).tolist() == [0, 0, 0]
+
+
+def test_shares_by_hand() -> None:
+    """Two classes of 16 and 4, half the draws good, and of the rest a quarter synthetic; class 2 is all real."""
+    labels = np.array([0] * 16 + [1] * 4 + [2] * 4, np.int64)
+    synthetic = np.array([False] * 16 + [True] * 3 + [False] + [False] * 4)
+    shares = Shares(good=0, good_share=0.5, synthetic=synthetic, synthetic_share=0.25)
+    strata, wanted = shares.strata(labels, draws(labels, "balanced"))
+    assert strata.tolist() == [0] * 16 + [3] * 3 + [2] + [4] * 4
+    assert wanted.tolist() == pytest.approx([0.5, 0, 0.25 * 0.75, 0.25 * 0.25, 0.25, 0])
+
+
+def test_without_shares_strata_are_drawn_as_their_images() -> None:
+    labels = np.array([0] * 6 + [1] * 4, np.int64)
+    synthetic = np.array([False] * 6 + [True] * 3 + [False])
+    _, wanted = Shares(None, None, synthetic, None).strata(labels, draws(labels, "balanced"))
+    assert wanted.tolist() == pytest.approx([0.5, 0, 0.125, 0.375])
+
+
+def test_an_epoch_keeps_to_its_shares() -> None:
+    labels = np.array([0] * 90 + [1] * 10, np.int64)
+    synthetic = np.array([False] * 95 + [True] * 5)
+    shares = Shares(good=0, good_share=0.75, synthetic=synthetic, synthetic_share=0.9)
+    shown = np.concatenate([order(labels, "balanced", seed=0, epoch=epoch, shares=shares) for epoch in range(100)])
+    # Five standard deviations of 10,000 draws are 0.022.
+    assert (labels[shown] == 0).mean() == pytest.approx(0.75, abs=0.022)
+    assert synthetic[shown].mean() == pytest.approx(0.25 * 0.9, abs=0.022)
+
+
+def test_a_share_of_good_needs_good_and_something_else() -> None:
+    settings = Settings(sampling="balanced", good_share=0.5)
+    only_good = np.zeros(3, np.int64)
+    shares = Shares.of(settings, ("good", "hole"), ("real",) * 3)
+    assert shares.strata(only_good, draws(only_good, "balanced"))[1].sum() == pytest.approx(1)
+    without = Shares.of(settings, ("cut", "hole"), ("real",) * 2)
+    assert without.strata(np.array([0, 1]), np.array([0.5, 0.5]))[1].tolist() == pytest.approx([0.5, 0, 0.5, 0])
+
+
+def test_shares_of_images_drawn_once_are_refused() -> None:
+    with pytest.raises(UsageError, match="good share"):
+        Settings(good_share=0.5)
