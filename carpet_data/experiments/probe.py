@@ -21,7 +21,7 @@ from carpet_data.training.tables import ImageTable
 
 __all__ = ["ask"]
 
-_MOST = 64
+_MOST = 48
 _FOLDS = 4
 _FEWEST_UNITS = 8
 _CHANCE = 0.01

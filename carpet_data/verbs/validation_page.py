@@ -71,25 +71,38 @@ def page_of(
         split=split,
         fingerprint=dataset.fingerprint(split),
         verdict=main.word,
-        sentence=" ".join((main.sentence, *others)),
+        sentence=" ".join(_capital(sentence) for sentence in (main.sentence, *others)),
         p_value=main.p_value,
         classes=comparison.classes,
         conditions=tuple(_conditions(comparison)),
         tests=tuple(test for contrast in comparison.contrasts for test in _tests(contrast, judged)),
         partitions=tuple(_partitions(comparison)),
         checks=tuple(
-            Check(answer.question if len(checks) == 1 else f"{pool}: {answer.question}", answer.result, answer.detail)
+            Check(
+                answer.question if len(checks) == 1 else f"{pool}: {answer.question}",
+                answer.result,
+                _stop(answer.detail),
+            )
             for pool, answers in checks.items()
             for answer in answers
         ),
-        leak=leak,
-        notices=tuple(notices),
+        leak=_stop(leak),
+        notices=tuple(_stop(notice) for notice in notices),
         settings=shown,
         versions=runs.versions(),
         license=dataset.license,
         seconds=seconds,
         level=LEVEL,
     )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _stop(text: str) -> str:
+    """A sentence of the page: notices of the command line begin small and end without a stop."""
+    return f"{_capital(text)}."
 
 
 def _estimate(figure: Figure) -> Estimate:

@@ -1,0 +1,184 @@
+"""`carpet-data validate`: the whole way on a small carpet, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from carpets import COUNTS, copied, planted, prepared_carpet, rewritten
+from command import Called
+
+import carpet_data
+from carpet_data import layout
+from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.reporting.pages import load
+from carpet_data.training import runs
+from carpet_data.verbs.prepare import prepare
+from carpet_data.verbs.sample import sample
+
+QUICK = ("--arch", "resnet18", "--weights", "none", "--resize", 32, "--views", 2, "--steps", 20, "--seeds", 2)
+QUICK = (*QUICK, "--device", "cpu", "--workers", 1)
+CONDITIONS = ["real-only", BASELINE, "synthetic-only", "real + synthetic"]
+Run = Callable[..., Called]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared_carpet(tmp_path_factory.mktemp("carpet"))
+
+
+@pytest.fixture
+def carpet(whole: Path, tmp_path: Path) -> Path:
+    return copied(whole, tmp_path / "carpet")
+
+
+def test_a_run_folder_with_report_figures_and_predictions(carpet: Path, run: Run) -> None:
+    called = run("validate", carpet, *QUICK)
+    assert called.code == 0, called.err
+    folder = carpet / "runs" / "validate-001"
+    assert f"report {folder / 'report.html'}" in called.out
+    assert all(name in called.out for name in CONDITIONS)
+    about = runs.read(folder)
+    assert about.finished
+    assert about.settings["conditions"] == CONDITIONS
+    found = runs.predictions(folder)
+    test = {s.id for s in layout.read(carpet).on_side("main", "test")}
+    assert {(p.condition, p.partition, p.seed, p.side) for p in found} == {
+        (name, "main", seed, "test") for name in CONDITIONS for seed in (0, 1)
+    }
+    assert {p.id for p in found} == test
+    assert len(found) == len(test) * len(CONDITIONS) * 2
+    figures = runs.metrics(folder)
+    assert figures["conditions"][BASELINE]["steps"] == 20
+    assert figures["verdicts"][0]["verdict"] in ("helps", "no evidence", "hurts")
+    page = load(folder)
+    assert page is not None
+    assert page.verdict == figures["verdicts"][0]["verdict"]
+    assert page.baseline is not None
+    assert page.baseline.name == BASELINE
+    assert {"report.md", "plots", "page.json"} <= {path.name for path in folder.iterdir()}
+    assert sorted(path.name for path in folder.iterdir() if "partial" in path.name or path.name == "work") == []
+
+
+def test_json_and_the_same_figures_again(carpet: Path, tmp_path: Path, run: Run) -> None:
+    one = run("validate", carpet, *QUICK, "--json", "-o", tmp_path / "one").json
+    other = run("validate", carpet, *QUICK, "--json", "-o", tmp_path / "other").json
+    assert one["comparison"] == other["comparison"]
+    assert one["plan"][3]["synthetic_images"] > 0
+    assert run("validate", carpet, *QUICK, "--json", "-o", tmp_path / "one").json["error"] == "OutputError"
+
+
+def test_a_dry_run_writes_nothing(carpet: Path, run: Run) -> None:
+    called = run("validate", carpet, *QUICK, "--dry-run", "--partitions", 3, "--to", 12, "--methods", "lmr")
+    assert called.code == 0, called.err
+    assert "30 trainings would be made" in called.out
+    assert "partition 2" in called.out
+    assert not (carpet / "runs").exists()
+
+
+def test_partitions_synthesize_anew_in_workspaces(carpet: Path, run: Run) -> None:
+    before = sorted(path for path in carpet.rglob("*") if path.is_file())
+    called = run("validate", carpet, *QUICK, "--partitions", 2, "--to", 8, "--methods", "crt", "--json")
+    assert called.code == 0, called.err
+    values = called.json
+    assert values["comparison"]["partitions"] == ["partition 0", "partition 1"]
+    assert values["comparison"]["contrasts"][0]["corrected_t"] is not None
+    assert {row["synthetic_images"] for row in values["plan"] if row["condition"] == "real + synthetic"} <= {5, 6, 7}
+    folder = Path(values["run"])
+    assert not (folder / "work").exists()
+    after = sorted(p for p in carpet.rglob("*") if p.is_file() and "runs" not in p.relative_to(carpet).parts)
+    assert after == before
+
+
+def test_recipes_are_compared_on_the_same_split(carpet: Path, run: Run) -> None:
+    called = run("validate", carpet, *QUICK, "--recipes", "donor-paste,nsa", "--to", 8, "--keep-work", "--json")
+    assert called.code == 0, called.err
+    values = called.json
+    assert [verdict["condition"] for verdict in values["verdicts"]] == ["real + donor-paste", "real + nsa"]
+    assert {verdict["adjusted_over"] for verdict in values["verdicts"]} == {2}
+    work = Path(values["run"]) / "work" / "main"
+    for name in ("donor-paste", "nsa"):
+        made = layout.read(work / name)
+        assert {s.provenance["method"] for s in made if s.provenance is not None} == {name}
+        assert list(layout.verify(made.root)) == []
+
+
+def test_existing_splits_are_partitions(tmp_path: Path, run: Run) -> None:
+    sample(tmp_path / "raw", size=96, counts=COUNTS, workers=1)
+    prepare(tmp_path / "raw", tmp_path / "folds", k_fold=3, workers=1)
+    options = ("--splits", "fold0,fold1", "--recipes", "donor-paste", "--to", 8)
+    called = run("validate", tmp_path / "folds", *QUICK, *options, "--json")
+    assert called.code == 0, called.err
+    assert called.json["comparison"]["partitions"] == ["fold0", "fold1"]
+
+
+def test_a_stopped_run_goes_on(carpet: Path, tmp_path: Path) -> None:
+    settings = DEFAULTS.but(
+        architecture="resnet18", weights="none", resize=32, views=2, steps=20, device="cpu", augment="light"
+    )
+
+    def stop(what: str, done: int, total: int | None) -> None:
+        if what.startswith("training, partition 1") and done == 2:
+            raise KeyboardInterrupt
+
+    whole = carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, out=tmp_path / "whole", workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, workers=1, said=stop)
+    resumed = carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, workers=1)
+    assert resumed.resumed
+    assert resumed.folder == carpet / "runs" / "validate-001"
+    assert resumed.comparison is not None
+    assert whole.comparison is not None
+    assert resumed.comparison.to_json() == whole.comparison.to_json()
+    assert resumed.checks == whole.checks
+
+
+def test_a_planted_mark_is_flagged_and_lifts_nothing(carpet: Path, run: Run) -> None:
+    # With a mark on every synthetic image a classifier may learn the mark; on real test images there is none.
+    planted(carpet)
+    called = run("validate", carpet, *QUICK, "--steps", 100)
+    assert called.code == 0, called.err
+    assert "shortcut in synthetic: outside the defects" in called.out
+    assert "top left" in called.out
+    page = load(carpet / "runs" / "validate-001")
+    assert page is not None
+    assert page.verdict != "helps"
+    assert [check.outcome for check in page.checks[:2]] == ["flagged", "flagged"]
+    assert "top left" in (carpet / "runs" / "validate-001" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_leaking_manifest_is_refused(carpet: Path, run: Run) -> None:
+    dataset = layout.read(carpet)
+    donor = next(s.provenance["donors"][0] for s in dataset if s.provenance is not None)
+    rewritten(carpet, "splits/main.jsonl", lambda row: row | {"side": "test"} if row.get("id") == donor else row)
+    called = run("validate", carpet, *QUICK)
+    assert called.code == 1
+    assert donor in called.err
+    assert "leak" in called.err
+    assert not (carpet / "runs").exists()
+
+
+def test_bad_input_is_named_with_its_mend(carpet: Path, tmp_path: Path, run: Run) -> None:
+    def fails(*arguments: object, code: int = 1) -> str:
+        called = run("validate", *arguments, *QUICK)
+        assert called.code == code, called.err
+        assert "Traceback" not in called.err
+        return called.err
+
+    sample(tmp_path / "raw", size=96, counts=COUNTS, workers=1)
+    assert "carpet-data prepare" in fails(tmp_path / "raw")
+    prepare(tmp_path / "raw", tmp_path / "plain", fractions=(0.5, 0.5), workers=1)
+    assert "carpet-data rebalance" in fails(tmp_path / "plain")
+    assert "no split is called 'fold9'" in fails(carpet, "--split", "fold9", code=2)
+    assert "no method is called 'smote'" in fails(carpet, "--methods", "smote", code=2)
+    assert "no recipe is called" in fails(carpet, "--recipes", "donor-past", code=2)
+    assert "give one of them" in fails(carpet, "--splits", "main", "--partitions", 2, code=2)
+    assert "leave --to out" in fails(carpet, "--to", 30, code=2)
+    assert "no augmentation" in fails(carpet, "--augment", "stronger", code=2)
+    test = {s.id for s in layout.read(tmp_path / "plain").on_side("main", "test")}
+    path = tmp_path / "plain" / "splits" / "main.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(x for x in lines if json.loads(x).get("id") not in test), encoding="utf-8")
+    assert "no image is on the test side" in fails(tmp_path / "plain", "--recipes", "donor-paste")
