@@ -28,6 +28,13 @@ from carpet_data.cli.training_options import take_settings, training_options, tr
 @click.option("--skip-faults", is_flag=True, help="Leave out images that cannot be read, and say which.")
 @click.option("--worst", type=click.IntRange(min=0), default=12, show_default=True, help="Worst test images to draw.")
 @click.option(
+    "--heatmaps",
+    type=click.IntRange(min=0),
+    default=200,
+    show_default=True,
+    help="Test images that get a heat map for browse, mistakes first.",
+)
+@click.option(
     "-o",
     "--out",
     type=click.Path(path_type=Path),
@@ -43,7 +50,8 @@ def train(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
 
     The backbone is frozen unless --freeze says otherwise: its features are computed once, and the head trains on them
     in seconds. Val chooses the epoch; test is looked at once, at the end. The run folder keeps the model, the figures,
-    the prediction of every image, learning curves, confusion, recalls, and the worst test images with Grad-CAM.
+    the prediction of every image, learning curves, confusion, recalls, and where the network looked (Grad-CAM): the
+    worst test images drawn, and heat maps that browse lays over the images.
 
     An interrupted run goes on when the same command is run again, to the same result.
 

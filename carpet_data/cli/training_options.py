@@ -127,7 +127,13 @@ def take_settings(values: dict[str, Any]) -> Settings:
     return Settings(**{name: values.pop(name) for name in SETTING_NAMES})
 
 
-_DOING = {"images": "reading images", "features": "computing features", "training": "training", "head": "training head"}
+_DOING = {
+    "images": "reading images",
+    "features": "computing features",
+    "training": "training",
+    "head": "training head",
+    "heatmaps": "drawing heat maps",
+}
 
 
 @contextmanager

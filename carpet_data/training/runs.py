@@ -4,6 +4,7 @@ RUN/run.json           what was run: see RunInfo
 RUN/metrics.json       figures
 RUN/predictions.jsonl  one Prediction a line
 RUN/history.jsonl      one epoch a line
+RUN/heatmaps/ID.png    where the network looked, grey; ID as `layout.names.component` writes it
 RUN/model/ plots/ worst/ …
 """
 
@@ -46,6 +47,7 @@ RUNS = "runs"
 CACHE = ".cache"
 """In it: features and pixels kept for the next run; may be removed at any time."""
 RUN_JSON, METRICS, PREDICTIONS, HISTORY = "run.json", "metrics.json", "predictions.jsonl", "history.jsonl"
+HEATMAPS = "heatmaps"
 SCHEMA = 1
 _PACKAGES = ("numpy", "opencv-python-headless", "torch", "torchvision", "timm")
 _NUMBERED = re.compile(r"^(?P<command>[a-z-]+)-(?P<number>\d{3,})$")

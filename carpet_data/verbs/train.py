@@ -136,6 +136,7 @@ def train(
     overwrite: bool = False,
     skip_faults: bool = False,
     worst: int = 12,
+    heatmaps: int = 200,
     workers: int | None = None,
     report: Report | None = None,
 ) -> TrainResult:
@@ -152,6 +153,7 @@ def train(
         overwrite: Replace the run at `out`, or begin anew where an interrupted one would be continued.
         skip_faults: Leave out images that cannot be read, instead of ending there.
         worst: How many of the worst test images are drawn with Grad-CAM.
+        heatmaps: How many test images get a heat map for `browse`, mistakes first; 0 for none.
         workers: Processes that decode images; None for one a core.
         report: Told of progress.
 
@@ -219,7 +221,16 @@ def train(
         except CarpetDataError:
             _give_up(run, resumed)
             raise
-        figures = write_outputs(run, fitted, sides, settings, split=name, worst=worst)
+        figures = write_outputs(
+            run,
+            fitted,
+            sides,
+            settings,
+            split=name,
+            worst=worst,
+            heatmaps=heatmaps,
+            progress=None if report is None else lambda done, total: report(Tick("heatmaps", done, total)),
+        )
         seconds = time.perf_counter() - started
         runs.finish(run, seconds, {"device": str(fitted.device)})
         (run.folder / FILE).unlink(missing_ok=True)

@@ -1,16 +1,18 @@
-"""What a training leaves in its run folder: model, figures, predictions, history, plots, worst images."""
+"""What a training leaves in its run folder: model, figures, predictions, history, plots, worst images, heat maps."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from carpet_data.backbones import save_model
+from carpet_data.executor import Progress
 from carpet_data.metrics import Interval
 from carpet_data.reporting import plots
 from carpet_data.reporting.pages import Condition, Estimate
 from carpet_data.training import runs
 from carpet_data.training.evaluate import predict
 from carpet_data.training.fit import Fit
+from carpet_data.training.heatmaps import write_heatmaps
 from carpet_data.training.runs import RunInfo
 from carpet_data.training.scoring import SideScores, rows, score
 from carpet_data.training.settings import Settings
@@ -21,7 +23,15 @@ __all__ = ["write_outputs"]
 
 
 def write_outputs(
-    run: RunInfo, fitted: Fit, sides: Sides, settings: Settings, *, split: str, worst: int
+    run: RunInfo,
+    fitted: Fit,
+    sides: Sides,
+    settings: Settings,
+    *,
+    split: str,
+    worst: int,
+    heatmaps: int,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write all files of a training but run.json.
 
@@ -32,6 +42,8 @@ def write_outputs(
         settings: Of the training.
         split: The split's name, which is the partition of the predictions.
         worst: How many of the worst test images are drawn.
+        heatmaps: How many test images get a heat map.
+        progress: Told (done, total) in heat maps.
 
     Returns:
         What metrics.json holds.
@@ -68,6 +80,15 @@ def write_outputs(
                 count=worst,
                 device=fitted.device,
                 sheet_path=folder / "plots" / "worst.png",
+            )
+            write_heatmaps(
+                folder / runs.HEATMAPS,
+                fitted.network,
+                table,
+                found,
+                count=heatmaps,
+                device=fitted.device,
+                progress=progress,
             )
     runs.write_predictions(folder, kept)
     history = [

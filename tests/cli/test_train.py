@@ -21,6 +21,7 @@ from command import Called
 from carpet_data import layout
 from carpet_data.cli import train as train_command
 from carpet_data.cli import training_options
+from carpet_data.layout.names import component
 from carpet_data.training import runs, tables
 from carpet_data.training.checkpoints import FILE, load
 from carpet_data.training.evaluate import predict
@@ -38,6 +39,8 @@ SMALL = (
     "cpu",
     "--worst",
     "1",
+    "--heatmaps",
+    "2",
     "--workers",
     "1",
 )
@@ -77,8 +80,12 @@ def test_everything_is_in_the_run_folder_and_agrees(root: Path, run: Run) -> Non
     plots = {f"plots/{name}.png" for name in ("curves", "confusion", "recall", "worst")}
     model = {"model/weights.safetensors", "model/model.json"}
     written = {"run.json", "metrics.json", "predictions.jsonl", "history.jsonl"}
-    assert {name for name in there if not name.startswith("worst/")} == plots | model | written
+    assert {name for name in there if not name.startswith(("worst/", "heatmaps/"))} == plots | model | written
     assert len([name for name in there if name.startswith("worst/")]) == 1
+    tests = {component(each.id) for each in runs.predictions(folder) if each.side == "test"}
+    heats = {Path(name).stem for name in there if name.startswith("heatmaps/")}
+    assert len(heats) == 2
+    assert heats < tests
     dataset = layout.read(root)
     info = runs.last(root, "train")
     assert info is not None
@@ -140,7 +147,10 @@ def test_progress_tells_loss_accuracy_and_time_left(root: Path, run: Run, monkey
     done = run("train", root, *SMALL, "--split", "three", "--epochs", "2")
     assert done.code == 0
     assert "training" in done.err
-    assert re.fullmatch(r"loss \d\.\d{3}, accuracy \d\.\d\d; val \d\.\d{3}, \d\.\d\d", seen[-1])
+    assert re.fullmatch(
+        r"loss \d\.\d{3}, accuracy \d\.\d\d; val \d\.\d{3}, \d\.\d\d", [text for text in seen if text][-1]
+    )
+    assert "heat maps" in done.err
 
 
 def stopped_at(epoch: int) -> Any:
