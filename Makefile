@@ -18,6 +18,8 @@ demo: $(VENV)/.core
 	$(RUN) stats $(DEMO)/carpet-prepared --plot $(DEMO)/plots --overwrite
 	$(RUN) to-coco $(DEMO)/carpet-prepared -o $(DEMO)/carpet-coco --overwrite
 	$(RUN) check $(DEMO)/carpet-coco --against $(DEMO)/carpet-prepared
+	$(RUN) validate $(DEMO)/carpet-prepared -o $(DEMO)/validation --overwrite \
+		--partitions 3 --to 12 --resize 128 --views 4 --steps 300 --seeds 3
 	@echo
 	@echo "Look at:"
 	@echo "  $(SAMPLE)                  the sample data set, MVTec AD layout"
@@ -25,6 +27,7 @@ demo: $(VENV)/.core
 	@echo "  $(DEMO)/carpet-prepared/previews  contact sheets of the synthetic images"
 	@echo "  $(DEMO)/plots                   counts, areas and sizes as PNG"
 	@echo "  $(DEMO)/carpet-coco             images/ and annotations/instances_*.json"
+	@echo "  $(DEMO)/validation/report.html  whether the synthetic images help a classifier"
 
 test: lint types suite
 
@@ -57,7 +60,7 @@ $(BIN)/python:
 	$(PIP) install --upgrade pip
 
 $(VENV)/.core: pyproject.toml | $(BIN)/python
-	$(PIP) install --editable .
+	$(PIP) install --editable '.[train]'
 	touch $@
 
 # Two repairs after pip: supervision and ultralytics bring opencv-python, whose files overwrite the headless wheel's;
