@@ -5,27 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from carpet_data.samples import GOOD
+from carpet_data.colours import CLASSES
 
-__all__ = ["assign", "scheme"]
+__all__ = ["scheme"]
 
-# Told apart by people with any kind of colour vision, and against grey and brown cloth: Okabe & Ito (2008), "Color
-# Universal Design", then Tol (2021), "Colour schemes". Yellow is left out: the App writes names in white on the colour.
-PALETTE = (
-    "#E69F00",
-    "#56B4E9",
-    "#D55E00",
-    "#999933",
-    "#CC79A7",
-    "#0072B2",
-    "#EE6677",
-    "#AA3377",
-    "#44AA99",
-    "#117733",
-    "#4477AA",
-    "#882255",
-)
-_GOOD = "#009E73"
 _DEFECT = "#D55E00"
 _LARGEST_INDEX = 254
 _OF_FIELD = {
@@ -33,25 +16,6 @@ _OF_FIELD = {
     "origin": {"real": "#666666", "synthetic": "#AA3377"},
     "correct": {"true": "#009E73", "false": "#D55E00"},
 }
-
-
-def assign(classes: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
-    """class -> colour.
-
-    Args:
-        classes: All classes, in order.
-        before: Colours given earlier; they are kept, so that a new class changes no other's colour.
-    """
-    colours = {name: before[name] for name in classes if name in before}
-    for name in classes:
-        if name not in colours:
-            colours[name] = _GOOD if name == GOOD else _next(list(colours.values()))
-    return colours
-
-
-def _next(taken: Sequence[str]) -> str:
-    """The first colour of those that are used least."""
-    return min(PALETTE, key=lambda colour: (taken.count(colour), PALETTE.index(colour)))
 
 
 def scheme(fiftyone: Any, colours: Mapping[str, str], label_fields: Sequence[str], largest_index: int) -> Any:
@@ -70,7 +34,7 @@ def scheme(fiftyone: Any, colours: Mapping[str, str], label_fields: Sequence[str
     for path, of_value in _OF_FIELD.items():
         fields.append({"path": path, "valueColors": [{"value": key, "color": hue} for key, hue in of_value.items()]})
     targets = [
-        {"intTarget": value, "color": PALETTE[(value - 1) % len(PALETTE)]}
+        {"intTarget": value, "color": CLASSES[(value - 1) % len(CLASSES)]}
         for value in range(1, min(largest_index, _LARGEST_INDEX) + 1)
     ]
     return fiftyone.ColorScheme(

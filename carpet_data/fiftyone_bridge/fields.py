@@ -52,7 +52,7 @@ _SHOWN = ("ground_truth", "class", "split", "origin")
 _DESCRIPTIONS = {
     "ground_truth": "One detection an instance: box and mask, exact to the pixel",
     "segmentation": "The mask file as it is",
-    "heatmap": "Where the network looked",
+    "heatmap": "Where the network of the last training looked for the class that it predicted (Grad-CAM)",
     "class": "Class of the whole image; relabel it here, then carpet-data curate",
     "split": "Side of the split: train, val or test",
     "origin": "real or synthetic",

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from carpet_data.errors import DataError
 from carpet_data.layout.names import component
+from carpet_data.training import runs
+from carpet_data.training.runs import Prediction, RunInfo
 
 __all__ = ["Outcome", "Outcomes", "last_run", "read_outcomes"]
 
-_RUNS = "runs"
-_RUN = "run.json"
-_PREDICTIONS = "predictions.jsonl"
-_HEATMAPS = "heatmaps"
 _TEST = "test"
 _COMMANDS = ("validate", "train")
 
@@ -30,7 +26,7 @@ class Outcome:
         truth: Its class.
         predicted: The class of the largest probability, probabilities averaged over seeds and partitions.
         confidence: That probability, 0 … 1.
-        loss: Cross-entropy, averaged; None where the run did not write it.
+        loss: Cross-entropy, averaged; None where every one was infinite.
     """
 
     truth: str
@@ -53,12 +49,14 @@ class Outcomes:
         main: The condition whose prediction is shown as *the* prediction.
         conditions: condition -> sample id -> outcome.
         heatmaps: sample id -> heat map file, a grey picture.
+        heatmaps_run: The folder of the run that drew them; None without heat maps.
     """
 
     run: Path
     main: str
     conditions: Mapping[str, Mapping[str, Outcome]]
     heatmaps: Mapping[str, Path] = field(default_factory=dict)
+    heatmaps_run: Path | None = None
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -66,82 +64,64 @@ class Outcomes:
         return tuple(name for name in self.conditions if name != self.main)
 
 
-def last_run(root: Path) -> Path | None:
+def last_run(root: Path) -> RunInfo | None:
     """The newest finished run that wrote predictions: of `validate` if there is one, else of `train`.
 
     Raises:
         DataError: A run's description is damaged.
     """
-    runs = [folder for folder in sorted((root / _RUNS).glob("*")) if (folder / _PREDICTIONS).is_file()]
-    for command in _COMMANDS:
-        found = [folder for folder in runs if _is(folder, command)]
-        if found:
-            return max(found, key=lambda folder: ((folder / _RUN).stat().st_mtime_ns, folder.name))
+    return _newest(root, runs.PREDICTIONS, *_COMMANDS)
+
+
+def _newest(root: Path, part: str, *commands: str) -> RunInfo | None:
+    """The last finished run of the first of these commands that has one with such a file or folder in it."""
+    for command in commands:
+        for run in reversed(runs.listing(root, command)):
+            if run.finished and (run.folder / part).exists():
+                return run
     return None
 
 
-def _is(folder: Path, command: str) -> bool:
-    path = folder / _RUN
-    if not path.is_file():
-        return False
-    about = _about(path)
-    return about.get("command") == command and about.get("finished") is True
-
-
-def _about(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError("it is no JSON", where=path, mend="remove that run's folder, or run it again") from error
-    if not isinstance(about, dict):
-        raise DataError("it does not describe a run", where=path, mend="remove that run's folder, or run it again")
-    return about
-
-
-def _classes(path: Path) -> tuple[str, ...]:
-    """The classes in the order of the probabilities, where the run itself names them."""
-    named = _about(path).get("classes") if path.is_file() else None
-    return tuple(str(name) for name in named) if isinstance(named, list) else ()
-
-
-def read_outcomes(folder: Path, classes: tuple[str, ...]) -> Outcomes | None:
-    """Read a run's predictions; None where it has none.
-
-    Where several seeds or partitions speak of one image, their probabilities and losses are averaged: those in which
-    it was a test image, or, where it never was, those in which it was a validation image.
+def read_outcomes(root: Path, run: RunInfo, classes: tuple[str, ...]) -> Outcomes | None:
+    """What a run says of each image; None where it says nothing.
 
     Args:
-        folder: The run.
-        classes: The image classes in the order of the probabilities, for runs that name classes by number.
+        root: Of the data set.
+        run: Of which the predictions are read.
+        classes: Of the data set; the order of the probabilities where the run does not say it.
 
     Raises:
         DataError: The file is damaged; the line is named.
     """
-    names = _classes(folder / _RUN) or classes
+    recorded = run.facts.get("classes")
+    names = tuple(str(name) for name in recorded) if isinstance(recorded, list) else classes
     sums: dict[str, dict[str, _Sum]] = {}
-    for where, line in _lines(folder / _PREDICTIONS):
-        try:
-            sample_id, condition = str(line["id"]), str(line.get("condition", "train"))
-            truth, predicted = _name(line["truth"], names), _name(line["predicted"], names)
-            probabilities = [float(value) for value in line.get("probabilities") or ()]
-            loss = None if line.get("loss") is None else float(line["loss"])
-            if probabilities and len(probabilities) != len(names):
-                raise ValueError(f"{len(probabilities)} probabilities for {len(names)} classes")
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(
-                f"this is no prediction: {type(error).__name__} {error}", where=where, mend="run it again"
-            ) from error
-        side = str(line.get("side", _TEST))
-        found = sums.setdefault(condition, {}).setdefault(sample_id, _Sum(truth, side))
-        if side == _TEST != found.side:
+    for number, line in enumerate(runs.predictions(run.folder), start=1):
+        if len(line.probabilities) != len(names):
+            raise _damage(run, number, f"({len(line.probabilities)} probabilities for {len(names)} classes)")
+        found = sums.setdefault(line.condition, {}).setdefault(line.id, _Sum(line.truth, line.side))
+        if line.side == _TEST != found.side:
             # An epoch may have been chosen by validation images, so what is said of them flatters.
-            found = sums[condition][sample_id] = _Sum(truth, side)
-        if side == found.side:
-            found.add(predicted, probabilities, loss, names)
+            found = sums[line.condition][line.id] = _Sum(line.truth, line.side)
+        if line.side == found.side:
+            try:
+                found.add(line, names)
+            except TypeError as error:
+                raise _damage(run, number, f"({error})") from error
     if not sums:
         return None
     conditions = {name: {key: found.outcome() for key, found in per.items()} for name, per in sums.items()}
-    return Outcomes(folder, _main(tuple(conditions)), conditions, _heatmaps(folder, conditions))
+    # A comparison keeps no networks; where it has no heat maps those of the last training are worth a look.
+    heat = run if (run.folder / runs.HEATMAPS).is_dir() else _newest(root, runs.HEATMAPS, "train")
+    heatmaps = {} if heat is None else _heatmaps(heat.folder, conditions)
+    return Outcomes(
+        run.folder, _main(tuple(conditions)), conditions, heatmaps, heat.folder if heat and heatmaps else None
+    )
+
+
+def _damage(run: RunInfo, number: int, why: str) -> DataError:
+    mend = "run the command again with --overwrite"
+    return DataError(f"line {number} is no prediction {why}", where=run.folder / runs.PREDICTIONS, mend=mend)
 
 
 def _main(conditions: tuple[str, ...]) -> str:
@@ -150,23 +130,6 @@ def _main(conditions: tuple[str, ...]) -> str:
     both = [name for name in pools if name.startswith("real + ")]
     both = both or [name for name in conditions if "real" in name and "synth" in name]
     return (both or list(conditions))[-1]
-
-
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open(encoding="utf-8") as file:
-        for number, text in enumerate(file, start=1):
-            where = f"{path} (line {number})"
-            try:
-                line = json.loads(text)
-            except ValueError as error:
-                raise DataError("it is no JSON", where=where, mend="run it again") from error
-            if not isinstance(line, dict):
-                raise DataError("it is no prediction", where=where, mend="run it again")
-            yield where, line
-
-
-def _name(value: Any, names: tuple[str, ...]) -> str:
-    return value if isinstance(value, str) else str(names[int(value)])
 
 
 class _Sum:
@@ -179,13 +142,12 @@ class _Sum:
         self.losses: list[float] = []
         self.count = 0
 
-    def add(self, predicted: str, probabilities: list[float], loss: float | None, names: tuple[str, ...]) -> None:
+    def add(self, line: Prediction, names: tuple[str, ...]) -> None:
         self.count += 1
-        shares = dict(zip(names, probabilities, strict=True)) if probabilities else {predicted: 1.0}
-        for name, share in shares.items():
+        for name, share in zip(names, line.probabilities, strict=True):
             self.votes[name] = self.votes.get(name, 0.0) + share
-        if loss is not None and math.isfinite(loss):
-            self.losses.append(loss)
+        if math.isfinite(line.loss):
+            self.losses.append(line.loss)
 
     def outcome(self) -> Outcome:
         predicted = max(sorted(self.votes), key=lambda name: self.votes[name])
@@ -195,6 +157,6 @@ class _Sum:
 
 def _heatmaps(folder: Path, conditions: Mapping[str, Mapping[str, Outcome]]) -> dict[str, Path]:
     """RUN/heatmaps/ID.png of the images that have one."""
-    files = {path.name: path for path in (folder / _HEATMAPS).glob("*.png")}
+    files = {path.name: path for path in (folder / runs.HEATMAPS).glob("*.png")}
     ids = {sample_id for per in conditions.values() for sample_id in per} if files else set()
     return {key: files[name] for key in ids if (name := f"{component(key)}.png") in files}

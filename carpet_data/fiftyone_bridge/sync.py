@@ -14,6 +14,7 @@ from carpet_data.executor import Progress
 from carpet_data.fiftyone_bridge.content import Drawn, MaskJob, Part, draw
 from carpet_data.fiftyone_bridge.entries import Entry, changed, values_of
 from carpet_data.fiftyone_bridge.fields import ID, STATE
+from carpet_data.fiftyone_bridge.inserting import insert
 
 __all__ = ["Synced", "sync"]
 
@@ -159,7 +160,7 @@ class _Run:
                 for name, value in values.items():
                     updates.setdefault(name, {})[sample_id] = value
         if new:
-            self.dataset.add_samples(new, expand_schema=False, dynamic=False, validate=False, progress=False)
+            insert(self.dataset, new)
         for name, by_id in updates.items():
             self.dataset.set_values(name, by_id, key_field=ID, expand_schema=False, validate=False, progress=False)
         self.added += len(new)
@@ -168,12 +169,8 @@ class _Run:
             self.progress(len(self.seen), self.total)
 
     def _sample(self, sample_id: str, values: dict[str, Any]) -> Any:
-        sample = self.fiftyone.Sample(filepath=values.pop("filepath"), metadata=values.pop("metadata"))
-        sample[ID] = sample_id
-        for name, value in values.items():
-            if value is not None:
-                sample[name] = value
-        return sample
+        there = {name: value for name, value in values.items() if value is not None}
+        return self.fiftyone.Sample(**there, **{ID: sample_id})
 
 
 def _batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

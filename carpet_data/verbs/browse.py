@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from carpet_data.colours import of_classes
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.executor import Progress
 from carpet_data.fiftyone_bridge import app, colours, connection, entries, fields, naming, views
@@ -37,6 +38,7 @@ class BrowseResult:
         unchanged: Samples that were left as they are.
         split: The split whose sides are shown; None without one.
         run: The run whose predictions are shown; None without one.
+        heatmaps: The run whose heat maps are shown: the same, or the last training; None without any.
         network: What made the embeddings; None without them.
         views: The saved views.
         warnings: Missing images, masks that cannot be read, annotations that were left out.
@@ -52,6 +54,7 @@ class BrowseResult:
     unchanged: int
     split: str | None
     run: Path | None
+    heatmaps: Path | None
     network: str | None
     views: tuple[str, ...]
     warnings: tuple[CarpetDataError, ...] = ()
@@ -69,6 +72,7 @@ class BrowseResult:
             "unchanged": self.unchanged,
             "split": self.split,
             "run": None if self.run is None else str(self.run),
+            "heatmaps": None if self.heatmaps is None else str(self.heatmaps),
             "network": self.network,
             "views": list(self.views),
             "warnings": [warning.to_json() for warning in self.warnings],
@@ -82,6 +86,8 @@ class BrowseResult:
         lines = [f"{self.dataset}: {counted(self.samples, 'sample')} in FiftyOne ({shown})"]
         if self.run is not None:
             lines.append(f"predictions: {self.run.name}")
+        if self.heatmaps is not None:
+            lines.append(f"heat maps: {self.heatmaps.name}")
         if self.network is not None:
             lines.append(f"embeddings: {self.network}")
         if self.views:
@@ -201,7 +207,7 @@ def _dataset(root: Path, split: str | None) -> _Shown:
     dataset = read(root)
     split = chosen_split(dataset, split)
     run = last_run(dataset.root)
-    outcomes = None if run is None else read_outcomes(run, dataset.classes)
+    outcomes = None if run is None else read_outcomes(dataset.root, run, dataset.classes)
     recipes, faults = _recipes(dataset)
     place = dataset.root.absolute()
     info = {
@@ -209,7 +215,8 @@ def _dataset(root: Path, split: str | None) -> _Shown:
         "fingerprint": dataset.fingerprint(split),
         "license": dataset.license,
         "recipes": recipes,
-        "run": None if run is None else run.name,
+        "run": None if run is None else run.folder.name,
+        "heatmaps": None if outcomes is None or outcomes.heatmaps_run is None else outcomes.heatmaps_run.name,
     }
     return _Shown(
         root=dataset.root,
@@ -302,7 +309,7 @@ def _condition_fields(shown: _Shown) -> list[str]:
 def _present(fiftyone: Any, dataset: Any, shown: _Shown) -> tuple[str, ...]:
     """Colours, sidebar, saved views, and what is noted for the next time."""
     before: dict[str, Any] = dict(dataset.info.get(naming.INFO) or {})
-    of_class = colours.assign(shown.classes, before.get("colours") or {})
+    of_class = of_classes(shown.classes, before.get("colours"))
     largest = max((_largest_index(job) for job in shown.jobs), default=0)
     dataset.mask_targets = {
         "segmentation": {**{value: f"instance {value}" for value in range(1, min(largest, 254) + 1)}, 255: "defect"}
@@ -351,6 +358,7 @@ def _result(
         unchanged=done.unchanged,
         split=shown.split,
         run=None if shown.outcomes is None else shown.outcomes.run,
+        heatmaps=None if shown.outcomes is None else shown.outcomes.heatmaps_run,
         network=network,
         views=tuple(saved),
         warnings=(*shown.faults, *done.faults, *(fault for fault in unread if str(fault.where) not in named)),

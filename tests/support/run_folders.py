@@ -10,6 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from carpet_data.training import runs
+from carpet_data.training.runs import RunInfo
+
 
 def write_run(
     root: Path,
@@ -22,12 +25,22 @@ def write_run(
 ) -> Path:
     """A run of a data set with these predictions, and a heat map for each of these file stems."""
     folder = root / "runs" / name
-    (folder / "heatmaps").mkdir(parents=True, exist_ok=True)
-    about = {"schema": 1, "command": command, "finished": finished}
-    (folder / "run.json").write_text(json.dumps(about), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    run = RunInfo(
+        folder=folder,
+        command=command,
+        dataset={},
+        settings={},
+        versions={},
+        finished=finished,
+        seconds=0.0,
+        started="2025-01-01T00:00:00+00:00",
+    )
+    runs.write_json(folder / runs.RUN_JSON, run.to_json())
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "predictions.jsonl").write_text(text, encoding="utf-8")
     for stem in heatmaps:
+        (folder / "heatmaps").mkdir(exist_ok=True)
         values = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
         assert cv2.imwrite(str(folder / "heatmaps" / f"{stem}.png"), values)
     return folder
@@ -40,14 +53,16 @@ def line(
     *,
     condition: str = "real+synthetic",
     seed: int = 0,
+    side: str = "test",
     loss: float = 1.0,
 ) -> dict[str, Any]:
     """One prediction, the classes named in the order of `probabilities`."""
     return {
         "id": sample_id,
         "condition": condition,
-        "partition": 0,
+        "partition": "main",
         "seed": seed,
+        "side": side,
         "truth": truth,
         "predicted": max(probabilities, key=lambda name: probabilities[name]),
         "probabilities": list(probabilities.values()),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +21,15 @@ from run_folders import line, write_run
 from carpet_data.errors import DataError, MissingExtraError, UsageError
 from carpet_data.fiftyone_bridge import connection
 from carpet_data.fiftyone_bridge.app import AppError, check_port
-from carpet_data.fiftyone_bridge.colours import PALETTE, assign
 from carpet_data.fiftyone_bridge.connection import DatabaseError
 from carpet_data.fiftyone_bridge.content import MaskJob, image_key, mask_key
 from carpet_data.fiftyone_bridge.embeddings import nearest_real
 from carpet_data.fiftyone_bridge.fields import gate_field, prediction_field
 from carpet_data.fiftyone_bridge.naming import name_of
-from carpet_data.fiftyone_bridge.outcomes import last_run, read_outcomes
+from carpet_data.fiftyone_bridge.outcomes import Outcomes, last_run, read_outcomes
 from carpet_data.samples import MaskFile, Sample
+from carpet_data.training import runs
+from carpet_data.training.runs import RunInfo
 
 CLASSES = ("good", "hole")
 
@@ -75,15 +80,6 @@ def test_a_database_that_does_not_answer_and_one_that_is_none() -> None:
         connection._ping("postgres://localhost", 0.3)
 
 
-@given(st.lists(st.text(min_size=1), unique=True, max_size=20), st.lists(st.text(min_size=1), unique=True, max_size=20))
-def test_colours_once_given_stay(first: list[str], second: list[str]) -> None:
-    before = assign(first, {})
-    after = assign([*second, *first], before)
-    assert {name: after[name] for name in first} == before
-    defects = [name for name in first if name != "good"]
-    assert len({before[name] for name in defects}) == min(len(defects), len(PALETTE))
-
-
 def sample(name: str, host: str | None = None) -> Sample:
     made = None if host is None else {"host": host}
     return Sample(name, f"{name}.png", "hole", 8, 8, origin="synthetic" if made else "real", provenance=made)
@@ -109,6 +105,10 @@ def test_the_nearest_real_image_is_the_nearest(seed: int, real: int, made: int) 
         assert distance[number] == pytest.approx(max(min(apart), 0), abs=1e-5)
 
 
+def outcomes(root: Path, lines: list[dict[str, Any]], **run: Any) -> Outcomes | None:
+    return read_outcomes(root, runs.read(write_run(root, lines, **run)), CLASSES)
+
+
 def test_predictions_are_averaged_over_seeds(tmp_path: Path) -> None:
     lines = [
         line("a", "hole", {"good": 0.9, "hole": 0.1}, loss=2.0),
@@ -116,7 +116,7 @@ def test_predictions_are_averaged_over_seeds(tmp_path: Path) -> None:
         line("a", "hole", {"good": 0.2, "hole": 0.8}, seed=2, loss=0.0),
         line("a", "hole", {"good": 1.0, "hole": 0.0}, condition="real-only"),
     ]
-    found = read_outcomes(write_run(tmp_path, lines, heatmaps=["a"]), CLASSES)
+    found = outcomes(tmp_path, lines, heatmaps=["a"])
     assert found is not None
     assert found.main == "real+synthetic"
     assert found.others == ("real-only",)
@@ -132,12 +132,12 @@ def test_predictions_are_averaged_over_seeds(tmp_path: Path) -> None:
 def test_what_is_said_of_test_images_counts_before_validation(tmp_path: Path) -> None:
     right, wrong = {"good": 0.1, "hole": 0.9}, {"good": 0.9, "hole": 0.1}
     lines = [
-        {**line("a", "hole", right), "side": "val"},
-        {**line("a", "hole", wrong), "side": "test"},
-        {**line("a", "hole", right, seed=1), "side": "val"},
-        {**line("b", "hole", right), "side": "val"},
+        line("a", "hole", right, side="val"),
+        line("a", "hole", wrong),
+        line("a", "hole", right, seed=1, side="val"),
+        line("b", "hole", right, side="val"),
     ]
-    found = read_outcomes(write_run(tmp_path, lines), CLASSES)
+    found = outcomes(tmp_path, lines)
     assert found is not None
     assert found.conditions[found.main]["a"].confidence == pytest.approx(0.9)
     assert not found.conditions[found.main]["a"].correct
@@ -147,37 +147,63 @@ def test_what_is_said_of_test_images_counts_before_validation(tmp_path: Path) ->
 def test_the_main_condition_is_real_and_synthetic_together(tmp_path: Path) -> None:
     names = ["real-only", "paste-only", "real + paste", "real + mixup"]
     lines = [line("a", "hole", {"good": 0.5, "hole": 0.5}, condition=name) for name in names]
-    found = read_outcomes(write_run(tmp_path, lines), CLASSES)
+    found = outcomes(tmp_path, lines)
     assert found is not None
     assert found.main == "real + paste"
 
 
 def test_the_last_finished_validation_comes_before_a_training(tmp_path: Path) -> None:
     assert last_run(tmp_path) is None
-    train = write_run(tmp_path, [], name="train-001", command="train")
-    assert last_run(tmp_path) == train
-    first = write_run(tmp_path, [], name="validate-001")
+    write_run(tmp_path, [], name="train-001", command="train")
+    assert folder_of(last_run(tmp_path)) == "train-001"
+    write_run(tmp_path, [], name="validate-001")
     write_run(tmp_path, [], name="validate-002", finished=False)
-    assert last_run(tmp_path) == first
+    (write_run(tmp_path, [], name="validate-003") / "predictions.jsonl").unlink()
+    assert folder_of(last_run(tmp_path)) == "validate-001"
+
+
+def folder_of(run: RunInfo | None) -> str | None:
+    return None if run is None else run.folder.name
+
+
+def test_heat_maps_of_the_last_training_are_shown_where_the_run_has_none(tmp_path: Path) -> None:
+    said = [line("a", "hole", {"good": 0.5, "hole": 0.5})]
+    for number in (1, 2):
+        write_run(tmp_path, said, name=f"train-00{number}", command="train", heatmaps=["a"])
+    write_run(tmp_path, said, name="train-003", command="train", heatmaps=["a"], finished=False)
+    found = outcomes(tmp_path, said)
+    assert found is not None
+    assert found.run.name == "validate-001"
+    assert found.heatmaps_run == tmp_path / "runs" / "train-002"
+    assert found.heatmaps == {"a": tmp_path / "runs" / "train-002" / "heatmaps" / "a.png"}
+    none = read_outcomes(tmp_path / "elsewhere", runs.read(found.run), CLASSES)
+    assert none is not None
+    assert none.heatmaps_run is None
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no JSON"),
-        ("[]", "no prediction"),
-        ('{"id": "a"}', "truth"),
-        ('{"id": "a", "truth": 0, "predicted": 5, "probabilities": []}', "IndexError"),
-        ('{"id": "a", "truth": "x", "predicted": "x", "probabilities": [1]}', "1 probabilities for 2 classes"),
+        ("{", "not JSON"),
+        ("[]", "no JSON object"),
+        ('{"id": "a"}', "no prediction"),
+        (json.dumps(line("a", "hole", {"hole": 1.0})), "1 probabilities for 2 classes"),
+        (json.dumps({**line("a", "hole", {"good": 0.5, "hole": 0.5}), "loss": "much"}), "no prediction"),
+        (json.dumps({**line("a", "hole", {"good": 0.5, "hole": 0.5}), "probabilities": ["x", "y"]}), "no prediction"),
     ],
 )
 def test_a_damaged_prediction_names_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     folder = write_run(tmp_path, [line("a", "hole", {"good": 0.5, "hole": 0.5})])
     with (folder / "predictions.jsonl").open("a", encoding="utf-8") as file:
         file.write(text + "\n")
-    with pytest.raises(DataError, match=message) as found:
-        read_outcomes(folder, CLASSES)
-    assert str(found.value.where).endswith("predictions.jsonl (line 2)")
+    with pytest.raises(DataError, match=f"line 2 .*{message}") as found:
+        read_outcomes(tmp_path, runs.read(folder), CLASSES)
+    assert found.value.where == str(folder / "predictions.jsonl")
+
+
+def test_predictions_are_read_without_torch() -> None:
+    code = "import sys, carpet_data.fiftyone_bridge.outcomes; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_keys_of_a_sample_change_with_what_they_stand_for(tmp_path: Path) -> None:
