@@ -165,8 +165,7 @@ class _Experiment:
         total = len(self.conditions) * len(self.seeds)
         if not wanted:
             return
-        folder = partition.folder
-        test = folder.dataset.on_side(folder.split, "test")
+        test = partition.held_out("test")
         units = tuple(sample.group if sample.group is not None else sample.id for sample in test)
         if self.bank is not None:
             # The real images of the baseline first: each image's plain view then serves all other conditions.
@@ -204,7 +203,7 @@ class _Experiment:
         """What the classifier of each seed says of the test images, and the steps it took."""
         settings, folder = condition.settings, partition.folder
         train = partition.train(condition)
-        test, val = (folder.dataset.on_side(folder.split, side) for side in ("test", "val"))
+        test, val = partition.held_out("test"), partition.held_out("val")
         if self.bank is None:
             images = self._images(train, settings)
             judges = self._images([(folder, test)], settings)

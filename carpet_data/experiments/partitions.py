@@ -10,7 +10,8 @@ from pathlib import Path
 from carpet_data import layout
 from carpet_data.errors import DataError, LeakError, UsageError
 from carpet_data.experiments.conditions import SYNTHETIC, Condition
-from carpet_data.samples import GOOD, Dataset, Sample
+from carpet_data.findings import counted
+from carpet_data.samples import GOOD, Dataset, Sample, Side
 from carpet_data.training.leaks import refuse_leaks
 
 __all__ = ["Folder", "Partition", "classes_of", "refuse_unfit"]
@@ -105,6 +106,16 @@ class Partition:
             found = [(folder, tuple(s for s in samples if s.id in only)) for folder, samples in found]
         return [(folder, samples) for folder, samples in found if samples]
 
+    def held_out(self, side: Side) -> tuple[Sample, ...]:
+        """The val or test images that are judged: those of classes that a real train image teaches.
+
+        No classifier could know the others, and synthetic images alone must not count for a class that the baseline
+        has never seen.
+        """
+        taught = {sample.class_name for sample in self.folder.real()}
+        found = self.folder.dataset.on_side(self.folder.split, side)
+        return tuple(sample for sample in found if sample.class_name in taught)
+
     def counts(self, condition: Condition) -> tuple[int, int]:
         """How many real and how many synthetic images a condition trains on."""
         origins = Counter(sample.origin for _, samples in self.train(condition) for sample in samples)
@@ -146,11 +157,11 @@ def refuse_unfit(partition: Partition) -> tuple[str, ...]:
     """Refuse a partition that no classifier could be judged on.
 
     Returns:
-        What the user should know: classes without a test image, which count in no average.
+        What the user should know: classes without a test image, which count in no average, and classes without a real
+        train image, whose test images are left out.
 
     Raises:
-        DataError: No test side; a test class without a real train image, which no classifier could know; or one class
-            only.
+        DataError: An empty side, or fewer than two classes that are both taught and tested.
     """
     folder, where = partition.folder, partition.folder.dataset.root
     again = "make a split with some: carpet-data split"
@@ -162,22 +173,23 @@ def refuse_unfit(partition: Partition) -> tuple[str, ...]:
             raise DataError(
                 f"no {real}image is on the {side} side of the split {folder.split!r}", where=where, mend=again
             )
-        if len(counts) == 1:
-            raise DataError(
-                f"the {side} side of the split {folder.split!r} shows one class only ({next(iter(counts))}); there is "
-                "nothing to tell apart",
-                where=where,
-                mend="add images of another class, or split again: carpet-data split",
-            )
-    unknown = sorted(set(test) - set(train))
-    if unknown:
+    both = sorted(set(test) & set(train))
+    if len(both) < 2:
         raise DataError(
-            f"the class {unknown[0]} is on the test side of the split {folder.split!r}, but no real image of it is on "
-            "the train side",
+            f"the split {folder.split!r} has real train images and test images of {both[0] if both else 'no class'} "
+            "only; there is nothing to tell apart",
             where=where,
-            mend="split so that every class teaches (carpet-data split), or leave the class out (carpet-data drop)",
+            mend="add images of another class, or split so that every class teaches and tests: carpet-data split",
         )
-    return tuple(
+    untested = [
         f"{name} has no test image in {partition.name}: it counts in no average there"
-        for name in sorted(set(train) - set(test))
-    )
+        for name in sorted(train)
+        if name not in test
+    ]
+    untaught = [
+        f"{name} has no real train image in {partition.name}, so its {counted(test[name], 'test image')} "
+        f"{'is' if test[name] == 1 else 'are'} left out"
+        for name in sorted(test)
+        if name not in train
+    ]
+    return (*untested, *untaught)

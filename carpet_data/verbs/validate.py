@@ -191,8 +191,8 @@ def validate(
         said: Told (what is done, done, total).
 
     Raises:
-        DataError: The folder is no prepared data set; there are no synthetic images and no recipes; a side is empty, a
-            test class has no train image, there is one class only; or an image cannot be read.
+        DataError: The folder is no prepared data set; there are no synthetic images and no recipes; a side is empty, or
+            fewer than two classes are both taught and tested; or an image cannot be read.
         LeakError: A held-out image, or a part of one, would reach training.
         UsageError: There is no such split, recipe, method, network or device, or arguments exclude each other.
         OutputError: `out` holds something else.
@@ -334,8 +334,7 @@ def _result(
 ) -> ValidateResult:
     rows = []
     for name in plan.splits:
-        at = plan.folder(name)
-        test = len(at.dataset.on_side(at.split, "test"))
+        test = len(Partition(name, plan.folder(name)).held_out("test"))
         rows += [(name, each.name, *plan.counts(name, each), test) for each in plan.conditions]
     if comparison is not None:
         # What was trained on counts, null samples and all; the plan could only count the defects.

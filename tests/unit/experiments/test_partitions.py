@@ -84,11 +84,23 @@ def test_partitions_that_judge_nothing_are_refused(carpet: Path) -> None:
     with pytest.raises(DataError, match="no real image is on the train side"):
         refuse_unfit(Partition("p", no_train))
     one_class = with_sides(folder, {s.id: None for s in real if s.class_name != GOOD})
-    with pytest.raises(DataError, match="one class only"):
+    with pytest.raises(DataError, match="of good only"):
         refuse_unfit(Partition("p", one_class))
-    untaught = with_sides(folder, {s.id: None for s in folder.real() if s.class_name == "hole"})
-    with pytest.raises(DataError, match="class hole is on the test side"):
-        refuse_unfit(Partition("p", untaught))
+    apart = with_sides(folder, {s.id: "train" if s.class_name == GOOD else "test" for s in real})
+    with pytest.raises(DataError, match="of no class only"):
+        refuse_unfit(Partition("p", apart))
+
+
+def test_a_class_that_is_not_taught_is_not_tested_and_told(carpet: Path) -> None:
+    folder = Folder.of(carpet, "main")
+    untaught = Partition("p", with_sides(folder, {s.id: None for s in folder.real() if s.class_name == "hole"}))
+    assert refuse_unfit(untaught) == ("hole has no real train image in p, so its 5 test images are left out",)
+    assert {s.class_name for s in untaught.held_out("test")} == {GOOD, "thread"}
+    assert {s.class_name for s in Partition("p", folder).held_out("test")} == {GOOD, "hole", "thread"}
+
+
+def test_a_class_that_is_not_tested_is_told(carpet: Path) -> None:
+    folder = Folder.of(carpet, "main")
     untested = with_sides(
         folder, {s.id: None for s in folder.dataset.on_side("main", "test") if s.class_name == "hole"}
     )

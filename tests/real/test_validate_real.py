@@ -1,0 +1,33 @@
+"""Validation on real carpet: rotations of one image a class, synthesized from the train side of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import carpet_data
+from carpet_data import layout
+from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.verbs.prepare import prepare
+
+pytestmark = pytest.mark.real
+
+
+def test_rotations_of_real_carpet(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+    root = tmp_path / "prepared"
+    prepare(real_data("mvtec/carpet"), root, protocol="rotations", workers=2)
+    settings = DEFAULTS.but(
+        architecture="resnet18", weights="none", resize=64, views=2, steps=20, device="cpu", augment="light"
+    )
+    splits = sorted(name for name in layout.read(root).splits if name.startswith("rotation"))
+    done = carpet_data.validate(root, settings, splits=splits, recipes=["donor-paste"], to=3, seeds=1, workers=2)
+    assert done.comparison is not None
+    assert done.comparison.partitions == tuple(splits)
+    tested = {p.id for t in done.comparison.trainings if t.condition == BASELINE for p in t.predictions}
+    assert len([name for name in tested if not name.startswith("good")]) == 15, "every defect image is tested"
+    assert min(count for name, count in done.comparison.units.items() if name != "good") >= 2
+    assert not [answer for answers in done.checks.values() for answer in answers if answer.result == "flagged"]
+    assert done.report is not None
+    assert done.report.is_file()
