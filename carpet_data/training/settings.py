@@ -55,6 +55,8 @@ _SHARES = frozenset({"good_share", "synthetic_share"})
 _NUMBERS = frozenset({"learning_rate", "weight_decay", "momentum", "label_smoothing", "mix_alpha", *_SHARES})
 _FLAGS = frozenset({"standardise", "retrain_head", "lmr", "amp"})
 _AUGMENTED_VIEWS = 8
+_LARGEST_RATE = 1e30
+"""Beyond it a step is no number of 32 bits any more, which torch says in words of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,8 @@ def _check(name: str, value: Any) -> None:
         raise _wrong(name, value, f"give {_AT_LEAST[name]:g} or more")
     if name in ("learning_rate", "mix_alpha") and value <= 0:
         raise _wrong(name, value, "give a number above 0")
+    if name == "learning_rate" and value > _LARGEST_RATE:
+        raise _wrong(name, value, "give a small number, such as 0.001")
     if name in _SHARES and not 0 < value < 1:
         raise _wrong(name, value, "give a number between 0 and 1")
     if name in ("momentum", "label_smoothing") and not 0 <= value < 1:
