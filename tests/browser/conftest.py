@@ -1,8 +1,7 @@
-"""FiftyOne on a real MongoDB, and a browser to look at its App with."""
+"""FiftyOne on a real MongoDB, and a browser to look at its App with: one of each for all these tests."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
-def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The module, connected to a MongoDB in a temporary folder."""
     from mongo import own_database
 
-    yield own_database(tmp_path_factory.mktemp("mongo"))
-    # It never closes its clients by itself, and warns of that when the process ends.
-    importlib.import_module("fiftyone.core.odm.database")._disconnect()
+    return own_database(tmp_path_factory.mktemp("mongo"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     """A headless Chromium."""
     with Chromium(tmp_path_factory.mktemp("profile")) as browser:

@@ -61,7 +61,7 @@ def start(root: Path, *options: str) -> App:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sample carpet, prepared, with three synthetic holes."""
     folder = tmp_path_factory.mktemp("carpet")
-    sample(folder / "carpet", size=256, counts={"good": 6, "hole": 4, "cut": 4, "color": 2, "thread": 2}, workers=1)
+    sample(folder / "carpet", size=160, counts={"good": 4, "hole": 3, "cut": 3, "color": 1, "thread": 1}, workers=1)
     prepare(folder / "carpet", folder / "carpet-prepared", workers=1, near_duplicates=False)
     synthesize(folder / "carpet-prepared", ["hole"], 3, workers=1)
     return folder / "carpet-prepared"
@@ -78,27 +78,47 @@ def app(root: Path, fiftyone: Any) -> Iterator[App]:
     assert app.process.wait(30) == 130, "Ctrl-C ends it as it ends every command"
 
 
-@pytest.fixture
-def page(app: App, browser: Chromium) -> Chromium:
+def look(browser: Chromium, app: App) -> None:
+    """Open the App and wait until it shows samples."""
     browser.open(app.url, width=1600, height=1000)
     browser.wait_for(COUNT, timeout=60)
     browser.wait_for(f"{LOOKERS}.length > 5", timeout=60)
     browser.evaluate("[...document.querySelectorAll('button')].find(e => e.innerText == 'Dismiss')?.click()")
+
+
+@pytest.fixture(scope="module")
+def page(app: App, browser: Chromium) -> Chromium:
+    """The App, opened once."""
+    look(browser, app)
     return browser
+
+
+def tiles(page: Chromium, path: Path) -> np.ndarray[Any, Any]:
+    """uint8 HxWx3 HSV: the part of the window where only tiles are, once their pictures are drawn.
+
+    While they load, the App shows a play of coloured squares on black, which moves.
+    """
+    until = time.monotonic() + 60
+    before: np.ndarray[Any, Any] | None = None
+    while True:
+        picture = cv2.imread(str(page.screenshot(path)))[150:, 320:]
+        hsv = cv2.cvtColor(picture, cv2.COLOR_BGR2HSV)
+        drawn = np.mean(hsv[..., 2] > 60) > 0.3
+        if drawn and before is not None and np.array_equal(picture, before):
+            return hsv
+        assert time.monotonic() < until, "the tiles are not drawn"
+        before = picture
+        time.sleep(0.5)
 
 
 def test_the_app_shows_all_samples_in_colour(page: Chromium, root: Path, artefacts: Path) -> None:
     from carpet_data import layout
 
     page.wait_for(f"{COUNT} == '{len(layout.read(root))} samples'")
-    # Tiles are drawn once their pictures are decoded.
-    time.sleep(3)
-    picture = cv2.imread(str(page.screenshot(artefacts / "browse-grid.png")))
-    hsv = cv2.cvtColor(picture, cv2.COLOR_BGR2HSV)
-    # Holes and cuts are drawn in their own colours over grey cloth, in places where only tiles are.
-    tiles = hsv[150:, 320:]
+    hsv = tiles(page, artefacts / "browse-grid.png")
+    # Holes and cuts are drawn in their own colours over grey cloth.
     for hue in (10, 101):
-        near = (np.abs(tiles[..., 0].astype(int) - hue) < 8) & (tiles[..., 1] > 100)
+        near = (np.abs(hsv[..., 0].astype(int) - hue) < 8) & (hsv[..., 1] > 100)
         assert near.sum() > 500, f"no mask of hue {hue} is drawn"
     ours = [
         error for error in page.console_errors if "fonts.googleapis.com" not in error and "postMessage" not in error
@@ -110,16 +130,17 @@ def test_a_class_filter_changes_the_count(page: Chromium) -> None:
     before = page.evaluate(COUNT)
     page.click("document.querySelector('[data-cy=sidebar-field-arrow-enabled-class]')")
     page.click("document.querySelector('[data-cy=checkbox-hole]')")
-    page.wait_for(f"{COUNT} != '{before}'")
-    # Four real holes and three synthetic ones.
-    page.wait_for(f"{COUNT} == '7 of {before}'")
+    # Three real holes and three synthetic ones.
+    page.wait_for(f"{COUNT} == '6 of {before}'")
 
 
 def test_a_saved_view_opens_and_a_synthetic_sample_shows_its_recipe(
-    page: Chromium, root: Path, artefacts: Path
+    page: Chromium, app: App, root: Path, artefacts: Path
 ) -> None:
     from carpet_data import layout
 
+    # FiftyOne 1.22 shows an error of its server where a saved view is opened on a page that had a filter.
+    look(page, app)
     page.click("document.querySelector('[data-cy=saved-views-selection]')")
     page.click("document.querySelector('[data-cy=saved-views-synthetic-hole-selection-option]')")
     page.wait_for(f"({COUNT} || '').startsWith('3 ')")
@@ -132,5 +153,5 @@ def test_a_saved_view_opens_and_a_synthetic_sample_shows_its_recipe(
     text = page.evaluate("document.querySelector('[data-cy=modal]').innerText")
     assert "donor-paste" in text
     assert any(str(each.provenance["host"]) in text for each in made if each.provenance)
-    time.sleep(2)
+    time.sleep(1)  # Only for the picture: it is drawn after the text.
     page.screenshot(artefacts / "browse-sample.png")

@@ -20,11 +20,15 @@ from sources import write_source
 
 from carpet_data import browse, layout
 from carpet_data.errors import DataError
+from carpet_data.fiftyone_bridge import inserting
+from carpet_data.fiftyone_bridge import sync as syncing
 from carpet_data.fiftyone_bridge.naming import INFO
 from carpet_data.verbs.drop import drop
 from carpet_data.verbs.prepare import prepare
+from carpet_data.verbs.sample import sample as make_sample
 from carpet_data.verbs.synthesize import synthesize
 from carpet_data.verbs.to_coco import to_coco
+from carpet_data.verbs.train import train
 
 pytestmark = [
     pytest.mark.xdist_group("fiftyone"),
@@ -376,11 +380,14 @@ def test_a_damaged_prediction_names_its_line(run: Run, root: Path) -> None:
     folder = write_run(root, [line("x", "hole", {"hole": 1.0})])
     called = run("browse", root, "--no-launch")
     assert called.code == 1
-    assert f"{folder / 'predictions.jsonl'} (line 1)" in called.err
+    assert f"{folder / 'predictions.jsonl'}: line 1" in called.err
     assert "1 probabilities for 3 classes" in called.err
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the extra train is not installed")
+TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the extra train is not installed")
+
+
+@TORCH
 def test_embeddings_name_the_nearest_real_image(fiftyone: Any, root: Path) -> None:
     result = browse(root, workers=1, embeddings=True)
     assert result.network is not None
@@ -394,3 +401,63 @@ def test_embeddings_name_the_nearest_real_image(fiftyone: Any, root: Path) -> No
         assert sample.nearest_real not in (sample["carpet_id"], sample.host)
         assert 0 <= sample.nearest_distance <= 2
         assert 0 <= sample.uniqueness <= 1
+
+
+@TORCH
+def test_what_a_training_looked_at_lies_over_its_test_images(fiftyone: Any, tmp_path: Path) -> None:
+    from carpet_data.training.settings import Settings
+
+    make_sample(tmp_path / "carpet", size=96, counts={"good": 3, "hole": 3}, workers=1)
+    root = tmp_path / "carpet-prepared"
+    prepare(tmp_path / "carpet", root, workers=1, near_duplicates=False)
+    settings = Settings(architecture="shufflenet_v2_x0_5", weights="none", resize=64, epochs=1, views=1, device="cpu")
+    trained = train(root, settings, worst=0, heatmaps=2, workers=1)
+    result = browse(root, workers=1)
+    assert result.run == result.heatmaps == trained.folder
+    assert "heat maps: train-001" in result.text()
+    dataset = fiftyone.load_dataset(result.dataset)
+    warm = [one for one in dataset if one["heatmap"] is not None]
+    assert len(warm) == 2
+    for one in warm:
+        assert one.split == "test"
+        heat = cv2.imread(one.heatmap.map_path, cv2.IMREAD_UNCHANGED)
+        assert heat.dtype == np.uint8
+        assert heat.shape == (64, 64)
+    # Mistakes come first.
+    wrong = [one["carpet_id"] for one in dataset if one.correct is False]
+    assert {one["carpet_id"] for one in warm} <= set(wrong) or len(wrong) < 2
+
+
+class OnlyAddSamples:
+    """A FiftyOne dataset of a version that has nothing but its promised ways."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.add_samples = dataset.add_samples
+
+
+def stored(dataset: Any) -> list[Any]:
+    """What the database holds of a dataset, without what differs from time to time."""
+
+    def lasting(value: Any) -> Any:
+        if isinstance(value, dict):
+            passing = {"_id", "_rand", "_dataset_id", "created_at", "last_modified_at"}
+            return {key: lasting(each) for key, each in value.items() if key not in passing}
+        return [lasting(each) for each in value] if isinstance(value, list) else value
+
+    found = list(dataset._sample_collection.find())
+    assert all(type(each["created_at"]) is type(dataset.created_at) for each in found)
+    return sorted((lasting(each) for each in found), key=lambda each: str(each["carpet_id"]))
+
+
+def test_samples_are_written_as_fiftyone_writes_them(
+    fiftyone: Any, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(root, [line(layout.read(root).samples[0].id, "good", {"good": 0.5, "hole": 0.3, "thread": 0.2})])
+    dataset = opened(fiftyone, root)
+    ours, media = stored(dataset), dataset.media_type
+    fiftyone.delete_dataset(dataset.name)
+    insert = inserting.insert
+    monkeypatch.setattr(syncing, "insert", lambda dataset, samples: insert(OnlyAddSamples(dataset), samples))
+    dataset = opened(fiftyone, root)
+    assert ours == stored(dataset)
+    assert media == dataset.media_type == "image"

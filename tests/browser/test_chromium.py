@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from chromium import BrowserError, Chromium
 _PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>a page</title>
 <style>body { background: white } @media (prefers-color-scheme: dark) { body { background: black } }</style>
 <h1>Löcher</h1><button onclick="this.textContent = 'pressed'">press</button>"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with Chromium(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def page(folder: Path, extra: str = "") -> str:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import synthesis
 from command import Called
-from mongo import own_database
 from sources import hashes
 
 from carpet_data import layout
@@ -35,11 +34,6 @@ pytestmark = [
 ]
 
 Run = Callable[..., Called]
-
-
-@pytest.fixture(scope="session")
-def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return own_database(tmp_path_factory.mktemp("mongo"))
 
 
 @pytest.fixture(scope="module")
