@@ -68,7 +68,9 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         """What decides the images, as plain values."""
         return {
-            "partitions": list(self.splits),
+            "partitions": {
+                name: self.folder(name).dataset.fingerprint(split.name) for name, split in self.splits.items()
+            },
             "pools": {name: None if recipe is None else recipe.identity for name, recipe in self.pools.items()},
             "target": self.target,
             "conditions": [condition.name for condition in self.conditions],
