@@ -25,6 +25,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from carpet_data import read
+from carpet_data.training import runs
 from carpet_data.verbs.prepare import prepare
 
 
@@ -52,17 +54,25 @@ def make(folder: Path, count: int, size: int) -> Path:
 
 def predict(root: Path) -> None:
     """A validate run that says something of every sample."""
-    from carpet_data import read
-
-    folder = root / "runs" / "validate-001"
-    folder.mkdir(parents=True)
-    about = {"schema": 1, "command": "validate", "finished": True}
-    (folder / "run.json").write_text(json.dumps(about), encoding="utf-8")
-    with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
-        for sample in read(root):
-            line = {"id": sample.id, "condition": "real+synthetic", "partition": 0, "seed": 0}
-            line |= {"truth": sample.class_name, "predicted": "good", "probabilities": [0.6, 0.4], "loss": 0.5}
-            file.write(json.dumps(line) + "\n")
+    dataset = read(root)
+    run, _ = runs.create(root, "validate", dataset={}, settings={}, facts={"classes": list(dataset.classes)})
+    share = 1 / len(dataset.classes)
+    lines = [
+        runs.Prediction(
+            id=sample.id,
+            condition="real+synthetic",
+            partition="main",
+            seed=0,
+            side="test",
+            truth=sample.class_name,
+            predicted="good",
+            probabilities=(share,) * len(dataset.classes),
+            loss=0.5,
+        )
+        for sample in dataset
+    ]
+    runs.write_predictions(run.folder, lines)
+    runs.finish(run, 0.0)
 
 
 def browse(root: Path, workers: int) -> tuple[float, float, dict[str, Any]]:
