@@ -31,7 +31,10 @@ _SHOWN = (
     "weight_decay",
     "standardise",
     "augment",
+    "views",
     "sampling",
+    "good_share",
+    "synthetic_share",
     "seeds",
     "synthesize to",
 )
