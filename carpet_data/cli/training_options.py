@@ -87,7 +87,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--synthetic-share",
         type=float,
         default=None,
-        help="Share of synthetic images in what is drawn of a class, likewise.  [default: as many as there are]",
+        help="Share of synthetic images in what is drawn of a defect class, likewise.  [default: as many as there are]",
     ),
     _choice("--loss", "loss", LOSSES, "What is minimised."),
     _number("--label-smoothing", "label_smoothing", float, "Share of a label spread over all classes."),

@@ -113,7 +113,7 @@ def _listed(context: click.Context, parameter: click.Parameter, value: str | Non
     type=float,
     default=DEFAULTS.synthetic_share,
     show_default=True,
-    help="Share of synthetic images in what is drawn of a class that has both.",
+    help="Share of synthetic images in what is drawn of a defect class that has both.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")
 @click.option(

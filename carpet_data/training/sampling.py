@@ -25,7 +25,8 @@ class Shares:
         good: The label of `good`; None where it is no class.
         good_share: Of the draws, 0 … 1; None for what the sampling says.
         synthetic: bool (n,), which images are synthetic.
-        synthetic_share: Of the draws of each class that has both kinds; None for what the counts say.
+        synthetic_share: Of the draws of each defect class that has both kinds; None for what the counts say. Null
+            samples, which are labelled good, always count as they are.
     """
 
     good: int | None
@@ -66,7 +67,10 @@ class Shares:
         counts = np.bincount(strata, minlength=2 * len(wanted)).reshape(-1, 2)
         parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         if self.synthetic_share is not None:
-            parts[(counts > 0).all(axis=1)] = 1 - self.synthetic_share, self.synthetic_share
+            both = (counts > 0).all(axis=1)
+            if self.good is not None and self.good < len(both):
+                both[self.good] = False
+            parts[both] = 1 - self.synthetic_share, self.synthetic_share
         return strata, (wanted[:, None] * parts).ravel()
 
 

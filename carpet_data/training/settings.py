@@ -81,8 +81,8 @@ class Settings:
         views: With a frozen backbone: augmented versions of each image; None for 1 without augmentation, else 8.
         sampling: "instance" (each image once an epoch), "balanced" (classes equally often) or "sqrt", see `sampling`.
         good_share: Of the draws, with "balanced" or "sqrt" sampling; None to treat `good` as any class.
-        synthetic_share: Of the draws of a class that has real and synthetic images, likewise; None for what the counts
-            say.
+        synthetic_share: Of the draws of a defect class that has real and synthetic images, likewise; None for what the
+            counts say.
         loss: "cross-entropy", "effective-number" or "logit-adjusted", see `losses`.
         label_smoothing: Share of the label spread over all classes (Szegedy et al. 2016), 0 … < 1.
         mix: "none", "mixup", "cutmix" or "mask-cutmix", see `mixing`.

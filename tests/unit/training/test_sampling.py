@@ -73,13 +73,14 @@ def test_every_image_goes_through_all_its_views() -> None:
 
 
 def test_shares_by_hand() -> None:
-    """Two classes of 16 and 4, half the draws good, and of the rest a quarter synthetic; class 2 is all real."""
+    """Half the draws are good, and of class 1 a quarter is synthetic; class 2 is all real."""
     labels = np.array([0] * 16 + [1] * 4 + [2] * 4, np.int64)
-    synthetic = np.array([False] * 16 + [True] * 3 + [False] + [False] * 4)
+    synthetic = np.array([False] * 12 + [True] * 4 + [True] * 3 + [False] + [False] * 4)
     shares = Shares(good=0, good_share=0.5, synthetic=synthetic, synthetic_share=0.25)
     strata, wanted = shares.strata(labels, draws(labels, "balanced"))
-    assert strata.tolist() == [0] * 16 + [3] * 3 + [2] + [4] * 4
-    assert wanted.tolist() == pytest.approx([0.5, 0, 0.25 * 0.75, 0.25 * 0.25, 0.25, 0])
+    assert strata.tolist() == [0] * 12 + [1] * 4 + [3] * 3 + [2] + [4] * 4
+    # Null samples are a quarter of the good images, and so of their half.
+    assert wanted.tolist() == pytest.approx([0.375, 0.125, 0.25 * 0.75, 0.25 * 0.25, 0.25, 0])
 
 
 def test_without_shares_strata_are_drawn_as_their_images() -> None:
