@@ -67,6 +67,21 @@ def test_a_database_that_cannot_be_reached(root: Path) -> None:
     assert "without --database-uri" in found["mend"]
 
 
+def test_without_a_database_named_the_one_of_fiftyone_is_started(root: Path, tmp_path: Path) -> None:
+    # No service that runs already is joined: it may be that of the user who runs the tests.
+    code = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "import fiftyone.service.util as util\n"
+        "util.find_processes_by_args = lambda arguments: []\n"
+    )
+    # FiftyOne reads its settings when it is imported, which is sooner here than where browse imports it.
+    quiet = {"FIFTYONE_LOGGING_LEVEL": "ERROR", "FIFTYONE_DO_NOT_TRACK": "true"}
+    done = called(root, "--no-launch", "--json", code=code, FIFTYONE_DATABASE_DIR=str(tmp_path / "db"), **quiet)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["added"] == 4, done.stdout
+    assert (tmp_path / "db" / "WiredTiger").is_file()
+
+
 def test_a_missing_mongod(root: Path, tmp_path: Path) -> None:
     # No service of other tests is joined, and the folder of the program is empty.
     code = (
