@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from carpet_data.errors import DeviceMemoryError, UsageError
+from carpet_data.training import allocator
 
 __all__ = [
     "amp",
@@ -161,7 +162,7 @@ def synchronize(device: torch.device) -> None:
 
 @contextmanager
 def memory_guard(batch_size: int, device: torch.device, *, size: int | None = None) -> Iterator[None]:
-    """Turns "out of memory" of any kind into an error that says what to do.
+    """Turns "out of memory" of any kind into an error that says what to do; on the CPU, freed memory is kept.
 
     Args:
         batch_size: Images at a time.
@@ -171,6 +172,8 @@ def memory_guard(batch_size: int, device: torch.device, *, size: int | None = No
     Raises:
         DeviceMemoryError: The memory of the device is full.
     """
+    if device.type == "cpu":
+        allocator.keep_freed_memory()
     try:
         yield
     except (RuntimeError, MemoryError) as error:

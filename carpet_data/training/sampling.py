@@ -67,7 +67,7 @@ class Shares:
         counts = np.bincount(strata, minlength=2 * len(wanted)).reshape(-1, 2)
         parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         if self.synthetic_share is not None:
-            both = (counts > 0).all(axis=1)
+            both = np.asarray((counts > 0).all(axis=1))
             if self.good is not None and self.good < len(both):
                 both[self.good] = False
             parts[both] = 1 - self.synthetic_share, self.synthetic_share
