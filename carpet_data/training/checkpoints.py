@@ -78,27 +78,39 @@ def read(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        schema, other, facts = header["schema"], header["identity"], header["facts"]
+        schema, other, facts = header["schema"], dict(header["identity"]), header["facts"]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the checkpoint cannot be read ({error})", where=path, mend=_AGAIN) from error
     if schema != SCHEMA:
         raise DataError(f"the checkpoint is of schema {schema}, this program knows {SCHEMA}", where=path, mend=_AGAIN)
-    for name, mine in identity.items():
-        if other.get(name) != mine:
-            raise DataError(
-                f"the checkpoint is of another training: {_difference(name, other.get(name), mine)}",
-                where=path,
-                mend="give the settings and the data that it was begun with, or begin anew with --overwrite",
-            )
+    if other != dict(identity):
+        raise DataError(
+            f"the checkpoint is of another training: {_difference(other, identity)}",
+            where=path,
+            mend="give the settings and the data that it was begun with, or begin anew with --overwrite",
+        )
     return Checkpoint(tensors, facts)
 
 
-def _difference(name: str, theirs: Any, mine: Any) -> str:
-    if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
-        key = next(key for key in sorted({*theirs, *mine}) if theirs.get(key) != mine.get(key))
-        return _difference(key, theirs.get(key), mine.get(key))
-    shown = [repr(value) if len(repr(value)) < 60 else "other ones" for value in (theirs, mine)]
-    return f"its {name.replace('_', ' ')} is {shown[0]}, now asked for {shown[1]}"
+def _difference(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+    """The first setting in which two unequal mappings differ; one that is there and None is not one that is missing."""
+    key = next(
+        key
+        for key in sorted({*theirs, *mine})
+        if (key in theirs) != (key in mine) or (key in theirs and theirs[key] != mine[key])
+    )
+    name = key.replace("_", " ")
+    if key not in theirs:
+        return f"it has no {name}, now asked for {_shown(mine[key])}"
+    if key not in mine:
+        return f"its {name} is {_shown(theirs[key])}, now it is not asked for"
+    if isinstance(theirs[key], Mapping) and isinstance(mine[key], Mapping):
+        return _difference(theirs[key], mine[key])
+    return f"its {name} is {_shown(theirs[key])}, now asked for {_shown(mine[key])}"
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if len(repr(value)) < 60 else "other ones"
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ from carpet_data.errors import DataError, WeightsError
 from carpet_data.training import checkpoints
 from carpet_data.training.checkpoints import Checkpoint, Keeper
 
-IDENTITY = {"settings": {"epochs": 3, "architecture": "resnet18"}, "classes": ["good", "löch"]}
+SETTINGS = {"epochs": 3, "architecture": "resnet18"}
+IDENTITY = {"settings": SETTINGS, "classes": ["good", "löch"]}
 
 
 def made(value: float = 1.0) -> Checkpoint:
@@ -33,6 +34,10 @@ def test_there_and_back(tmp_path: Path) -> None:
         ({"settings": {"epochs": 4, "architecture": "resnet18"}}, "its epochs is 3, now asked for 4"),
         ({"settings": {"epochs": 3, "architecture": "resnet50"}}, "its architecture is 'resnet18', now asked"),
         ({"classes": ["good"]}, "its classes is"),
+        ({"settings": {"epochs": 3}}, "its architecture is 'resnet18', now it is not asked for"),
+        ({"settings": {**SETTINGS, "steps": None}}, "it has no steps, now asked for None"),
+        ({"settings": {**SETTINGS, "steps": 2}}, "it has no steps, now asked for 2"),
+        ({"weights": None}, "it has no weights, now asked for None"),
     ],
 )
 def test_another_training_is_refused_and_the_difference_named(
@@ -44,6 +49,15 @@ def test_another_training_is_refused_and_the_difference_named(
         checkpoints.read(path, {**IDENTITY, **changes})
     assert words in str(refused.value)
     assert "--overwrite" in str(refused.value)
+
+
+def test_a_setting_that_only_the_checkpoint_has_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    checkpoints.write(path, made(), {**IDENTITY, "settings": {**SETTINGS, "views": None}, "lmr": None})
+    with pytest.raises(DataError, match="its views is None, now it is not asked for"):
+        checkpoints.read(path, {**IDENTITY, "lmr": None})
+    with pytest.raises(DataError, match="its lmr is None, now it is not asked for"):
+        checkpoints.read(path, {**IDENTITY, "settings": {**SETTINGS, "views": None}})
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
