@@ -21,6 +21,7 @@ from carpet_data.layout import lock
 from carpet_data.training import runs
 from carpet_data.training.settings import Settings
 from carpet_data.verbs.validation_plan import Plan, Said, make_plan
+from carpet_data.verbs.validation_text import figure_lines, plan_lines
 
 if TYPE_CHECKING:
     from carpet_data.experiments.shortcut import Answer
@@ -109,7 +110,7 @@ class ValidateResult:
         partitions = len({partition for partition, *_ in self.plan})
         many = f"{counted(partitions, 'partition')}, {counted(self.seeds, 'seed')}, {self.steps} steps a training"
         lines = [f"{self.name}, split {self.split}: {many}", ""]
-        lines += _plan_table(self.plan) if self.comparison is None else _table(self.comparison)
+        lines += plan_lines(self.plan) if self.comparison is None else figure_lines(self.comparison)
         lines += ["", *(f"note: {notice}" for notice in self.notices)]
         for pool, answers in self.checks.items():
             flagged = [answer for answer in answers if answer.result == "flagged"]
@@ -121,30 +122,6 @@ class ValidateResult:
             lines.append(f"took {self.seconds:.0f} s")
             lines.append(f"report {self.report}")
         return "\n".join(lines)
-
-
-def _plan_table(plan: Sequence[tuple[str, str, int, int, int]]) -> list[str]:
-    width = max(len("condition"), *(len(condition) for _, condition, *_ in plan))
-    first = max(len("partition"), *(len(partition) for partition, *_ in plan))
-    lines = [f"{'partition':{first}}  {'condition':{width}}    real  synthetic    test"]
-    lines += [
-        f"{partition:{first}}  {condition:{width}}  {real:6}  {synthetic:9}  {test:6}"
-        for partition, condition, real, synthetic, test in plan
-    ]
-    return lines
-
-
-def _table(comparison: Comparison) -> list[str]:
-    width = max(len("condition"), *(len(row.name) for row in comparison.rows))
-    lines = [f"{'condition':{width}}  balanced accuracy (95 %)    macro F1  recall of good"]
-    for row in comparison.rows:
-        interval = row.balanced_accuracy.interval
-        ends = "no interval" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
-        good = row.recalls.get("good")
-        shown = "-" if good is None or good.value is None else f"{good.value:.3f}"
-        figure = f"{row.balanced_accuracy.value:.3f} ({ends})"
-        lines.append(f"{row.name:{width}}  {figure:24}    {row.macro_f1.value:8.3f}  {shown:>14}")
-    return lines
 
 
 def validate(
