@@ -74,25 +74,30 @@ def _verdict(comparison: Comparison, contrast: Contrast, p_value: float | None, 
     if p_value is not None and p_value < LEVEL and difference != 0:
         word = "helps" if difference > 0 else "hurts"
     before, after = (comparison.row(name).balanced_accuracy.value for name in (contrast.against, contrast.condition))
-    figures = f"balanced accuracy {before:.3f} → {after:.3f} ({difference:+.3f}"
+    figures = f"went from {before:.3f} to {after:.3f} ({difference:+.3f}"
     if contrast.paired is not None:
         interval = contrast.paired.interval
         figures += f", 95 % interval {interval.low:+.3f} to {interval.high:+.3f}"
     figures += ")"
-    if p_value is None:
-        figures += "; no test could be made"
+    if word == "no evidence":
+        claim = f"no evidence that {contrast.condition} helps or hurts"
     else:
-        figures += f", {_p_text(p_value)}" + (f" (Holm, {several} comparisons)" if several > 1 else "")
-    said = {
-        "helps": f"{contrast.condition} helps: {figures}",
-        "hurts": f"{contrast.condition} hurts: {figures}",
-        "no evidence": f"no evidence that {contrast.condition} changes anything: {figures}",
-    }[word]
-    alarms, more = _alarms(contrast)
+        claim = f"{contrast.condition} {word}"
+    if p_value is None:
+        said = (
+            f"{claim}: no test could be made, because a class has a single group of test images. "
+            f"Balanced accuracy {figures}."
+        )
+    else:
+        adjusted = f" (Holm, {several} comparisons)" if several > 1 else ""
+        said = f"{claim}: balanced accuracy {figures}, {_p_text(p_value)}{adjusted}."
+    alarms, suffering = _alarms(contrast)
+    if alarms:
+        said += f" But {suffering}" if word == "helps" else f" {suffering[:1].upper()}{suffering[1:]}"
     return Verdict(
         condition=contrast.condition,
         word=word,
-        sentence=f"{said}{more}.",
+        sentence=said,
         p_value=p_value,
         adjusted=several,
         alarms=alarms,
@@ -106,7 +111,10 @@ def _alarms(contrast: Contrast) -> tuple[bool, str]:
     fall = before - after
     # Rounding must not make a fall of exactly the bound one of more.
     if fall > GOOD_FALL + 1e-9 or (fall > 1e-9 and after < GOOD_LEAST - 1e-9):
-        return True, f"; but good images are called defect more often: recall of good {before:.2f} → {after:.2f}"
+        return (
+            True,
+            f"good images are called defect more often: the recall of good went from {before:.2f} to {after:.2f}.",
+        )
     return False, ""
 
 

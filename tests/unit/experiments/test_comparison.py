@@ -66,6 +66,13 @@ def test_the_verdict(before: dict[str, int], after: dict[str, int], word: str) -
     assert (verdict.p_value < 0.05) == (word != "no evidence")
     assert not verdict.alarms
     assert "good images" not in verdict.sentence
+    assert verdict.sentence.startswith(
+        {
+            "helps": "real + synthetic helps: balanced accuracy went from 0.600 to 0.950 (+0.350, 95 % interval +0.",
+            "hurts": "real + synthetic hurts: balanced accuracy went from 0.950 to 0.600 (-0.350, 95 % interval -0.",
+            "no evidence": "no evidence that real + synthetic helps or hurts: balanced accuracy went from 0.750 to 0.",
+        }[word]
+    )
 
 
 def test_good_images_called_defect_are_told_beside_the_verdict() -> None:
@@ -73,7 +80,9 @@ def test_good_images_called_defect_are_told_beside_the_verdict() -> None:
     (verdict,) = judge(found, ["real + synthetic"])
     assert verdict.word == "helps"
     assert verdict.alarms
-    assert "good images are called defect more often: recall of good 1.00 → 0.80" in verdict.sentence
+    assert verdict.sentence.endswith(
+        ", p < 0.001. But good images are called defect more often: the recall of good went from 1.00 to 0.80."
+    )
 
 
 def test_several_recipes_are_adjusted_for() -> None:
@@ -91,7 +100,16 @@ def test_one_group_a_class_gives_no_test_and_no_verdict() -> None:
     assert found.row(BASELINE).balanced_accuracy.interval is None
     (verdict,) = judge(found, ["real + synthetic"])
     assert (verdict.word, verdict.p_value) == ("no evidence", None)
-    assert "no test could be made" in verdict.sentence
+    assert verdict.sentence == (
+        "no evidence that real + synthetic helps or hurts: no test could be made, because a class has a single group "
+        "of test images. Balanced accuracy went from 0.500 to 1.000 (+0.500)."
+    )
+    suffers = compared({BASELINE: {"good": 10, "hole": 0}, "real + synthetic": {"good": 8, "hole": 10}}, alone=False)
+    (verdict,) = judge(suffers, ["real + synthetic"])
+    assert verdict.alarms
+    assert verdict.sentence.endswith(
+        "(+0.400). Good images are called defect more often: the recall of good went from 1.00 to 0.80."
+    )
     assert any("a single group of test images" in warning for warning in found.warnings)
 
 
