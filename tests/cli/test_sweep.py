@@ -226,7 +226,7 @@ def test_a_download_is_tried_only_when_asked_for(prepared: Path, tmp_path: Path)
 
 
 def test_a_row_that_diverges_takes_no_other_with_it(prepared: Path, tmp_path: Path) -> None:
-    row = "{architecture: resnet18, weights: none, resize: 32, epochs: 4, learning_rate: 1e37}"
+    row = "{architecture: resnet18, weights: none, resize: 32, epochs: 4, learning_rate: 1e30, weight_decay: 1}"
     text = f"schema: 1\nrows:\n  - {row}\n  - {{architecture: resnet18, weights: none, resize: 32, epochs: 2}}\n"
     result = sweep(prepared, write(tmp_path, text), out=tmp_path / "run", workers=1)
     assert "failed, the training diverged" in result.lines[0].missing
