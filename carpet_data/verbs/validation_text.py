@@ -21,8 +21,8 @@ def plan_lines(plan: Sequence[tuple[str, str, int, int, int]]) -> list[str]:
         plan: (partition, condition, real train images, synthetic train images, test images) of every training.
     """
     rows: dict[str, list[Row]] = {}
-    for partition, *row in plan:
-        rows.setdefault(partition, []).append((row[0], row[1], row[2], row[3]))
+    for partition, condition, real, made, test in plan:
+        rows.setdefault(partition, []).append((condition, real, made, test))
     numbers = {partition: number for number, partition in enumerate(rows)}
     alike: dict[tuple[Row, ...], list[str]] = {}
     for partition, those in rows.items():
