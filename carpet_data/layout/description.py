@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,21 +69,21 @@ def read(root: Path) -> Description:
     """Read dataset.json.
 
     Raises:
-        DataError: It is missing, damaged, or of a later version.
+        DataError: There is no such folder, or its dataset.json is missing, damaged, or of a later version.
     """
     path = root / DESCRIPTION
     try:
         values = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not root.exists():
+            raise DataError("there is no such folder", where=root, mend="check the path") from error
         raise DataError(
-            "this is no prepared data set: it has no dataset.json", where=root, mend="make one: carpet-data prepare"
+            "this is no prepared data set: it has no dataset.json", where=root, mend=_prepare_first(root)
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"it is not JSON ({error})", where=path, mend=_MEND) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise DataError(
-            "this dataset.json was not written by carpet-data", where=path, mend="make one: carpet-data prepare"
-        )
+        raise DataError("this dataset.json was not written by carpet-data", where=path, mend=_prepare_first(root))
     version = values.get("version")
     if version != VERSION:
         raise DataError(
@@ -94,6 +95,11 @@ def read(root: Path) -> Description:
         return _parsed(values)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"a field is missing or wrong: {error}", where=path, mend=_MEND) from error
+
+
+def _prepare_first(root: Path) -> str:
+    out = f"{root.resolve().name}-prepared"
+    return f"prepare it first: {shlex.join(['carpet-data', 'prepare', str(root), '-o', out])}"
 
 
 def _parsed(values: dict[str, Any]) -> Description:
