@@ -61,10 +61,13 @@ def collect(
         )
     by_id = dataset.by_id()
     # Samples that a person has added in FiftyOne are none of ours.
-    rejected = [] if tag is None else [each for each in opened.match_tags(tag).values(ID) if each in by_id]
+    tagged = [] if tag is None else [each for each in opened.match_tags(tag).values(ID) if each in by_id]
+    # A tag was given to each sample by hand, so it is the reason where a view shows the sample as well.
+    reasons = dict.fromkeys(tagged, f"tag {tag}")
     if view is not None:
-        shown = (by_id[each] for each in _of_view(opened, view) if each in by_id)
-        rejected += [sample.id for sample in shown if real or sample.origin == "synthetic"]
+        for each in _of_view(opened, view):
+            if each in by_id and (real or by_id[each].origin == "synthetic"):
+                reasons.setdefault(each, f"view {view}")
     kept: list[str] | None = None
     if keep is not None:
         kept = [each for each in opened.match_tags(keep).values(ID) if each in by_id]
@@ -72,11 +75,12 @@ def collect(
             known = ", ".join(opened.distinct("tags")) or "none"
             raise UsageError(f"no sample has the tag {keep!r}", mend=f"the tags that are there: {known}")
     return Choices(
-        reject=tuple(sorted(set(rejected))),
-        relabel=_relabelled(opened, by_id, set(rejected)),
+        reject=tuple(sorted(reasons)),
+        relabel=_relabelled(opened, by_id, set(reasons)),
         keep=None if kept is None else tuple(sorted(kept)),
         fingerprint=fingerprint,
         split=split,
+        reasons=reasons,
     )
 
 

@@ -16,7 +16,7 @@ from carpet_data.layout.files import write_bytes
 
 SCHEMA = 1
 _MEND = 'write {"schema": 1, "reject": ["ID", …], "relabel": {"ID": "CLASS"}, "keep": null or ["ID", …]}'
-_KEYS = frozenset({"schema", "fingerprint", "split", "reject", "relabel", "keep"})
+_KEYS = frozenset({"schema", "fingerprint", "split", "reject", "reasons", "relabel", "keep"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Choices:
         keep: Where given, the synthetic train samples that are not in it are to be dropped as well.
         fingerprint: Of the data set when the choices were made; None where it is not known.
         split: The split that the fingerprint and `keep` speak of; None for none.
+        reasons: id -> why it is rejected, where more is known than that it is.
     """
 
     reject: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Choices:
     keep: tuple[str, ...] | None = None
     fingerprint: str | None = None
     split: str | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The choices as plain values."""
@@ -44,6 +46,7 @@ class Choices:
             "fingerprint": self.fingerprint,
             "split": self.split,
             "reject": sorted(self.reject),
+            "reasons": dict(sorted(self.reasons.items())),
             "relabel": dict(sorted(self.relabel.items())),
             "keep": None if self.keep is None else sorted(self.keep),
         }
@@ -84,16 +87,24 @@ def _parsed(values: object) -> Choices:
     relabel = values.get("relabel", {})
     if not isinstance(relabel, dict) or not all(isinstance(name, str) and name for name in relabel.values()):
         raise ValueError("relabel must be an object, id to class")
+    reject = _ids(values.get("reject", []), "reject")
+    reasons = values.get("reasons", {})
+    if not isinstance(reasons, dict) or not all(isinstance(reason, str) for reason in reasons.values()):
+        raise ValueError("reasons must be an object, id to text")
+    stray = sorted(set(reasons) - set(reject))
+    if stray:
+        raise ValueError(f"there is a reason for {stray[0]!r}, which is not rejected")
     for key in ("fingerprint", "split"):
         if not isinstance(values.get(key), str | None):
             raise ValueError(f"{key} must be text or null")
     keep = values.get("keep")
     return Choices(
-        reject=_ids(values.get("reject", []), "reject"),
+        reject=reject,
         relabel=relabel,
         keep=None if keep is None else _ids(keep, "keep"),
         fingerprint=values.get("fingerprint"),
         split=values.get("split"),
+        reasons=reasons,
     )
 
 

@@ -30,7 +30,7 @@ def changes_of(dataset: Dataset, choices: Choices, *, real: bool) -> tuple[Chang
         UsageError: Nothing is to be kept.
     """
     _check_unchanged(dataset, choices)
-    drops = dict.fromkeys(choices.reject, "rejected")
+    drops = {sample_id: choices.reasons.get(sample_id, "rejected") for sample_id in choices.reject}
     if choices.keep is not None:
         _check_keep(dataset, choices)
         kept = frozenset(choices.keep)

@@ -139,8 +139,11 @@ def test_a_view_drops_real_samples_only_when_asked(fiftyone: Any, root: Path) ->
     _tag(opened, "reject", _ids(dataset, "real", "thread")[0])
     assert set(curate(root, view="bad ones", dry_run=True).dropped) == set(made)
     assert set(curate(root, view="bad ones", real=True, dry_run=True).dropped) == {*made, *real}
+    thread = _ids(dataset, "real", "thread")[0]
+    _tag(opened, "reject", made[0])
     both = curate(root, view="bad ones", tag="reject", dry_run=True)
-    assert set(both.dropped) == {*made, _ids(dataset, "real", "thread")[0]}
+    reasons = {sample_id: reason for sample_id, (_, _, reason) in both.dropped.items()}
+    assert reasons == {thread: "tag reject", made[0]: "tag reject", made[1]: "view bad ones"}
     # A view of patches or of groups stands for its samples.
     opened.save_view("patches", opened.select_by("carpet_id", made).to_patches("ground_truth"))
     opened.save_view("groups", opened.select_by("carpet_id", made).group_by("origin"))

@@ -53,6 +53,17 @@ def test_a_file_of_choices_there_and_back(run: Run, root: Path) -> None:
     assert run("curate", root, "--choices", choices, "-q").out == ""
 
 
+def test_a_reason_of_the_choices_is_that_of_the_manifest(run: Run, root: Path) -> None:
+    choices = _choices(root, reject=["test_hole_000", "test_hole_001"], reasons={"test_hole_001": "view blurred"})
+    assert "drop     test_hole_001: view blurred" in run("curate", root, "--choices", choices, "--dry-run").out
+    assert run("curate", root, "--choices", choices).code == 0
+    rows = [json.loads(line) for line in (root / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["id"]: row["reason"] for row in rows if row.get("dropped")} == {
+        "test_hole_000": "rejected",
+        "test_hole_001": "view blurred",
+    }
+
+
 def test_json_lists_everything(run: Run, root: Path) -> None:
     choices = _choices(root, reject=["test_hole_001"], relabel={"train_good_000": "hole"})
     values = run("curate", root, "--choices", choices, "--json").json
@@ -93,7 +104,15 @@ def test_options_that_make_no_sense_together(run: Run, root: Path, arguments: tu
 
 
 def test_bad_input_is_told(run: Run, root: Path, tmp_path: Path) -> None:
-    assert "no prepared data set" in run("curate", tmp_path / "source", "--undo").err
+    raw = tmp_path / "my source"
+    raw.mkdir()
+    for arguments in ((), ("--undo",), ("--export-choices", tmp_path / "out.json")):
+        failed = run("curate", raw, *arguments, "--json")
+        assert (failed.code, failed.json["what"]) == (1, "this is no prepared data set: it has no dataset.json")
+        assert failed.json["mend"] == f"prepare it first: carpet-data prepare '{raw}' -o 'my source-prepared'"
+    (tmp_path / "file").write_text("no folder")
+    assert "no prepared data set" in run("curate", tmp_path / "file").err
+    assert "there is no such folder" in run("curate", tmp_path / "nowhere").err
     assert "is missing" in run("curate", root, "--choices", tmp_path / "none.json").err
     (tmp_path / "bad.json").write_text("{")
     failed = run("curate", root, "--choices", tmp_path / "bad.json", "--json")

@@ -322,9 +322,11 @@ def test_it_waits_for_other_writers(root: Path) -> None:
 
 
 def test_choices_as_a_file(tmp_path: Path) -> None:
-    choices = Choices(("b", "a"), {"c": "höle"}, ("k",), "0" * 64, "main")
+    choices = Choices(("b", "a"), {"c": "höle"}, ("k",), "0" * 64, "main", {"b": "view schön"})
     save(tmp_path / "c.json", choices)
-    assert load(tmp_path / "c.json") == Choices(("a", "b"), {"c": "höle"}, ("k",), "0" * 64, "main")
+    assert load(tmp_path / "c.json") == Choices(
+        ("a", "b"), {"c": "höle"}, ("k",), "0" * 64, "main", {"b": "view schön"}
+    )
     (tmp_path / "d.json").write_text('{"schema": 1, "reject": ["a", "a"]}')
     assert load(tmp_path / "d.json") == Choices(("a",))
     for text in (
@@ -339,6 +341,9 @@ def test_choices_as_a_file(tmp_path: Path) -> None:
         '{"schema": 1, "relabel": {"a": ""}}',
         '{"schema": 1, "relabel": []}',
         '{"schema": 1, "split": 3}',
+        '{"schema": 1, "reject": ["a"], "reasons": ["a"]}',
+        '{"schema": 1, "reject": ["a"], "reasons": {"a": 1}}',
+        '{"schema": 1, "reject": ["a"], "reasons": {"b": "blurred"}}',
         "\udcff",
         "[" * 100_000,
     ):
