@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from carpet_data import layout
-from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.executor import Progress
 from carpet_data.experiments import sweep_records, sweep_table, sweep_text
 from carpet_data.experiments.sweep_records import LineResult
 from carpet_data.findings import counted
-from carpet_data.formats.export import chosen_split
 from carpet_data.layout import lock
 from carpet_data.layout.files import write_bytes
-from carpet_data.samples import SIDES, Dataset, Sample, Side
+from carpet_data.samples import Dataset, Sample, Side
 from carpet_data.training import runs
 from carpet_data.training.runs import RunInfo
+from carpet_data.verbs.training_data import opened, samples_of
 
 if TYPE_CHECKING:
     from carpet_data.experiments.sweep_plan import Line
@@ -146,9 +145,10 @@ def sweep(
     if seeds < 1:
         raise UsageError(f"{seeds} seeds", mend="use one or more")
     rows = sweep_table.load(table, freeze=freeze)
-    dataset, name = _opened(Path(root), split)
+    dataset, name = opened(Path(root), split)
     leaks.refuse_leaks(dataset, name)
-    samples = _samples(dataset, name)
+    # A side without images has no figures.
+    samples = {side: those for side, those in samples_of(dataset, name).items() if those}
     where = devices.resolve(device)
     lines = sweep_plan.plan(rows, fallback=fallback, download=download, has_val="val" in samples)
     numbers = tuple(range(seed, seed + seeds))
@@ -196,40 +196,6 @@ def sweep(
         _write(run, result, samples["test"])
         runs.finish(run, result.seconds, {"classes": list(shared.classes)})
     return result
-
-
-def _opened(root: Path, split: str | None) -> tuple[Dataset, str]:
-    if not layout.is_prepared(root):
-        raise DataError(
-            "this is no prepared data set" if root.exists() else "there is no such folder",
-            where=root,
-            mend=f"prepare it first: carpet-data prepare {root} -o {root.resolve().name}-prepared",
-        )
-    dataset = layout.read(root)
-    name = chosen_split(dataset, split)
-    if name is None:
-        raise UsageError("the data set has no split to train by", where=root, mend="make one: carpet-data split")
-    return dataset, name
-
-
-def _samples(dataset: Dataset, split: str) -> dict[Side, tuple[Sample, ...]]:
-    """side -> its images; val only where there are some."""
-    samples = {side: found for side in SIDES if (found := dataset.on_side(split, side)) or side != "val"}
-    for side in ("train", "test"):
-        if not samples[side]:
-            raise DataError(
-                f"no image is on the {side} side of the split {split!r}",
-                where=dataset.root,
-                mend="make a split with one: carpet-data split",
-            )
-    present = sorted({sample.class_name for sample in samples["train"]})
-    if len(present) < 2:
-        raise DataError(
-            f"the train side shows one class only ({present[0]}); there is nothing to tell apart",
-            where=dataset.root,
-            mend="add images of another class, or split so that two classes have train images",
-        )
-    return samples
 
 
 def _notes(

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carpet_data import layout
-from carpet_data.errors import CarpetDataError, DataError, UsageError
-from carpet_data.formats.export import chosen_split
+from carpet_data.errors import CarpetDataError
 from carpet_data.layout import lock
-from carpet_data.samples import SIDES, Dataset, Sample, Side
 from carpet_data.training import runs
 from carpet_data.training.history import Report, Tick
 from carpet_data.training.runs import RunInfo
 from carpet_data.training.settings import Settings
+from carpet_data.verbs.training_data import opened, samples_of
 from carpet_data.verbs.training_tables import load_sides
 
 __all__ = ["TrainResult", "train"]
@@ -173,9 +171,9 @@ def train(
     from carpet_data.verbs.training_outputs import write_outputs
 
     settings = settings or Settings()
-    dataset, name = _opened(Path(root), split)
+    dataset, name = opened(Path(root), split)
     leaks.refuse_leaks(dataset, name)
-    samples = _samples(dataset, name, real_only=real_only)
+    samples = samples_of(dataset, name, real_only=real_only)
     # What can be refused is refused before anything is decoded or written.
     devices.resolve(settings.device)
     views.check(settings.augment)
@@ -251,34 +249,6 @@ def train(
         resumed=resumed,
         notes=(*sides.notes, *fit.notes(sides.train, settings), *_doubts(figures["test"])),
     )
-
-
-def _opened(root: Path, split: str | None) -> tuple[Dataset, str]:
-    if not layout.is_prepared(root):
-        raise DataError(
-            "this is no prepared data set" if root.exists() else "there is no such folder",
-            where=root,
-            mend=f"prepare it first: carpet-data prepare {root} -o {root.resolve().name}-prepared",
-        )
-    dataset = layout.read(root)
-    name = chosen_split(dataset, split)
-    if name is None:
-        raise UsageError("the data set has no split to train by", where=root, mend="make one: carpet-data split")
-    return dataset, name
-
-
-def _samples(dataset: Dataset, split: str, *, real_only: bool) -> dict[Side, tuple[Sample, ...]]:
-    samples = {side: dataset.on_side(split, side) for side in SIDES}
-    if real_only:
-        samples["train"] = tuple(sample for sample in samples["train"] if sample.origin == "real")
-    for side in ("train", "test"):
-        if not samples[side]:
-            raise DataError(
-                f"no image is on the {side} side of the split {split!r}",
-                where=dataset.root,
-                mend="make a split with one: carpet-data split",
-            )
-    return samples
 
 
 def _doubts(test: Mapping[str, Any]) -> tuple[str, ...]:

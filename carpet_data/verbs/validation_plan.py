@@ -25,6 +25,7 @@ from carpet_data.synthesis.recipe import Recipe
 from carpet_data.synthesis.strict_yaml import Document
 from carpet_data.training.settings import Settings
 from carpet_data.verbs.rebalance import rebalance
+from carpet_data.verbs.training_data import opened
 
 __all__ = ["Plan", "Said", "make_plan"]
 
@@ -215,31 +216,17 @@ def make_plan(
 
 
 def _opened(root: Path, split: str | None, splits: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
-    if not layout.is_prepared(root):
-        raise DataError(
-            "this is no prepared data set" if root.exists() else "there is no such folder",
-            where=root,
-            mend=f"prepare it first: carpet-data prepare {root} -o {root.resolve().name}-prepared",
-        )
+    if not splits:
+        dataset, name = opened(root, split)
+        return dataset, (name,)
+    if split is not None:
+        raise UsageError("--split names one split, --splits several", mend="give one of them")
+    if len(set(splits)) < len(splits):
+        raise UsageError("a split is named twice", mend="name each split once")
     dataset = layout.read(root)
-    if splits:
-        if split is not None:
-            raise UsageError("--split names one split, --splits several", mend="give one of them")
-        if len(set(splits)) < len(splits):
-            raise UsageError("a split is named twice", mend="name each split once")
-        return dataset, tuple(_known(dataset, name) for name in splits)
-    name = chosen_split(dataset, split)
-    if name is None:
-        raise UsageError("the data set has no split", where=root, mend="make one: carpet-data split")
-    return dataset, (name,)
-
-
-def _known(dataset: Dataset, name: str) -> str:
-    if name not in dataset.splits:
-        raise UsageError(
-            f"no split is called {name!r} (there are: {', '.join(sorted(dataset.splits))})", where=dataset.root
-        )
-    return name
+    for name in splits:
+        chosen_split(dataset, name)  # refuses an unknown one
+    return dataset, tuple(splits)
 
 
 def _loaded(chosen: Sequence[str | Path]) -> dict[str, Recipe | None]:
