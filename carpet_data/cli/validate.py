@@ -105,8 +105,7 @@ def _listed(context: click.Context, parameter: click.Parameter, value: str | Non
     "--good-share",
     type=float,
     default=DEFAULTS.good_share,
-    show_default=True,
-    help="Share of good images in what balanced sampling draws.",
+    help="Share of good images in what balanced sampling draws.  [default: as any class]",
 )
 @click.option(
     "--synthetic-share",

@@ -21,7 +21,6 @@ DEFAULTS = Settings(
     views=4,
     resize=320,
     sampling="balanced",
-    good_share=0.5,
     synthetic_share=0.5,
     schedule="cosine",
     steps=400,
