@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from carpets import prepared_carpet
 from command import Called, caller
 from shapes import SHAPES, write_mvtec
 
@@ -39,6 +40,12 @@ def hostile_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MVTec folder with every mask of `shapes`, of two classes, and two good images."""
     masks = {name: (("hole", "thread")[number % 2], mask) for number, (name, mask) in enumerate(SHAPES.items())}
     return write_mvtec(tmp_path_factory.mktemp("hostile") / "shäpes and spaces", masks, good=2)
+
+
+@pytest.fixture(scope="session")
+def synthesized_carpet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small prepared carpet with synthetic holes and threads; not to be changed."""
+    return prepared_carpet(tmp_path_factory.mktemp("carpet"))
 
 
 @pytest.fixture

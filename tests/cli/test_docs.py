@@ -4,30 +4,35 @@ A block marked ```console holds commands ("$ …") and what they print; "…" st
 any lines. A block marked ```python runs as it stands. Both run in a folder that holds the sample data set as `carpet`,
 `carpet-prepared` and `carpet.tar.xz`; `tiles`, a folder with running numbers; `scans`, images with masks beside them.
 Commands that need the internet, a window or minutes follow the comment <!-- not run: … --> and are left out.
-A plain `validate` gets the options of QUICK, so that a page can show the command a user needs.
+A plain `validate` gets the options of QUICK, so that a page can show the command a user needs. A plain command of
+carpet-data is called in this process, which has the heavy modules loaded already; all else is a process of its own.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from command import Called
 
 from carpet_data.verbs.prepare import prepare
 from carpet_data.verbs.sample import sample
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")])
+PLAIN = re.compile(r"""carpet-data (?P<arguments>[^|<>&;$`()*?!~#\n]+?)(?: > (?P<file>[\w.-]+))?""")
+"""A command without anything that only a shell understands; what it prints may go to a file."""
 QUICK = "--resize 64 --steps 100 --seeds 2"
 BLOCK = re.compile(
     r"^(?P<skip><!-- not run: [^>]+-->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", flags=re.MULTILINE | re.DOTALL
@@ -93,9 +98,13 @@ def commands(body: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: page.name)
-def test_a_page_runs(page: Path, prepared: Path, tmp_path: Path) -> None:
+def test_a_page_runs(
+    page: Path, prepared: Path, tmp_path: Path, run: Callable[..., Called], monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "here"
     shutil.copytree(prepared, place)
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "120")
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -111,12 +120,21 @@ def test_a_page_runs(page: Path, prepared: Path, tmp_path: Path) -> None:
                     continue  # `make demo` and `make test` are what CI runs
                 if re.fullmatch(r"carpet-data validate [\w-]+", command):
                     command += f" {QUICK}"
-                done = subprocess.run(
-                    ["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True, timeout=200
-                )
-                assert done.returncode == 0, f"{page.name}: {command}\n{done.stdout}\n{done.stderr}"
+                plain = PLAIN.fullmatch(command)
+                if plain is not None:
+                    called = run(*shlex.split(plain["arguments"]))
+                    code, out, err = called.code, called.out, called.err
+                    if plain["file"]:
+                        (place / plain["file"]).write_text(out, encoding="utf-8")
+                        out = ""
+                else:
+                    done = subprocess.run(
+                        ["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True, timeout=200
+                    )
+                    code, out, err = done.returncode, done.stdout, done.stderr
+                assert code == 0, f"{page.name}: {command}\n{out}\n{err}"
                 if shown.strip():
-                    printed = "\n".join(re.sub(r" +", " ", line.strip()) for line in done.stdout.splitlines()) + "\n"
+                    printed = "\n".join(re.sub(r" +", " ", line.strip()) for line in out.splitlines()) + "\n"
                     assert pattern(shown).fullmatch(printed), (
                         f"{page.name}: {command}\nprinted:\n{printed}\nshown:\n{shown}"
                     )
@@ -144,6 +162,19 @@ def test_every_command_outside_a_console_block_is_seen() -> None:
         for block in blocks(page) if page.exists() else ():
             if block.kind not in ("console", "python", "yaml", "text", "json"):
                 assert "carpet-data " not in block.body, f"{page.name}: mark this block as console:\n{block.body}"
+
+
+def test_only_plain_commands_run_in_this_process() -> None:
+    for command in (
+        "carpet-data stats x | head",
+        "carpet-data stats $HOME",
+        "A=1 carpet-data stats",
+        "carpet-data a; b",
+    ):
+        assert not PLAIN.fullmatch(command)
+    plain = PLAIN.fullmatch("carpet-data stats 'a b' --json > stats.json")
+    assert plain is not None
+    assert plain.groups() == ("stats 'a b' --json", "stats.json")
 
 
 def test_the_patterns_can_fail() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from carpets import COUNTS, copied, planted, prepared_carpet, rewritten
+from carpets import COUNTS, copied, planted, rewritten
 from command import Called
 
 import carpet_data
@@ -25,11 +25,6 @@ CONDITIONS = ["real-only", BASELINE, "synthetic-only", "real + synthetic"]
 Run = Callable[..., Called]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared_carpet(tmp_path_factory.mktemp("carpet"))
-
-
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Several threads wait for each other on images so small."""
@@ -40,8 +35,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def carpet(whole: Path, tmp_path: Path) -> Path:
-    return copied(whole, tmp_path / "carpet")
+def carpet(synthesized_carpet: Path, tmp_path: Path) -> Path:
+    return copied(synthesized_carpet, tmp_path / "carpet")
 
 
 def test_a_run_folder_with_report_figures_and_predictions(carpet: Path, tmp_path: Path, run: Run) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from carpets import prepared_carpet
 
 
 @pytest.fixture(scope="session")
-def carpet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def carpet(synthesized_carpet: Path) -> Path:
     """A small prepared carpet with synthetic holes and threads; not to be changed."""
-    return prepared_carpet(tmp_path_factory.mktemp("carpet"))
+    return synthesized_carpet
