@@ -23,7 +23,9 @@ def test_synthetic_images_are_the_only_difference_to_the_baseline() -> None:
 def test_real_only_has_neither_augmentation_nor_balancing() -> None:
     plain = standard()[0].settings
     assert (plain.augment, plain.sampling, plain.number_of_views) == ("none", "instance", 1)
-    given = {name: getattr(DEFAULTS, name) for name in ("augment", "views", "sampling", "good_share", "synthetic_share")}
+    given = {
+        name: getattr(DEFAULTS, name) for name in ("augment", "views", "sampling", "good_share", "synthetic_share")
+    }
     assert plain.but(**given) == DEFAULTS
 
 
