@@ -1,0 +1,36 @@
+"""The tables of docs/evidence.md are those of the figures kept beside the benchmark."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = sorted((ROOT / "benchmarks" / "evidence").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def evidence() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("evidence_benchmark", ROOT / "benchmarks" / "evidence.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_the_page_shows_the_figures_kept(path: Path, evidence: ModuleType) -> None:
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    shown = page.split(f"<!-- table: {path.stem} -->")[1].split(f"<!-- end: {path.stem} -->")[0]
+    values = json.loads(path.read_text(encoding="utf-8"))
+    assert shown.strip() == evidence.table(values)
+    assert values["title"] == evidence.PROTOCOLS[path.stem].title
+
+
+def test_the_headline_protocols_have_figures() -> None:
+    assert {"mtd-longtail", "screw-third", "carpet-1-shot", "carpet-2-shot"} <= {path.stem for path in KEPT}
