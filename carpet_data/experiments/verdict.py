@@ -14,6 +14,9 @@ __all__ = ["LEVEL", "Verdict", "Word", "judge"]
 Word: TypeAlias = Literal["helps", "no evidence", "hurts"]
 
 LEVEL = 0.05
+FEWEST_UNITS = 3
+"""With two groups of test images in a class, equal conditions came out as different in up to 11 of 100 simulated data
+sets, and the smallest possible p-value in up to 9: that carries no verdict."""
 GOOD_FALL = 0.03
 """A recall of good images that falls by more is told beside the verdict."""
 GOOD_LEAST = 0.9
@@ -71,7 +74,8 @@ def judge(comparison: Comparison, conditions: Sequence[str]) -> tuple[Verdict, .
 def _verdict(comparison: Comparison, contrast: Contrast, p_value: float | None, several: int) -> Verdict:
     difference = contrast.difference
     word: Word = "no evidence"
-    if p_value is not None and p_value < LEVEL and difference != 0:
+    few = contrast.paired is not None and contrast.paired.fewest_units < FEWEST_UNITS
+    if p_value is not None and p_value < LEVEL and difference != 0 and not few:
         word = "helps" if difference > 0 else "hurts"
     before, after = (comparison.row(name).balanced_accuracy.value for name in (contrast.against, contrast.condition))
     figures = f"went from {before:.3f} to {after:.3f} ({difference:+.3f}"
@@ -91,6 +95,11 @@ def _verdict(comparison: Comparison, contrast: Contrast, p_value: float | None, 
     else:
         adjusted = f" (Holm, {several} comparisons)" if several > 1 else ""
         said = f"{claim}: balanced accuracy {figures}, {_p_text(p_value)}{adjusted}."
+        if few:
+            said += (
+                f" With fewer than {FEWEST_UNITS} groups of test images in a class no p-value can be relied on, so "
+                "none gives a verdict."
+            )
     alarms, suffering = _alarms(contrast)
     if alarms:
         said += f" But {suffering}" if word == "helps" else f" {suffering[:1].upper()}{suffering[1:]}"

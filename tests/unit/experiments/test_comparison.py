@@ -113,6 +113,19 @@ def test_one_group_a_class_gives_no_test_and_no_verdict() -> None:
     assert any("a single group of test images" in warning for warning in found.warnings)
 
 
+def test_two_groups_a_class_carry_no_verdict() -> None:
+    # The images of a class agree, so the bootstrap finds no spread at all and the smallest p-value there is.
+    before, after = {"good": 2, "hole": 0}, {"good": 2, "hole": 2}
+    (verdict,) = judge(compared({BASELINE: before, "real + synthetic": after}, of=2), ["real + synthetic"])
+    assert verdict.p_value is not None
+    assert verdict.p_value < 0.01
+    assert verdict.word == "no evidence"
+    assert verdict.sentence.endswith("no p-value can be relied on, so none gives a verdict.")
+    three = {BASELINE: {"good": 3, "hole": 0}, "real + synthetic": {"good": 3, "hole": 3}}
+    (verdict,) = judge(compared(three, of=3), ["real + synthetic"])
+    assert verdict.word == "helps"
+
+
 def test_few_groups_are_warned_of() -> None:
     assert any("few groups" in warning for warning in compared({}, of=3).warnings)
     assert not any("few groups" in warning for warning in compared({}, of=6).warnings)
