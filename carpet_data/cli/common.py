@@ -63,6 +63,17 @@ def out_option(default: str | None = None) -> Callable[[F], F]:
     return click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.", **extra)
 
 
+def run_folder_option(command_name: str) -> Callable[[F], F]:
+    """The option -o/--out of a command that writes a run folder."""
+    return click.option(
+        "-o",
+        "--out",
+        type=click.Path(path_type=Path),
+        default=None,
+        help=f"The run folder.  [default: ROOT/runs/{command_name}-001, …]",
+    )
+
+
 def resolve_root(root: Path | None) -> Path:
     """ROOT as given, else $CARPET_DATA_ROOT, else the current folder if it is a data set.
 

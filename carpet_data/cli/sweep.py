@@ -14,6 +14,7 @@ from carpet_data.cli.common import (
     quiet_option,
     resolve_root,
     root_argument,
+    run_folder_option,
     seed_option,
     workers_option,
 )
@@ -43,13 +44,7 @@ from carpet_data.cli.data_options import split_option
     help="Runs in place of rows whose weights are not here; none for none.  [default: the table's]",
 )
 @click.option("--download", is_flag=True, help="Fetch torchvision's weights that are not here.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="The run folder.  [default: ROOT/runs/sweep-001, …]",
-)
+@run_folder_option("sweep")
 @overwrite_option
 @workers_option
 @json_option

@@ -14,6 +14,7 @@ from carpet_data.cli.common import (
     quiet_option,
     resolve_root,
     root_argument,
+    run_folder_option,
     workers_option,
 )
 from carpet_data.cli.data_options import split_option
@@ -34,13 +35,7 @@ from carpet_data.cli.training_options import take_settings, training_options, tr
     show_default=True,
     help="Test images that get a heat map for browse, mistakes first.",
 )
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="The run folder.  [default: ROOT/runs/train-001, …]",
-)
+@run_folder_option("train")
 @overwrite_option
 @workers_option
 @json_option

@@ -18,6 +18,7 @@ from carpet_data.cli.common import (
     quiet_option,
     resolve_root,
     root_argument,
+    run_folder_option,
     workers_option,
 )
 from carpet_data.cli.data_options import split_option
@@ -115,13 +116,7 @@ def _listed(context: click.Context, parameter: click.Parameter, value: str | Non
     help="Share of synthetic images in what is drawn of a defect class that has both.",
 )
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="The run folder.  [default: ROOT/runs/validate-001, …]",
-)
+@run_folder_option("validate")
 @overwrite_option
 @click.option("--keep-work", is_flag=True, help="Leave the workspaces in which images were synthesized.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be trained on what.")

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from carpet_data.colours import SERIES
 from carpet_data.layout.files import write_bytes
+from carpet_data.plot_style import STYLE
 from carpet_data.reporting.series import averaged
 from carpet_data.reporting.texts import shortened
 
@@ -33,17 +34,6 @@ _DPI = 120
 _INK, _GRID = "#444444", "#dddddd"
 _MOST_COUNTED = 20
 _MOST_NAME = 28
-_STYLE: Any = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "axes.unicode_minus": False,
-    # Names of classes are text: a $ in one is no formula.
-    "text.parse_math": False,
-}
 
 
 def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
@@ -104,7 +94,7 @@ def comparison(rows: Sequence[Condition], path: Path) -> Path:
 
 def _save(path: Path, draw: Callable[[], Figure]) -> Path:
     buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; that is no fault of the data.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         # No clock and no version in the file: equal data give equal bytes.

@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from carpet_data.formats.output import check_apart, fresh_folder
+from carpet_data.plot_style import STYLE
 from carpet_data.statistics.measure import InstanceSize
 
 if TYPE_CHECKING:
@@ -34,17 +35,6 @@ _FEW_SIZES = 8
 _MOST_NAMED = 20
 _MOST_NAME = 28
 _DPI = 120
-_STYLE: Any = {
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "axes.unicode_minus": False,
-    # Names of classes are text: a $ in one is no formula.
-    "text.parse_math": False,
-}
 
 
 def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Path]:
@@ -67,7 +57,7 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
     if any(each.instances for each in stats.defects):
         plots += [("defect-areas.png", defect_areas), ("defect-boxes.png", defect_boxes)]
     plots.append(("image-sizes.png", image_sizes))
-    with fresh_folder(out, overwrite=overwrite) as folder, mpl.rc_context(_STYLE), warnings.catch_warnings():
+    with fresh_folder(out, overwrite=overwrite) as folder, mpl.rc_context(STYLE), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; that is no fault of the data.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         for name, draw in plots:
