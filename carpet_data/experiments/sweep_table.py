@@ -11,6 +11,7 @@ from typing import Any
 
 from carpet_data.errors import UsageError
 from carpet_data.synthesis import recipes, strict_yaml
+from carpet_data.synthesis import shipped as shipped_files
 from carpet_data.synthesis.strict_yaml import Document, Place
 from carpet_data.training.settings import Settings
 
@@ -60,7 +61,7 @@ class SweepTable:
 
 def shipped() -> tuple[str, ...]:
     """The names of the shipped tables, sorted."""
-    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+    return shipped_files.names(_folder())
 
 
 def find(name: str) -> Path:
@@ -72,22 +73,7 @@ def find(name: str) -> Path:
     Raises:
         UsageError: It is neither; the nearest shipped name is offered.
     """
-    if Path(name).suffix in (".yaml", ".yml") or "/" in name:
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(
-                "there is no such table", where=path, mend=f"check its path, or use {', '.join(shipped())}"
-            )
-        return path
-    names = shipped()
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(
-            f"no table is called {name!r}",
-            mend=f"{hint}shipped: {', '.join(names)}; for a file of yours give its path, with .yaml",
-        )
-    return _folder() / f"{name}.yaml"
+    return shipped_files.find(name, _folder(), "table")
 
 
 def load(name: str | Path, *, freeze: str | None = None) -> SweepTable:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from carpet_data.errors import CarpetDataError, DataError, FaultsError, UsageError
 from carpet_data.synthesis import registry, strict_yaml
+from carpet_data.synthesis import shipped as shipped_files
 from carpet_data.synthesis.recipe import Envelope, Recipe
 from carpet_data.synthesis.strict_yaml import Document, Place
 
@@ -33,7 +34,7 @@ def folder() -> Path:
 
 def shipped() -> tuple[str, ...]:
     """The names of the shipped recipes, sorted."""
-    return tuple(sorted(path.stem for path in folder().glob("*.yaml")))
+    return shipped_files.names(folder())
 
 
 def find(name: str) -> Path:
@@ -45,22 +46,7 @@ def find(name: str) -> Path:
     Raises:
         UsageError: It is neither; the nearest shipped name is offered.
     """
-    if Path(name).suffix in (".yaml", ".yml") or "/" in name:
-        path = Path(name)
-        if not path.is_file():
-            raise UsageError(
-                "there is no such recipe file", where=path, mend="check its path (carpet-data recipes list)"
-            )
-        return path
-    names = shipped()
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(
-            f"no recipe is called {name!r}",
-            mend=f"{hint}the shipped ones are {', '.join(names)}; for a file of yours give its path, with .yaml",
-        )
-    return folder() / f"{name}.yaml"
+    return shipped_files.find(name, folder(), "recipe")
 
 
 def load(name: str | Path) -> Recipe:
