@@ -35,8 +35,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from carpet_data import backbones, layout
+from carpet_data.compute import devices
 from carpet_data.experiments import sweep_table
-from carpet_data.training import devices, tables
+from carpet_data.training import tables
 from carpet_data.training.finetune import fit_network
 from carpet_data.training.sampling import batches, order
 from carpet_data.training.settings import Settings

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from carpet_data.compute import devices
 from carpet_data.errors import UsageError
 from carpet_data.experiments.bank import FeatureBank, Said
 from carpet_data.experiments.comparison import Comparison
@@ -15,7 +16,7 @@ from carpet_data.experiments.conditions import BASELINE, Condition
 from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
 from carpet_data.experiments.trainings import Training
 from carpet_data.samples import Sample
-from carpet_data.training import devices, tables, views
+from carpet_data.training import tables, views
 from carpet_data.training.evaluate import Predictions, predict, predict_features
 from carpet_data.training.fit import fit, prepare_network
 from carpet_data.training.head import fit_head

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.compute import devices
 from carpet_data.experiments.separation import auc, by_unit, chance
 from carpet_data.experiments.shortcut import LIMIT, Answer, Result, Suspects
 from carpet_data.samples import GOOD
-from carpet_data.training import devices, tables
+from carpet_data.training import tables
 from carpet_data.training.features import extract
 from carpet_data.training.fit import prepare_network
 from carpet_data.training.head import fit_head

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from carpet_data.backbones import Network
+from carpet_data.compute.devices import amp as mixed_precision
+from carpet_data.compute.devices import memory_guard
 from carpet_data.executor import Progress
-from carpet_data.training.devices import amp as mixed_precision
-from carpet_data.training.devices import memory_guard
 from carpet_data.training.features import FeatureTable
 from carpet_data.training.tables import ImageTable
 

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from carpet_data.backbones import Network
+from carpet_data.compute.devices import memory_guard
 from carpet_data.errors import UsageError
 from carpet_data.executor import Progress
 from carpet_data.layout.files import replacing
 from carpet_data.training import views as variation
-from carpet_data.training.devices import memory_guard
 from carpet_data.training.tables import ImageTable
 
 __all__ = ["FeatureTable", "body_digest", "extract"]

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from carpet_data.backbones import Network
+from carpet_data.compute import devices
+from carpet_data.compute.checkpoints import Keeper
 from carpet_data.samples import GOOD
 from carpet_data.synthesis.seeds import generator
-from carpet_data.training import devices, losses, mixing, optimizers
-from carpet_data.training.checkpoints import Keeper
+from carpet_data.training import losses, mixing, optimizers
 from carpet_data.training.evaluate import predict
 from carpet_data.training.history import History, Report, Tick
 from carpet_data.training.progressing import State, Tally, ValFigures, val_figures

@@ -14,9 +14,10 @@ import torch
 from carpet_data import backbones
 from carpet_data.backbones import Network, Weights
 from carpet_data.backbones.network import fresh_head
+from carpet_data.compute import devices
+from carpet_data.compute.checkpoints import FILE, Keeper
 from carpet_data.errors import DataError, UsageError
-from carpet_data.training import devices, views
-from carpet_data.training.checkpoints import FILE, Keeper
+from carpet_data.training import views
 from carpet_data.training.features import extract
 from carpet_data.training.finetune import fit_network
 from carpet_data.training.head import HeadFit, fit_head, second_stage

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from carpet_data.backbones import Network, parts
+from carpet_data.compute.devices import memory_guard
 from carpet_data.errors import UsageError
-from carpet_data.training.devices import memory_guard
 
 __all__ = ["heat", "overlay"]
 

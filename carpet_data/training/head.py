@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from carpet_data.backbones.network import fresh_head
+from carpet_data.compute import devices
+from carpet_data.compute.checkpoints import Keeper
 from carpet_data.errors import UsageError
 from carpet_data.synthesis.seeds import generator
-from carpet_data.training import devices, lmr, losses, mixing, optimizers
-from carpet_data.training.checkpoints import Keeper
+from carpet_data.training import lmr, losses, mixing, optimizers
 from carpet_data.training.evaluate import of_logits
 from carpet_data.training.history import History, Report, Tick
 from carpet_data.training.progressing import State, Tally, ValFigures, val_figures

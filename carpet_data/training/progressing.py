@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from carpet_data.compute.checkpoints import Checkpoint, optimizer_tensors, restore_optimizer
 from carpet_data.errors import DataError
 from carpet_data.metrics import accuracy, balanced_accuracy, confusion
-from carpet_data.training.checkpoints import Checkpoint, optimizer_tensors, restore_optimizer
 from carpet_data.training.evaluate import Predictions
 from carpet_data.training.history import Epoch, Watch
 from carpet_data.training.settings import Settings

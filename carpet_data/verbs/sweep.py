@@ -137,10 +137,11 @@ def sweep(
         MissingExtraError: The extra `train` is not installed.
     """
     from carpet_data import backbones  # noqa: F401 - names the extra where torch is missing
+    from carpet_data.compute import devices
     from carpet_data.experiments import sweep as running
     from carpet_data.experiments import sweep_plan
     from carpet_data.experiments.sweep_images import Shared
-    from carpet_data.training import devices, leaks
+    from carpet_data.training import leaks
 
     if seeds < 1:
         raise UsageError(f"{seeds} seeds", mend="use one or more")

@@ -166,8 +166,9 @@ def train(
         MissingExtraError: The extra `train` is not installed.
     """
     from carpet_data import backbones  # names the extra where torch is missing
-    from carpet_data.training import devices, fit, leaks, views
-    from carpet_data.training.checkpoints import FILE
+    from carpet_data.compute import devices
+    from carpet_data.compute.checkpoints import FILE
+    from carpet_data.training import fit, leaks, views
     from carpet_data.verbs.training_outputs import write_outputs
 
     settings = settings or Settings()
@@ -259,7 +260,7 @@ def _doubts(test: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _give_up(run: RunInfo, resumed: bool) -> None:
     """Leave no folder of a run that failed before anything in it was worth keeping."""
-    from carpet_data.training.checkpoints import FILE
+    from carpet_data.compute.checkpoints import FILE
 
     if not resumed and not (run.folder / FILE).exists():
         shutil.rmtree(run.folder, ignore_errors=True)

@@ -178,7 +178,8 @@ def validate(
         MissingExtraError: The extra `train` is not installed.
     """
     from carpet_data import backbones  # names the extra where torch is missing
-    from carpet_data.training import devices, views
+    from carpet_data.compute import devices
+    from carpet_data.training import views
 
     if seeds < 1:
         raise UsageError(f"{seeds} seeds", mend="give 1 or more")

@@ -19,11 +19,12 @@ import torch
 from command import Called
 
 from carpet_data import layout
+from carpet_data.backbones import load_model
 from carpet_data.cli import train as train_command
 from carpet_data.cli import training_options
+from carpet_data.compute.checkpoints import FILE
 from carpet_data.layout.names import component
 from carpet_data.training import runs, tables
-from carpet_data.training.checkpoints import FILE, load
 from carpet_data.training.evaluate import predict
 
 Run = Callable[..., Called]
@@ -101,7 +102,7 @@ def test_everything_is_in_the_run_folder_and_agrees(root: Path, run: Run) -> Non
     assert [row["epoch"] for row in runs.history(folder)] == [1, 2, 3, 4, 5]
     # The saved model says of the same images what was recorded.
     samples = dataset.on_side("three", "test")
-    network = load(folder)
+    network = load_model(folder)[0]
     shown = predict(network, tables.load(dataset, samples, info.facts["classes"], size=32, workers=1))
     for row, probabilities in zip(samples, shown.probabilities, strict=True):
         assert np.allclose(found[row.id].probabilities, probabilities, atol=1e-5)
@@ -189,7 +190,7 @@ def test_a_killed_training_goes_on_when_run_again(root: Path, run: Run, tmp_path
     out = tmp_path / "run"
     program = (
         f"import sys; sys.path.insert(0, {str(SUPPORT)!r}); import killing, torch; torch.set_num_threads(1);"
-        "killing.arm('carpet_data.training.checkpoints:write', 'after', 2);"
+        "killing.arm('carpet_data.compute.checkpoints:write', 'after', 2);"
         f"from carpet_data.cli import main; main({[*command, '-o', str(out)]!r})"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == -9

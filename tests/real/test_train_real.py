@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carpet_data.training.checkpoints import load
+from carpet_data.backbones import load_model
 from carpet_data.training.settings import Settings
 from carpet_data.verbs.prepare import prepare
 from carpet_data.verbs.train import train
@@ -20,5 +20,5 @@ def test_a_head_learns_real_carpet(real_data: Callable[[str], Path], tmp_path: P
     done = train(root, Settings(resize=224, epochs=100, device="cpu"), workers=1)
     assert done.metrics["train"]["accuracy"] == 1.0
     assert len(done.classes) == 6
-    assert load(done.folder).head.out_features == 6
+    assert load_model(done.folder)[0].head.out_features == 6
     assert len(list((done.folder / "worst").iterdir())) == done.images["test"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from carpet_data.training.devices import one_thread
+from carpet_data.compute.devices import one_thread
 from carpet_data.training.head import fit_head
 from carpet_data.training.settings import Settings
 

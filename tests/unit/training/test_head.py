@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pixel_tables import equal_weights
 
 from carpet_data.backbones.network import fresh_head
+from carpet_data.compute.checkpoints import Keeper
 from carpet_data.errors import DataError, UsageError
-from carpet_data.training.checkpoints import Keeper
 from carpet_data.training.head import fit_head
 from carpet_data.training.history import Tick
 from carpet_data.training.sampling import batches, order

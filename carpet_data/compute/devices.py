@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import numpy as np
 import torch
 
+from carpet_data.compute import allocator
 from carpet_data.errors import DeviceMemoryError, UsageError
-from carpet_data.training import allocator
 
 __all__ = [
     "amp",

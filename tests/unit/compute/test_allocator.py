@@ -12,7 +12,7 @@ import pytest
 _PROGRAM = """
 import resource
 import torch
-from carpet_data.training import allocator
+from carpet_data.compute import allocator
 
 torch.set_num_threads(1)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from carpet_data.errors import DataError, WeightsError
-from carpet_data.training import checkpoints
-from carpet_data.training.checkpoints import Checkpoint, Keeper
+from carpet_data.compute import checkpoints
+from carpet_data.compute.checkpoints import Checkpoint, Keeper
+from carpet_data.errors import DataError
 
 SETTINGS = {"epochs": 3, "architecture": "resnet18"}
 IDENTITY = {"settings": SETTINGS, "classes": ["good", "löch"]}
@@ -96,8 +96,3 @@ def test_the_state_of_an_optimiser_comes_back() -> None:
         weight.grad = torch.tensor([0.5, 0.5, 0.5])
         each.step()
     assert torch.equal(one, other)
-
-
-def test_a_folder_without_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no model"):
-        checkpoints.load(tmp_path)

@@ -13,12 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from carpet_data.backbones import load_model
-from carpet_data.backbones.network import Network
 from carpet_data.errors import DataError
 from carpet_data.layout.files import write_bytes
 
-__all__ = ["FILE", "Checkpoint", "Keeper", "load", "optimizer_tensors", "read", "restore_optimizer", "write"]
+__all__ = ["FILE", "Checkpoint", "Keeper", "optimizer_tensors", "read", "restore_optimizer", "write"]
 
 FILE = "checkpoint.safetensors"
 SCHEMA = 1
@@ -37,18 +35,6 @@ class Checkpoint:
 
     tensors: Mapping[str, torch.Tensor]
     facts: Mapping[str, Any]
-
-
-def load(folder: Path) -> Network:
-    """The network of a finished run, on the CPU in eval mode.
-
-    Args:
-        folder: The run folder, or the `model` folder in it.
-
-    Raises:
-        WeightsError: There is no model, or it is damaged.
-    """
-    return load_model(folder)[0]
 
 
 def write(path: Path, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from carpet_data.compute import devices
 from carpet_data.errors import DeviceMemoryError, UsageError
-from carpet_data.training import devices, features
+from carpet_data.training import features
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,74 @@
+"""The network of the diffusion recipes: a UNet of diffusers that sees pixels in small blocks.
+
+A block of 2x2 pixels enters as channels and leaves as pixels again ("simple diffusion", Hoogeboom et al. 2023): the
+layers at full size cost most on a CPU and learn least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import ConfigMixin, DDPMScheduler, ModelMixin, UNet2DModel
+from diffusers.configuration_utils import register_to_config
+from torch.nn import functional
+
+__all__ = ["Denoiser", "schedule"]
+
+_GROUPS = 8
+
+
+class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Predicts velocity from noisy channels, conditions, time and label; saved by `save_pretrained`.
+
+    Args:
+        channels_in: Noisy channels and conditions together.
+        channels_out: Predicted channels.
+        labels: Number of labels.
+        widths: Channels of each level, multiples of 8; each level halves the size.
+        block_px: Pixels across a block: 1, 2 or 4.
+        layers: Residual blocks a level.
+        attention: Whether the lowest level looks everywhere; without it the receptive field stays small.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        labels: int,
+        widths: Sequence[int] = (48, 80, 112),
+        block_px: int = 2,
+        layers: int = 1,
+        attention: bool = True,
+    ) -> None:
+        super().__init__()
+        levels = len(widths)
+        last = ("AttnDownBlock2D", "AttnUpBlock2D") if attention else ("DownBlock2D", "UpBlock2D")
+        self.unet = UNet2DModel(
+            in_channels=channels_in * block_px**2,
+            out_channels=channels_out * block_px**2,
+            layers_per_block=layers,
+            block_out_channels=tuple(widths),
+            norm_num_groups=_GROUPS,
+            down_block_types=("DownBlock2D",) * (levels - 1) + last[:1],
+            up_block_types=last[1:] + ("UpBlock2D",) * (levels - 1),
+            add_attention=attention,
+            num_class_embeds=labels,
+        )
+
+    def forward(self, values: torch.Tensor, time: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Velocity, n x channels_out x c x c; values n x channels_in x c x c, time and labels int64 n."""
+        block: int = self.config.block_px
+        found = self.unet(functional.pixel_unshuffle(values, block), time, class_labels=labels).sample
+        return functional.pixel_shuffle(found, block)
+
+
+def schedule() -> DDPMScheduler:
+    """The noise schedule of training: cosine (Nichol and Dhariwal 2021), velocity predicted (Salimans and Ho 2022)."""
+    return DDPMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+    )
