@@ -120,15 +120,15 @@ class Recipe:
     @cached_property
     def identity(self) -> str:
         """Hex SHA-256 of the canonical JSON of all that shapes the pixels."""
-        values = _identifying(self.envelope)
-        values["parameters"] = _identifying(self.parameters)
+        values = identifying(self.envelope)
+        values["parameters"] = identifying(self.parameters)
         for name in _NO_PIXELS:
             values.pop(name, None)
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _identifying(model: BaseModel) -> dict[str, Any]:
+def identifying(model: BaseModel) -> dict[str, Any]:
     """The values of a model that make its identity: all of them, defaults filled in.
 
     A field that was added after its method's version had been published declares
@@ -142,5 +142,5 @@ def _identifying(model: BaseModel) -> dict[str, Any]:
         if isinstance(extra, dict) and extra.get("added") and value == field.get_default(call_default_factory=True):
             continue
         key = field.alias or name
-        values[key] = _identifying(value) if isinstance(value, BaseModel) else dumped[key]
+        values[key] = identifying(value) if isinstance(value, BaseModel) else dumped[key]
     return values
