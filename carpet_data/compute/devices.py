@@ -161,13 +161,16 @@ def synchronize(device: torch.device) -> None:
 
 
 @contextmanager
-def memory_guard(batch_size: int, device: torch.device, *, size: int | None = None) -> Iterator[None]:
+def memory_guard(
+    batch_size: int, device: torch.device, *, size: int | None = None, mend: str | None = None
+) -> Iterator[None]:
     """Turns "out of memory" of any kind into an error that says what to do; on the CPU, freed memory is kept.
 
     Args:
         batch_size: Images at a time.
         device: Where.
         size: Pixels of an image across and down, for the message.
+        mend: What the user can do about it; None for a smaller --batch-size.
 
     Raises:
         DeviceMemoryError: The memory of the device is full.
@@ -181,7 +184,6 @@ def memory_guard(batch_size: int, device: torch.device, *, size: int | None = No
         if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not _FULL.search(str(error)):
             raise
         images = f"{batch_size} images" if size is None else f"{batch_size} images of {size}x{size} pixels"
-        smaller = f"use --batch-size {max(1, batch_size // 2)}"
-        if batch_size == 1:
-            smaller = "use a smaller --resize or a smaller --arch"
-        raise DeviceMemoryError(f"the memory of {device} does not hold {images} at a time", mend=smaller) from error
+        if mend is None:
+            mend = f"use --batch-size {batch_size // 2}" if batch_size > 1 else "use a smaller --resize or --arch"
+        raise DeviceMemoryError(f"the memory of {device} does not hold {images} at a time", mend=mend) from error

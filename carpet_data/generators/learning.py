@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -18,7 +19,7 @@ from carpet_data.compute.checkpoints import Checkpoint
 from carpet_data.errors import DataError
 from carpet_data.generators.place import Place
 
-__all__ = ["Drawn", "Learner", "Report", "Tick", "run"]
+__all__ = ["Drawn", "Learner", "Report", "Tick", "memory_guard", "run"]
 
 _EVERY_S = 60.0
 """Seconds between two checkpoints: a kill costs no more."""
@@ -146,7 +147,7 @@ def run(
         every_s: Seconds between two checkpoints.
 
     Returns:
-        Rows of step and mean losses, for the curve.
+        Rows of step, seconds so far (those before an interruption included) and mean losses, for the curve.
 
     Raises:
         DataError: A loss or a weight is no number any more (the last good checkpoint stays), or the checkpoint found
@@ -160,10 +161,11 @@ def run(
         found = checkpoints.read(path, identity)
         learner.restore(found.tensors)
         first, history = int(found.facts["step"]), list(found.facts["history"])
+    before = history[-1]["seconds"] if history else 0.0
     sheets = sorted({max(1, round(share * learner.steps)) for share in _SHEETS})
     started = written = time.monotonic()
     recent = _Recent()
-    with devices.memory_guard(learner.batch_size, place.device), devices.deterministic(place.device):
+    with memory_guard(learner.batch_size, place.device), devices.deterministic(place.device):
         for number in range(first, learner.steps):
             recent.add(learner.step(number))
             done = number + 1
@@ -172,7 +174,7 @@ def run(
                 continue
             losses = recent.take()
             _check(losses, done, path)
-            history.append({"step": done, **losses})
+            history.append({"step": done, "seconds": before + time.monotonic() - started, **losses})
             sheet = None
             if place.is_main and draw is not None and done in sheets:
                 sheet = draw(done, learner.samples(4, place.rng("sheet", done)))
@@ -183,6 +185,21 @@ def run(
                 each = (time.monotonic() - started) / (done - first)
                 report(Tick(done, learner.steps, losses, each * (learner.steps - done), sheet))
     return history
+
+
+def memory_guard(batch_size: int, device: torch.device) -> AbstractContextManager[None]:
+    """Turns "out of memory" into an error whose mend is a value of the recipe.
+
+    Args:
+        batch_size: Crops a step.
+        device: Where.
+
+    Raises:
+        DeviceMemoryError: The memory of the device is full.
+    """
+    smaller = f"a smaller batch_size ({batch_size // 2})" if batch_size > 1 else "a smaller crop_px"
+    mend = f"write {smaller} under fit in a recipe of your own that extends this one, and fit that"
+    return devices.memory_guard(batch_size, device, mend=mend)
 
 
 def _check(losses: Mapping[str, float], step: int, path: Path) -> None:
