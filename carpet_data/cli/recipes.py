@@ -23,7 +23,7 @@ def recipes() -> None:
 @common.json_option
 @common.quiet_option
 def list_command(as_json: bool, quiet: bool) -> None:
-    """List the shipped recipes: name, hash, summary.
+    """List the shipped recipes: name, hash, summary; learned ones are marked.
 
     \b
     Example:
@@ -46,10 +46,12 @@ def show(name: str, as_json: bool, quiet: bool) -> None:
     Example:
       carpet-data recipes show donor-paste
     """
-    from carpet_data.verbs.recipes import check_recipes, show_recipe
+    from carpet_data.verbs.recipes import check_recipes, needs_fit, show_recipe
 
     ui = common.Ui(as_json=as_json, quiet=quiet)
     ui.result(check_recipes([name]).to_json() if as_json else {}, show_recipe(name).rstrip("\n"))
+    if needs_fit(name):
+        ui.note(f"this recipe is learned: run carpet-data fit DATASET --recipe {name} before it is used")
 
 
 @recipes.command()

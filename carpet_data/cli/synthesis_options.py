@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def synthesis_options(command: F) -> F:
-    """How to synthesize: passed to the command as recipe, split, seed, workers, dry_run, as_json and quiet."""
+    """How to synthesize: recipe, split, seed, workers, device, dry_run, as_json and quiet of the command."""
     for option in reversed(
         (
             click.option(
@@ -26,6 +26,14 @@ def synthesis_options(command: F) -> F:
             click.option("--split", default="main", show_default=True, help="The split whose train side teaches."),
             seed_option,
             workers_option,
+            click.option(
+                "--device",
+                default="auto",
+                show_default=True,
+                metavar="NAME",
+                help="Learned recipes only: auto (a GPU if there is one, with 2 workers unless --workers says "
+                "otherwise), cpu, cuda, cuda:1 or mps.",
+            ),
             click.option("--dry-run", is_flag=True, help="Only print the plan."),
             json_option,
             quiet_option,

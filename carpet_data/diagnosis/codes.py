@@ -223,6 +223,12 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
     ("synthetic-held-out", "error", "A synthetic sample is held out for testing.", _SPLIT),
     ("ancestor-unknown", "error", "A synthetic sample was made from an image that is not there.", _MAKE_AGAIN),
     ("ancestor-held-out", "error", "A synthetic sample was made from a held-out image.", _MAKE_AGAIN),
+    (
+        "model-unknown",
+        "error",
+        "A synthetic sample came of a model that does not say what it was trained on.",
+        "bring the folder of the model back, or drop its samples and make them again",
+    ),
 )
 
 CODES: dict[str, Code] = {name: Code(name, severity, meaning, mend) for name, severity, meaning, mend in _TABLE}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from carpet_data.errors import CarpetDataError
 from carpet_data.findings import Finding
-from carpet_data.layout import description, manifest, names, splits
+from carpet_data.layout import description, manifest, models, names, splits
 from carpet_data.layout.append import ancestors
 from carpet_data.layout.files import sha256
 from carpet_data.layout.journal import unfinished
@@ -53,10 +53,11 @@ def verify(root: Path, *, hashes: bool = True) -> Iterator[Finding]:
     for split in partitions.values():
         yield from _split(split, samples, dropped)
     yield from _provenance(samples, dropped, partitions)
+    yield from models.findings(root, samples, dropped, partitions)
 
 
 def leaks(root: Path, split: Split) -> Iterator[Finding]:
-    """What would let a held-out image of one split reach training, by the manifest alone.
+    """What would let a held-out image of one split reach training, by the manifest and the cards of models.
 
     Args:
         root: The folder.
@@ -74,6 +75,7 @@ def leaks(root: Path, split: Split) -> Iterator[Finding]:
             samples[entry.id] = entry
     yield from _split(split, samples, dropped)
     yield from _provenance(samples, dropped, {split.name: split})
+    yield from models.findings(root, samples, dropped, {split.name: split})
     yield from _same_bytes(split, samples)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,7 @@ class Method(Protocol):
         needs_whole: Optional, taken as False where a method does not say: `Scene.whole` must hold the first donor's
             image and mask uncut, and the candidate shows that image instead of the host.
         makes_nulls: Optional, taken as True for methods with donors (the engine gives them good ones) and False for
-            others: whether a scene with `Scene.null` gives a sample without a defect.
+            others and for learned ones: whether a scene with `Scene.null` gives a sample without a defect.
         Parameters: A frozen pydantic model with extra="forbid"; every field has a default and a description.
     """
 
@@ -135,3 +136,36 @@ class Method(Protocol):
             Redraw: This draw gives no image.
         """
         ...
+
+
+class LearnedMethod(Method, Protocol):
+    """A method that is fitted to the train side before it can render; torch is imported inside its functions only.
+
+    `render` stays a pure function of its arguments and of the weights that were opened; on a CPU it computes on one
+    thread, so that bytes do not depend on the number of workers.
+
+    Attributes:
+        learned: True.
+        least_donors: With fewer train images of a class nothing can be learned of it.
+    """
+
+    learned: bool
+    least_donors: int
+
+    def open(self, folder: Path, device: str) -> None:
+        """Load the networks for `render`; called once in each process.
+
+        Args:
+            folder: The weights, as the fit saved them.
+            device: "cpu", "cuda", "cuda:1" or "mps".
+
+        Raises:
+            MissingExtraError: A package that the networks need is not installed.
+            DataError: The weights are not those of this method.
+        """
+        ...
+
+
+def is_learned(method: Method) -> TypeGuard[LearnedMethod]:
+    """Whether a method needs a fitted model."""
+    return bool(getattr(method, "learned", False))

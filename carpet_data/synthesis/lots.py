@@ -14,6 +14,25 @@ from carpet_data.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """The fitted model that a lot is sampled from.
+
+    Attributes:
+        name: Of its folder in the data set.
+        weights: Hex digest of its weights.
+        device: The kind of device that computes: it decides last bits.
+    """
+
+    name: str
+    weights: str
+    device: str
+
+    def pool(self, pool: str) -> str:
+        """The digest of donors, hosts and weights: another model makes other images, not others of the same id."""
+        return hashlib.sha256(f"{pool} {self.weights}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Lot:
     """What names the images of one lot.
 
@@ -21,9 +40,10 @@ class Lot:
         class_name: The class they show (null samples: whose masks they have).
         method: Name of the method.
         recipe: Hex digest of the recipe.
-        pool: Hex digest of the donors and hosts.
+        pool: Hex digest of the donors and hosts, and of the weights where there is a model.
         split: Whose train side they join.
         seed: As the user gave it.
+        model: Of a learned method; None for others.
     """
 
     class_name: str
@@ -32,6 +52,7 @@ class Lot:
     pool: str
     split: str
     seed: int
+    model: Model | None = None
 
     @property
     def code(self) -> str:
@@ -73,6 +94,9 @@ class Lot:
             "host": job.host.sample.id,
             "donors": list(dict.fromkeys(donors)),
         }
+        if self.model is not None:
+            model = self.model
+            record["fitted"] = {"model": model.name, "weights": model.weights, "device": model.device}
         if job.host.plate:
             record["plate"] = True
         if job.textures:

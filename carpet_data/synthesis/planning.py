@@ -11,7 +11,7 @@ import numpy as np
 
 from carpet_data.samples import Dataset
 from carpet_data.synthesis import seeds
-from carpet_data.synthesis.contract import Method
+from carpet_data.synthesis.contract import Method, is_learned
 from carpet_data.synthesis.pools import DonorRef, HostRef, Pools, fits
 from carpet_data.synthesis.recipe import Recipe
 
@@ -183,7 +183,7 @@ class Planner:
 
 def makes_nulls(method: Method) -> bool:
     """Whether a method can make null samples."""
-    return bool(getattr(method, "makes_nulls", method.donors_needed > 0))
+    return bool(getattr(method, "makes_nulls", method.donors_needed > 0 and not is_learned(method)))
 
 
 def needs_whole(method: Method) -> bool:

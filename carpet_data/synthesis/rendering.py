@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from carpet_data.images import encode_png
 from carpet_data.samples import Sample
 from carpet_data.synthesis import codec, gates, registry, scenes, seeds
-from carpet_data.synthesis.contract import Candidate, Facts, Method, Redraw
+from carpet_data.synthesis.contract import Candidate, Facts, Method, Redraw, is_learned
 from carpet_data.synthesis.pixels import Pixels, plate
 from carpet_data.synthesis.planning import Job, needs_whole
 from carpet_data.synthesis.recipe import GateRules
@@ -35,6 +35,8 @@ class Brief:
         rules: Of the gates.
         attempts: Draws an image.
         facts: Of the class.
+        model: The weights that a learned method opens; None for other methods.
+        device: Where a learned method computes.
     """
 
     root: Path
@@ -43,6 +45,8 @@ class Brief:
     rules: GateRules
     attempts: int
     facts: Facts
+    model: Path | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def render(work: tuple[Brief, Job]) -> Rendered:
         RuntimeError: The method broke its contract.
     """
     brief, job = work
-    method, parameters = _method(brief.target, brief.parameters)
+    method, parameters = _method(brief.target, brief.parameters, brief.model, brief.device)
     pixels = _pixels(brief.root, brief.facts.is_object)
     scene = scenes.build(pixels, job, brief.facts, scenes.Wants(method.donors_needed, needs_whole(method)))
     refused: Counter[str] = Counter()
@@ -118,8 +122,10 @@ def _plain(value: Any) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _method(target: str, parameters: str) -> tuple[Method, BaseModel]:
+def _method(target: str, parameters: str, model: Path | None, device: str) -> tuple[Method, BaseModel]:
     method = registry.load(target)
+    if is_learned(method) and model is not None:
+        method.open(model, device)
     return method, method.Parameters.model_validate_json(parameters)
 
 

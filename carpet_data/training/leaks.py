@@ -12,7 +12,8 @@ __all__ = ["refuse_leaks"]
 def refuse_leaks(dataset: Dataset, split: str) -> None:
     """Refuse a split by which an image of val or test, or a part of one, would reach training.
 
-    That is: a synthetic image outside train, one whose host or donor is held out or unknown, a group on two sides, or
+    That is: a synthetic image outside train; one whose host or donor is held out or unknown; one of a model that was
+    trained on a held-out image or a group of one, or that does not say what it was trained on; a group on two sides; or
     equal bytes on two sides.
 
     Args:

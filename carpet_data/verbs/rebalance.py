@@ -83,6 +83,7 @@ def rebalance(
     split: str = MAIN_SPLIT,
     seed: int = 0,
     workers: int | None = None,
+    device: str = "auto",
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> RebalanceResult:
@@ -98,7 +99,8 @@ def rebalance(
         recipe: A shipped recipe, the path of a recipe file, or a recipe.
         split: Named split; its train side is counted.
         seed: What chance starts from.
-        workers: Processes; None for one a core.
+        workers: Processes, as `synthesize` takes them.
+        device: Where learned recipes compute, as `synthesize` takes it.
         dry_run: Only say what would be made.
         progress: Called with (images done, images to make).
 
@@ -121,7 +123,7 @@ def rebalance(
     wanted = {name: target - count for name, count in before.items() if name != GOOD and count < target}
     made = None
     if wanted:
-        made = make(dataset, wanted, loaded, split, seed, workers, dry_run, progress, more=True)
+        made = make(dataset, wanted, loaded, split, seed, workers, dry_run, progress, device=device, more=True)
     if dry_run:
         after = {name: count + wanted.get(name, 0) for name, count in before.items()}
     else:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import CarpetDataError, FaultsError
-from carpet_data.synthesis import recipes
+from carpet_data.synthesis import recipes, registry
+from carpet_data.synthesis.contract import is_learned
 from carpet_data.synthesis.recipe import Recipe
 
-__all__ = ["RecipesResult", "check_recipes", "list_recipes", "show_recipe"]
+__all__ = ["RecipesResult", "check_recipes", "list_recipes", "needs_fit", "show_recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +29,29 @@ class RecipesResult:
         """The result as plain values."""
         return {
             "recipes": [
-                {"name": recipe.name, "hash": recipe.identity, "recipe": recipe.document()} for recipe in self.recipes
+                {
+                    "name": recipe.name,
+                    "hash": recipe.identity,
+                    "learned": _is_learned(recipe),
+                    "recipe": recipe.document(),
+                }
+                for recipe in self.recipes
             ]
         }
 
     def text(self) -> str:
         """One line a recipe."""
         width = max((len(recipe.name) for recipe in self.recipes), default=0)
-        return "\n".join(
-            f"{recipe.name.ljust(width)}  {recipe.identity[:8]}  {recipe.envelope.summary or recipe.method}"
-            for recipe in self.recipes
-        )
+        lines = []
+        for recipe in self.recipes:
+            mark = "learned: " if _is_learned(recipe) else ""
+            about = recipe.envelope.summary or recipe.method
+            lines.append(f"{recipe.name.ljust(width)}  {recipe.identity[:8]}  {mark}{about}")
+        if any(map(_is_learned, self.recipes)):
+            lines.append(
+                "a learned recipe is fitted to a data set before it is used: carpet-data fit DATASET --recipe …"
+            )
+        return "\n".join(lines)
 
 
 def list_recipes() -> RecipesResult:
@@ -57,6 +70,12 @@ def show_recipe(name: str) -> str:
         UsageError: There is no such recipe; the nearest is offered.
     """
     return recipes.find(name).read_text(encoding="utf-8")
+
+
+def needs_fit(name: str | Path) -> bool:
+    """Whether a recipe is learned, so that it is fitted to a data set before it is used; False for a faulty one."""
+    found = _load(name)
+    return isinstance(found, Recipe) and _is_learned(found)
 
 
 def check_recipes(names: Sequence[str | Path]) -> RecipesResult:
@@ -78,6 +97,10 @@ def check_recipes(names: Sequence[str | Path]) -> RecipesResult:
     if faults:
         raise FaultsError(faults)
     return RecipesResult(tuple(found))
+
+
+def _is_learned(recipe: Recipe) -> bool:
+    return is_learned(registry.load(recipe.target))
 
 
 def _load(name: str | Path) -> Recipe | CarpetDataError:

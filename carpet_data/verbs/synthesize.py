@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from carpet_data.synthesis.lots import Lot
 from carpet_data.synthesis.planning import Job, Planner, makes_nulls, needs_whole
 from carpet_data.synthesis.recipe import Recipe
 from carpet_data.synthesis.rendering import Brief
+from carpet_data.verbs.learned import Source, refuse_unlearned, source_of
 
 __all__ = ["ClassReport", "SynthesizeResult", "make", "prepared", "synthesize"]
 
@@ -105,6 +106,7 @@ class SynthesizeResult:
         notices: What the user should know.
         jobs: With dry_run, the plan: class -> its jobs.
         dry_run: Nothing was written.
+        model: Name of the fitted model that a learned recipe sampled from; None for other recipes.
     """
 
     root: Path
@@ -118,6 +120,7 @@ class SynthesizeResult:
     notices: tuple[str, ...] = ()
     jobs: Mapping[str, tuple[Job, ...]] = field(default_factory=dict)
     dry_run: bool = False
+    model: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values."""
@@ -127,6 +130,7 @@ class SynthesizeResult:
             "recipe": self.recipe,
             "recipe_hash": self.recipe_hash,
             "method": self.method,
+            "model": self.model,
             "seed": self.seed,
             "classes": {report.class_name: report.to_json() for report in self.classes},
             "sheets": [str(path) for path in self.sheets],
@@ -151,7 +155,8 @@ class SynthesizeResult:
         else:
             lines += [report.text() for report in self.classes]
         lines += [f"look at them: {path}" for path in self.sheets]
-        lines.append(f"recipe {self.recipe} ({self.recipe_hash[:8]}), split {self.split}, in {self.root}")
+        model = "" if self.model is None else f"model {self.model}, "
+        lines.append(f"recipe {self.recipe} ({self.recipe_hash[:8]}), {model}split {self.split}, in {self.root}")
         return "\n".join(lines)
 
 
@@ -169,14 +174,16 @@ def synthesize(
     split: str = MAIN_SPLIT,
     seed: int = 0,
     workers: int | None = None,
+    device: str = "auto",
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> SynthesizeResult:
     """Add synthetic images of defect classes to a prepared data set, on the train side of a split.
 
     There will be `n` images of each class by this recipe, split and seed: asking again makes nothing new, asking for
-    more makes only the rest. Image k is the same for any number of workers and after any interruption. Donors, hosts
-    and every statistic come from real train images of the split.
+    more makes only the rest. Image k is the same for any number of workers and after any interruption (of learned
+    recipes on one kind of device, up to last bits on a GPU). Donors, hosts and every statistic come from real train
+    images of the split.
 
     Args:
         root: A prepared folder; or a raw one, of which `NAME-prepared` is made beside it first (default split).
@@ -185,13 +192,16 @@ def synthesize(
         recipe: A shipped recipe, the path of a recipe file, or a recipe.
         split: Named split.
         seed: What chance starts from, 0 or more.
-        workers: Processes; None for one a core.
+        workers: Processes; None for one a core, or two where a learned recipe samples on a GPU.
+        device: Where learned recipes compute: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
         dry_run: Only say what would be made.
         progress: Called with (images done, images to make).
 
     Raises:
-        UsageError: A class or recipe is unknown (the nearest is offered), or a number makes no sense.
-        DataError: The class has no donors, or there are no hosts, or the gates refuse everything.
+        UsageError: A class, recipe or device is unknown (the nearest is offered), or a number makes no sense.
+        DataError: The class has no donors, or there are no hosts, or the gates refuse everything; a learned recipe is
+            not fitted to this train side, or not to the class.
+        MissingExtraError: A learned recipe without the extra `generate`.
         OutputError: The data set cannot be written; LockedError: another process is writing it.
     """
     if not class_names:
@@ -204,7 +214,7 @@ def synthesize(
     root, notices = prepared(root, workers=workers, dry_run=dry_run)
     dataset = layout.read(root)
     wanted = dict.fromkeys(class_names, n)
-    return make(dataset, wanted, loaded, split, seed, workers, dry_run, progress, notices=notices)
+    return make(dataset, wanted, loaded, split, seed, workers, dry_run, progress, device=device, notices=notices)
 
 
 def prepared(root: Path, *, workers: int | None, dry_run: bool) -> tuple[Path, tuple[str, ...]]:
@@ -242,6 +252,7 @@ def make(
     dry_run: bool,
     progress: Progress | None,
     *,
+    device: str = "auto",
     more: bool = False,
     notices: tuple[str, ...] = (),
 ) -> SynthesizeResult:
@@ -253,9 +264,10 @@ def make(
         recipe: Validated.
         split: Named split.
         seed: 0 or more.
-        workers: Processes; None for one a core.
+        workers: Processes, as `synthesize` takes them.
         dry_run: Only plan.
         progress: Called with (images done, images to make).
+        device: Where learned recipes compute.
         more: The numbers are what to add to the lot, instead of what it shall hold.
         notices: Passed on into the result.
 
@@ -264,7 +276,8 @@ def make(
     """
     _check_names(dataset, wanted, split)
     method = registry.load(recipe.target)
-    orders = [_order(dataset, name, n, recipe, method, split, seed, workers) for name, n in wanted.items()]
+    source, told = source_of(dataset, split, recipe, device=device, dry_run=dry_run)
+    orders = [_order(dataset, name, n, recipe, method, source, split, seed, workers) for name, n in wanted.items()]
     driver.count(dataset.root, orders)
     if more:
         for order in orders:
@@ -278,8 +291,9 @@ def make(
         command = f"synthesize {dataset.root} --recipe {recipe.name} --seed {seed} " + " ".join(
             f"--class {name}" for name in wanted
         )
+        processes = workers if source is None else source.workers(workers)
         sheets = driver.run(
-            dataset.root, orders, recipe, command=command, split=split, workers=workers, progress=progress
+            dataset.root, orders, recipe, command=command, split=split, workers=processes, progress=progress
         )
     return SynthesizeResult(
         root=dataset.root,
@@ -290,9 +304,10 @@ def make(
         seed=seed,
         classes=tuple(_report(order) for order in orders),
         sheets=sheets,
-        notices=notices,
+        notices=(*notices, *told),
         jobs=jobs,
         dry_run=dry_run,
+        model=None if source is None else source.model.name,
     )
 
 
@@ -316,6 +331,7 @@ def _order(
     n: int,
     recipe: Recipe,
     method: Method,
+    source: Source | None,
     split: str,
     seed: int,
     workers: int | None,
@@ -335,6 +351,9 @@ def _order(
         textures_needed=method.textures_needed,
         hosts_needed=not needs_whole(method) or nulls > 0,
     )
+    if source is not None:
+        refuse_unlearned(source, class_name)
+        found = replace(found, identity=source.model.pool(found.identity))
     brief = Brief(
         root=dataset.root,
         target=recipe.target,
@@ -342,8 +361,11 @@ def _order(
         rules=recipe.envelope.gates,
         attempts=recipe.envelope.attempts,
         facts=found.facts,
+        model=None if source is None else source.fitted.weights,
+        device="cpu" if source is None else source.device,
     )
-    lot = Lot(class_name, recipe.method, recipe.identity, found.identity, split, seed)
+    model = None if source is None else source.model
+    lot = Lot(class_name, recipe.method, recipe.identity, found.identity, split, seed, model)
     return Order(lot, Planner(found, recipe, method, seed), brief, n, nulls)
 
 

@@ -155,7 +155,8 @@ def validate(
         splits: Existing splits as partitions, in place of `split`, such as folds or rotations.
         partitions: More than one: random partitions of the split's real images, grouped and stratified, with the
             fractions of the split; for each, images are synthesized anew in linked workspaces inside the run folder.
-        recipes: Recipes to compare; images are synthesized for each in workspaces.
+        recipes: Recipes to compare; images are synthesized for each in workspaces. A learned one is fitted in each,
+            to the train side of its partition.
         to: Train images that a recipe brings each defect class to; None for what the largest class with synthetic
             images has in the data set, 100 where it has none.
         methods: Long-tail methods as further rows: see `experiments.conditions.METHODS`.
@@ -255,7 +256,9 @@ def _compare(
             unchecked = number == 0 and not checks
             if wanted <= have and not unchecked:
                 continue
-            with plan.partition(name, folder / WORK, keep=keep_work, workers=workers, said=said) as partition:
+            with plan.partition(
+                name, folder / WORK, keep=keep_work, workers=workers, device=settings.device, said=said
+            ) as partition:
                 if unchecked:
                     # A leak is refused before anything of the images is looked at.
                     partition.refuse_leaks()

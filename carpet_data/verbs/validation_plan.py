@@ -24,6 +24,7 @@ from carpet_data.synthesis import recipes
 from carpet_data.synthesis.recipe import Recipe
 from carpet_data.synthesis.strict_yaml import Document
 from carpet_data.training.settings import Settings
+from carpet_data.verbs.learned import fit_first
 from carpet_data.verbs.rebalance import rebalance
 from carpet_data.verbs.training_data import opened
 
@@ -96,7 +97,7 @@ class Plan:
 
     @contextmanager
     def partition(
-        self, name: str, work: Path, *, keep: bool, workers: int | None, said: Said | None
+        self, name: str, work: Path, *, keep: bool, workers: int | None, device: str, said: Said | None
     ) -> Iterator[Partition]:
         """A partition with its synthetic images, made if need be; workspaces are gone at the end.
 
@@ -105,6 +106,7 @@ class Plan:
             work: The folder of the workspaces.
             keep: Leave them.
             workers: Processes of the synthesis.
+            device: Where learned recipes are fitted and sample.
             said: Told (what is done, done, total).
         """
         if not self.synthesizes:
@@ -119,13 +121,26 @@ class Plan:
             root = place / _file_name(pool)
             workspaces.create(root, self.dataset, split)
             assert self.target is not None
+            seed = list(self.splits).index(name)
+            # Fitted to the train side of this partition and no other; the data set's own model is taken where the
+            # partition is its very train side.
+            fit_first(
+                root,
+                recipe,
+                split=workspaces.SPLIT,
+                seed=seed,
+                device=device,
+                like=self.dataset.root,
+                progress=_told(said, f"fitting {pool}, {name}"),
+            )
             rebalance(
                 root,
                 self.target,
                 recipe=recipe,
                 split=workspaces.SPLIT,
-                seed=list(self.splits).index(name),
+                seed=seed,
                 workers=workers,
+                device=device,
                 progress=_told(said, f"synthesizing {pool}, {name}"),
             )
             pools[pool] = Folder.of(root, workspaces.SPLIT)
