@@ -18,17 +18,21 @@ class FitParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     crop_px: int = Field(
-        64, ge=32, le=1024, multiple_of=16, description="Pixels across and down of the crop that the network sees."
+        default=64,
+        ge=32,
+        le=1024,
+        multiple_of=16,
+        description="Pixels across and down of the crop that the network sees.",
     )
     context: float = Field(
-        1.6, ge=1, le=4, description="How much wider than the defect the crop is: 2 shows as much ground again."
+        default=1.6, ge=1, le=4, description="How much wider than the defect the crop is: 2 shows as much ground again."
     )
-    steps: int = Field(1500, ge=1, le=1_000_000, description="Optimisation steps, all stages together.")
-    batch_size: int = Field(16, ge=1, le=1024, description="Crops a step.")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Largest learning rate; it warms up and decays.")
+    steps: int = Field(default=1500, ge=1, le=1_000_000, description="Optimisation steps, all stages together.")
+    batch_size: int = Field(default=16, ge=1, le=1024, description="Crops a step.")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Largest learning rate; it warms up and decays.")
     ema: float = Field(
-        0.995, ge=0, lt=1, description="Decay of the averaged weights, which are those that sample; 0 for none."
+        default=0.995, ge=0, lt=1, description="Decay of the averaged weights, which are those that sample; 0 for none."
     )
     precision: Literal["auto", "full", "bf16"] = Field(
-        "auto", description="bf16 where the hardware multiplies it; full is exact everywhere."
+        default="auto", description="bf16 where the hardware multiplies it; full is exact everywhere."
     )
