@@ -42,6 +42,7 @@ class Example:
         image: uint8 HxWx3 or HxW.
         mask: bool HxW: its pixels of the class.
         box: Holds them all.
+        group: Of the sample: images of one group show the same piece; None for a piece of its own.
     """
 
     sample: str
@@ -49,6 +50,7 @@ class Example:
     image: Image
     mask: Mask
     box: Box
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,17 +116,18 @@ class Lesson:
         window = self.window(example)
         return cut(example.image, window, self.crop_px), cut_mask(example.mask, window, self.crop_px)
 
-    def draw(self, rng: np.random.Generator, count: int, defect_share: float) -> Batch:
-        """A batch: of its crops so many show defects, each class as often; the others are good.
+    def draw(self, rng: np.random.Generator, count: int, defect_share: float, *, only: int | None = None) -> Batch:
+        """A batch: of its crops so many show defects, each class as often; the others are good, under their masks.
 
-        Windows are moved, zoomed, lit, and for textures flipped, as hosts of synthesis are.
+        Windows are moved, zoomed, lit, and for textures flipped, as hosts of synthesis are. With `only`, the label of a
+        class, all masks are of that class.
         """
         size = self.crop_px
         images = np.empty((count, size, size, 3), np.uint8)
         masks = np.empty((count, size, size), np.float32)
         labels = np.empty(count, np.int64)
         for row in range(count):
-            label = int(rng.integers(len(self.classes)))
+            label = int(rng.integers(len(self.classes))) if only is None else only
             of_class = self._of_class[label]
             example = of_class[int(rng.integers(len(of_class)))]
             window = self._moved(example, rng)
@@ -184,7 +187,7 @@ def build(dataset: Dataset, split: str, recipe: Recipe, *, crop_px: int, context
     is_object = any(pool.facts.is_object for pool in found.values())
     pixels = Pixels(dataset.root, is_object=is_object)
     examples = tuple(
-        Example(ref.sample.id, name, pixels.image(ref.sample), pixels.mask(ref.sample, name), ref.box)
+        Example(ref.sample.id, name, pixels.image(ref.sample), pixels.mask(ref.sample, name), ref.box, ref.sample.group)
         for name, pool in found.items()
         for ref in pool.donors
     )
