@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from carpet_data.verbs.doctor import doctor
     from carpet_data.verbs.drop import drop
     from carpet_data.verbs.fetch import fetch
+    from carpet_data.verbs.fit import fit
     from carpet_data.verbs.groups import groups
     from carpet_data.verbs.prepare import prepare
     from carpet_data.verbs.preview import preview
@@ -58,6 +59,7 @@ __all__ = [
     "drop",
     "export_choices",
     "fetch",
+    "fit",
     "groups",
     "prepare",
     "preview",

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("carpet_data.cli.prepare:prepare", "Group, split and write a prepared data set."),
     "split": ("carpet_data.cli.split:split", "Add a named split to a prepared data set."),
     "groups": ("carpet_data.cli.groups:groups", "Show which images were grouped, and why."),
+    "fit": ("carpet_data.cli.fit:fit", "Fit a learned recipe to the train images, once, before it synthesizes."),
     "synthesize": ("carpet_data.cli.synthesize:synthesize", "Make synthetic images of rare defects."),
     "rebalance": ("carpet_data.cli.rebalance:rebalance", "Bring the rare classes to one number of train images."),
     "recipes": ("carpet_data.cli.recipes:recipes", "List, show or check the recipes of synthesis."),

@@ -1,0 +1,124 @@
+"""Pictures of a fit: real crops beside samples, class by class, and the curve of the losses."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.colours import SERIES
+from carpet_data.generators.crops import Lesson
+from carpet_data.generators.learning import Drawn
+from carpet_data.images import encode_png
+from carpet_data.layout.files import write_bytes
+from carpet_data.plot_style import STYLE
+from carpet_data.synthesis.contract import Image
+
+__all__ = ["draw", "plot_losses", "write"]
+
+_REAL = 3
+"""Columns of real crops, so that samples are looked at beside what they were learned from."""
+_TILE = 144
+_GAP = 4
+_BAR = 20
+_GROUND, _INK, _OUTLINE = (24, 24, 24), (225, 225, 225), (255, 220, 0)
+_FAINT = 0.05
+"""Masks that are nowhere stronger have no outline."""
+_DPI = 120
+
+
+def write(path: Path, lesson: Lesson, drawn: Sequence[Drawn], title: str) -> Path:
+    """Write a sheet as PNG, see `draw`; gives back its path."""
+    write_bytes(path, encode_png(draw(lesson, drawn, title)))
+    return path
+
+
+def draw(lesson: Lesson, drawn: Sequence[Drawn], title: str) -> Image:
+    """Draw samples of a network beside real crops.
+
+    Each class has two lines, the crops as they are and the same with the outline of their masks: first the real ones,
+    then, past a gap, the samples.
+
+    Args:
+        lesson: What the network learned from.
+        drawn: Samples, of each class as many.
+        title: Above all; only ASCII can be drawn.
+
+    Returns:
+        uint8 HxWx3 RGB.
+    """
+    rows = {name: [one for one in drawn if one.class_name == name] for name in lesson.classes}
+    made = max((len(found) for found in rows.values()), default=0)
+    left = _GAP + _REAL * (_TILE + _GAP) + 2 * _GAP
+    height = 2 * _BAR + len(rows) * (_BAR + 2 * (_TILE + _GAP))
+    sheet = np.full((height, left + made * (_TILE + _GAP), 3), _GROUND, np.uint8)
+    _write(sheet, title, _GAP, _BAR - 6)
+    _write(sheet, "real", _GAP, 2 * _BAR - 6)
+    _write(sheet, "samples", left, 2 * _BAR - 6)
+    top = 2 * _BAR
+    for name, samples in rows.items():
+        _write(sheet, name, _GAP, top + _BAR - 6)
+        examples = [e for e in lesson.examples if e.class_name == name]
+        chosen = np.linspace(0, len(examples) - 1, min(_REAL, len(examples))).round().astype(int).tolist()
+        for number, index in enumerate(chosen):
+            _pair(sheet, *lesson.crop(examples[index]), _GAP + number * (_TILE + _GAP), top + _BAR)
+        for number, one in enumerate(samples):
+            _pair(sheet, one.image, one.mask, left + number * (_TILE + _GAP), top + _BAR)
+        top += _BAR + 2 * (_TILE + _GAP)
+    return sheet
+
+
+def _pair(sheet: Image, image: NDArray[np.uint8], mask: NDArray[np.float32], x: int, y: int) -> None:
+    """A crop, and below it the same with the outline of its mask."""
+    # Enlarged pixels stay squares: a smooth blur would hide how coarse they are.
+    how = cv2.INTER_AREA if image.shape[0] > _TILE else cv2.INTER_NEAREST
+    tile = np.asarray(cv2.resize(np.ascontiguousarray(image), (_TILE, _TILE), interpolation=how), np.uint8)
+    large = cv2.resize(mask, (_TILE, _TILE), interpolation=cv2.INTER_LINEAR)
+    # A scratch thinner than a pixel covers less than half of it, and has an outline all the same.
+    level = max(_FAINT, 0.5 * float(large.max()))
+    outlines, _ = cv2.findContours((large >= level).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    sheet[y : y + _TILE, x : x + _TILE] = tile
+    below = y + _TILE + _GAP // 2
+    sheet[below : below + _TILE, x : x + _TILE] = cv2.drawContours(tile.copy(), outlines, -1, _OUTLINE, 1)
+
+
+def _write(sheet: Image, text: str, x: int, y: int) -> None:
+    ascii_text = text.encode("ascii", "replace").decode()
+    cv2.putText(sheet, ascii_text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
+
+
+def plot_losses(path: Path, history: Sequence[Mapping[str, float]], title: str) -> None:
+    """Write the losses over the steps as PNG.
+
+    Args:
+        path: The file.
+        history: Rows of step, seconds and mean losses.
+        title: Above the curve.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    names = sorted({name for row in history for name in row} - {"step", "seconds"})
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; that is no fault of the fit.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure = Figure(figsize=(8.5, 4.2), dpi=_DPI, layout="compressed")
+        axes = figure.add_subplot()
+        for number, name in enumerate(names):
+            rows = [row for row in history if name in row]
+            x, y = [row["step"] for row in rows], [row[name] for row in rows]
+            axes.plot(x, y, ".-" if len(x) < 20 else "-", color=SERIES[number % len(SERIES)], label=name, linewidth=1.2)
+        if names and all(row[name] > 0 for row in history for name in names if name in row):
+            axes.set_yscale("log")
+        axes.set(xlabel="step", ylabel="loss", title=title)
+        if len(names) > 1:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
+        data = io.BytesIO()
+        # No clock and no version in the file: equal fits give equal bytes.
+        figure.savefig(data, format="png", metadata={"Software": None})
+    write_bytes(path, data.getvalue())
