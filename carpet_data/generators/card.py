@@ -50,7 +50,7 @@ def text(fitted: Fitted, memorisation: str, pictures: Sequence[str] = ()) -> str
         "donors": ", ".join(f"{_cell(key)} {count}" for key, count in fitted.donors.items()),
         "steps": f"{fitted.steps} of {fitted.batch_size} crops, seed {fitted.seed}",
         "losses at the end": ", ".join(f"{_cell(key)} {value:.4g}" for key, value in fitted.losses.items()),
-        "time": f"{fitted.seconds:.0f} s on {fitted.device} ({fitted.precision} precision, {_processes(fitted)})",
+        "time": f"{fitted.seconds:.0f} s on {fitted.device}, {fitted.precision} precision, {_processes(fitted)}",
         "made": fitted.created,
         "with": ", ".join(f"{key} {value}" for key, value in fitted.versions.items()),
         "SHA-256 of the weights": f"`{fitted.weights_sha256}`",
@@ -88,7 +88,7 @@ def text(fitted: Fitted, memorisation: str, pictures: Sequence[str] = ()) -> str
             "",
             "## Copies",
             "",
-            memorisation or "Not measured.",
+            *_listed(memorisation),
             "",
             "## Values of the fit",
             "",
@@ -98,6 +98,12 @@ def text(fitted: Fitted, memorisation: str, pictures: Sequence[str] = ()) -> str
             *(f"![{name.partition('.')[0]}]({name})\n" for name in pictures),
         ]
     )
+
+
+def _listed(found: str) -> list[str]:
+    """A first line, and those below it as a list."""
+    first, *rest = found.splitlines() or ["Not measured."]
+    return [_cell(first), *([""] if rest else []), *(f"- {_cell(line)}" for line in rest)]
 
 
 def _processes(fitted: Fitted) -> str:

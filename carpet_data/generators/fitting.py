@@ -239,6 +239,9 @@ def _save(learner: Learner, folder: Path) -> None:
             shutil.rmtree(path)
     partial.mkdir()
     learner.save(partial)
+    for path in partial.rglob("*"):
+        if path.is_file():
+            path.chmod(partial.stat().st_mode & 0o666)  # safetensors gives its files to their owner alone
     partial.replace(folder)
 
 
@@ -257,4 +260,5 @@ def _device_name(place: Place) -> str:
 
     if place.device.type == "cuda":
         return str(torch.cuda.get_device_name(place.device))
-    return f"{place.device} ({torch.get_num_threads()} threads)" if place.device.type == "cpu" else str(place.device)
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' * (threads > 1)}" if place.device.type == "cpu" else str(place.device)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.colours import SERIES
-from carpet_data.generators.crops import Lesson
+from carpet_data.generators.crops import Example, Lesson
 from carpet_data.generators.learning import Drawn
 from carpet_data.images import encode_png
 from carpet_data.layout.files import write_bytes
@@ -54,7 +54,8 @@ def draw(lesson: Lesson, drawn: Sequence[Drawn], title: str) -> Image:
     """
     rows = {name: [one for one in drawn if one.class_name == name] for name in lesson.classes}
     made = max((len(found) for found in rows.values()), default=0)
-    left = _GAP + _REAL * (_TILE + _GAP) + 2 * _GAP
+    real = {name: _some([e for e in lesson.examples if e.class_name == name]) for name in lesson.classes}
+    left = _GAP + max(map(len, real.values()), default=0) * (_TILE + _GAP) + 2 * _GAP
     height = 2 * _BAR + len(rows) * (_BAR + 2 * (_TILE + _GAP))
     sheet = np.full((height, left + made * (_TILE + _GAP), 3), _GROUND, np.uint8)
     _write(sheet, title, _GAP, _BAR - 6)
@@ -63,14 +64,17 @@ def draw(lesson: Lesson, drawn: Sequence[Drawn], title: str) -> Image:
     top = 2 * _BAR
     for name, samples in rows.items():
         _write(sheet, name, _GAP, top + _BAR - 6)
-        examples = [e for e in lesson.examples if e.class_name == name]
-        chosen = np.linspace(0, len(examples) - 1, min(_REAL, len(examples))).round().astype(int).tolist()
-        for number, index in enumerate(chosen):
-            _pair(sheet, *lesson.crop(examples[index]), _GAP + number * (_TILE + _GAP), top + _BAR)
+        for number, example in enumerate(real[name]):
+            _pair(sheet, *lesson.crop(example), _GAP + number * (_TILE + _GAP), top + _BAR)
         for number, one in enumerate(samples):
             _pair(sheet, one.image, one.mask, left + number * (_TILE + _GAP), top + _BAR)
         top += _BAR + 2 * (_TILE + _GAP)
     return sheet
+
+
+def _some(examples: Sequence[Example]) -> list[Example]:
+    chosen = np.linspace(0, len(examples) - 1, min(_REAL, len(examples))).round().astype(int)
+    return [examples[index] for index in chosen.tolist()]
 
 
 def _pair(sheet: Image, image: NDArray[np.uint8], mask: NDArray[np.float32], x: int, y: int) -> None:
@@ -102,6 +106,7 @@ def plot_losses(path: Path, history: Sequence[Mapping[str, float]], title: str) 
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     names = sorted({name for row in history for name in row} - {"step", "seconds"})
     with mpl.rc_context(STYLE), warnings.catch_warnings():
@@ -115,8 +120,11 @@ def plot_losses(path: Path, history: Sequence[Mapping[str, float]], title: str) 
             axes.plot(x, y, ".-" if len(x) < 20 else "-", color=SERIES[number % len(SERIES)], label=name, linewidth=1.2)
         if names and all(row[name] > 0 for row in history for name in names if name in row):
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="step", ylabel="loss", title=title)
-        if len(names) > 1:
+        if names:
             axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
         data = io.BytesIO()
         # No clock and no version in the file: equal fits give equal bytes.

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FitResult", "fit"]
 
+_SAID = {
+    "new": "fitted to {}",
+    "resumed": "fitted to {}: an interrupted fit, brought to its end",
+    "existed": "is fitted to {} already; nothing was done",
+    "planned": "would be fitted to {}",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
@@ -67,14 +74,8 @@ class FitResult:
 
     def text(self) -> str:
         """The result for people."""
-        said = {
-            "new": "fitted",
-            "resumed": "the interrupted fit was brought to its end:",
-            "existed": "nothing to do, it was fitted before:",
-            "planned": "would be fitted",
-        }
         lines = [
-            f"{self.name}: {said[self.how]} {self.recipe}, train side of {self.split}",
+            f"{self.name}: {self.recipe} {_SAID[self.how].format(f'the train side of {self.split}')}",
             "donors " + ", ".join(f"{name} {self.donors[name]}" for name in self.classes),
         ]
         fitted = self.fitted
