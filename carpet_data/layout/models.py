@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def trained_on(root: Path, model: str) -> frozenset[str]:
         DataError: The model's card is missing or damaged.
     """
     path = root / MODELS / model / CARD
-    mend = "bring the folder of the model back, or drop its samples (carpet-data drop) and make them again"
+    mend = f"bring the model's folder back, or drop its samples ({_drop(root, model)}) and make them again"
     if names.component(model) != model or not path.is_file():
         raise DataError(f"the model {model!r} has no card that says what it was trained on", where=path, mend=mend)
     try:
@@ -69,7 +70,7 @@ def findings(
             made.setdefault(model, []).append(sample.id)
     for model, ids in made.items():
         its = f"the model {model}, of which {counted(len(ids), 'synthetic sample')} came,"
-        mend = "drop its samples (carpet-data drop) and fit again on train images"
+        mend = f"drop its samples ({_drop(root, model)}) and make others by a model of the train side"
         try:
             taught = trained_on(root, model)
         except DataError as error:
@@ -89,6 +90,10 @@ def findings(
                     more = f" (and {len(leaked) - 1} more)" if leaked[1:] else ""
                     what = f"{its} was trained on {leaked[0]} of {split.name}{more}"
                     yield Finding("error", "ancestor-held-out", what, where, mend)
+
+
+def _drop(root: Path, model: str) -> str:
+    return f"carpet-data drop {shlex.quote(str(root))} --where {shlex.quote(f'model={model}')}"
 
 
 def _held_out(taught: frozenset[str], split: Split, known: Mapping[str, Sample]) -> Iterator[str]:

@@ -33,6 +33,7 @@ FIELDS = {
     "k": "its number",
     "host": "id of the host",
     "donors": "id of one of its donors",
+    "model": "the fitted model it was sampled from, a name under models/",
     "null": "true for null samples",
     "gates.NAME": "score of a gate",
     "parameters.NAME": "what was drawn",
@@ -171,6 +172,7 @@ def _lookup(sample: Sample, field: str) -> Any:
     if field in _OF_SAMPLE:
         return sample.class_name if field == "class" else getattr(sample, field)
     value: Any = sample.provenance or {}
+    field = "fitted.model" if field == "model" else field
     # A gate's name may hold a hyphen but no dot, so dots only ever lead down.
     for part in field.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

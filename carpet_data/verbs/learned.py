@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from carpet_data.errors import DataError
 from carpet_data.executor import Progress
 from carpet_data.formats.export import MAIN_SPLIT
 from carpet_data.layout.files import making
+from carpet_data.layout.names import LOCK
 from carpet_data.samples import Dataset
 from carpet_data.synthesis import registry
 from carpet_data.synthesis.contract import is_learned
@@ -108,7 +110,8 @@ def refuse_unlearned(source: Source, class_name: str) -> None:
     raise DataError(
         f"the model was not fitted to the class {class_name!r}{why}; it makes {', '.join(fitted.classes)}",
         where=fitted.folder,
-        mend="use a recipe that learns nothing for this class: --recipe donor-paste",
+        mend="make its images by a recipe that learns nothing: "
+        f"carpet-data synthesize --class {shlex.quote(class_name)} --recipe donor-paste",
     )
 
 
@@ -163,5 +166,5 @@ def _copied(there: Path, here: Path, card: str) -> None:
     """Bring a finished model over; its card comes last, so that half a copy is an unfinished model."""
     if (there / card).is_file():
         with making(here):
-            shutil.copytree(there, here, ignore=shutil.ignore_patterns(card), dirs_exist_ok=True)
+            shutil.copytree(there, here, ignore=shutil.ignore_patterns(card, LOCK), dirs_exist_ok=True)
             shutil.copyfile(there / card, here / card)

@@ -15,6 +15,7 @@ METHODS = {
     "donor-disc": "disc_method:DonorDisc",
     "whole-disc": "disc_method:WholeDisc",
     "texture-disc": "disc_method:TextureDisc",
+    "mean": "mean_learner:Mean",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import synthesis
 
 from carpet_data import layout
 from carpet_data.errors import LeakError
-from carpet_data.synthesis import registry
+from carpet_data.generators import fitting
+from carpet_data.synthesis import recipes, registry
 from carpet_data.training.leaks import refuse_leaks
 from carpet_data.verbs.synthesize import synthesize
 
@@ -75,3 +77,114 @@ def test_equal_bytes_on_two_sides_are_refused(root: Path) -> None:
     rewrite(root / "manifest.jsonl", lambda row: row.update(image_sha256=digest) if row.get("id") == held_out else None)
     with pytest.raises(LeakError, match="byte for byte"):
         refuse_leaks(layout.read(root), "main")
+
+
+@pytest.fixture(scope="module")
+def sampled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with two images of a model that was fitted to its train side."""
+    folder = tmp_path_factory.mktemp("sampled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "METHODS", dict(registry.METHODS))
+        synthesis.register()
+        made = synthesis.dataset(folder / "set")
+        recipe = recipes.load(synthesis.recipe(folder, "mean"))
+        fitting.fit(layout.read(made), "main", recipe, device="cpu")
+        synthesize(made, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
+    return made
+
+
+@pytest.fixture
+def sampled(sampled_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sampled_once, tmp_path / "sampled"))
+
+
+def card(root: Path) -> Path:
+    (found,) = root.glob("models/*/card.json")
+    return found
+
+
+def pupil(root: Path) -> str:
+    """A real train image."""
+    return next(s.id for s in layout.read(root).on_side("main", "train") if s.origin == "real")
+
+
+def leave(root: Path, sample_id: str) -> None:
+    """Take a sample out of the split."""
+    path = root / "splits" / "main.jsonl"
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if json.loads(line).get("id") != sample_id]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def taught_by(root: Path, sample_id: str) -> None:
+    values = json.loads(card(root).read_text(encoding="utf-8"))
+    values["samples"][sample_id] = "0" * 16
+    card(root).write_text(json.dumps(values), encoding="utf-8")
+
+
+def test_what_a_model_of_the_train_side_made_passes(sampled: Path) -> None:
+    refuse_leaks(layout.read(sampled), "main")
+    assert list(layout.verify(sampled)) == []
+
+
+def test_a_model_that_learned_from_a_held_out_image_is_refused(sampled: Path) -> None:
+    held_out = layout.read(sampled).splits["main"].ids("test")[0]
+    taught_by(sampled, held_out)
+    with pytest.raises(LeakError, match=rf"the model mean-.* trained on '{held_out}', which is on the test") as refused:
+        refuse_leaks(layout.read(sampled), "main")
+    model = card(sampled).parent.name
+    assert f"carpet-data drop {sampled} --where model={model}" in str(refused.value.mend)
+    assert refused.value.where == str(card(sampled))
+    assert [problem.code for problem in layout.verify(sampled)] == ["ancestor-held-out"]
+
+
+def test_a_model_that_learned_from_the_group_of_a_held_out_image_is_refused(sampled: Path) -> None:
+    held_out = layout.read(sampled).splits["main"].ids("test")[0]
+    # The brother takes no part in the split, so that the group itself lies on one side.
+    brother = pupil(sampled)
+    rewrite(
+        sampled / "manifest.jsonl", lambda row: row.update(group="g") if row.get("id") in (held_out, brother) else None
+    )
+    leave(sampled, brother)
+    with pytest.raises(LeakError, match=rf"trained on '{brother}', whose group 'g' is on the test side"):
+        refuse_leaks(layout.read(sampled), "main")
+
+
+def test_a_model_that_learned_from_the_bytes_of_a_held_out_image_is_refused(sampled: Path) -> None:
+    dataset = layout.read(sampled)
+    # The twin takes no part in the split, where equal bytes on two sides would be found anyway.
+    held_out, taught = dataset.splits["main"].ids("test")[0], pupil(sampled)
+    digest = dataset.by_id()[held_out].image_sha256
+    leave(sampled, taught)
+    rewrite(
+        sampled / "manifest.jsonl", lambda row: row.update(image_sha256=digest) if row.get("id") == taught else None
+    )
+    with pytest.raises(LeakError, match=rf"trained on '{taught}', which is byte for byte an image on the test side"):
+        refuse_leaks(layout.read(sampled), "main")
+
+
+def test_a_model_that_learned_from_strangers_is_refused(sampled: Path) -> None:
+    taught_by(sampled, "nobody-knows-it")
+    with pytest.raises(LeakError, match="'nobody-knows-it', which is not in the manifest"):
+        refuse_leaks(layout.read(sampled), "main")
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"samples": [], "read": []}', '{"samples": {}}'])
+def test_a_model_that_does_not_say_what_taught_it_is_refused(sampled: Path, text: str | None) -> None:
+    if text is None:
+        card(sampled).unlink()
+    else:
+        card(sampled).write_text(text, encoding="utf-8")
+    with pytest.raises(LeakError, match="the model 'mean-" if text is None else "the card of the model") as refused:
+        refuse_leaks(layout.read(sampled), "main")
+    assert "folder back" in str(refused.value.mend)
+    assert [problem.code for problem in layout.verify(sampled)] == ["model-unknown"]
+
+
+def test_a_model_whose_name_leads_out_of_the_data_set_is_refused(sampled: Path) -> None:
+    def lead_out(row: Row) -> None:
+        if row.get("provenance"):
+            row["provenance"]["fitted"]["model"] = "../../elsewhere"
+
+    rewrite(sampled / "manifest.jsonl", lead_out)
+    with pytest.raises(LeakError, match="has no card"):
+        refuse_leaks(layout.read(sampled), "main")

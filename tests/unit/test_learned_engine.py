@@ -1,0 +1,265 @@
+"""The engine and fitted models: the right one is found, opened in every process, recorded, and looked at for leaks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import synthesis
+from sources import hashes
+
+from carpet_data import layout
+from carpet_data.errors import DataError, OutputError, UsageError
+from carpet_data.generators import fitting, store
+from carpet_data.images import read
+from carpet_data.samples import Sample
+from carpet_data.synthesis import recipes, registry, rendering
+from carpet_data.synthesis.planning import makes_nulls
+from carpet_data.synthesis.recipe import Recipe
+from carpet_data.verbs import learned
+from carpet_data.verbs.drop import drop
+from carpet_data.verbs.rebalance import rebalance
+from carpet_data.verbs.split import split
+from carpet_data.verbs.synthesize import synthesize
+
+
+@pytest.fixture(autouse=True, scope="module")
+def methods() -> Iterator[None]:
+    before = dict(registry.METHODS)
+    synthesis.register()
+    yield
+    registry.METHODS.clear()
+    registry.METHODS.update(before)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory, methods: None) -> Recipe:
+    return recipes.load(synthesis.recipe(tmp_path_factory.mktemp("recipes"), "mean"))
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthesis.dataset(tmp_path_factory.mktemp("learned") / "set")
+
+
+@pytest.fixture(scope="module")
+def fitted(bare: Path, recipe: Recipe) -> Path:
+    root = Path(shutil.copytree(bare, bare.parent / "fitted"))
+    fitting.fit(layout.read(root), "main", recipe, device="cpu")
+    return root
+
+
+@pytest.fixture
+def root(fitted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fitted, tmp_path / "set"))
+
+
+def made_in(root: Path) -> list[Sample]:
+    return [sample for sample in layout.read(root) if sample.origin == "synthetic"]
+
+
+def record(sample: Sample) -> dict[str, Any]:
+    assert sample.provenance is not None
+    return dict(sample.provenance)
+
+
+def test_the_same_bytes_for_any_number_of_workers_and_in_parts(root: Path, recipe: Recipe, tmp_path: Path) -> None:
+    others = [Path(shutil.copytree(root, tmp_path / name)) for name in ("two", "parts")]
+    report = synthesize(root, ["hole", "thread"], 6, recipe=recipe, workers=1, device="cpu").classes[0]
+    assert report.made == 6
+    assert report.refused, "draws that fail are part of what must not depend on the workers"
+    synthesize(others[0], ["hole", "thread"], 6, recipe=recipe, workers=2, device="cpu")
+    for n in (2, 6):
+        synthesize(others[1], ["hole", "thread"], n, recipe=recipe, workers=1, device="cpu")
+    assert [hashes(other) == hashes(root) for other in others] == [True, True]
+    assert list(layout.verify(root)) == []
+    dataset = layout.read(root)
+    for sample in made_in(root):
+        if record(sample)["variation"]["gain"] == 1:
+            host = read(root / dataset.by_id()[record(sample)["host"]].image)
+            mask = read(root / str(sample.mask)) > 0
+            assert np.array_equal(read(root / sample.image)[~mask], host[~mask])
+
+
+def test_a_run_that_is_stopped_goes_on(
+    root: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path(shutil.copytree(root, tmp_path / "whole"))
+    synthesize(whole, ["hole"], 6, recipe=recipe, workers=1, device="cpu")
+    honest, count = rendering.render, iter(range(100))
+
+    def stopped(work: Any) -> rendering.Rendered:
+        if next(count) == 3:
+            raise KeyboardInterrupt
+        return honest(work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering, "render", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            synthesize(root, ["hole"], 6, recipe=recipe, workers=1, device="cpu")
+    synthesize(root, ["hole"], 6, recipe=recipe, workers=1, device="cpu")
+    assert hashes(root) == hashes(whole)
+
+
+def test_the_model_is_opened_once_in_a_process(root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mean_learner
+
+    opened: list[tuple[Path, str]] = []
+    honest = mean_learner.Mean.open
+    monkeypatch.setattr(
+        mean_learner.Mean, "open", lambda self, *given: (opened.append(given), honest(self, *given))[-1]
+    )
+    synthesize(root, ["hole", "thread"], 3, recipe=recipe, workers=1, device="cpu")
+    assert opened == [(store.find(layout.read(root), "main", recipe).weights, "cpu")]
+
+
+def test_the_record_names_model_weights_and_device(root: Path, recipe: Recipe) -> None:
+    result = synthesize(root, ["hole"], 2, recipe=recipe, workers=1)
+    model = store.find(layout.read(root), "main", recipe)
+    assert result.model == result.to_json()["model"] == model.folder.name
+    assert f"model {model.folder.name}" in result.text()
+    for sample in made_in(root):
+        about = record(sample)["fitted"]
+        assert about["model"] == model.folder.name
+        assert about["weights"] == model.weights_sha256
+        assert about["device"] in ("cpu", "cuda", "mps")
+        assert {record(sample)["host"], *record(sample)["donors"]} <= set(model.samples)
+
+
+def test_another_model_makes_others_beside(root: Path, recipe: Recipe) -> None:
+    synthesize(root, ["hole"], 3, recipe=recipe, workers=1, device="cpu")
+    first = {sample.id: sample.image_sha256 for sample in made_in(root)}
+    fitting.fit(layout.read(root), "main", recipe, device="cpu", seed=1, overwrite=True)
+    again = synthesize(root, ["hole"], 3, recipe=recipe, workers=1, device="cpu").classes[0]
+    assert (again.existed, again.made) == (0, 3)
+    now = {sample.id: sample.image_sha256 for sample in made_in(root)}
+    assert len(now) == 6
+    assert first.items() <= now.items()
+    assert len(set(now.values())) == 6
+    assert list(layout.verify(root)) == [], "the same images taught both models"
+
+
+def test_sampling_parameters_want_no_new_fit(root: Path, tmp_path: Path) -> None:
+    larger = synthesis.recipe(tmp_path / "larger", "mean", synthesis.LENIENT + "parameters: {radius_px: 6}\n")
+    assert synthesize(root, ["hole"], 2, recipe=larger, workers=1, device="cpu").classes[0].made == 2
+    longer = synthesis.recipe(tmp_path / "longer", "mean", synthesis.LENIENT + "parameters: {fit: {steps: 21}}\n")
+    with pytest.raises(DataError, match="not fitted"):
+        synthesize(root, ["hole"], 2, recipe=longer, workers=1, device="cpu")
+
+
+def test_a_recipe_that_is_not_fitted_names_the_command(bare: Path, recipe: Recipe) -> None:
+    before = hashes(bare)
+    for ask in (lambda: synthesize(bare, ["hole"], 2, recipe=recipe), lambda: rebalance(bare, 9, recipe=recipe)):
+        with pytest.raises(DataError, match="not fitted") as caught:
+            ask()
+        assert f"carpet-data fit {bare} --recipe mean.yaml --split main" in str(caught.value.mend)
+    assert hashes(bare) == before
+
+
+def test_a_dry_run_plans_with_and_without_a_model(root: Path, bare: Path, recipe: Recipe) -> None:
+    before = hashes(bare)
+    without = synthesize(bare, ["hole"], 3, recipe=recipe, dry_run=True)
+    assert len(without.jobs["hole"]) == 3
+    assert without.model is None
+    assert "carpet-data fit" in without.text()
+    assert hashes(bare) == before
+    planned = synthesize(root, ["hole"], 3, recipe=recipe, dry_run=True)
+    assert planned.notices == ()
+    assert planned.model is not None
+    synthesize(root, ["hole"], 3, recipe=recipe, workers=1, device="cpu")
+    hosts = [record(sample)["host"] for sample in made_in(root)]
+    assert [job.host.sample.id for job in planned.jobs["hole"]] == hosts
+
+
+def test_a_stale_model_is_refused(root: Path, recipe: Recipe) -> None:
+    gone = next(s for s in layout.read(root).on_side("main", "train") if s.class_name == "good")
+    drop(root, [f"id={gone.id}"])
+    with pytest.raises(DataError, match=r"stale.*1 removed") as caught:
+        synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
+    assert "carpet-data fit" in str(caught.value.mend)
+    assert "stale" in synthesize(root, ["hole"], 2, recipe=recipe, dry_run=True).text()
+
+
+def test_damaged_weights_are_refused(root: Path, recipe: Recipe) -> None:
+    (store.find(layout.read(root), "main", recipe).weights / "classes.json").write_text('["thread", "hole"]')
+    with pytest.raises(DataError, match="damaged"):
+        synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
+
+
+def test_a_class_that_the_model_never_learned_is_refused(tmp_path: Path, recipe: Recipe) -> None:
+    root = synthesis.dataset(tmp_path / "set", {"train/good": 6, "test/hole": 5, "test/thread": 2})
+    dataset = layout.read(root)
+    thread = [s for s in dataset.on_side("main", "train") if s.class_name == "thread"]
+    assert len(thread) == 1
+    fitting.fit(dataset, "main", recipe, device="cpu")
+    with pytest.raises(DataError, match=r"not fitted to the class 'thread', which had 1 train image then") as caught:
+        synthesize(root, ["hole", "thread"], 2, recipe=recipe, workers=1, device="cpu")
+    assert "--class thread --recipe donor-paste" in str(caught.value.mend)
+    assert made_in(root) == []
+
+
+def test_null_samples_are_refused(root: Path, tmp_path: Path, recipe: Recipe) -> None:
+    assert not makes_nulls(registry.load(recipe.target))
+    nulls = synthesis.recipe(tmp_path / "nulls", "mean", synthesis.LENIENT + "null_share: 0.5\n")
+    with pytest.raises(DataError, match="makes no null samples"):
+        synthesize(root, ["hole"], 4, recipe=nulls, workers=1, device="cpu")
+
+
+def test_a_device_that_is_not_there(root: Path, recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="quantum"):
+        synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="quantum")
+    plain = synthesis.recipe(tmp_path)
+    told = synthesize(root, ["hole"], 1, recipe=plain, workers=1, device="cuda").notices
+    assert "changes nothing" in told[0]
+
+
+def test_workers_of_a_gpu() -> None:
+    source = learned.Source.__new__(learned.Source)
+    object.__setattr__(source, "device", "cuda:1")
+    assert (source.workers(None), source.workers(5)) == (learned.GPU_WORKERS, 5)
+    object.__setattr__(source, "device", "cpu")
+    assert (source.workers(None), source.workers(1)) == (None, 1)
+
+
+def test_drop_and_split_know_samples_of_models(root: Path, recipe: Recipe) -> None:
+    synthesize(root, ["hole"], 4, recipe=recipe, workers=1, device="cpu")
+    name = store.find(layout.read(root), "main", recipe).folder.name
+    assert len(drop(root, [f"model={name}", "k<1"]).ids) == 1
+    assert [problem.code for problem in layout.verify(root)] == []
+    with pytest.raises(OutputError, match="3 synthetic samples belong to the train side"):
+        split(root, name="other")
+    drop(root, ["origin=synthetic"])
+    split(root, name="other", seed=5)
+    assert list(layout.verify(root)) == []
+
+
+def test_fit_first_fits_once_and_only_what_learns(bare: Path, tmp_path: Path, recipe: Recipe) -> None:
+    root = Path(shutil.copytree(bare, tmp_path / "set"))
+    ticks: list[tuple[int, int | None]] = []
+    assert not learned.fit_first(root, recipes.load(synthesis.recipe(tmp_path)), device="cpu")
+    assert not (root / store.MODELS).exists()
+    given: dict[str, Any] = {"device": "cpu", "progress": lambda done, total: ticks.append((done, total))}
+    assert learned.fit_first(root, recipe, seed=3, **given)
+    assert ticks[-1] == (20, 20)
+    assert store.find(layout.read(root), "main", recipe).seed == 3
+    before = hashes(root)
+    assert not learned.fit_first(root, recipe, seed=4, **given)
+    assert hashes(root) == before
+
+
+def test_fit_first_takes_the_model_of_the_same_train_images(
+    fitted: Path, bare: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    root = Path(shutil.copytree(bare, tmp_path / "set"))
+    assert not learned.fit_first(root, recipe, device="cpu", like=fitted)
+    ours, theirs = (store.find(layout.read(each), "main", recipe) for each in (root, fitted))
+    assert replace(ours, folder=theirs.folder) == theirs
+    other = Path(shutil.copytree(bare, tmp_path / "other"))
+    gone = next(s for s in layout.read(other).on_side("main", "train") if s.class_name == "good")
+    drop(other, [f"id={gone.id}"])
+    assert learned.fit_first(other, recipe, device="cpu", like=fitted), "another train side wants its own"
