@@ -22,6 +22,10 @@ METHODS: dict[str, tuple[str, str]] = {
     "perlin": ("carpet_data.synthesis.methods.perlin:Perlin", "Perlin-noise shapes filled with other texture"),
     "nsa": ("carpet_data.synthesis.methods.nsa:Nsa", "patches of other good images, cloned without a seam"),
     "resynthesis": ("carpet_data.synthesis.methods.resynthesis:Resynthesis", "a new shape, filled by quilting donors"),
+    "ddpm-inpaint": (
+        "carpet_data.generators.ddpm_inpaint:DdpmInpaint",
+        "a diffusion network repaints a place as a defect",
+    ),
 }
 
 
