@@ -26,6 +26,7 @@ METHODS: dict[str, tuple[str, str]] = {
         "carpet_data.generators.ddpm_inpaint:DdpmInpaint",
         "a diffusion network repaints a place as a defect",
     ),
+    "gan": ("carpet_data.generators.gan:Gan", "a small GAN draws a defect with its mask"),
 }
 
 

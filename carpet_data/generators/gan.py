@@ -1,0 +1,241 @@
+"""gan: a small few-shot GAN; one network learns good ground, a branch of it defects with their masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from carpet_data.errors import DataError
+from carpet_data.generators.parameters import FitParameters
+from carpet_data.generators.windows import Window, around, cut, enlarged
+from carpet_data.synthesis.contract import Box, Candidate, Donor, Mask, Redraw, Scene
+from carpet_data.synthesis.gates import area_range
+from carpet_data.synthesis.settle import same_part, turn_between
+
+if TYPE_CHECKING:
+    from carpet_data.generators.crops import Lesson
+    from carpet_data.generators.gan_learner import GanLearner
+    from carpet_data.generators.gan_networks import DefectBranch
+    from carpet_data.generators.place import Place
+
+__all__ = ["BRANCH", "CLASSES", "GROUND", "Gan", "GanFitParameters", "GanParameters"]
+
+GROUND, BRANCH, CLASSES = "ground", "defect", "classes.json"
+"""What a fitted model holds: two networks and the names of the labels."""
+
+_ZOOM = (0.85, 1.2)
+_EDGE_PX = 2
+_OFF_PART = 0.35
+_AREA_SLACK = 1.4
+
+F32 = NDArray[np.float32]
+
+
+class GanFitParameters(FitParameters):
+    """How the networks are fitted."""
+
+    steps: int = Field(3000, ge=2, le=1_000_000, description="Optimisation steps, both stages together.")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="Largest learning rate; it warms up and decays.")
+    ground_share: float = Field(
+        0.2, ge=0, lt=1, description="Share of the steps that learn good ground, before the defects."
+    )
+    generated_ground: float = Field(
+        0.5, ge=0, le=1, description="Share of the ground under new defects that is generated; the rest is real."
+    )
+    latent: int = Field(48, ge=2, le=1024, description="Numbers that a sample is made from.")
+    width: int = Field(32, ge=16, le=256, multiple_of=16, description="Channels of the ground generator at full size.")
+    matching: float = Field(2.0, ge=0, le=100, description="Weight of the mean features that fakes share with reals.")
+    mode_seeking: float = Field(0.1, ge=0, le=100, description="Weight of the difference between samples.")
+
+
+class GanParameters(BaseModel):
+    """Parameters of `gan`, version 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fit: GanFitParameters = Field(
+        default_factory=lambda: GanFitParameters.model_validate({}), description="How the networks are fitted."
+    )
+    truncation: float = Field(
+        0.9, ge=0, le=2, description="Latents are multiplied by it: lower is safer and more alike, 0 is one sample."
+    )
+    draws: int = Field(
+        4, ge=1, le=256, description="Defects drawn for a place at once; the first that is sound is used."
+    )
+    mask_level: float = Field(0.5, gt=0, lt=1, description="Where the network's mask counts as defect.")
+    feather_px: float = Field(2.0, ge=0, le=32, description="The change begins within so many pixels inside the rim.")
+
+
+class Gan:
+    """Defects drawn by a generator, with their masks, for the host's own ground; see `GanParameters`."""
+
+    version = 1
+    donors_needed = 1
+    textures_needed = 0
+    learned = True
+    makes_nulls = False
+    least_donors = 1
+    Parameters: type[BaseModel] = GanParameters
+
+    _branch: DefectBranch
+    _classes: tuple[str, ...] = ()
+
+    def learner(self, lesson: Lesson, parameters: GanParameters, place: Place) -> GanLearner:
+        """What a fit trains."""
+        from carpet_data.generators.gan_learner import GanLearner
+
+        return GanLearner(lesson, parameters, place)
+
+    def open(self, folder: Path, device: str) -> None:
+        """Load what `GanLearner.save` wrote.
+
+        Args:
+            folder: Of the weights.
+            device: As for `carpet_data.compute.devices.resolve`.
+        """
+        from carpet_data.compute import devices
+        from carpet_data.generators.gan_networks import DefectBranch
+
+        self._branch = DefectBranch.from_pretrained(folder / BRANCH, local_files_only=True)
+        self._branch.to(devices.resolve(device)).eval()
+        self._classes = tuple(json.loads((folder / CLASSES).read_text(encoding="utf-8")))
+
+    def render(self, scene: Scene, parameters: GanParameters, rng: np.random.Generator) -> Candidate:
+        """Make one candidate; the donor says how large and, on objects, where: pixels and mask are the network's.
+
+        Raises:
+            DataError: The model does not know the class.
+            Redraw: There is no place, or no drawn defect is sound.
+        """
+        from carpet_data.generators.compose import composed
+
+        if scene.facts.class_name not in self._classes:
+            raise DataError(
+                f"the model was not fitted to the class {scene.facts.class_name!r}",
+                mend=f"fit again; it knows {', '.join(self._classes)}",
+            )
+        donor = scene.donors[0]
+        window, share = _placed(scene, donor, parameters.fit, rng)
+        number, crop, within = self._drawn(scene, window, share, parameters, rng)
+        image, mask = composed(scene.host, window, crop, within, feather_px=parameters.feather_px)
+        if not mask.any():
+            raise Redraw("nothing of the drawn defect can be seen on this host")
+        rows, columns = window.inside(scene.host.shape[0], scene.host.shape[1])
+        box: Box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        drawn: dict[str, Any] = {"x": window.x, "y": window.y, "side": window.side, "draw": number}
+        return Candidate(image, mask, box, drawn)
+
+    def _drawn(
+        self, scene: Scene, window: Window, share: float | None, parameters: GanParameters, rng: np.random.Generator
+    ) -> tuple[int, F32, Mask]:
+        """Which of several defects drawn for a window is sound, its crop and where on the host it lies."""
+        crops, masks = self._generated(scene, window, parameters, rng)
+        found = "no defect was drawn"
+        for number, (crop, mask) in enumerate(zip(crops, masks, strict=True)):
+            within = _on_host(mask, window, scene, parameters.mask_level)
+            fault = _fault(within, window, share, scene)
+            if fault is None:
+                return number, crop, within
+            found = fault
+        raise Redraw(found)
+
+    def _generated(
+        self, scene: Scene, window: Window, parameters: GanParameters, rng: np.random.Generator
+    ) -> tuple[F32, F32]:
+        """Several defects on the host's own ground: n x c x c x3 in levels, and masks n x c x c."""
+        import torch
+
+        from carpet_data.compute import devices
+        from carpet_data.generators.gan_networks import grains_of
+        from carpet_data.generators.place import levels, noise, tensors
+
+        device: torch.device = self._branch.device
+        size: int = self._branch.config.crop_px
+        count, strength = parameters.draws, parameters.truncation
+        latents = strength * noise(rng, (count, self._branch.config.latent), device)
+        grain = grains_of(rng, count, size, device, strength)
+        labels = torch.full((count,), self._classes.index(scene.facts.class_name), device=device)
+        ground = tensors(cut(scene.host, window, size)[None], device).expand(count, -1, -1, -1)
+        with devices.one_thread(device), torch.no_grad():
+            made, masks = self._branch(ground, latents, labels, grain)
+        return levels(made), masks[:, 0].cpu().numpy()
+
+
+def _placed(scene: Scene, donor: Donor, fit: GanFitParameters, rng: np.random.Generator) -> tuple[Window, float | None]:
+    """The window on the host, and which share of the defect should lie on the object; None for textures."""
+    if not donor.mask.any():
+        raise Redraw("the donor has no defect pixels")
+    height, width = scene.host.shape[:2]
+    left, top, wide, high = cv2.boundingRect(donor.mask.view(np.uint8))
+    tight = np.ascontiguousarray(donor.mask[top : top + high, left : left + wide])
+    zoom = float(rng.uniform(*_ZOOM))
+    if scene.foreground is None or donor.foreground is None:
+        side = around((0, 0, wide, high), fit.crop_px, fit.context * zoom).side
+        x, y = (int(rng.integers(room + 1)) if (room := size - side) > 0 else room // 2 for size in (width, height))
+        return Window(x, y, side), None
+    shape = _turned(tight, turn_between(donor.foreground, scene.foreground))
+    rows, columns = np.nonzero(same_part(shape, (height, width), donor, scene.foreground))
+    chosen = int(rng.integers(len(rows)))
+    box = (int(columns[chosen]), int(rows[chosen]), shape.shape[1], shape.shape[0])
+    on_donor = donor.foreground[donor.box[1] : donor.box[1] + donor.box[3], donor.box[0] : donor.box[0] + donor.box[2]]
+    return around(box, fit.crop_px, fit.context * zoom), float(on_donor[donor.mask].mean())
+
+
+def _turned(mask: Mask, angle_deg: float) -> Mask:
+    """A mask turned counter-clockwise, on a canvas that just holds it."""
+    height, width = mask.shape
+    reach = int(np.ceil(np.hypot(height, width))) + 2
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle_deg, 1.0)
+    matrix[0, 2] += (reach - width) / 2
+    matrix[1, 2] += (reach - height) / 2
+    soft = np.asarray(cv2.warpAffine(mask.astype(np.float32), matrix, (reach, reach)))
+    found = soft > min(0.5, float(soft.max()) / 2)
+    x, y, wide, high = cv2.boundingRect(found.view(np.uint8))
+    return np.ascontiguousarray(found[y : y + high, x : x + wide])
+
+
+def _on_host(mask: F32, window: Window, scene: Scene, level: float) -> Mask:
+    """Where on the host a drawn mask lies, bool HxW."""
+    full = enlarged(mask, window) > level
+    within = np.zeros(scene.host.shape[:2], np.bool_)
+    rows, columns = window.inside(scene.host.shape[0], scene.host.shape[1])
+    within[rows, columns] = full[
+        rows.start - window.y : rows.stop - window.y, columns.start - window.x : columns.stop - window.x
+    ]
+    return within
+
+
+def _fault(within: Mask, window: Window, share: float | None, scene: Scene) -> str | None:
+    """Why a drawn mask cannot be used; None where it can."""
+    if not within.any():
+        return "the drawn mask is empty"
+    low, high = area_range(scene.facts, _AREA_SLACK)
+    if not low <= float(within.mean()) <= high:
+        return "the drawn mask is smaller or larger than the class's are"
+    if _is_cut(within, window):
+        return "the drawn mask is cut off at the edge of its window"
+    if share is not None and scene.foreground is not None:
+        on_object = float(scene.foreground[within].mean())
+        if abs(on_object - share) > _OFF_PART:
+            return "the drawn mask lies off that part of the object"
+    return None
+
+
+def _is_cut(within: Mask, window: Window) -> bool:
+    """Whether the mask runs into an edge of the window that lies inside the host: it would end there as if sawn off."""
+    height, width = within.shape
+    rows, columns = window.inside(height, width)
+    part = within[rows, columns]
+    edge = _EDGE_PX
+    return bool(
+        (rows.start > 0 and part[:edge].any())
+        or (rows.stop < height and part[-edge:].any())
+        or (columns.start > 0 and part[:, :edge].any())
+        or (columns.stop < width and part[:, -edge:].any())
+    )

@@ -1,0 +1,308 @@
+"""The gan recipe: what it learns, what stays as it was, and what it puts on a host."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scenes import carpet, carpet_scene, check_candidate
+
+from carpet_data.errors import DataError
+from carpet_data.generators import gan_networks, learning
+from carpet_data.generators.crops import Example, Lesson
+from carpet_data.generators.diff_augment import augmented
+from carpet_data.generators.gan import Gan, GanParameters
+from carpet_data.generators.gan_learner import GanLearner
+from carpet_data.generators.place import Place
+from carpet_data.synthesis.contract import Redraw, Scene
+from carpet_data.synthesis.placement import mask_box
+
+TINY = {"crop_px": 32, "width": 16, "latent": 8, "batch_size": 6, "precision": "full"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def parameters(*, fit: dict[str, Any] | None = None, **more: Any) -> GanParameters:
+    return GanParameters.model_validate({"fit": {**TINY, **(fit or {})}, **more})
+
+
+def lesson(*classes: str) -> Lesson:
+    """One crop a class: discs on grey ground, each class of another colour and size."""
+    rng = np.random.default_rng(3)
+    ground = tuple(rng.integers(120, 136, (64, 64, 3)).astype(np.uint8) for _ in range(3))
+    rows, columns = np.mgrid[:64, :64]
+    examples = []
+    for number, name in enumerate(classes):
+        mask = (rows - 32) ** 2 + (columns - 32) ** 2 < (9 - 3 * number) ** 2
+        image = ground[0].copy()
+        image[mask] = ((250, 30, 30), (20, 40, 250))[number]
+        examples.append(Example(f"{name}-0", name, image, mask, mask_box(mask)))
+    return Lesson(classes, tuple(examples), ground, {}, ("a",), 32, 1.6, True)
+
+
+def learner(made: Lesson, chosen: GanParameters, seed: int = 0) -> GanLearner:
+    return Gan().learner(made, chosen, Place.at("cpu", precision="full", seed=seed))
+
+
+def distances(made: Lesson, teacher: GanLearner) -> list[float]:
+    """How far the mean sample of each class is from the class's one crop, in levels."""
+    samples = teacher.samples(8, np.random.default_rng(0))
+    found = []
+    for example in made.examples:
+        mean = np.mean([s.image.astype(float) for s in samples if s.class_name == example.class_name], axis=0)
+        found.append(float(np.abs(mean - made.crop(example)[0]).mean()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lesson, GanLearner, list[float], Path]:
+    """A fit of two classes with one crop each; how far its samples were before; where it is saved."""
+    made = lesson("disc", "dot")
+    teacher = learner(made, parameters(fit={"steps": 240, "ground_share": 0.3, "learning_rate": 2e-3}))
+    before = distances(made, teacher)
+    for number in range(240):
+        losses = teacher.step(number)
+        assert all(bool(value.isfinite()) for value in losses.values())
+    folder = tmp_path_factory.mktemp("gan")
+    teacher.save(folder)
+    return made, teacher, before, folder
+
+
+def opened(folder: Path) -> Gan:
+    method = Gan()
+    method.open(folder, "cpu")
+    return method
+
+
+def disc_scene(name: str = "disc") -> Scene:
+    """A hole's place on a sample carpet, asked for a class that the tiny fit knows."""
+    scene = carpet_scene("hole", count=1)
+    facts = dataclasses.replace(scene.facts, class_name=name, areas_frac=(0.001, 0.5))
+    return dataclasses.replace(scene, facts=facts)
+
+
+def test_a_fit_of_one_crop_a_class_comes_near_it(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
+    made, teacher, before, _ = taught
+    after = distances(made, teacher)
+    assert all(late < 0.85 * early for early, late in zip(before, after, strict=True)), (before, after)
+    assert sum(after) < 0.65 * sum(before), (before, after)
+
+
+def test_the_class_changes_what_is_drawn(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
+    _, teacher, _, _ = taught
+    samples = teacher.samples(6, np.random.default_rng(1))
+    area = {name: np.mean([s.mask.mean() for s in samples if s.class_name == name]) for name in ("disc", "dot")}
+    assert area["disc"] > 1.3 * area["dot"] > 0
+    inside = {
+        name: np.mean([s.image[s.mask > 0.5].mean(axis=0) for s in samples if s.class_name == name], axis=0)
+        for name in ("disc", "dot")
+    }
+    assert inside["disc"][0] > inside["disc"][2]
+    assert inside["dot"][2] > inside["dot"][0]
+
+
+def test_samples_are_crops_with_masks(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
+    _, teacher, _, _ = taught
+    samples = teacher.samples(3, np.random.default_rng(1))
+    assert [s.class_name for s in samples] == ["disc"] * 3 + ["dot"] * 3
+    for each in samples:
+        assert (each.image.shape, each.image.dtype) == ((32, 32, 3), np.uint8)
+        assert (each.mask.shape, each.mask.dtype) == ((32, 32), np.float32)
+        assert 0 <= each.mask.min() <= each.mask.max() <= 1
+
+
+def test_the_ground_generator_is_frozen_while_defects_are_learned() -> None:
+    teacher = learner(lesson("disc"), parameters(fit={"steps": 8, "ground_share": 0.5}))
+    for number in range(4):
+        teacher.step(number)
+    half = teacher.state()
+    for number in range(4, 8):
+        teacher.step(number)
+    end = teacher.state()
+    assert all(torch.equal(half[name], end[name]) for name in half if name.startswith("ground"))
+    assert any(not torch.equal(half[name], end[name]) for name in half if name.startswith("branch_mean"))
+
+
+def test_the_branch_waits_while_ground_is_learned() -> None:
+    teacher = learner(lesson("disc"), parameters(fit={"steps": 8, "ground_share": 0.5}))
+    start = teacher.state()
+    teacher.step(0)
+    after = teacher.state()
+    assert all(torch.equal(start[name], after[name]) for name in start if name.startswith("branch"))
+    assert any(not torch.equal(start[name], after[name]) for name in start if name.startswith("ground_mean"))
+
+
+@pytest.mark.parametrize("stop", [2, 5])
+def test_an_interrupted_fit_comes_to_the_same_weights(tmp_path: Path, stop: int) -> None:
+    """Stopped in either stage."""
+    made, chosen = lesson("disc", "dot"), parameters(fit={"steps": 7, "ground_share": 0.5})
+    place = Place.at("cpu", precision="full", seed=4)
+    whole = Gan().learner(made, chosen, place)
+    learning.run(whole, place, tmp_path / "whole", {"a": 1})
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    broken = Gan().learner(made, chosen, place)
+    real_step = broken.step
+
+    def step(number: int) -> Any:
+        if number == stop:
+            raise Stop
+        return real_step(number)
+
+    broken.step = step  # type: ignore[method-assign]
+    state_path = tmp_path / "part"
+    with pytest.raises(Stop):
+        learning.run(broken, place, state_path, {"a": 1}, every_s=0)
+    assert (state_path / "checkpoint.safetensors").is_file()
+    resumed = Gan().learner(made, chosen, place)
+    learning.run(resumed, place, state_path, {"a": 1}, every_s=0)
+    one, other = whole.state(), resumed.state()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_fit_of_another_seed_is_another() -> None:
+    made, chosen = lesson("disc"), parameters(fit={"steps": 2})
+    one, other = (learner(made, chosen, seed).state() for seed in (0, 1))
+    assert not torch.equal(one["branch/first.weight"], other["branch/first.weight"])
+
+
+@pytest.mark.parametrize("name", ["disc", "dot"])
+def test_only_pixels_under_the_mask_change(taught: tuple[Lesson, GanLearner, list[float], Path], name: str) -> None:
+    scene = disc_scene(name)
+    made = opened(taught[3]).render(scene, parameters(draws=16), np.random.default_rng(5))
+    check_candidate(scene, made)
+    assert np.array_equal(made.image[~made.mask], scene.host[~made.mask])
+    assert (made.image[made.mask] != scene.host[made.mask]).any()
+
+
+def test_grey_hosts(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
+    scene = disc_scene()
+    grey = dataclasses.replace(scene, host=np.ascontiguousarray(scene.host[:, :, 0]))
+    made = opened(taught[3]).render(grey, parameters(draws=16), np.random.default_rng(5))
+    assert made.image.shape == grey.host.shape
+    assert np.array_equal(made.image[~made.mask], grey.host[~made.mask])
+
+
+def test_saved_opened_and_rendered_twice_is_the_same(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
+    scene, chosen = disc_scene(), parameters(draws=16)
+    one, again = (opened(taught[3]).render(scene, chosen, np.random.default_rng(7)) for _ in range(2))
+    assert np.array_equal(one.image, again.image)
+    assert np.array_equal(one.mask, again.mask)
+    assert one.drawn == again.drawn
+    torch.set_num_threads(2)
+    threaded = opened(taught[3]).render(scene, chosen, np.random.default_rng(7))
+    assert np.array_equal(one.image, threaded.image)
+    other = opened(taught[3]).render(scene, chosen, np.random.default_rng(8))
+    assert not np.array_equal(one.image, other.image)
+
+
+def test_what_is_saved_is_what_was_taught(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
+    made, teacher, _, folder = taught
+    method = opened(folder)
+    state = teacher.state()
+    assert all(torch.equal(value, state[f"branch_mean/{name}"]) for name, value in method._branch.state_dict().items())
+    assert method._classes == made.classes
+    ground = gan_networks.GroundGenerator.from_pretrained(folder / "ground")
+    assert all(torch.equal(value, state[f"ground_mean/{name}"]) for name, value in ground.state_dict().items())
+
+
+def test_without_truncation_samples_differ_and_with_all_of_it_there_is_one(
+    taught: tuple[Lesson, GanLearner, list[float], Path],
+) -> None:
+    made, _, _, folder = taught
+    window = carpet("good", 0).image
+    scene = dataclasses.replace(disc_scene(), host=window)
+    method = opened(folder)
+    from carpet_data.generators.windows import Window
+
+    def drawn(truncation: float) -> np.ndarray[Any, Any]:
+        chosen = parameters(truncation=truncation, draws=3)
+        crops, _ = method._generated(scene, Window(40, 40, 64), chosen, np.random.default_rng(0))
+        return crops
+
+    free, held = drawn(1.0), drawn(0.0)
+    assert not np.array_equal(free[0], free[1])
+    assert np.array_equal(held[0], held[1])
+    assert np.array_equal(held[0], held[2])
+    teacher = learner(made, parameters(truncation=0.0))
+    one, other, *_ = teacher.samples(2, np.random.default_rng(0))
+    assert np.array_equal(one.image, other.image)
+
+
+def test_a_class_that_it_was_not_fitted_to_is_refused(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
+    with pytest.raises(DataError, match="was not fitted to the class 'hole'") as caught:
+        opened(taught[3]).render(carpet_scene("hole", count=1), parameters(), np.random.default_rng(0))
+    assert "disc, dot" in str(caught.value.mend)
+
+
+def test_masks_beyond_the_sizes_of_the_class_are_drawn_again(
+    taught: tuple[Lesson, GanLearner, list[float], Path],
+) -> None:
+    scene = disc_scene()
+    huge = dataclasses.replace(scene, facts=dataclasses.replace(scene.facts, areas_frac=(0.9, 1.0)))
+    with pytest.raises(Redraw, match="smaller or larger"):
+        opened(taught[3]).render(huge, parameters(), np.random.default_rng(0))
+
+
+def test_augmentation_keeps_the_shape_and_lets_gradients_through() -> None:
+    values = torch.linspace(-1, 1, 3 * 4 * 32 * 32).reshape(3, 4, 32, 32).requires_grad_(True)
+    made = augmented(values, np.random.default_rng(0))
+    assert made.shape == values.shape
+    made.sum().backward()
+    assert values.grad is not None
+    assert (values.grad[:, 3] != 0).float().mean() > 0.5
+    assert bool(values.grad.isfinite().all())
+    again = augmented(values, np.random.default_rng(0))
+    assert torch.equal(made, again)
+    assert not torch.equal(made, augmented(values, np.random.default_rng(1)))
+
+
+def test_augmentation_moves_a_mask_with_its_image_and_never_recolours_it() -> None:
+    image = torch.zeros(16, 4, 32, 32)
+    image[:, :, 12:20, 12:20] = 1.0
+    made = augmented(image, np.random.default_rng(2))
+    assert set(made[:, 3].unique().tolist()) <= {0.0, 1.0}
+    mask = made[:, 3] > 0.5
+    bright = made[:, :3].mean(dim=1)
+    for crop, shape in zip(bright, mask, strict=True):
+        if shape.any():
+            assert crop[shape].min() > crop[~shape].max() - 1e-6
+
+
+@pytest.mark.parametrize("crop_px", [32, 48, 64, 80, 128])
+def test_networks_of_any_size(crop_px: int) -> None:
+    ground = gan_networks.GroundGenerator(crop_px, 8, 16)
+    branch = gan_networks.DefectBranch(2, crop_px, 8, 8)
+    grain = gan_networks.grains_of(np.random.default_rng(0), 2, crop_px, torch.device("cpu"))
+    with torch.no_grad():
+        below = ground(torch.zeros(2, 8), grain)
+        made, mask = branch(below, torch.zeros(2, 8), torch.tensor([0, 1]), grain)
+        scores, _, _ = gan_networks.Discriminator(3, crop_px, 16)(torch.cat([made, mask], dim=1), torch.tensor([0, 1]))
+    assert made.shape == (2, 3, crop_px, crop_px)
+    assert mask.shape == (2, 1, crop_px, crop_px)
+    assert scores.shape[0] == 2
+
+
+def test_where_the_mask_is_empty_the_ground_is_as_it_was() -> None:
+    branch = gan_networks.DefectBranch(2, 32, 8, 8)
+    torch.nn.init.constant_(branch.mask.bias, -200.0)
+    ground = torch.rand(2, 3, 32, 32) * 2 - 1
+    grain = gan_networks.grains_of(np.random.default_rng(0), 2, 32, torch.device("cpu"))
+    with torch.no_grad():
+        made, mask = branch(ground, torch.zeros(2, 8), torch.tensor([0, 1]), grain)
+    assert not mask.any()
+    assert torch.equal(made, ground)
