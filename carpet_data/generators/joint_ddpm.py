@@ -1,0 +1,238 @@
+"""joint-ddpm: image and mask of a defect, denoised together, then put where they fit on a host.
+
+Idea of Defect-Gen (Yang et al., "Defect Spectrum", ECCV 2024): a network that sees the whole crop settles the layout
+while there is much noise, then one that sees only small patches makes the pixels, so that a handful of donors teaches
+patches and not whole donors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from carpet_data.generators.compose import composed
+from carpet_data.generators.crops import Lesson
+from carpet_data.generators.parameters import FitParameters
+from carpet_data.generators.windows import Window, around, cut, enlarged
+from carpet_data.synthesis.contract import Candidate, Mask, Redraw, Scene
+from carpet_data.synthesis.instances import edges_touched
+from carpet_data.synthesis.settle import same_part, turn_between
+from carpet_data.synthesis.shapes import cropped, turned
+
+if TYPE_CHECKING:
+    from carpet_data.generators.joint_ddpm_sampling import Sampler
+    from carpet_data.generators.learning import Learner
+    from carpet_data.generators.place import Place
+
+__all__ = ["JointDdpm", "JointDdpmFit", "JointDdpmParameters"]
+
+F32 = NDArray[np.float32]
+
+_SPECK_FRAC = 0.04
+"""Components of less than this share of the largest are crumbs of the threshold."""
+_LEAST_PEAK = 0.25
+"""A mask that is nowhere surer than this is no mask."""
+_LEAST_SEEN = 0.3
+
+
+class JointDdpmFit(FitParameters):
+    """How the two networks of `joint-ddpm`, version 1, are fitted."""
+
+    pretrain_share: float = Field(
+        default=0.3, ge=0, lt=1, description="So many of the steps learn good ground alone, from all good images."
+    )
+    defect_share: float = Field(
+        default=0.6, gt=0, le=1, description="After that, so many crops of a step show defects."
+    )
+    class_dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="So many crops are learned without their class, for guidance."
+    )
+    inside_weight: float = Field(
+        default=2.0, ge=0, le=100, description="How much more defect pixels count than others."
+    )
+    switch_frac: float = Field(
+        default=0.4,
+        gt=0,
+        lt=1,
+        description="Below this share of the noise schedule the network of small patches takes over.",
+    )
+    widths: tuple[int, ...] = Field(
+        default=(40, 72, 104),
+        min_length=1,
+        description="Channels of each level of the network that sees the whole crop; multiples of 8.",
+    )
+    patch_width: int = Field(default=80, ge=8, le=1024, description="Channels of the network of small patches.")
+    patch_blocks: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Its blocks; with each it sees two more pixels on every side, four more than one.",
+    )
+
+
+class JointDdpmParameters(BaseModel):
+    """Parameters of `joint-ddpm`, version 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    fit: JointDdpmFit = Field(default=JointDdpmFit(), description="How the networks are fitted.")
+    steps: int = Field(default=20, ge=2, le=1000, description="Denoising steps an image (DDIM, Song et al. 2021).")
+    guidance: float = Field(
+        default=1.5, ge=1, le=20, description="How strongly the class is asked for; 1 for as learned, at half the cost."
+    )
+    host_from: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="From this share of the noise on, ground outside the mask is held to the host's: 1 from the "
+        "start, less leaves the network more freedom in where the defect lies.",
+    )
+    host_margin: float = Field(
+        default=0.06,
+        ge=0,
+        le=0.5,
+        description="Ground so near to the mask, as a share of the crop, is still the network's.",
+    )
+    feather_px: float = Field(
+        default=2.0, ge=0, le=64, description="The change begins within so many pixels inside the mask."
+    )
+
+
+class JointDdpm:
+    """New images of a class with masks of their own; see `JointDdpmParameters`."""
+
+    version = 1
+    donors_needed = 1
+    textures_needed = 0
+    learned = True
+    makes_nulls = False
+    least_donors = 2
+    Parameters: type[BaseModel] = JointDdpmParameters
+
+    def __init__(self) -> None:
+        self._sampler: Sampler | None = None
+
+    def learner(self, lesson: Lesson, parameters: JointDdpmParameters, place: Place) -> Learner:
+        """What a fit trains.
+
+        Raises:
+            MissingExtraError: The extra `generate` is not installed.
+        """
+        from carpet_data.generators.joint_ddpm_learner import JointLearner
+
+        return JointLearner(lesson, parameters, place)
+
+    def open(self, folder: Path, device: str) -> None:
+        """Load what a fit saved.
+
+        Args:
+            folder: Written by `Learner.save`.
+            device: See `carpet_data.compute.devices.resolve`.
+
+        Raises:
+            DataError: The folder does not hold the networks of this method.
+            MissingExtraError: The extra `generate` is not installed.
+        """
+        from carpet_data.generators.joint_ddpm_sampling import Sampler
+
+        self._sampler = Sampler.open(folder, device)
+
+    def render(self, scene: Scene, parameters: JointDdpmParameters, rng: np.random.Generator) -> Candidate:
+        """Make one candidate; the donor says how large the window is and, for objects, on which part it lies.
+
+        Raises:
+            Redraw: There is no place, no mask, one that leaves the window, or nothing visible.
+            DataError: The model was fitted without the class.
+        """
+        if self._sampler is None:
+            raise RuntimeError("open the model before rendering")
+        window = _window(scene, parameters.fit, rng)
+        seen = cut(scene.host, window, parameters.fit.crop_px)
+        pixels, coverage = self._sampler.on_host(seen, scene.facts.class_name, parameters, rng)
+        mask = _mask(coverage, window, scene)
+        image, changed = composed(scene.host, window, pixels, mask, feather_px=parameters.feather_px)
+        area = int(np.count_nonzero(changed))
+        if area < max(1.0, _LEAST_SEEN * np.count_nonzero(mask)):
+            raise Redraw("hardly any of the change can be seen")
+        rows, columns = window.inside(scene.host.shape[0], scene.host.shape[1])
+        box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        drawn = {"x": window.x, "y": window.y, "side": window.side, "area_px": area}
+        return Candidate(image, changed, box, drawn)
+
+
+def _window(scene: Scene, fit: JointDdpmFit, rng: np.random.Generator) -> Window:
+    """Where on the host the networks work.
+
+    Raises:
+        Redraw: The object has no such part.
+    """
+    donor = scene.donors[0]
+    height, width = scene.host.shape[:2]
+    if scene.foreground is not None and donor.foreground is not None:
+        shape = turned(cropped(donor.mask), turn_between(donor.foreground, scene.foreground))
+        rows, columns = np.nonzero(same_part(shape, (height, width), donor, scene.foreground))
+        chosen = int(rng.integers(len(rows)))
+        box = (int(columns[chosen]), int(rows[chosen]), shape.shape[1], shape.shape[0])
+        return around(box, fit.crop_px, fit.context)
+    y, x = np.nonzero(donor.mask)
+    tight = (int(x.min()), int(y.min()), int(np.ptp(x)) + 1, int(np.ptp(y)) + 1)
+    own = around((donor.box[0] + tight[0], donor.box[1] + tight[1], *tight[2:]), fit.crop_px, fit.context)
+    edges = edges_touched(donor)
+    return Window(
+        _start(own.x, own.side, donor.size[0], width, "left" in edges, "right" in edges, rng),
+        _start(own.y, own.side, donor.size[1], height, "top" in edges, "bottom" in edges, rng),
+        own.side,
+    )
+
+
+def _start(own: int, side: int, whole: int, room: int, first: bool, last: bool, rng: np.random.Generator) -> int:
+    """First row or column of a texture's window: anywhere, but at the edge that the donor lies on."""
+    drawn = int(rng.integers(max(1, room - side + 1)))
+    if first:
+        return own
+    if last:
+        return room - (whole - own)
+    return drawn if room > side else (room - side) // 2
+
+
+def _mask(coverage: F32, window: Window, scene: Scene) -> Mask:
+    """The mask on the host, from the share of each network pixel that is defect; bool HxW.
+
+    Raises:
+        Redraw: There is none, or it leaves the window.
+    """
+    peak = float(coverage.max())
+    if peak < _LEAST_PEAK:
+        raise Redraw("the network made no mask")
+    # A thin scratch covers its pixels only in part: its outline lies where half of that is reached.
+    inner = enlarged(coverage, window) >= 0.5 * min(1.0, peak)
+    kept = _without_specks(np.asarray(inner))
+    mask: Mask = np.zeros(scene.host.shape[:2], np.bool_)
+    rows, columns = window.inside(mask.shape[0], mask.shape[1])
+    top, left = rows.start - window.y, columns.start - window.x
+    bottom, right = rows.stop - window.y, columns.stop - window.x
+    rims = (
+        (kept[0], window.y > 0),
+        (kept[-1], window.y + window.side < mask.shape[0]),
+        (kept[:, 0], window.x > 0),
+        (kept[:, -1], window.x + window.side < mask.shape[1]),
+    )
+    if any(inside_host and bool(rim.any()) for rim, inside_host in rims):
+        raise Redraw("the defect leaves its window")
+    mask[rows, columns] = kept[top:bottom, left:right]
+    if not mask.any():
+        raise Redraw("the defect lies outside the host")
+    return mask
+
+
+def _without_specks(mask: Mask) -> Mask:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    keep = areas >= max(1.0, _SPECK_FRAC * float(areas.max()))
+    return np.asarray(keep[labels], np.bool_) if count > 1 else mask

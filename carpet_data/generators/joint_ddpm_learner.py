@@ -1,0 +1,158 @@
+"""Training of joint-ddpm: two networks side by side, each on its part of the noise schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from carpet_data.compute import devices
+from carpet_data.generators.crops import Batch, Lesson
+from carpet_data.generators.denoiser import Denoiser, schedule
+from carpet_data.generators.joint_ddpm import JointDdpmFit, JointDdpmParameters
+from carpet_data.generators.joint_ddpm_networks import PatchDenoiser
+from carpet_data.generators.joint_ddpm_sampling import CHANNELS, Sampler, coverage_of
+from carpet_data.generators.learning import Drawn
+from carpet_data.generators.place import Place, levels, noise, restore, state_of, tensors
+
+__all__ = ["JointLearner"]
+
+_COARSE_SHARE = 0.625
+"""Of a batch: the layout is harder to learn than patches, of which each crop holds hundreds."""
+_WARM_STEPS = 50
+_LEAST_RATE = 0.02
+_WEIGHT_DECAY = 0.01
+_LONGEST_GRADIENT = 1.0
+
+
+class JointLearner:
+    """Trains the networks of joint-ddpm; see `carpet_data.generators.learning.Learner`."""
+
+    def __init__(self, lesson: Lesson, parameters: JointDdpmParameters, place: Place) -> None:
+        self._lesson, self._parameters, self._place = lesson, parameters, place
+        fit = parameters.fit
+        self.steps, self.batch_size = fit.steps, fit.batch_size
+        labels = lesson.unknown + 1
+        first = int(place.rng("weights").integers(2**31))
+        with devices.seeded(first):
+            coarse = Denoiser(CHANNELS, CHANNELS, labels, fit.widths)
+            patch = PatchDenoiser(CHANNELS, labels, fit.patch_width, fit.patch_blocks)
+        self._averaged = {"coarse": deepcopy(coarse), "patch": deepcopy(patch)}
+        for model in self._averaged.values():
+            model.to(place.device).eval().requires_grad_(False)
+        optimizer = torch.optim.AdamW(
+            [*coarse.parameters(), *patch.parameters()], lr=fit.learning_rate, weight_decay=_WEIGHT_DECAY
+        )
+        self._coarse, self._patch, self._optimizer = place.prepare(coarse, patch, optimizer)
+        self._schedule = schedule()
+        total = int(self._schedule.config.num_train_timesteps)
+        self._switch, self._total = round(fit.switch_frac * total), total
+
+    def step(self, number: int) -> Mapping[str, torch.Tensor]:
+        """One step of both networks."""
+        fit, rng = self._parameters.fit, self._place.rng("step", number)
+        for group in self._optimizer.param_groups:
+            group["lr"] = fit.learning_rate * _rate(number, fit.steps)
+        is_pretraining = number < fit.pretrain_share * fit.steps
+        batch = self._lesson.draw(rng, fit.batch_size, 0.0 if is_pretraining else fit.defect_share)
+        clean, labels = self._joint(batch), torch.from_numpy(batch.labels).to(self._place.device)
+        labels = self._with_dropout(labels, rng)
+        cut = min(max(1, round(_COARSE_SHARE * len(labels))), max(1, len(labels) - 1))
+        parts = {
+            "coarse": (self._coarse, slice(None, cut), (self._switch, self._total)),
+            "patch": (self._patch, slice(cut, None) if len(labels) > 1 else slice(None), (0, self._switch)),
+        }
+        losses: dict[str, torch.Tensor] = {}
+        for name, (network, rows, span) in parts.items():
+            loss, mask_loss = self._loss(network, clean[rows], labels[rows], span, rng)
+            self._place.backward(loss)
+            losses |= {name: loss.detach(), f"{name}_mask": mask_loss.detach()}
+        for network in (self._coarse, self._patch):
+            self._place.accelerator.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._average(number)
+        return losses
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Weights, averaged weights, optimiser."""
+        return state_of(self._modules(), {"optimizer": self._optimizer})
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Put back what `state` took."""
+        restore(state, self._modules(), {"optimizer": self._optimizer})
+
+    def samples(self, count: int, rng: np.random.Generator) -> Sequence[Drawn]:
+        """So many samples of each class, from the averaged weights, on no host."""
+        names = [name for name in self._lesson.classes for _ in range(count)]
+        labels = torch.tensor([self._lesson.classes.index(name) for name in names], device=self._place.device)
+        made = self._sampler().sample(labels, self._lesson.crop_px, self._parameters, rng)
+        images = np.rint(levels(made[:, :3])).astype(np.uint8)
+        masks = coverage_of(made)[:, 0].cpu().numpy()
+        return [Drawn(*one) for one in zip(names, images, masks, strict=True)]
+
+    def save(self, folder: Path) -> None:
+        """Write the averaged networks."""
+        self._sampler().save(folder)
+
+    def _sampler(self) -> Sampler:
+        averaged = self._averaged
+        switch_frac = self._parameters.fit.switch_frac
+        return Sampler(averaged["coarse"], averaged["patch"], self._lesson.classes, switch_frac)
+
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        bare = {"coarse": self._place.bare(self._coarse), "patch": self._place.bare(self._patch)}
+        return bare | {f"averaged_{name}": model for name, model in self._averaged.items()}
+
+    def _joint(self, batch: Batch) -> torch.Tensor:
+        """Image and mask as channels; good crops have no mask."""
+        device = self._place.device
+        masks = torch.from_numpy(batch.masks * (batch.labels != self._lesson.good)[:, None, None])
+        return torch.cat([tensors(batch.images, device), masks.to(device)[:, None] * 2 - 1], dim=1)
+
+    def _with_dropout(self, labels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        dropped = torch.from_numpy(rng.random(len(labels)) < self._parameters.fit.class_dropout)
+        return torch.where(dropped.to(labels.device), self._lesson.unknown, labels)
+
+    def _loss(
+        self,
+        network: Any,
+        clean: torch.Tensor,
+        labels: torch.Tensor,
+        span: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Squared error of the velocity, defect pixels counted more; and that of the mask's channel alone."""
+        count, device = len(clean), clean.device
+        # One time from each of as many equal parts of the span: less noise in the gradient than free draws.
+        shares = (np.arange(count) + rng.random(count)) / count
+        times = torch.from_numpy((span[0] + shares * (span[1] - span[0])).astype(np.int64)).to(device)
+        added = noise(rng, tuple(clean.shape), device)
+        noisy = self._schedule.add_noise(clean, added, times)
+        wanted = self._schedule.get_velocity(clean, added, times)
+        with self._place.autocast():
+            found = network(noisy, times, labels)
+        errors = (found.float() - wanted).square()
+        weights = 1 + self._parameters.fit.inside_weight * (clean[:, 3:] + 1) / 2
+        image, mask = (errors[:, :3] * weights).sum() / (3 * weights.sum()), errors[:, 3].mean()
+        return 0.75 * image + 0.25 * mask, mask
+
+    @torch.no_grad()
+    def _average(self, number: int) -> None:
+        fit: JointDdpmFit = self._parameters.fit
+        # Early weights are far from the last ones: the average forgets them faster.
+        keep = min(fit.ema, (1 + number) / (10 + number))
+        for name, network in (("coarse", self._coarse), ("patch", self._patch)):
+            ours, theirs = (list(one.parameters()) for one in (self._averaged[name], self._place.bare(network)))
+            torch._foreach_lerp_(ours, theirs, 1 - keep)
+
+
+def _rate(number: int, steps: int) -> float:
+    """Share of the largest learning rate: warmed up, then along a cosine."""
+    warm = min(1.0, (number + 1) / min(_WARM_STEPS, max(1, steps // 10)))
+    return warm * (_LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * number / steps)) / 2)

@@ -1,0 +1,178 @@
+"""Sampling of joint-ddpm: noise becomes a crop and its mask, on a host or on nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from carpet_data.compute import devices
+from carpet_data.errors import DataError
+from carpet_data.generators.denoiser import Denoiser, schedule
+from carpet_data.generators.joint_ddpm import JointDdpmParameters
+from carpet_data.generators.joint_ddpm_networks import PatchDenoiser
+from carpet_data.generators.place import levels, noise, tensors
+from carpet_data.layout.files import write_bytes
+
+__all__ = ["CHANNELS", "Sampler"]
+
+F32 = NDArray[np.float32]
+
+CHANNELS = 4
+"""Red, green, blue, and how much of the pixel is defect: -1 none, 1 all."""
+_FACTS = "joint_ddpm.json"
+_COARSE, _PATCH = "coarse", "patch"
+_RELATIVE = 0.3
+"""Where the mask is surer than this share of its peak, a defect may be."""
+_SMALLEST_PEAK = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """The two networks, in evaluation mode.
+
+    Attributes:
+        coarse: Denoises while there is much noise.
+        patch: Denoises the rest.
+        classes: A label is the index of one; after them come the labels of good ground and of no class said.
+        switch_frac: Share of the schedule below which `patch` is asked.
+    """
+
+    coarse: Any
+    patch: Any
+    classes: tuple[str, ...]
+    switch_frac: float
+
+    @classmethod
+    def open(cls, folder: Path, device: str) -> Sampler:
+        """The networks that `save` wrote.
+
+        Raises:
+            DataError: They are not there, or not whole.
+        """
+        found = devices.resolve(device)
+        try:
+            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+            classes, switch_frac = tuple(facts["classes"]), float(facts["switch_frac"])
+            coarse = Denoiser.from_pretrained(folder / _COARSE, local_files_only=True)
+            patch = PatchDenoiser.from_pretrained(folder / _PATCH, local_files_only=True)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"the networks of joint-ddpm cannot be read ({error})", where=folder, mend="fit the recipe again"
+            ) from error
+        return cls(coarse.to(found).eval(), patch.to(found).eval(), classes, switch_frac)
+
+    def save(self, folder: Path) -> None:
+        """Write what `open` reads into a folder that is there."""
+        self.coarse.save_pretrained(folder / _COARSE)
+        self.patch.save_pretrained(folder / _PATCH)
+        facts = {"classes": list(self.classes), "switch_frac": self.switch_frac}
+        write_bytes(folder / _FACTS, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def on_host(
+        self, seen: NDArray[np.uint8], class_name: str, parameters: JointDdpmParameters, rng: np.random.Generator
+    ) -> tuple[F32, F32]:
+        """A defect on a crop of a host.
+
+        Args:
+            seen: uint8 c x c x3: the host where the defect is to be.
+            class_name: Of the defect.
+            parameters: Of sampling.
+            rng: All chance.
+
+        Returns:
+            The crop, float32 c x c x3 in levels 0..255, and the share of each pixel that is defect, float32 c x c.
+
+        Raises:
+            DataError: The model was fitted without the class.
+        """
+        if class_name not in self.classes:
+            raise DataError(
+                f"the model was fitted without the class {class_name!r}",
+                mend=f"fit the recipe again; this model knows {', '.join(self.classes)}",
+            )
+        device = next(self.coarse.parameters()).device
+        label = torch.tensor([self.classes.index(class_name)], device=device)
+        with devices.one_thread(device):
+            host = tensors(seen[None], device)
+            made = self.sample(label, seen.shape[0], parameters, rng, host=host)
+        return levels(made[:, :3])[0], coverage_of(made)[0, 0].cpu().numpy()
+
+    @torch.no_grad()
+    def sample(
+        self,
+        labels: torch.Tensor,
+        crop_px: int,
+        parameters: JointDdpmParameters,
+        rng: np.random.Generator,
+        *,
+        host: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Crops and masks from noise, by DDIM (Song et al. 2021) with classifier-free guidance (Ho and Salimans 2022).
+
+        With a host, ground that the mask leaves is replaced by the host with as much noise as the step has, so that
+        what is made goes on from it (Lugmayr et al., "RePaint", 2022).
+
+        Args:
+            labels: int64 n.
+            crop_px: Pixels across and down.
+            parameters: Of sampling.
+            rng: All chance.
+            host: float32 n x3 x c x c, -1..1.
+
+        Returns:
+            float32 n x4 x c x c, -1..1.
+        """
+        shape = (len(labels), CHANNELS, crop_px, crop_px)
+        scheduler = DDIMScheduler.from_config(schedule().config, timestep_spacing="trailing", clip_sample=True)
+        scheduler.set_timesteps(parameters.steps)
+        total = int(scheduler.config.num_train_timesteps)
+        start = noise(rng, shape, labels.device)
+        values = start
+        times = [int(time) for time in scheduler.timesteps]
+        for time, after in zip(times, [*times[1:], -1], strict=True):
+            network = self.coarse if time >= self.switch_frac * total else self.patch
+            velocity = self._guided(network, values, time, labels, parameters.guidance)
+            values, clean = scheduler.step(velocity, time, values, eta=0.0, return_dict=False)
+            if host is None or time > parameters.host_from * total:
+                continue
+            free = _free(clean, max(1, round(parameters.host_margin * crop_px)))
+            ground = host
+            if after >= 0:
+                ground = scheduler.add_noise(host, start[:, :3], torch.tensor([after], device=labels.device))
+            values[:, :3] = ground + free * (values[:, :3] - ground)
+        return values
+
+    def _guided(
+        self, network: Any, values: torch.Tensor, time: int, labels: torch.Tensor, guidance: float
+    ) -> torch.Tensor:
+        when = torch.full_like(labels, time)
+        if guidance == 1:
+            asked: torch.Tensor = network(values, when, labels)
+            return asked
+        unknown = torch.full_like(labels, len(self.classes) + 1)
+        both = network(values.repeat(2, 1, 1, 1), when.repeat(2), torch.cat([labels, unknown]))
+        told, untold = both.chunk(2)
+        guided: torch.Tensor = untold + guidance * (told - untold)
+        return guided
+
+
+def coverage_of(values: torch.Tensor) -> torch.Tensor:
+    """The share of each pixel that is defect, n x1 x h x w, 0..1; of n x4 x h x w, -1..1."""
+    return ((values[:, 3:].float() + 1) / 2).clamp(0, 1)
+
+
+def _free(clean: torch.Tensor, margin: int) -> torch.Tensor:
+    """Where the network may change the ground, n x1 x h x w, 0..1: on the mask as it is guessed now, and near it."""
+    coverage = coverage_of(clean)
+    peak = coverage.amax(dim=(2, 3), keepdim=True).clamp(min=_SMALLEST_PEAK)
+    likely = (coverage > _RELATIVE * peak).float()
+    near = functional.max_pool2d(likely, 2 * margin + 1, 1, margin)
+    return functional.avg_pool2d(near, 3, 1, 1, count_include_pad=False)
