@@ -26,7 +26,12 @@ METHODS: dict[str, tuple[str, str]] = {
         "carpet_data.generators.ddpm_inpaint:DdpmInpaint",
         "a diffusion network repaints a place as a defect",
     ),
+    "joint-ddpm": ("carpet_data.generators.joint_ddpm:JointDdpm", "image and mask denoised together by two networks"),
     "gan": ("carpet_data.generators.gan:Gan", "a small GAN draws a defect with its mask"),
+    "pretrained-inpaint": (
+        "carpet_data.generators.pretrained_inpaint:PretrainedInpaint",
+        "a pretrained inpainting pipeline paints the defect",
+    ),
 }
 
 
