@@ -15,6 +15,7 @@ __all__ = ["composed"]
 F32 = NDArray[np.float32]
 
 _CLOSER_PX = 2.0
+_LEAST_FEATHER_PX = 0.1
 _GAIN = (0.0, 1.5)
 _FINE_PX = 5
 
@@ -99,5 +100,5 @@ def _cover(mask: Mask, feather_px: float) -> F32:
         return mask.astype(np.float32)
     # Beyond the window's edge the mask goes on, so only a rim inside it is feathered.
     depth = cv2.distanceTransform(np.pad(mask, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    width = min(feather_px, float(np.max(depth)))
+    width = max(min(feather_px, float(np.max(depth))), _LEAST_FEATHER_PX)
     return np.asarray(np.clip(np.asarray(depth) / width, 0, 1), np.float32)

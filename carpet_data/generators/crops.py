@@ -146,8 +146,12 @@ class Lesson:
         # Wide enough still to hold the defect's box, whatever the zoom says.
         side = max(self.crop_px, max(example.box[2:]), round(window.side * rng.uniform(*_ZOOM)))
         shift = rng.uniform(-_SHIFT, _SHIFT, 2) * side
+        left, top, width, height = example.box
         x = window.x + (window.side - side) // 2 + round(float(shift[0]))
         y = window.y + (window.side - side) // 2 + round(float(shift[1]))
+        # Moved no farther than the defect stays whole: a part of it, taken for all, would be learned as its end.
+        x = min(max(x, left + width - side), left)
+        y = min(max(y, top + height - side), top)
         return Window(x, y, side)
 
     def _good(self, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -31,11 +31,8 @@ class Window:
     side: int
 
     def inside(self, height: int, width: int) -> tuple[slice, slice]:
-        """Rows and columns of the image that it covers."""
-        return (
-            slice(max(0, self.y), min(height, self.y + self.side)),
-            slice(max(0, self.x), min(width, self.x + self.side)),
-        )
+        """Rows and columns of the image that it covers; empty where it lies beside it."""
+        return _covered(self.y, self.side, height), _covered(self.x, self.side, width)
 
 
 def around(box: Box, crop_px: int, context: float) -> Window:
@@ -114,6 +111,11 @@ def laid_back(host: Image, window: Window, values: F32, mask: Mask) -> Image:
     here = mask[rows, columns]
     result[rows, columns][here] = np.clip(np.rint(part[here]), 0, 255).astype(np.uint8)
     return result
+
+
+def _covered(start: int, length: int, size: int) -> slice:
+    # A stop below 0 would count from the end.
+    return slice(min(max(start, 0), size), min(max(start + length, 0), size))
 
 
 def _padded(image: Image, window: Window) -> Image:
