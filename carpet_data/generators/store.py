@@ -23,6 +23,7 @@ from carpet_data.errors import DataError, UsageError
 from carpet_data.generators.parameters import FitParameters
 from carpet_data.layout import files
 from carpet_data.layout.files import write_bytes
+from carpet_data.layout.models import CARD, MODELS
 from carpet_data.samples import Dataset, Sample
 from carpet_data.synthesis import recipes
 from carpet_data.synthesis.recipe import Recipe, identifying
@@ -47,9 +48,7 @@ __all__ = [
     "write",
 ]
 
-MODELS = "models"
-"""The folder of a data set that holds its models."""
-CARD, WEIGHTS = "card.json", "weights"
+WEIGHTS = "weights"
 SCHEMA = 1
 _SHORT = 8
 _DIGEST = 16
