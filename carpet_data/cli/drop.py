@@ -28,7 +28,7 @@ def drop(dataset: Path | None, as_json: bool, quiet: bool, **values: Any) -> Non
 
     Nothing is deleted: they stay in the manifest, marked, and their files stay; no command reads them any more.
     Fields: id, class, origin, source, group, width, height, and of synthetic samples method, recipe, split, seed, k,
-    host, donors, null, gates.NAME, parameters.NAME.
+    host, donors, model, null, gates.NAME, parameters.NAME.
 
     \b
     Example:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from carpet_data import layout
 from carpet_data.errors import DataError
 from carpet_data.executor import Progress
+from carpet_data.findings import counted
 from carpet_data.formats.export import MAIN_SPLIT
 from carpet_data.layout.files import making
 from carpet_data.layout.names import LOCK
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from carpet_data.generators.learning import Tick
     from carpet_data.generators.store import Fitted
 
-__all__ = ["GPU_WORKERS", "Source", "fit_first", "refuse_unlearned", "source_of"]
+__all__ = ["GPU_WORKERS", "Source", "fit_first", "learned_of", "refuse_unlearned", "source_of"]
 
 GPU_WORKERS = 2
 """Processes by default where a GPU samples: one prepares and encodes while the other's networks compute; each holds
@@ -103,16 +105,33 @@ def refuse_unlearned(source: Source, class_name: str) -> None:
         DataError: The model was not fitted to it.
     """
     fitted = source.fitted
-    if class_name in fitted.classes:
-        return
-    count = fitted.donors.get(class_name, 0)
-    why = f", which had {count} train image{'s' * (count != 1)} then" if class_name in fitted.donors else ""
-    raise DataError(
-        f"the model was not fitted to the class {class_name!r}{why}; it makes {', '.join(fitted.classes)}",
-        where=fitted.folder,
-        mend="make its images by a recipe that learns nothing: "
-        f"carpet-data synthesize --class {shlex.quote(class_name)} --recipe donor-paste",
+    if class_name not in fitted.classes:
+        raise DataError(
+            f"the model was not fitted to the class {class_name!r}{_why(fitted, class_name)}; "
+            f"it makes {', '.join(fitted.classes)}",
+            where=fitted.folder,
+            mend=f"make its images by a recipe that learns nothing: {_otherwise(class_name)}",
+        )
+
+
+def learned_of(source: Source, wanted: Mapping[str, int]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """What is wanted of the classes that the model can make, and a notice on each of the others."""
+    fitted = source.fitted
+    notices = tuple(
+        f"{name} is left as it is: the model was not fitted to it{_why(fitted, name)}; {_otherwise(name)} makes images"
+        for name in wanted
+        if name not in fitted.classes
     )
+    return {name: count for name, count in wanted.items() if name in fitted.classes}, notices
+
+
+def _why(fitted: Fitted, class_name: str) -> str:
+    count = fitted.donors.get(class_name)
+    return "" if count is None else f", which had {counted(count, 'train image')} then"
+
+
+def _otherwise(class_name: str) -> str:
+    return f"carpet-data synthesize --class {shlex.quote(class_name)} --recipe donor-paste"
 
 
 def fit_first(

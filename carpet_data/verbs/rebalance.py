@@ -90,7 +90,8 @@ def rebalance(
     """Synthesize for every defect class what it lacks to a number of train images.
 
     Classes that have more already are left as they are: real images are never dropped. Synthetic images that are
-    there count, whatever made them, so running it again makes nothing new.
+    there count, whatever made them, so running it again makes nothing new. A class that a learned recipe was not fitted
+    to, for having too few donors, is left as it is, and a notice says so.
 
     Args:
         root: A prepared folder, or a raw one, as `synthesize` takes it.
@@ -125,7 +126,8 @@ def rebalance(
     if wanted:
         made = make(dataset, wanted, loaded, split, seed, workers, dry_run, progress, device=device, more=True)
     if dry_run:
-        after = {name: count + wanted.get(name, 0) for name, count in before.items()}
+        planned = {report.class_name for report in (() if made is None else made.classes)}
+        after = {name: count + (wanted[name] if name in planned else 0) for name, count in before.items()}
     else:
         after = _train_counts(layout.read(root), split)
     return RebalanceResult(root, split, target, before, after, made, notices, dry_run)

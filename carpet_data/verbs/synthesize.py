@@ -20,7 +20,7 @@ from carpet_data.synthesis.lots import Lot
 from carpet_data.synthesis.planning import Job, Planner, makes_nulls, needs_whole
 from carpet_data.synthesis.recipe import Recipe
 from carpet_data.synthesis.rendering import Brief
-from carpet_data.verbs.learned import Source, refuse_unlearned, source_of
+from carpet_data.verbs.learned import Source, learned_of, refuse_unlearned, source_of
 
 __all__ = ["ClassReport", "SynthesizeResult", "make", "prepared", "synthesize"]
 
@@ -268,7 +268,8 @@ def make(
         dry_run: Only plan.
         progress: Called with (images done, images to make).
         device: Where learned recipes compute.
-        more: The numbers are what to add to the lot, instead of what it shall hold.
+        more: The numbers are what to add to the lot, instead of what it shall hold, and classes that a learned recipe
+            was not fitted to are left as they are, with a notice, instead of refused.
         notices: Passed on into the result.
 
     Raises:
@@ -277,6 +278,9 @@ def make(
     _check_names(dataset, wanted, split)
     method = registry.load(recipe.target)
     source, told = source_of(dataset, split, recipe, device=device, dry_run=dry_run)
+    if source is not None and more:
+        wanted, left = learned_of(source, wanted)
+        told += left
     orders = [_order(dataset, name, n, recipe, method, source, split, seed, workers) for name, n in wanted.items()]
     driver.count(dataset.root, orders)
     if more:

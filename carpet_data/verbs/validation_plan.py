@@ -16,11 +16,13 @@ from carpet_data.errors import DataError, UsageError
 from carpet_data.experiments import workspaces
 from carpet_data.experiments.conditions import SYNTHETIC, Condition, standard
 from carpet_data.experiments.partitions import Folder, Partition, refuse_unfit
+from carpet_data.findings import counted
 from carpet_data.formats.export import chosen_split
 from carpet_data.layout import recipes as kept_recipes
 from carpet_data.layout.names import RECIPES
 from carpet_data.samples import GOOD, Dataset, Split
-from carpet_data.synthesis import recipes
+from carpet_data.synthesis import recipes, registry
+from carpet_data.synthesis.contract import is_learned
 from carpet_data.synthesis.recipe import Recipe
 from carpet_data.synthesis.strict_yaml import Document
 from carpet_data.training.settings import Settings
@@ -225,9 +227,25 @@ def make_plan(
     plan = Plan(dataset, names[0], found, pools, target, standard(settings, pools=tuple(pools), methods=methods), ())
     for name in found:
         notes += refuse_unfit(Partition(name, plan.folder(name)))
+        notes += [note for pool, recipe in pools.items() if recipe for note in _untaught(plan, name, pool, recipe)]
         if not plan.synthesizes or partitions == 1:
             Partition(name, plan.folder(name)).refuse_leaks()
     return replace(plan, notes=tuple(dict.fromkeys(notes)))
+
+
+def _untaught(plan: Plan, name: str, pool: str, recipe: Recipe) -> list[str]:
+    """Classes that a learned recipe will be given too few images of to learn, in words."""
+    method = registry.load(recipe.target)
+    if not is_learned(method):
+        return []
+    masked = Counter(
+        s.class_name for s in plan.folder(name).real() if s.class_name != GOOD and s.annotation is not None
+    )
+    return [
+        f"{class_name} has {counted(count, 'train image')} in {name}: too few for {pool} to learn it, so it makes none"
+        for class_name, count in sorted(masked.items())
+        if count < method.least_donors
+    ]
 
 
 def _opened(root: Path, split: str | None, splits: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:

@@ -201,6 +201,10 @@ def test_a_class_that_the_model_never_learned_is_refused(tmp_path: Path, recipe:
         synthesize(root, ["hole", "thread"], 2, recipe=recipe, workers=1, device="cpu")
     assert "--class thread --recipe donor-paste" in str(caught.value.mend)
     assert made_in(root) == []
+    planned = rebalance(root, 7, recipe=recipe, dry_run=True)
+    done = rebalance(root, 7, recipe=recipe, workers=1, device="cpu")
+    assert planned.after == done.after == {"good": done.before["good"], "hole": 7, "thread": 1}
+    assert "thread is left as it is: the model was not fitted to it, which had 1 train image" in done.text()
 
 
 def test_null_samples_are_refused(root: Path, tmp_path: Path, recipe: Recipe) -> None:
