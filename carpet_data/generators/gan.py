@@ -66,7 +66,7 @@ class GanParameters(BaseModel):
         0.9, ge=0, le=2, description="Latents are multiplied by it: lower is safer and more alike, 0 is one sample."
     )
     draws: int = Field(
-        4, ge=1, le=256, description="Defects drawn for a place at once; the first that is sound is used."
+        8, ge=1, le=256, description="Defects drawn for a place at once; the first that is sound is used."
     )
     mask_level: float = Field(0.5, gt=0, lt=1, description="Where the network's mask counts as defect.")
     feather_px: float = Field(2.0, ge=0, le=32, description="The change begins within so many pixels inside the rim.")
@@ -80,7 +80,7 @@ class Gan:
     textures_needed = 0
     learned = True
     makes_nulls = False
-    least_donors = 1
+    least_donors = 2
     Parameters: type[BaseModel] = GanParameters
 
     _branch: DefectBranch

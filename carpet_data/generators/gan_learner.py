@@ -33,6 +33,8 @@ _WARM = 0.02
 _LAST_RATE = 0.1
 _SLACK = 0.1
 """Keeps the mode-seeking term below 10 while samples are still all alike."""
+_COMPARED_PX = 32
+"""Crops are reduced to this before they are compared with each other."""
 
 
 class GanLearner:
@@ -116,7 +118,7 @@ class GanLearner:
             "generator": score.detach(),
             "matching": matching.detach(),
             "mode_seeking": torch.zeros_like(score.detach()),
-            "diversity": _diversity(fake, real),
+            "diversity": _diversity(fake, real, labels),
         }
 
     def _defect_step(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -143,7 +145,7 @@ class GanLearner:
             "generator": score.detach(),
             "matching": matching.detach(),
             "mode_seeking": seeking.detach(),
-            "diversity": _diversity(fake, real),
+            "diversity": _diversity(_under(fake), _under(real), labels),
         }
 
     def _some_ground(self, rng: np.random.Generator) -> torch.Tensor:
@@ -248,7 +250,24 @@ def _alike(one: torch.Tensor, other: torch.Tensor, latent: torch.Tensor, other_l
     return (1 / (apart + _SLACK)).mean()
 
 
-def _diversity(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """How much neighbours of a batch differ, as a share of how much real ones do: near 0 it has collapsed."""
-    made, found = ((batch - batch.roll(1, dims=0)).detach().abs().mean() for batch in (fake, real))
-    return made / found.clamp_min(1e-6)
+def _under(values: torch.Tensor) -> torch.Tensor:
+    """What a crop with its mask shows of the defect alone: colours under the mask, and the mask."""
+    mask = (values[:, 3:] + 1) / 2
+    return torch.cat([values[:, :3] * mask, mask], dim=1)
+
+
+def _diversity(fake: torch.Tensor, real: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """How much crops of one class differ within a batch, as a share of how much real ones do: near 0 it has collapsed.
+
+    Args:
+        fake: n x k x c x c.
+        real: The same shape.
+        labels: int64 n, of both; where no two are alike the result is 1.
+    """
+    alike = (labels[:, None] == labels[None]) & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+
+    def apart(batch: torch.Tensor) -> torch.Tensor:
+        flat = functional.adaptive_avg_pool2d(batch.detach().float(), _COMPARED_PX).flatten(1)
+        return (torch.cdist(flat, flat, p=1.0) * alike).sum() + 1e-6
+
+    return apart(fake) / apart(real)

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import scenes
 import torch
 from scenes import carpet, carpet_scene, check_candidate
 
 from carpet_data.errors import DataError
-from carpet_data.generators import gan_networks, learning
+from carpet_data.generators import gan, gan_learner, gan_networks, learning
 from carpet_data.generators.crops import Example, Lesson
 from carpet_data.generators.diff_augment import augmented
 from carpet_data.generators.gan import Gan, GanParameters
@@ -306,3 +308,58 @@ def test_where_the_mask_is_empty_the_ground_is_as_it_was() -> None:
         made, mask = branch(ground, torch.zeros(2, 8), torch.tensor([0, 1]), grain)
     assert not mask.any()
     assert torch.equal(made, ground)
+
+
+def test_the_measure_of_collapse() -> None:
+    real = torch.rand(6, 4, 32, 32)
+    labels = torch.tensor([0, 1, 0, 1, 0, 1])
+    assert gan_learner._diversity(real, real, labels) == pytest.approx(1.0)
+    # One sample a class: what differs between classes does not count.
+    collapsed = real[:2].repeat(3, 1, 1, 1)
+    assert gan_learner._diversity(collapsed, real, labels) < 1e-3
+    assert gan_learner._diversity(collapsed[:2], real[:2], labels[:2]) == pytest.approx(1.0)
+
+
+def bar(angle_deg: float, centre: tuple[int, int] = (100, 100)) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """A long thing with a heavy end, and a defect near its light end."""
+    thing, defect = np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8)
+    direction = np.array([np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))])
+    at = [np.array(centre) + along * direction for along in (-60, 50, -45)]
+    ends = [(round(float(x)), round(float(y))) for x, y in at]
+    cv2.line(thing, ends[0], ends[1], 1, 16)
+    cv2.circle(thing, ends[1], 18, 1, -1)
+    cv2.circle(defect, ends[2], 5, 1, -1)
+    return thing > 0, defect > 0
+
+
+@pytest.mark.parametrize("angle_deg", [0.0, 90.0, 200.0])
+def test_on_an_object_the_window_lies_on_the_donors_part(angle_deg: float) -> None:
+    image = np.full((200, 200, 3), 90, np.uint8)
+    thing, defect = bar(0.0)
+    foreground, wanted = bar(angle_deg)
+    facts = scenes.facts(defect, name="disc", is_object=True)
+    scene = Scene(image, foreground, (scenes.donor(image, defect, foreground=thing),), (), facts)
+    for seed in range(5):
+        window, share = gan._placed(scene, scene.donors[0], parameters().fit, np.random.default_rng(seed))
+        y, x = (float(axis.mean()) for axis in np.nonzero(wanted))
+        assert np.hypot(window.x + window.side / 2 - x, window.y + window.side / 2 - y) < 12
+        assert share == pytest.approx(1.0, abs=0.1)
+
+
+def test_masks_that_cannot_be_used_are_named() -> None:
+    scene = disc_scene()
+    height, width = scene.host.shape[:2]
+    window = gan.Window(width - 64, 100, 64)
+
+    def fault(columns: slice, share: float | None = None, shown: Scene = scene) -> str | None:
+        within = np.zeros((height, width), np.bool_)
+        within[120:140, columns] = True
+        return gan._fault(within, window, share, shown)
+
+    assert fault(slice(width - 40, width - 20)) is None
+    assert "empty" in str(fault(slice(0, 0)))
+    assert "cut off" in str(fault(slice(width - 64, width - 40)))
+    # At the host's own edge a defect may go on.
+    assert fault(slice(width - 20, width)) is None
+    nothing = dataclasses.replace(scene, foreground=np.zeros((height, width), np.bool_))
+    assert "off that part" in str(fault(slice(width - 40, width - 20), 1.0, nothing))
