@@ -137,8 +137,11 @@ class DdpmInpaint:
 
         Raises:
             DataError: The folder does not hold it.
+            MissingExtraError: The extra `generate` is not installed.
             UsageError: There is no such device.
         """
+        # Imported first, for it says so where the extra is missing.
+        from carpet_data.generators import place  # noqa: F401
         from carpet_data.generators.ddpm_inpaint_sampling import Sampler
 
         self._sampler = Sampler.open(folder, device)

@@ -13,10 +13,11 @@ import torch
 
 from carpet_data.compute import devices
 from carpet_data.generators.crops import Lesson
-from carpet_data.generators.ddpm_inpaint_sampling import Sampler, Scale, hidden, seen
+from carpet_data.generators.ddpm_inpaint_sampling import Sampler, hidden, seen
 from carpet_data.generators.denoiser import Denoiser, schedule
 from carpet_data.generators.learning import Drawn
 from carpet_data.generators.place import Place, noise, restore, state_of, tensors
+from carpet_data.generators.scale import Scale
 
 if TYPE_CHECKING:
     from carpet_data.generators.ddpm_inpaint import DdpmInpaintParameters

@@ -21,15 +21,14 @@ from carpet_data.compute import devices
 from carpet_data.errors import DataError
 from carpet_data.generators.denoiser import Denoiser
 from carpet_data.generators.place import levels, noise, tensors
+from carpet_data.generators.scale import Scale
 
-__all__ = ["Sampler", "Scale", "hidden", "seen"]
+__all__ = ["Sampler", "hidden", "seen"]
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
 _FACTS = "crops.json"
-_LEAST_DEVIATION = 0.06
-"""Of -1..1: plain ground has hardly any, and a defect on it would lie far beyond the noise."""
 
 
 def hidden(masks: torch.Tensor) -> torch.Tensor:
@@ -40,43 +39,6 @@ def hidden(masks: torch.Tensor) -> torch.Tensor:
 def seen(noisy: torch.Tensor, clean: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """What the network sees, n x7 x c x c: the noisy crop, the mask, and the clean crop outside the mask."""
     return torch.cat([noisy, masks, clean * (1 - hidden(masks))], dim=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Brings crops to a deviation of about 1, as schedules of noise expect: a carpet fills a tenth of its range.
-
-    Attributes:
-        mean: Of each channel, -1..1.
-        deviation: Of all channels.
-    """
-
-    mean: tuple[float, ...]
-    deviation: float
-
-    @classmethod
-    def of(cls, crops: U8) -> Scale:
-        """The scale of crops, uint8 n x c x c x3."""
-        values = crops.astype(np.float64) / 127.5 - 1.0
-        mean = values.mean(axis=(0, 1, 2))
-        deviation = max(float(np.sqrt(np.mean((values - mean) ** 2))), _LEAST_DEVIATION)
-        return cls(tuple(round(float(value), 6) for value in mean), round(deviation, 6))
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Images of -1..1, n x3 x c x c, scaled."""
-        return (images - self._means(images)) / self.deviation
-
-    def back(self, values: torch.Tensor) -> torch.Tensor:
-        """Scaled images as they were."""
-        return values * self.deviation + self._means(values)
-
-    @property
-    def reach(self) -> float:
-        """The farthest that a scaled value can be from 0."""
-        return max(abs(side - mean) for side in (-1.0, 1.0) for mean in self.mean) / self.deviation
-
-    def _means(self, like: torch.Tensor) -> torch.Tensor:
-        return torch.tensor(self.mean, dtype=like.dtype, device=like.device)[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +72,7 @@ class Sampler:
             "crop_px": self.crop_px,
             "context": self.context,
             "mean": list(self.scale.mean),
-            "deviation": self.scale.deviation,
+            "axes": [list(row) for row in self.scale.axes],
         }
         (folder / _FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -127,7 +89,8 @@ class Sampler:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             classes = tuple(str(name) for name in facts["classes"])
             crop_px, context = int(facts["crop_px"]), float(facts["context"])
-            scale = Scale(tuple(float(value) for value in facts["mean"]), float(facts["deviation"]))
+            axes = tuple(tuple(float(value) for value in row) for row in facts["axes"])
+            scale = Scale(tuple(float(value) for value in facts["mean"]), axes)
             # Kept away from the hub: a folder that is not there must not be looked up by name.
             model = Denoiser.from_pretrained(folder / "denoiser", local_files_only=True, low_cpu_mem_usage=False)
             schedule = DDPMScheduler.from_pretrained(folder / "schedule", local_files_only=True)

@@ -1,0 +1,68 @@
+"""The scale at which a diffusion network sees colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["Scale"]
+
+_LEAST_DEVIATION = 0.06
+"""Of -1..1: plain ground has hardly any, and a defect on it would lie far beyond the noise."""
+_LEAST_COLOUR = 0.2
+"""Of the largest deviation: grey ground has none at all across its main axis, but a defect may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Brings the colours of crops to a mean of 0 and a deviation of about 1 along each of their principal axes.
+
+    Schedules of noise are made for such values. A carpet fills a tenth of its range and is almost grey: as it is, a
+    network would first have to learn that there are no colours.
+
+    Attributes:
+        mean: Of each channel, -1..1.
+        axes: 3 rows of 3: the colour that each scaled channel stands for lies in its column.
+    """
+
+    mean: tuple[float, ...]
+    axes: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, crops: NDArray[np.uint8]) -> Scale:
+        """The scale of crops, uint8 n x c x c x3."""
+        values = crops.reshape(-1, 3).astype(np.float64) / 127.5 - 1.0
+        variances, vectors = np.linalg.eigh(np.cov(values.T, bias=True))
+        deviations = np.sqrt(np.maximum(variances, 0))
+        deviations = np.maximum(deviations, max(_LEAST_DEVIATION, _LEAST_COLOUR * float(deviations.max())))
+        # An axis has no arrow: each points where most of it is positive.
+        vectors = vectors * np.sign(vectors.sum(axis=0) + 1e-9)
+        axes = vectors * deviations
+        return cls(
+            tuple(round(float(value), 6) for value in values.mean(axis=0)),
+            tuple(tuple(round(float(value), 6) for value in row) for row in axes),
+        )
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Images of -1..1, n x3 x c x c, scaled."""
+        mean, inverse = self._on(images, np.linalg.inv(np.array(self.axes)))
+        return torch.einsum("ij,njhw->nihw", inverse, images - mean)
+
+    def back(self, values: torch.Tensor) -> torch.Tensor:
+        """Scaled images as they were."""
+        mean, axes = self._on(values, np.array(self.axes))
+        return torch.einsum("ij,njhw->nihw", axes, values) + mean
+
+    @property
+    def reach(self) -> float:
+        """The farthest that a scaled value can be from 0."""
+        inverse = np.linalg.inv(np.array(self.axes))
+        farthest = 1.0 + np.abs(np.array(self.mean))
+        return float((np.abs(inverse) @ farthest).max())
+
+    def _on(self, like: torch.Tensor, matrix: NDArray[np.float64]) -> tuple[torch.Tensor, torch.Tensor]:
+        mean = torch.tensor(self.mean, dtype=like.dtype, device=like.device)[:, None, None]
+        return mean, torch.tensor(matrix, dtype=like.dtype, device=like.device)
