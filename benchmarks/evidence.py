@@ -1,16 +1,19 @@
 """Does synthesis help a classifier? The protocols of docs/evidence.md on real data; writes their tables.
 
-    python benchmarks/evidence.py mtd-longtail --work /tmp/evidence
+    python benchmarks/evidence.py mtd-longtail --work WORK
+    python benchmarks/evidence.py mtd-generators --work WORK --prepare-pools --fit-steps 800
     python benchmarks/evidence.py --render
 
 Real data are read from CARPET_DATA_TEST_DATA (default ../shared/data). A run that was stopped goes on; features are
-kept in the work folder. Figures go to benchmarks/evidence/PROTOCOL.json, from which --render writes the tables of
-docs/evidence.md.
+kept in the work folder. With --prepare-pools all synthetic images are made first, several pools at a time and each in
+one thread: learned recipes are fitted there, for each partition anew. Figures go to benchmarks/evidence/PROTOCOL.json,
+from which --render writes the tables of docs/evidence.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -20,7 +23,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import evidence_pools
 import numpy as np
+from evidence_pools import Pool
+from evidence_tables import table
 
 import carpet_data
 from carpet_data import layout
@@ -29,7 +35,6 @@ from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import DEFAULTS, METHODS, standard
 from carpet_data.experiments.partitions import Folder, Partition
 from carpet_data.experiments.verdict import judge
-from carpet_data.findings import counted
 from carpet_data.metrics import wilson
 from carpet_data.samples import GOOD, Dataset, Side, Split
 from carpet_data.training.settings import Settings
@@ -56,6 +61,7 @@ class Protocol:
         settings: Of the baseline.
         title: Of its table.
         like: The protocol whose folders are used again: the same partitions and images.
+        quality: Score the synthetic images of each pool, and look for copies.
         good_teaches: Put the good images on the train side: there are too few to test by, and hosts are needed.
     """
 
@@ -65,6 +71,7 @@ class Protocol:
     methods: tuple[str, ...] = ()
     settings: Settings = field(default=DEFAULTS)
     good_teaches: bool = False
+    quality: bool = False
     like: str | None = None
 
 
@@ -89,6 +96,14 @@ FRESH = 12
 BOTH: Pools = {MIXED: (("donor-paste", 60), ("resynthesis", 100))}
 PASTE: Pools = {"donor-paste": (("donor-paste", 100),)}
 OF_ONE: Pools = {"donor-paste": (("donor-paste", 30),), "resynthesis": (("resynthesis", 30),)}
+
+
+def equal(to: int, *names: str) -> Pools:
+    """Every recipe alone, each to the same number of train images a class."""
+    return {name: ((name, to),) for name in names}
+
+
+PLAIN, LEARNED = ("augment", "donor-paste", "resynthesis"), ("gan", "ddpm-inpaint", "joint-ddpm")
 
 PROTOCOLS: dict[str, Protocol] = {
     "mtd-longtail": Protocol(
@@ -130,6 +145,27 @@ PROTOCOLS: dict[str, Protocol] = {
         OF_ONE,
         good_teaches=True,
     ),
+    "mtd-generators": Protocol(
+        "mtd-longtail, one third of the groups teaches: learned recipes",
+        lambda root: tiles(root, "third", fractions=(1 / 3, 2 / 3), repeats=5, seed=FRESH),
+        equal(60, *PLAIN, *LEARNED),
+        quality=True,
+    ),
+    # The diffusion recipes want two donors of a class, so they have nothing to say here.
+    "carpet-generators-1-shot": Protocol(
+        "carpet-fewshot, one image a class teaches: learned recipes",
+        lambda root: carpets(root, "rotations"),
+        equal(30, *PLAIN, "gan"),
+        good_teaches=True,
+        quality=True,
+    ),
+    "carpet-generators-2-shot": Protocol(
+        "carpet-fewshot, one image a class is left out: learned recipes",
+        lambda root: carpets(root, "leave-one-out"),
+        equal(30, *PLAIN, *LEARNED),
+        good_teaches=True,
+        quality=True,
+    ),
 }
 
 
@@ -142,31 +178,96 @@ def as_divided(dataset: Dataset, name: str, *, good_teaches: bool) -> Split:
     return replace(split, sides={**split.sides, **moved})
 
 
-def partitions(dataset: Dataset, splits: Sequence[Split], pools: Pools, work: Path) -> Iterator[Partition]:
+def pools_of(protocol: Protocol, splits: Sequence[Split], work: Path, device: str) -> dict[str, list[Pool]]:
+    """The pools of each partition, none made yet."""
+    return {
+        split.name: [
+            Pool(
+                name,
+                split.name,
+                work / "pools" / split.name / name.replace(" ", ""),
+                tuple(tuple(step) for step in steps),  # type: ignore[misc]
+                number,
+                device,
+                protocol.quality,
+            )
+            for name, steps in protocol.pools.items()
+        ]
+        for number, split in enumerate(splits)
+    }
+
+
+def partitions(dataset: Dataset, splits: Sequence[Split], pools: Mapping[str, Sequence[Pool]]) -> Iterator[Partition]:
     """The partitions with their synthetic images, each made when its turn comes."""
-    for number, split in enumerate(splits):
-        name = split.name
+    for split in splits:
         found: dict[str, Folder] = {}
-        for pool, recipes in pools.items():
-            root = work / "pools" / name / pool.replace(" ", "")
-            workspaces.create(root, dataset, split)
-            for recipe, to in recipes:
-                carpet_data.rebalance(root, to, recipe=recipe, seed=number)
-            found[pool] = Folder.of(root, workspaces.SPLIT)
-        yield Partition(name, Folder(replace(dataset, splits={name: split}), name), found)
+        for pool in pools[split.name]:
+            evidence_pools.make(pool, dataset, split)
+            found[pool.name] = Folder.of(pool.root, workspaces.SPLIT)
+        yield Partition(split.name, Folder(replace(dataset, splits={split.name: split}), split.name), found)
 
 
-def run(name: str, work: Path) -> None:
-    """Run one protocol and keep its figures."""
-    protocol = PROTOCOLS[name]
-    place, journal = work / (protocol.like or name), work / "trainings" / name
-    journal.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
+def shortened(protocol: Protocol, work: Path, fit_steps: int) -> Protocol:
+    """A protocol whose learned recipes are fitted by another number of steps."""
+    pools = {
+        pool: tuple((evidence_pools.derived(work, name, fit_steps), to) for name, to in steps)
+        for pool, steps in protocol.pools.items()
+    }
+    return replace(protocol, pools=pools)
+
+
+def opened(protocol: Protocol, place: Path) -> tuple[Dataset, list[Split]]:
+    """The prepared data set of a protocol, made unless it is there, and its partitions."""
     root, listing = place / "data", place / "splits.json"
     if not listing.is_file():
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         listing.write_text(json.dumps(protocol.prepare(root)))
+    dataset = layout.read(root)
+    names = json.loads(listing.read_text())
+    return dataset, [as_divided(dataset, each, good_teaches=protocol.good_teaches) for each in names]
+
+
+def journal_of(name: str, work: Path, pools: Mapping[str, Sequence[Pool]], *, learned: bool) -> Path:
+    """Where trainings are kept; recipes that are still being worked on must not find those of their earlier images."""
+    if not learned:
+        return work / "trainings" / name
+    said = json.dumps([pool.identities for pool in next(iter(pools.values()))])
+    return work / "trainings" / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+
+
+def run(
+    name: str,
+    work: Path,
+    *,
+    device: str = "auto",
+    fit_steps: int | None = None,
+    prepare: bool = False,
+    train: bool = True,
+    processes: int = 2,
+) -> None:
+    """Run one protocol and keep its figures.
+
+    Args:
+        name: Of the protocol.
+        work: Where data, pools and trainings are kept.
+        device: Where learned recipes compute.
+        fit_steps: Of every learned recipe; None for what the recipes say.
+        prepare: Make all pools first, several at a time.
+        train: Go on to the trainings.
+        processes: Pools at a time.
+    """
+    protocol = PROTOCOLS[name] if fit_steps is None else shortened(PROTOCOLS[name], work, fit_steps)
+    place = work / (protocol.like or name)
+    started = time.perf_counter()
+    dataset, splits = opened(protocol, place)
+    pools = pools_of(protocol, splits, place, device)
+    if prepare:
+        evidence_pools.prepare([(pool, dataset, split) for split in splits for pool in pools[split.name]], processes)
+    if not train:
+        return
+    journal = journal_of(name, work, pools, learned=protocol.quality)
+    journal.mkdir(parents=True, exist_ok=True)
     last = ""
 
     def said(what: str, done: int, total: int | None) -> None:
@@ -177,12 +278,9 @@ def run(name: str, work: Path) -> None:
         last = what
 
     conditions = standard(protocol.settings, pools=tuple(protocol.pools), methods=protocol.methods)
-    dataset = layout.read(root)
-    names = json.loads(listing.read_text())
-    splits = [as_divided(dataset, each, good_teaches=protocol.good_teaches) for each in names]
     classes = tuple(sorted(dataset.classes, key=lambda each: (each != GOOD, each)))
     found = compare.run(
-        partitions(dataset, splits, protocol.pools, place),
+        partitions(dataset, splits, pools),
         conditions,
         seeds=SEEDS,
         classes=classes,
@@ -192,9 +290,14 @@ def run(name: str, work: Path) -> None:
         said=said,
     )
     seconds = time.perf_counter() - started
+    values = facts(protocol, found, seconds)
+    if protocol.quality:
+        records = [evidence_pools.made(pool) for each in pools.values() for pool in each]
+        values["fit_steps"] = fit_steps
+        values["quality"] = evidence_pools.summary([record for record in records if record is not None])
     target = HERE / "evidence" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(facts(protocol, found, seconds), indent=1, ensure_ascii=False) + "\n")
+    target.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
     print(table(json.loads(target.read_text())))
 
 
@@ -231,91 +334,13 @@ def facts(protocol: Protocol, found: Comparison, seconds: float) -> dict[str, An
     return {
         "title": protocol.title,
         "settings": protocol.settings.to_json(),
-        "pools": {name: [list(step) for step in steps] for name, steps in protocol.pools.items()},
+        "pools": {name: [[Path(each).stem, to] for each, to in steps] for name, steps in protocol.pools.items()},
         "seeds": len(SEEDS),
         "minutes": round(seconds / 60, 1),
         "type_accuracy": {condition.name: type_accuracy(found, condition.name) for condition in found.conditions},
         "verdicts": [verdict.to_json() for verdict in judge(found, tuple(f"real + {pool}" for pool in protocol.pools))],
         **values,
     }
-
-
-def table(values: dict[str, Any]) -> str:
-    """The Markdown of one protocol."""
-    contrasts = {contrast["condition"]: contrast for contrast in values["contrasts"]}
-    scored = values["test_units"].get(GOOD, 0) > 0
-    lines: list[str | None] = [
-        f"### {values['title']}",
-        "",
-        f"{counted(len(values['partitions']), 'partition')}, {values['seeds']} seeds, {values['minutes']} minutes. "
-        f"Groups of test images: {', '.join(f'{name} {count}' for name, count in values['test_units'].items())}.",
-        "",
-        "| condition | real + synthetic images | balanced accuracy | macro F1 | recall of good | type accuracy "
-        "| difference to the baseline | p |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in values["conditions"].items():
-        contrast = contrasts.get(name)
-        paired = None if contrast is None else contrast["paired_bootstrap"]
-        kind = values["type_accuracy"][name]
-        share = kind["right"] / kind["images"] if kind["images"] else 0.0
-        lines.append(
-            f"| {name} | {row['real_images']} + {row['synthetic_images']} | {_figure(row['balanced_accuracy'])} "
-            f"| {_figure(row['macro_f1'])} | {_figure(row['recalls'][GOOD]) if scored else '–'} "
-            f"| {share:.3f} ({kind['low']:.3f} to {kind['high']:.3f}) | "
-            + (
-                "baseline | |"
-                if contrast is None
-                else f"{contrast['difference']:+.3f}{_between(paired)} | {_p(paired)} |"
-            )
-        )
-    recalls = [name for name in values["classes"] if values["test_units"].get(name, 0)]
-    lines += ["", "| recall of | " + " | ".join(recalls) + " |", "|---|" + "---|" * len(recalls)]
-    for name, row in values["conditions"].items():
-        lines.append(f"| {name} | " + " | ".join(f"{row['recalls'][each]['value']:.2f}" for each in recalls) + " |")
-    if len(values["partitions"]) > 1 and not values["pooled"]:
-        shown = [*values["partitions"]]
-        lines += ["", "| balanced accuracy in | " + " | ".join(shown) + " |", "|---|" + "---|" * len(shown)]
-        for name, row in values["conditions"].items():
-            lines.append(f"| {name} | " + " | ".join(f"{row['by_partition'][each]:.3f}" for each in shown) + " |")
-    lines += ["", *(f"- **{verdict['verdict']}**: {verdict['sentence']}" for verdict in values["verdicts"])]
-    lines += [_over_partitions(contrasts[verdict["condition"]]) for verdict in values["verdicts"]]
-    lines += [f"- {warning}" for warning in values["warnings"]]
-    return "\n".join(line for line in lines if line is not None).rstrip()
-
-
-def _over_partitions(contrast: dict[str, Any]) -> str | None:
-    """The same comparison by macro F1, and with partitions, not test images, as what varies."""
-    spread, f1 = contrast["corrected_t"], contrast["paired_bootstrap_macro_f1"]
-    if spread is None:
-        return None
-    better = sum(value > 0 for value in contrast["by_partition"].values())
-    return (
-        f"- {contrast['condition']} over partitions: better in {better} of {len(contrast['by_partition'])}, "
-        f"corrected resampled t-test (Nadeau and Bengio 2003) p = {_number(spread['p_value'])}; "
-        f"macro F1 {f1['difference']:+.3f}{_between(f1)}, p = {_p(f1)}"
-    )
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _figure(values: dict[str, Any]) -> str:
-    interval = values["interval"]
-    if values["value"] is None:
-        return "–"
-    return f"{values['value']:.3f}" + (
-        "" if interval is None else f" ({interval['low']:.3f} to {interval['high']:.3f})"
-    )
-
-
-def _between(paired: dict[str, Any] | None) -> str:
-    return "" if paired is None else f" ({paired['interval']['low']:+.3f} to {paired['interval']['high']:+.3f})"
-
-
-def _p(paired: dict[str, Any] | None) -> str:
-    return "–" if paired is None else f"{paired['p_value']:.4f}"
 
 
 def render() -> None:
@@ -337,9 +362,22 @@ def main() -> None:
         "--work", type=Path, default=Path("evidence-work"), help="data, features, images; may be removed"
     )
     parser.add_argument("--render", action="store_true", help="write the tables of docs/evidence.md")
+    parser.add_argument("--prepare-pools", action="store_true", help="make all synthetic images first, side by side")
+    parser.add_argument("--pools-only", action="store_true", help="the same, and stop there")
+    parser.add_argument("--processes", type=int, default=2, help="pools that are made at a time")
+    parser.add_argument("--fit-steps", type=int, help="of every learned recipe, instead of what it says")
+    parser.add_argument("--device", default="auto", help="where learned recipes compute")
     given = parser.parse_args()
     for name in given.protocols:
-        run(name, given.work)
+        run(
+            name,
+            given.work,
+            device=given.device,
+            fit_steps=given.fit_steps,
+            prepare=given.prepare_pools or given.pools_only,
+            train=not given.pools_only,
+            processes=given.processes,
+        )
     if given.render:
         render()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,9 @@ KEPT = sorted((ROOT / "benchmarks" / "evidence").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
-def evidence() -> ModuleType:
+def evidence() -> Iterator[ModuleType]:
+    # What a script imports from beside itself is found there.
+    sys.path.insert(0, str(ROOT / "benchmarks"))
     spec = importlib.util.spec_from_file_location("evidence_benchmark", ROOT / "benchmarks" / "evidence.py")
     assert spec is not None
     assert spec.loader is not None
@@ -23,7 +26,8 @@ def evidence() -> ModuleType:
     # Dataclasses look their module up by name.
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(ROOT / "benchmarks"))
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)

@@ -1,0 +1,144 @@
+"""The tables of docs/evidence.md, from the figures that benchmarks/evidence.py keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evidence_pools import LEFT_OUT
+
+from carpet_data.findings import counted
+from carpet_data.samples import GOOD
+
+
+def table(values: dict[str, Any]) -> str:
+    """The Markdown of one protocol."""
+    contrasts = {contrast["condition"]: contrast for contrast in values["contrasts"]}
+    scored = values["test_units"].get(GOOD, 0) > 0
+    lines: list[str | None] = [
+        f"### {values['title']}",
+        "",
+        f"{counted(len(values['partitions']), 'partition')}, {values['seeds']} seeds, {values['minutes']} minutes. "
+        f"Groups of test images: {', '.join(f'{name} {count}' for name, count in values['test_units'].items())}."
+        + _fitting(values),
+        "",
+        "| condition | real + synthetic images | balanced accuracy | macro F1 | recall of good | type accuracy "
+        "| difference to the baseline | p |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in values["conditions"].items():
+        contrast = contrasts.get(name)
+        paired = None if contrast is None else contrast["paired_bootstrap"]
+        kind = values["type_accuracy"][name]
+        share = kind["right"] / kind["images"] if kind["images"] else 0.0
+        lines.append(
+            f"| {name} | {row['real_images']} + {row['synthetic_images']} | {_figure(row['balanced_accuracy'])} "
+            f"| {_figure(row['macro_f1'])} | {_figure(row['recalls'][GOOD]) if scored else '–'} "
+            f"| {share:.3f} ({kind['low']:.3f} to {kind['high']:.3f}) | "
+            + (
+                "baseline | |"
+                if contrast is None
+                else f"{contrast['difference']:+.3f}{_between(paired)} | {_p(paired)} |"
+            )
+        )
+    recalls = [name for name in values["classes"] if values["test_units"].get(name, 0)]
+    lines += ["", "| recall of | " + " | ".join(recalls) + " |", "|---|" + "---|" * len(recalls)]
+    for name, row in values["conditions"].items():
+        lines.append(f"| {name} | " + " | ".join(f"{row['recalls'][each]['value']:.2f}" for each in recalls) + " |")
+    if len(values["partitions"]) > 1 and not values["pooled"]:
+        shown = [*values["partitions"]]
+        lines += ["", "| balanced accuracy in | " + " | ".join(shown) + " |", "|---|" + "---|" * len(shown)]
+        for name, row in values["conditions"].items():
+            lines.append(f"| {name} | " + " | ".join(f"{row['by_partition'][each]:.3f}" for each in shown) + " |")
+    lines += ["", *(f"- **{verdict['verdict']}**: {verdict['sentence']}" for verdict in values["verdicts"])]
+    lines += [_over_partitions(contrasts[verdict["condition"]]) for verdict in values["verdicts"]]
+    lines += [f"- {warning}" for warning in values["warnings"]]
+    if "quality" in values:
+        lines += ["", _quality_caption(values["quality"]), "", quality_table(values["quality"])]
+    return "\n".join(line for line in lines if line is not None).rstrip()
+
+
+def _fitting(values: dict[str, Any]) -> str:
+    if "quality" not in values:
+        return ""
+    steps, targets = values["fit_steps"], sorted({to for pool in values["pools"].values() for _, to in pool})
+    said = "as many steps as the recipes say" if steps is None else f"{steps} steps"
+    return f" Every pool brings each defect class to {targets[-1]} images; learned recipes are fitted by {said}."
+
+
+def _quality_caption(rows: Sequence[dict[str, Any]]) -> str:
+    backbone = next((row["backbone"] for row in rows if row["backbone"] is not None), None)
+    by = "" if backbone is None else f", features of {backbone}"
+    return (
+        "The images themselves, means over classes and partitions; in brackets the same among real images of the train "
+        f"side. Near copies are nearer to a donor than two donors are to each other{by}."
+    )
+
+
+def _over_partitions(contrast: dict[str, Any]) -> str | None:
+    """The same comparison by macro F1, and with partitions, not test images, as what varies."""
+    spread, f1 = contrast["corrected_t"], contrast["paired_bootstrap_macro_f1"]
+    if spread is None:
+        return None
+    better = sum(value > 0 for value in contrast["by_partition"].values())
+    return (
+        f"- {contrast['condition']} over partitions: better in {better} of {len(contrast['by_partition'])}, "
+        f"corrected resampled t-test (Nadeau and Bengio 2003) p = {_number(spread['p_value'])}; "
+        f"macro F1 {f1['difference']:+.3f}{_between(f1)}, p = {_p(f1)}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _figure(values: dict[str, Any]) -> str:
+    interval = values["interval"]
+    if values["value"] is None:
+        return "–"
+    return f"{values['value']:.3f}" + (
+        "" if interval is None else f" ({interval['low']:.3f} to {interval['high']:.3f})"
+    )
+
+
+def _between(paired: dict[str, Any] | None) -> str:
+    return "" if paired is None else f" ({paired['interval']['low']:+.3f} to {paired['interval']['high']:+.3f})"
+
+
+def _p(paired: dict[str, Any] | None) -> str:
+    return "–" if paired is None else f"{paired['p_value']:.4f}"
+
+
+def quality_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The Markdown of `summary`."""
+    lines = [
+        "| pool | a fit, s | an image, s | draws accepted | texture distance (real) | diversity (real) "
+        "| nearest real (real) | lightness, levels | near copies by pixels | by features |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['pool']} | {'–' if not row['fit_s'] else format(row['fit_s'], '.0f')} "
+        f"| {_digits(row['image_s'])} | {_percent(row['accepted'])} "
+        f"| {_pair(row, 'frechet_texture')} | {_pair(row, 'diversity')} | {_pair(row, 'nearest_real')} "
+        f"| {_digits(row['lightness_emd'], 1)} | {_percent(row['near_copies'])} "
+        f"| {_percent(row['near_copies_by_features'])} |"
+        for row in rows
+    ]
+    filled = [
+        f"- {row['pool']} was not fitted to {', '.join(names)} in {partition} (too few donors); {LEFT_OUT} made these"
+        for row in rows
+        for partition, names in row["left_out"].items()
+    ]
+    return "\n".join([*lines, *([""] if filled else []), *filled])
+
+
+def _pair(row: Mapping[str, Any], key: str) -> str:
+    return f"{_digits(row[key])} ({_digits(row[f'real_{key}'])})"
+
+
+def _digits(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
