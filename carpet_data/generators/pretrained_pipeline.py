@@ -28,7 +28,7 @@ import diffusers  # noqa: E402 - only where all that it needs is there
 import torch  # noqa: E402
 from PIL import Image as Pictures  # noqa: E402
 
-__all__ = ["LORA", "Painter", "celled", "dtype_of"]
+__all__ = ["LORA", "Painter", "celled", "dtype_of", "quiet"]
 
 F32 = NDArray[np.float32]
 Texts = dict[str, torch.Tensor]
@@ -98,7 +98,7 @@ class Painter:
             WeightsError: It cannot be loaded, or is not for inpainting.
             DeviceMemoryError: The memory of the device is full.
         """
-        with _quiet(), _room(device):
+        with quiet(), _room(device):
             pipe = _loaded(base, dtype)
             if lora is not None:
                 pipe.load_lora_weights(lora, weight_name=LORA)
@@ -145,7 +145,7 @@ class Painter:
             "do_classifier_free_guidance": guided,
         }
         taken = inspect.signature(encode).parameters
-        with torch.no_grad(), _room(self.device):
+        with torch.no_grad(), quiet(), _room(self.device):
             found = encode(**{name: value for name, value in wanted.items() if name in taken})
         named = zip(_NAMES.get(len(found), ()), found, strict=False)
         return {name: value for name, value in named if value is not None and name in self._known}
@@ -202,7 +202,7 @@ class Painter:
             "output_type": "np",
             **(texts or {"prompt": prompt, **({"negative_prompt": negative} if negative else {})}),
         }
-        with torch.no_grad(), _room(self.device):
+        with torch.no_grad(), quiet(), _room(self.device):
             made = self.pipe(**{name: value for name, value in asked.items() if name in self._known}).images[0]
         levels = np.asarray(made, np.float32) * 255.0
         if not np.isfinite(levels).all():
@@ -275,7 +275,7 @@ def _settle(pipe: Any, device: torch.device, memory: MemoryRules) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No bars and hints of the libraries: the command that waits has its own, and faults come as errors."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers

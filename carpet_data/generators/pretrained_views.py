@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from carpet_data.generators.crops import Lesson
 from carpet_data.generators.place import tensors
-from carpet_data.generators.pretrained_pipeline import Painter, celled
+from carpet_data.generators.pretrained_pipeline import Painter, celled, quiet
 from carpet_data.synthesis.contract import Mask
 
 __all__ = ["Views", "encoded"]
@@ -19,7 +19,8 @@ __all__ = ["Views", "encoded"]
 _BOXES = (2, 6)
 """Fewest and most random boxes."""
 _BOX_FRAC = (0.1, 0.4)
-_AT_ONCE = 4
+_AT_ONCE_PX = 4 * 512 * 512
+"""The encoder works in full precision, where one crop of 1024 pixels takes gigabytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +62,9 @@ def encoded(lesson: Lesson, painter: Painter, count: int, rng: np.random.Generat
         rng: Of crops and boxes.
     """
     found: list[tuple[torch.Tensor, ...]] = []
-    for start in range(0, count, _AT_ONCE):
-        batch = lesson.draw(rng, min(_AT_ONCE, count - start), 1.0)
+    at_once = max(1, _AT_ONCE_PX // lesson.crop_px**2)
+    for start in range(0, count, at_once):
+        batch = lesson.draw(rng, min(at_once, count - start), 1.0)
         images = tensors(batch.images, painter.device)
         defect = _cells([celled(mask > 0, painter.cell_px) for mask in batch.masks], painter)
         boxes = _cells([celled(_boxes(rng, lesson.crop_px), painter.cell_px) for _ in batch.masks], painter)
@@ -99,11 +101,11 @@ def _latents(images: torch.Tensor, painter: Painter) -> torch.Tensor:
     vae = painter.pipe.vae
     # SDXL's own encoder overflows in half precision, so pipelines lift it; nothing is gained by halves here.
     before = vae.dtype
-    if before != torch.float32:
-        vae.to(torch.float32)
-    with torch.no_grad():
+    with torch.no_grad(), quiet():
+        if before != torch.float32:
+            vae.to(torch.float32)
         mean = vae.encode(images).latent_dist.mode()
-    if before != torch.float32:
-        vae.to(before)
+        if before != torch.float32:
+            vae.to(before)
     shift = getattr(vae.config, "shift_factor", None) or 0.0
     return torch.as_tensor((mean - shift) * vae.config.scaling_factor)

@@ -27,6 +27,7 @@ from carpet_data.generators.pretrained_inpaint import PretrainedInpaint
 from carpet_data.generators.pretrained_learner import LoraLearner
 from carpet_data.generators.pretrained_parameters import MemoryRules, PretrainedParameters
 from carpet_data.generators.pretrained_pipeline import LORA, Painter, celled
+from carpet_data.generators.pretrained_views import encoded
 from carpet_data.generators.prompts import prompt_of
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
 from carpet_data.synthesis.placement import mask_box
@@ -268,6 +269,21 @@ def test_a_unet_of_four_channels_paints_and_learns_too(tmp_path: Path) -> None:
     p = parameters(tiny_pipeline.save(tmp_path / "four", channels=4), {"steps": 2})
     fitted(p, tmp_path / "weights")
     check_candidate(scene(), made(opened(tmp_path / "weights"), scene(), p), may_miss=0)
+
+
+def test_half_precision_paints_learns_and_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The weights of a GPU, on the CPU: SDXL lifts its VAE to full precision and back."""
+    xl = tiny_pipeline.save_xl(tmp_path / "xl")
+    base = pretrained_base.find(str(xl))
+    capfd.readouterr()
+    painter = Painter.open(base, torch.device("cpu"), torch.bfloat16, MemoryRules())
+    views = encoded(lesson(), painter, 2, np.random.default_rng(0))
+    assert views.clean.dtype == torch.float32
+    assert painter.pipe.vae.dtype == torch.bfloat16
+    p = parameters(xl, {"lora_rank": 0}, dtype="bf16")
+    learner_of(p).save(tmp_path)
+    check_candidate(scene(), made(opened(tmp_path), scene(), p), may_miss=0)
+    assert "".join(capfd.readouterr()) == ""
 
 
 def test_memory_switches_and_checkpointing_work(pipeline: Path, model: Path) -> None:
