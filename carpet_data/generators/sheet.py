@@ -24,6 +24,7 @@ __all__ = ["draw", "plot_losses", "write"]
 _REAL = 3
 """Columns of real crops, so that samples are looked at beside what they were learned from."""
 _TILE = 144
+"""Most pixels across a crop; enlarged ones have whole multiples of their own, so that each pixel stays a square."""
 _GAP = 4
 _BAR = 20
 _GROUND, _INK, _OUTLINE = (24, 24, 24), (225, 225, 225), (255, 220, 0)
@@ -55,9 +56,11 @@ def draw(lesson: Lesson, drawn: Sequence[Drawn], title: str) -> Image:
     rows = {name: [one for one in drawn if one.class_name == name] for name in lesson.classes}
     made = max((len(found) for found in rows.values()), default=0)
     real = {name: _some([e for e in lesson.examples if e.class_name == name]) for name in lesson.classes}
-    left = _GAP + max(map(len, real.values()), default=0) * (_TILE + _GAP) + 2 * _GAP
-    height = 2 * _BAR + len(rows) * (_BAR + 2 * (_TILE + _GAP))
-    sheet = np.full((height, left + made * (_TILE + _GAP), 3), _GROUND, np.uint8)
+    tile = lesson.crop_px * (_TILE // lesson.crop_px) or _TILE
+    across = tile + _GAP
+    left = _GAP + max(map(len, real.values()), default=0) * across + 2 * _GAP
+    height = 2 * _BAR + len(rows) * (_BAR + 2 * across)
+    sheet = np.full((height, left + made * across, 3), _GROUND, np.uint8)
     _write(sheet, title, _GAP, _BAR - 6)
     _write(sheet, "real", _GAP, 2 * _BAR - 6)
     _write(sheet, "samples", left, 2 * _BAR - 6)
@@ -65,10 +68,10 @@ def draw(lesson: Lesson, drawn: Sequence[Drawn], title: str) -> Image:
     for name, samples in rows.items():
         _write(sheet, name, _GAP, top + _BAR - 6)
         for number, example in enumerate(real[name]):
-            _pair(sheet, *lesson.crop(example), _GAP + number * (_TILE + _GAP), top + _BAR)
+            _pair(sheet, *lesson.crop(example), tile, _GAP + number * across, top + _BAR)
         for number, one in enumerate(samples):
-            _pair(sheet, one.image, one.mask, left + number * (_TILE + _GAP), top + _BAR)
-        top += _BAR + 2 * (_TILE + _GAP)
+            _pair(sheet, one.image, one.mask, tile, left + number * across, top + _BAR)
+        top += _BAR + 2 * across
     return sheet
 
 
@@ -77,18 +80,17 @@ def _some(examples: Sequence[Example]) -> list[Example]:
     return [examples[index] for index in chosen.tolist()]
 
 
-def _pair(sheet: Image, image: NDArray[np.uint8], mask: NDArray[np.float32], x: int, y: int) -> None:
+def _pair(sheet: Image, image: NDArray[np.uint8], mask: NDArray[np.float32], tile: int, x: int, y: int) -> None:
     """A crop, and below it the same with the outline of its mask."""
-    # Enlarged pixels stay squares: a smooth blur would hide how coarse they are.
-    how = cv2.INTER_AREA if image.shape[0] > _TILE else cv2.INTER_NEAREST
-    tile = np.asarray(cv2.resize(np.ascontiguousarray(image), (_TILE, _TILE), interpolation=how), np.uint8)
-    large = cv2.resize(mask, (_TILE, _TILE), interpolation=cv2.INTER_LINEAR)
+    how = cv2.INTER_AREA if image.shape[0] > tile else cv2.INTER_NEAREST
+    shown = np.asarray(cv2.resize(np.ascontiguousarray(image), (tile, tile), interpolation=how), np.uint8)
+    large = cv2.resize(mask, (tile, tile), interpolation=cv2.INTER_LINEAR)
     # A scratch thinner than a pixel covers less than half of it, and has an outline all the same.
     level = max(_FAINT, 0.5 * float(large.max()))
     outlines, _ = cv2.findContours((large >= level).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    sheet[y : y + _TILE, x : x + _TILE] = tile
-    below = y + _TILE + _GAP // 2
-    sheet[below : below + _TILE, x : x + _TILE] = cv2.drawContours(tile.copy(), outlines, -1, _OUTLINE, 1)
+    sheet[y : y + tile, x : x + tile] = shown
+    below = y + tile + _GAP // 2
+    sheet[below : below + tile, x : x + tile] = cv2.drawContours(shown.copy(), outlines, -1, _OUTLINE, 1)
 
 
 def _write(sheet: Image, text: str, x: int, y: int) -> None:

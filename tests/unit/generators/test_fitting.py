@@ -339,5 +339,5 @@ def test_a_sheet_shows_real_crops_and_samples(noise_images: Path) -> None:
     example = lesson.crop(next(e for e in lesson.examples if e.class_name == "hole"))[0]
     assert (found == example[0, 0]).all(axis=2).sum() >= 16, "and the real crops, each pixel a square"
     empty = sheet.draw(lesson, [Drawn("hole", drawn[0].image, np.zeros((32, 32), np.float32))], "title")
-    inside = empty[:, columns[0] : columns[0] + 144]
+    inside = empty[:, columns[0] : columns[0] + 128]
     assert not (inside == (255, 220, 0)).all(axis=2).any(), "no mask, no outline"
