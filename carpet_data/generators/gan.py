@@ -46,11 +46,12 @@ class GanFitParameters(FitParameters):
         0.2, ge=0, lt=1, description="Share of the steps that learn good ground, before the defects."
     )
     generated_ground: float = Field(
-        0.5, ge=0, le=1, description="Share of the ground under new defects that is generated; the rest is real."
+        0.25, ge=0, le=1, description="Share of the ground under new defects that is generated; the rest is real."
     )
     latent: int = Field(48, ge=2, le=1024, description="Numbers that a sample is made from.")
     width: int = Field(32, ge=16, le=256, multiple_of=16, description="Channels of the ground generator at full size.")
     matching: float = Field(2.0, ge=0, le=100, description="Weight of the mean features that fakes share with reals.")
+    area: float = Field(0.5, ge=0, le=100, description="Weight of the mean mask area that a class shares with reals.")
     mode_seeking: float = Field(0.1, ge=0, le=100, description="Weight of the difference between samples.")
 
 

@@ -1,9 +1,10 @@
 """How the gan recipe learns: first good ground, then, with that generator frozen, defects on ground.
 
-Both stages play the hinge game against one discriminator (Lim and Ye 2017), with differentiable augmentation. Three
+Both stages play the hinge game against one discriminator (Lim and Ye 2017), with differentiable augmentation. Four
 terms keep a game over a handful of crops from going astray: the discriminator redraws what it sees (FastGAN), the mean
 features of a generated batch follow those of a real one of the same classes (feature matching, Salimans et al. 2016),
-and two latents on the same ground must differ (mode seeking, Mao et al. 2019).
+the masks of a class are on average as large as real ones, and two latents on the same ground must differ (mode seeking,
+Mao et al. 2019).
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ class GanLearner:
             "generator": score.detach(),
             "matching": matching.detach(),
             "mode_seeking": torch.zeros_like(score.detach()),
+            "area": torch.zeros_like(score.detach()),
             "diversity": _diversity(fake, real, labels),
         }
 
@@ -139,12 +141,15 @@ class GanLearner:
         losses = self._discriminate(real, fake.detach(), labels, rng)
         score, matching = self._judged(real, fake, labels, rng)
         seeking = _alike(fake[:pairs], _with_mask(other, other_shape), first[0][:pairs], second[0])
-        self._update("branch", score + self._fit.matching * matching + self._fit.mode_seeking * seeking)
+        area = _area_gap(shape, masks, labels, self._lesson.good)
+        anchor = self._fit.matching * matching + self._fit.area * area
+        self._update("branch", score + anchor + self._fit.mode_seeking * seeking)
         return {
             **losses,
             "generator": score.detach(),
             "matching": matching.detach(),
             "mode_seeking": seeking.detach(),
+            "area": area.detach(),
             "diversity": _diversity(_under(fake), _under(real), labels),
         }
 
@@ -208,17 +213,16 @@ class GanLearner:
         restore(state, self._modules, self._optimizers)
 
     def samples(self, count: int, rng: np.random.Generator) -> Sequence[Drawn]:
-        """Samples of each class on ground of the generator, cut short as the recipe says; see `Learner.samples`."""
+        """Samples of each class on real ground, their latents as short as when rendering; see `Learner.samples`."""
         drawn: list[Drawn] = []
         fit, device, strength = self._fit, self._place.device, self._parameters.truncation
         for label, name in enumerate(self._lesson.classes):
             labels = torch.full((count,), label, device=device)
-            ground = strength * noise(rng, (count, fit.latent), device)
+            ground = tensors(self._lesson.draw(rng, count, 0.0).images, device)
             latents = strength * noise(rng, (count, fit.latent), device)
             with torch.no_grad():
-                below = self._ground_mean(ground, grains_of(rng, count, fit.crop_px, device, strength))
                 grain = grains_of(rng, count, fit.crop_px, device, strength)
-                made, masks = self._branch_mean(below, latents, labels, grain)
+                made, masks = self._branch_mean(ground, latents, labels, grain)
             images = np.rint(levels(made)).astype(np.uint8)
             shapes = masks[:, 0].cpu().numpy().astype(np.float32)
             drawn += [Drawn(name, image, mask) for image, mask in zip(images, shapes, strict=True)]
@@ -242,6 +246,13 @@ def _with_mask(images: torch.Tensor, masks: torch.Tensor | None) -> torch.Tensor
 def _mean_of(scores: torch.Tensor) -> torch.Tensor:
     """The score of the whole and the mean score of the parts count alike."""
     return scores[:, 0].mean() + scores[:, 1:].mean()
+
+
+def _area_gap(made: torch.Tensor, real: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """How far the mean mask area of each class is from that of real crops, as a share of it, mean over the classes."""
+    chosen = functional.one_hot(labels, classes).float()
+    found, wanted = (chosen.T @ masks.float().mean(dim=(1, 2, 3)) for masks in (made, real))
+    return ((found - wanted).abs() / wanted.clamp_min(1e-3)).mean()
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor, latent: torch.Tensor, other_latent: torch.Tensor) -> torch.Tensor:
