@@ -224,9 +224,11 @@ def _keep(planned: Plan, learner: Learner, place: Place, history: Sequence[Mappi
     )
     rows = json.dumps(list(history), allow_nan=False, indent=1) + "\n"
     write_bytes(folder / HISTORY, rows.encode())
-    sheet.plot_losses(folder / LOSSES, history, f"{fitted.method} fitted to {dataset.name}")
-    sheets = sorted(path.name for path in folder.glob("samples-*.png"))
-    card.write(fitted, found.text(), [LOSSES, *sheets[-1:]])
+    pictures = sorted(path.name for path in folder.glob("samples-*.png"))[-1:]
+    if history:  # a pipeline that is used as it is takes no steps
+        sheet.plot_losses(folder / LOSSES, history, f"{fitted.method} fitted to {dataset.name}")
+        pictures = [LOSSES, *pictures]
+    card.write(fitted, found.text(), pictures)
     store.write(fitted)
     (folder / CHECKPOINT).unlink(missing_ok=True)
 

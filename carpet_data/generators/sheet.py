@@ -103,7 +103,7 @@ def plot_losses(path: Path, history: Sequence[Mapping[str, float]], title: str) 
 
     Args:
         path: The file.
-        history: Rows of step, seconds and mean losses.
+        history: Rows of step, seconds and mean losses; at least one.
         title: Above the curve.
     """
     import matplotlib as mpl
@@ -120,14 +120,13 @@ def plot_losses(path: Path, history: Sequence[Mapping[str, float]], title: str) 
             rows = [row for row in history if name in row]
             x, y = [row["step"] for row in rows], [row[name] for row in rows]
             axes.plot(x, y, ".-" if len(x) < 20 else "-", color=SERIES[number % len(SERIES)], label=name, linewidth=1.2)
-        if names and all(row[name] > 0 for row in history for name in names if name in row):
+        if all(row[name] > 0 for row in history for name in names if name in row):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="step", ylabel="loss", title=title)
-        if names:
-            axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
         data = io.BytesIO()
         # No clock and no version in the file: equal fits give equal bytes.
         figure.savefig(data, format="png", metadata={"Software": None})

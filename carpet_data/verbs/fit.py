@@ -88,7 +88,7 @@ class FitResult:
             losses = ", ".join(f"{name} {value:.4f}" for name, value in fitted.losses.items())
             lines += [
                 f"{fitted.steps} steps of {fitted.batch_size} crops in {fitted.seconds:.0f} s on {fitted.device}",
-                f"losses at the end: {losses}",
+                *([f"losses at the end: {losses}"] if losses else []),
                 _copies(fitted.memorisation),
             ]
         lines += [f"note: {note}" for note in self.notes]

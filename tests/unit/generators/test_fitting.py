@@ -97,6 +97,24 @@ def test_the_card_tells_people(root: Path, tmp_path: Path) -> None:
     assert "Not measured" in card.text(unknown, "")
 
 
+def test_a_learner_without_steps_is_kept_too(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Still(tiny_learner.TinyLearner):
+        steps = property(lambda self: 0, lambda self, value: None)  # type: ignore[assignment]
+
+    monkeypatch.setattr(tiny_learner, "TinyLearner", Still)
+    fitted = fitted_to(root, tmp_path)
+    assert (fitted.steps, fitted.losses, fitted.seconds) == (0, {}, 0.0)
+    assert sorted(path.name for path in fitted.folder.iterdir()) == [
+        "README.md",
+        "card.json",
+        "history.json",
+        "weights",
+    ]
+    text = (fitted.folder / card.NAME).read_text()
+    assert "loss" not in text.partition("## Values")[0]
+    assert "](" not in text
+
+
 def test_a_seed_gives_one_model_and_another_seed_another(root: Path, tmp_path: Path) -> None:
     first = fitted_to(root, tmp_path, steps=5)
     kept = weights(first.folder)
