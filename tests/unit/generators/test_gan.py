@@ -71,9 +71,9 @@ def distances(made: Lesson, teacher: GanLearner) -> list[float]:
 def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lesson, GanLearner, list[float], Path]:
     """A fit of two classes with one crop each; how far its samples were before; where it is saved."""
     made = lesson("disc", "dot")
-    teacher = learner(made, parameters(fit={"steps": 200, "ground_share": 0.2, "learning_rate": 2e-3}))
+    teacher = learner(made, parameters(fit={"steps": 150, "ground_share": 0.15, "learning_rate": 2e-3, "ema": 0.97}))
     before = distances(made, teacher)
-    for number in range(200):
+    for number in range(150):
         losses = teacher.step(number)
         assert all(bool(value.isfinite()) for value in losses.values())
     folder = tmp_path_factory.mktemp("gan")
@@ -98,7 +98,7 @@ def test_a_fit_of_one_crop_a_class_comes_near_it(taught: tuple[Lesson, GanLearne
     made, teacher, before, _ = taught
     after = distances(made, teacher)
     assert all(late < 0.85 * early for early, late in zip(before, after, strict=True)), (before, after)
-    assert sum(after) < 0.65 * sum(before), (before, after)
+    assert sum(after) < 0.7 * sum(before), (before, after)
 
 
 def test_the_class_changes_what_is_drawn(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
