@@ -202,8 +202,9 @@ def folder_of(dataset: Dataset, split: str, recipe: Recipe) -> Path:
 
 
 def named(recipe: Recipe) -> str:
-    """A recipe as --recipe takes it: a shipped name, else the name that its file most likely has."""
-    return recipe.name if recipe.name in recipes.shipped() else shlex.quote(f"{recipe.name}.yaml")
+    """A recipe as --recipe takes it: a shipped name, or the file that it was read from."""
+    is_shipped = recipe.file is None or recipe.file.parent == recipes.folder()
+    return recipe.name if is_shipped else shlex.quote(str(recipe.file))
 
 
 def command(dataset: Dataset, split: str, recipe: Recipe) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -95,12 +96,14 @@ class Recipe:
         envelope: All but the parameters.
         parameters: The method's own model, every default filled in.
         target: Where the method lies, "module:attribute".
+        file: It was read from; None for one that was built in Python.
     """
 
     name: str
     envelope: Envelope
     parameters: BaseModel
     target: str
+    file: Path | None = None
 
     @property
     def method(self) -> str:

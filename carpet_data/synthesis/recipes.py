@@ -101,7 +101,7 @@ def validate(document: Document, path: Path) -> Recipe:
         checked = _checked(method.Parameters, parameters, ("parameters",), document, path, faults)
     if faults or envelope is None or checked is None or target is None:
         raise _one_or_all(faults)
-    return Recipe(path.stem, envelope, checked, target)
+    return Recipe(path.stem, envelope, checked, target, path)
 
 
 def _one_or_all(faults: list[DataError]) -> CarpetDataError:

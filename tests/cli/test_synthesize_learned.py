@@ -54,7 +54,7 @@ def test_first_the_command_that_fits_then_images(root: Path, recipe: Path, run: 
     before = hashes(root)
     refused = run(*ask)
     assert refused.code == 1
-    assert f"mend: run carpet-data fit {root} --recipe mean.yaml --split main" in refused.err
+    assert f"mend: run carpet-data fit {root} --recipe {recipe} --split main" in refused.err
     assert run(*ask, "--json").json["error"] == "DataError"
     planned = run(*ask, "--dry-run")
     assert planned.code == 0, planned.err

@@ -86,7 +86,7 @@ def test_a_finished_model_is_found_as_it_was_written(root: Path, recipe: Recipe)
 def test_not_fitted_yet_gives_the_command(root: Path, recipe: Recipe) -> None:
     error = refused(layout.read(root), recipe)
     assert "not fitted" in error.what
-    assert error.mend == f"run carpet-data fit {root} --recipe tiny.yaml --split main"
+    assert error.mend == f"run carpet-data fit {root} --recipe {recipe.file} --split main"
 
 
 def test_other_values_of_the_fit_are_another_model(root: Path, recipe: Recipe, tmp_path: Path) -> None:
