@@ -46,7 +46,7 @@ class _Block(nn.Module):
 
 
 class PatchDenoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Predicts velocity as `Denoiser` does, from small patches; saved by `save_pretrained`.
+    """Predicts as `Denoiser` does, but from small patches; saved by `save_pretrained`.
 
     The small receptive field of Defect-Gen (Yang et al. 2024). Theirs is a UNet with fewer levels; its group norms
     still see everything, so this one has neither levels nor such norms.
@@ -80,11 +80,11 @@ class PatchDenoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return block * (convolutions + 1) - 1
 
     def forward(self, values: torch.Tensor, time: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Velocity, n x channels x c x c; values alike, time and labels int64 n."""
+        """What is predicted, n x channels x c x c; values alike, time and labels int64 n."""
         told = functional.silu(self.time(self.waves(time).to(values.dtype)) + self.label(labels))
         hidden = self.first(functional.pixel_unshuffle(values, self.config.block_px))
         for block in self.body:
             hidden = block(hidden, told)
-        # No norm here: what is predicted is as strong as what comes in, by as much as the time says.
+        # No norm here: clean pixels are about as strong as those that come in, by as much as the time says.
         hidden = hidden * (1 + self.gain(told)[:, :, None, None])
         return functional.pixel_shuffle(self.last(hidden), self.config.block_px)

@@ -21,7 +21,7 @@ from carpet_data.generators.joint_ddpm_networks import PatchDenoiser
 from carpet_data.generators.place import levels, noise, tensors
 from carpet_data.layout.files import write_bytes
 
-__all__ = ["CHANNELS", "Sampler"]
+__all__ = ["CHANNELS", "Sampler", "coverage_of"]
 
 F32 = NDArray[np.float32]
 
@@ -131,7 +131,8 @@ class Sampler:
             float32 n x4 x c x c, -1..1.
         """
         shape = (len(labels), CHANNELS, crop_px, crop_px)
-        scheduler = DDIMScheduler.from_config(schedule().config, timestep_spacing="trailing", clip_sample=True)
+        config = dict(schedule().config) | {"prediction_type": "sample", "timestep_spacing": "trailing"}
+        scheduler = DDIMScheduler.from_config(config)
         scheduler.set_timesteps(parameters.steps)
         total = int(scheduler.config.num_train_timesteps)
         start = noise(rng, shape, labels.device)
@@ -139,8 +140,8 @@ class Sampler:
         times = [int(time) for time in scheduler.timesteps]
         for time, after in zip(times, [*times[1:], -1], strict=True):
             network = self.coarse if time >= self.switch_frac * total else self.patch
-            velocity = self._guided(network, values, time, labels, parameters.guidance)
-            values, clean = scheduler.step(velocity, time, values, eta=0.0, return_dict=False)
+            found = self._guided(network, values, time, labels, parameters.guidance)
+            values, clean = scheduler.step(found, time, values, eta=0.0, return_dict=False)
             if host is None or time > parameters.host_from * total:
                 continue
             free = _free(clean, max(1, round(parameters.host_margin * crop_px)))
