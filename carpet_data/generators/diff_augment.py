@@ -12,8 +12,8 @@ from torch.nn import functional
 
 __all__ = ["augmented"]
 
-_BRIGHTNESS = 0.2
-_SATURATION = (0.6, 1.4)
+_BRIGHTNESS = 0.15
+_SATURATION = (0.8, 1.2)
 _CONTRAST = (0.8, 1.2)
 _SHIFT = 0.125
 _HOLE = 0.3

@@ -136,11 +136,12 @@ class GanLearner:
         second = self._latents(rng, pairs, self._fit.latent)
         with self._place.autocast():
             made, shape = self._branch(ground, first[0], labels, first[1])
-            other, other_shape = self._branch(ground[:pairs], second[0], labels[:pairs], second[1])
+            _, other_shape = self._branch(ground[:pairs], second[0], labels[:pairs], second[1])
         fake = _with_mask(made, shape)
         losses = self._discriminate(real, fake.detach(), labels, rng)
         score, matching = self._judged(real, fake, labels, rng)
-        seeking = _alike(fake[:pairs], _with_mask(other, other_shape), first[0][:pairs], second[0])
+        # Of the masks alone, as DFMGAN has it: of the colours it would be paid in colour casts.
+        seeking = _alike(shape[:pairs], other_shape, first[0][:pairs], second[0])
         area = _area_gap(shape, masks, labels, self._lesson.good)
         anchor = self._fit.matching * matching + self._fit.area * area
         self._update("branch", score + anchor + self._fit.mode_seeking * seeking)
@@ -256,7 +257,7 @@ def _area_gap(made: torch.Tensor, real: torch.Tensor, labels: torch.Tensor, clas
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor, latent: torch.Tensor, other_latent: torch.Tensor) -> torch.Tensor:
-    """How little two samples differ for how much their latents do, 0..10."""
+    """How little the masks of two samples differ for how much their latents do, 0..10."""
     apart = (one - other).abs().mean(dim=(1, 2, 3)) / (latent - other_latent).abs().mean(dim=1)
     return (1 / (apart + _SLACK)).mean()
 
