@@ -77,7 +77,7 @@ class DdpmInpaintParameters(BaseModel):
         description="paste: a donor paste is made anew; noise: a new shape is filled from nothing; auto: either, by "
         "`noise_share`.",
     )
-    noise_share: Share = Field(0.5, description="Share of images that start from noise where `start` is auto.")
+    noise_share: Share = Field(0.25, description="Share of images that start from noise where `start` is auto.")
     strength_range: tuple[Share, Share] = Field(
         (0.4, 0.6), description="How far a paste is noised: 0 leaves it as it is, 1 leaves nothing of it."
     )

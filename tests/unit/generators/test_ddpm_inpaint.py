@@ -345,3 +345,11 @@ def test_a_grey_host_gets_grey_paint(fitted: Path) -> None:
     assert (grey_of(carpet("good", 0).image) == scene.host).all()
     made = made_of(fitted, scene, start="paste")
     assert made.image.ndim == 2
+
+
+def test_auto_starts_in_the_share_that_is_asked(fitted: Path) -> None:
+    scene = carpet_scene("hole", count=2)
+    for share, start in ((0.0, "paste"), (1.0, "noise")):
+        made = made_of(fitted, scene, start="auto", noise_share=share)
+        assert made.drawn["start"] == start
+        assert (made.drawn["strength"] == 1) == (start == "noise")
