@@ -8,12 +8,12 @@ patches and not whole donors.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from carpet_data.generators.compose import composed
 from carpet_data.generators.crops import Lesson
@@ -61,18 +61,22 @@ class JointDdpmFit(FitParameters):
         lt=1,
         description="Below this share of the noise schedule the network of small patches takes over.",
     )
-    widths: tuple[int, ...] = Field(
+    widths: tuple[Annotated[int, Field(ge=8, le=4096, multiple_of=8)], ...] = Field(
         default=(40, 72, 104),
         min_length=1,
+        max_length=8,
         description="Channels of each level of the network that sees the whole crop; multiples of 8.",
     )
     patch_width: int = Field(default=80, ge=8, le=1024, description="Channels of the network of small patches.")
     patch_blocks: int = Field(
-        default=4,
-        ge=1,
-        le=64,
-        description="Its blocks; with each it sees two more pixels on every side, four more than one.",
+        default=4, ge=1, le=64, description="Its blocks; it sees 3 pixels to every side, and 2 more for each block."
     )
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> JointDdpmFit:
+        if self.crop_px % 2 ** len(self.widths):
+            raise ValueError(f"crop_px must be a multiple of {2 ** len(self.widths)} for {len(self.widths)} widths")
+        return self
 
 
 class JointDdpmParameters(BaseModel):

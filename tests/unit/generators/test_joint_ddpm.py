@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scenes
 import torch
+from pydantic import ValidationError
 
 from carpet_data.errors import DataError
 from carpet_data.generators import joint_ddpm, learning
@@ -289,3 +290,12 @@ def test_what_is_missing_is_said(opened: JointDdpm, tmp_path: Path) -> None:
 def test_recipes_are_read_without_torch() -> None:
     code = "import sys, carpet_data.generators.joint_ddpm; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"widths": [20, 40]}, "multiple of 8"), ({"crop_px": 48, "widths": [16] * 5}, "multiple of 32")],
+)
+def test_networks_that_cannot_be_built_are_refused_by_the_recipe(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        JointDdpmFit.model_validate(values)
