@@ -7,6 +7,7 @@ patches and not whole donors.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ from carpet_data.generators.compose import composed
 from carpet_data.generators.crops import Lesson
 from carpet_data.generators.parameters import FitParameters
 from carpet_data.generators.windows import Window, around, cut, enlarged
-from carpet_data.synthesis.contract import Candidate, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Donor, Mask, Redraw, Scene
 from carpet_data.synthesis.instances import edges_touched
 from carpet_data.synthesis.settle import same_part, turn_between
 from carpet_data.synthesis.shapes import cropped, turned
@@ -37,7 +38,10 @@ _SPECK_FRAC = 0.04
 """Components of less than this share of the largest are crumbs of the threshold."""
 _LEAST_PEAK = 0.25
 """A mask that is nowhere surer than this is no mask."""
+_SMOOTH = 0.6
+"""Standard deviation in network pixels."""
 _LEAST_SEEN = 0.3
+_MOST_SCALE = 1.4
 
 
 class JointDdpmFit(FitParameters):
@@ -155,9 +159,10 @@ class JointDdpm:
         """
         if self._sampler is None:
             raise RuntimeError("open the model before rendering")
-        window = _window(scene, parameters.fit, rng)
+        name = self._sampler.known(scene.facts.class_name)
+        window = _scaled(_window(scene, parameters.fit, rng), scene.donors[0], self._sampler.shares[name])
         seen = cut(scene.host, window, parameters.fit.crop_px)
-        pixels, coverage = self._sampler.on_host(seen, scene.facts.class_name, parameters, rng)
+        pixels, coverage = self._sampler.on_host(seen, name, parameters, rng)
         mask = _mask(coverage, window, scene)
         image, changed = composed(scene.host, window, pixels, mask, feather_px=parameters.feather_px)
         area = int(np.count_nonzero(changed))
@@ -194,6 +199,17 @@ def _window(scene: Scene, fit: JointDdpmFit, rng: np.random.Generator) -> Window
     )
 
 
+def _scaled(window: Window, donor: Donor, share: float) -> Window:
+    """The window, so large that a defect which fills its usual share has the donor's area.
+
+    A thin donor fills little of its window, and a round defect made in it would be larger than any of the class.
+    """
+    wanted = math.sqrt(float(np.count_nonzero(donor.mask)) / max(share, 1e-6))
+    side = round(float(np.clip(wanted, window.side / _MOST_SCALE, window.side * _MOST_SCALE)))
+    shift = (window.side - side) // 2
+    return Window(window.x + shift, window.y + shift, side)
+
+
 def _start(own: int, side: int, whole: int, room: int, first: bool, last: bool, rng: np.random.Generator) -> int:
     """First row or column of a texture's window: anywhere, but at the edge that the donor lies on."""
     drawn = int(rng.integers(max(1, room - side + 1)))
@@ -210,11 +226,13 @@ def _mask(coverage: F32, window: Window, scene: Scene) -> Mask:
     Raises:
         Redraw: There is none, or it leaves the window.
     """
-    peak = float(coverage.max())
-    if peak < _LEAST_PEAK:
+    if float(coverage.max()) < _LEAST_PEAK:
         raise Redraw("the network made no mask")
+    # Smoothed, or the outline would show the steps of the network's pixels, which no annotator draws.
+    spread = _SMOOTH * window.side / coverage.shape[0]
+    full = np.asarray(cv2.GaussianBlur(enlarged(coverage, window), (0, 0), spread), np.float32)
     # A thin scratch covers its pixels only in part: its outline lies where half of that is reached.
-    inner = enlarged(coverage, window) >= 0.5 * min(1.0, peak)
+    inner = full >= 0.5 * min(1.0, float(full.max()))
     kept = _without_specks(np.asarray(inner))
     mask: Mask = np.zeros(scene.host.shape[:2], np.bool_)
     rows, columns = window.inside(mask.shape[0], mask.shape[1])

@@ -103,8 +103,10 @@ class JointLearner:
 
     def _sampler(self) -> Sampler:
         averaged = self._averaged
-        switch_frac = self._parameters.fit.switch_frac
-        return Sampler(averaged["coarse"], averaged["patch"], self._lesson.classes, switch_frac)
+        lesson, switch_frac = self._lesson, self._parameters.fit.switch_frac
+        shown = {name: [e for e in lesson.examples if e.class_name == name] for name in lesson.classes}
+        shares = {name: float(np.mean([lesson.crop(e)[1].mean() for e in of])) for name, of in shown.items()}
+        return Sampler(averaged["coarse"], averaged["patch"], lesson.classes, switch_frac, shares)
 
     def _modules(self) -> dict[str, torch.nn.Module]:
         bare = {"coarse": self._place.bare(self._coarse), "patch": self._place.bare(self._patch)}

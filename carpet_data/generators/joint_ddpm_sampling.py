@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,14 @@ class Sampler:
         patch: Denoises the rest.
         classes: A label is the index of one; after them come the labels of good ground and of no class said.
         switch_frac: Share of the schedule below which `patch` is asked.
+        shares: Class -> which share of its crops was defect, on average.
     """
 
     coarse: Any
     patch: Any
     classes: tuple[str, ...]
     switch_frac: float
+    shares: Mapping[str, float]
 
     @classmethod
     def open(cls, folder: Path, device: str) -> Sampler:
@@ -61,20 +64,34 @@ class Sampler:
         try:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             classes, switch_frac = tuple(facts["classes"]), float(facts["switch_frac"])
+            shares = {name: float(facts["shares"][name]) for name in classes}
             coarse = Denoiser.from_pretrained(folder / _COARSE, local_files_only=True)
             patch = PatchDenoiser.from_pretrained(folder / _PATCH, local_files_only=True)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"the networks of joint-ddpm cannot be read ({error})", where=folder, mend="fit the recipe again"
             ) from error
-        return cls(coarse.to(found).eval(), patch.to(found).eval(), classes, switch_frac)
+        return cls(coarse.to(found).eval(), patch.to(found).eval(), classes, switch_frac, shares)
 
     def save(self, folder: Path) -> None:
         """Write what `open` reads into a folder that is there."""
         self.coarse.save_pretrained(folder / _COARSE)
         self.patch.save_pretrained(folder / _PATCH)
-        facts = {"classes": list(self.classes), "switch_frac": self.switch_frac}
+        facts = {"classes": list(self.classes), "switch_frac": self.switch_frac, "shares": dict(self.shares)}
         write_bytes(folder / _FACTS, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def known(self, class_name: str) -> str:
+        """The name of a class that was learned.
+
+        Raises:
+            DataError: The model was fitted without it.
+        """
+        if class_name not in self.classes:
+            raise DataError(
+                f"the model was fitted without the class {class_name!r}",
+                mend=f"fit the recipe again; this model knows {', '.join(self.classes)}",
+            )
+        return class_name
 
     def on_host(
         self, seen: NDArray[np.uint8], class_name: str, parameters: JointDdpmParameters, rng: np.random.Generator
@@ -93,13 +110,8 @@ class Sampler:
         Raises:
             DataError: The model was fitted without the class.
         """
-        if class_name not in self.classes:
-            raise DataError(
-                f"the model was fitted without the class {class_name!r}",
-                mend=f"fit the recipe again; this model knows {', '.join(self.classes)}",
-            )
         device = next(self.coarse.parameters()).device
-        label = torch.tensor([self.classes.index(class_name)], device=device)
+        label = torch.tensor([self.classes.index(self.known(class_name))], device=device)
         with devices.one_thread(device):
             host = tensors(seen[None], device)
             made = self.sample(label, seen.shape[0], parameters, rng, host=host)

@@ -232,6 +232,16 @@ def test_a_donor_at_the_edge_keeps_its_window_there() -> None:
     assert len({window.y for window in found}) > 10
 
 
+def test_a_window_holds_a_usual_defect_of_the_donors_area() -> None:
+    image, mask = scenes.carpet("good", 0).image, np.zeros((scenes.SIDE, scenes.SIDE), np.bool_)
+    mask[100:110, 100:180] = True
+    window = Window(50, 40, 128)
+    scaled = joint_ddpm._scaled(window, scenes.donor(image, mask), 0.08)
+    assert scaled.side == 100
+    assert (scaled.x, scaled.y) == (64, 54)
+    assert joint_ddpm._scaled(window, scenes.donor(image, mask), 0.8).side == round(128 / 1.4)
+
+
 def test_the_window_lies_on_the_same_part_of_an_object() -> None:
     foreground = np.zeros((200, 300), np.bool_)
     foreground[90:110, 40:260] = True
