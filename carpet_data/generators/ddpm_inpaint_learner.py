@@ -14,7 +14,7 @@ import torch
 from carpet_data.compute import devices
 from carpet_data.generators.crops import Lesson
 from carpet_data.generators.ddpm_inpaint_sampling import Sampler, hidden, seen
-from carpet_data.generators.denoiser import Denoiser, schedule
+from carpet_data.generators.denoiser import Denoiser, clean_of, schedule, weight
 from carpet_data.generators.learning import Drawn
 from carpet_data.generators.place import Place, noise, restore, state_of, tensors
 from carpet_data.generators.scale import Scale
@@ -68,12 +68,11 @@ class DdpmInpaintLearner:
         grain = noise(rng, tuple(clean.shape), place.device)
         kept = self._kept[times][:, None, None, None]
         noisy = kept.sqrt() * clean + (1 - kept).sqrt() * grain
-        velocity = kept.sqrt() * grain - (1 - kept).sqrt() * clean
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(number)
         with place.autocast():
             found = self._model(seen(noisy, clean, mask), times, labels)
-        error = (found.float() - velocity).square()
+        error = (clean_of(found.float(), noisy, kept) - clean).square() * weight(kept)
         inside = _mean(error, hidden(mask))
         outside = _mean(error, 1 - hidden(mask))
         place.backward(fit.inside_share * inside + (1 - fit.inside_share) * outside)

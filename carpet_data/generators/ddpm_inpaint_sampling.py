@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from carpet_data.compute import devices
 from carpet_data.errors import DataError
-from carpet_data.generators.denoiser import Denoiser
+from carpet_data.generators.denoiser import Denoiser, clean_of
 from carpet_data.generators.place import levels, noise, tensors
 from carpet_data.generators.scale import Scale
 
@@ -71,8 +71,7 @@ class Sampler:
             "classes": list(self.classes),
             "crop_px": self.crop_px,
             "context": self.context,
-            "mean": list(self.scale.mean),
-            "axes": [list(row) for row in self.scale.axes],
+            "scale": self.scale.to_json(),
         }
         (folder / _FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -89,8 +88,7 @@ class Sampler:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             classes = tuple(str(name) for name in facts["classes"])
             crop_px, context = int(facts["crop_px"]), float(facts["context"])
-            axes = tuple(tuple(float(value) for value in row) for row in facts["axes"])
-            scale = Scale(tuple(float(value) for value in facts["mean"]), axes)
+            scale = Scale.from_json(facts["scale"])
             # Kept away from the hub: a folder that is not there must not be looked up by name.
             model = Denoiser.from_pretrained(folder / "denoiser", local_files_only=True, low_cpu_mem_usage=False)
             schedule = DDPMScheduler.from_pretrained(folder / "schedule", local_files_only=True)
@@ -159,7 +157,7 @@ class Sampler:
         values = self._noised(torch.where(inside > 0, first, host), grain, int(times[0]))
         with devices.one_thread(self.device), torch.inference_mode():
             for number, time in enumerate(times):
-                found = self._velocity(values, host, mask, label, int(time), guidance)
+                found = self._clean(values, host, mask, label, int(time), guidance)
                 values = scheduler.step(found, time, values, return_dict=False)[0]
                 later = int(times[number + 1]) if number + 1 < len(times) else -1
                 values = torch.where(inside > 0, values, self._noised(host, grain, later))
@@ -172,7 +170,7 @@ class Sampler:
             return DDIMScheduler.from_config(self.schedule.config, timestep_spacing="trailing", clip_sample_range=reach)
         return DPMSolverMultistepScheduler.from_config(self.schedule.config, timestep_spacing="trailing")
 
-    def _velocity(
+    def _clean(
         self,
         values: torch.Tensor,
         host: torch.Tensor,
@@ -183,11 +181,13 @@ class Sampler:
     ) -> torch.Tensor:
         given = seen(values, host, mask)
         if guidance == 1:
-            return torch.as_tensor(self.model(given, _times(time, label), label))
+            found = self.model(given, _times(time, label), label)
+            return clean_of(found, values, self.schedule.alphas_cumprod[time])
         unknown = torch.full_like(label, len(self.classes) + 1)
         both = torch.cat([label, unknown])
         told, untold = self.model(torch.cat([given, given]), _times(time, both), both).chunk(2)
-        return torch.as_tensor(untold + guidance * (told - untold))
+        found = untold + guidance * (told - untold)
+        return clean_of(found, values, self.schedule.alphas_cumprod[time])
 
     def _noised(self, clean: torch.Tensor, grain: torch.Tensor, time: int) -> torch.Tensor:
         """A crop as it looks at a time of the schedule; -1 for clean."""

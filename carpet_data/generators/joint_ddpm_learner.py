@@ -13,12 +13,13 @@ import torch
 
 from carpet_data.compute import devices
 from carpet_data.generators.crops import Batch, Lesson
-from carpet_data.generators.denoiser import Denoiser, schedule
+from carpet_data.generators.denoiser import Denoiser, clean_of, schedule, weight
 from carpet_data.generators.joint_ddpm import JointDdpmFit, JointDdpmParameters
 from carpet_data.generators.joint_ddpm_networks import PatchDenoiser
 from carpet_data.generators.joint_ddpm_sampling import CHANNELS, Sampler, coverage_of
 from carpet_data.generators.learning import Drawn
-from carpet_data.generators.place import Place, levels, noise, restore, state_of, tensors
+from carpet_data.generators.place import Place, noise, restore, state_of, tensors
+from carpet_data.generators.scale import Scale
 
 __all__ = ["JointLearner"]
 
@@ -28,7 +29,6 @@ _WARM_STEPS = 50
 _LEAST_RATE = 0.02
 _WEIGHT_DECAY = 0.01
 _LONGEST_GRADIENT = 1.0
-_MOST_WEIGHT = 5.0
 
 
 class JointLearner:
@@ -50,6 +50,7 @@ class JointLearner:
             [*coarse.parameters(), *patch.parameters()], lr=fit.learning_rate, weight_decay=_WEIGHT_DECAY
         )
         self._coarse, self._patch, self._optimizer = place.prepare(coarse, patch, optimizer)
+        self._scale = Scale.of(np.stack([lesson.crop(example)[0] for example in lesson.examples]))
         self._schedule = schedule()
         total = int(self._schedule.config.num_train_timesteps)
         self._switch, self._total = round(fit.switch_frac * total), total
@@ -93,7 +94,7 @@ class JointLearner:
         names = [name for name in self._lesson.classes for _ in range(count)]
         labels = torch.tensor([self._lesson.classes.index(name) for name in names], device=self._place.device)
         made = self._sampler().sample(labels, self._lesson.crop_px, self._parameters, rng)
-        images = np.rint(levels(made[:, :3])).astype(np.uint8)
+        images = np.rint(self._sampler().pictures(made)).astype(np.uint8)
         masks = coverage_of(made)[:, 0].cpu().numpy()
         return [Drawn(*one) for one in zip(names, images, masks, strict=True)]
 
@@ -106,7 +107,7 @@ class JointLearner:
         lesson, switch_frac = self._lesson, self._parameters.fit.switch_frac
         shown = {name: [e for e in lesson.examples if e.class_name == name] for name in lesson.classes}
         shares = {name: float(np.mean([lesson.crop(e)[1].mean() for e in of])) for name, of in shown.items()}
-        return Sampler(averaged["coarse"], averaged["patch"], lesson.classes, switch_frac, shares)
+        return Sampler(averaged["coarse"], averaged["patch"], lesson.classes, switch_frac, shares, self._scale)
 
     def _modules(self) -> dict[str, torch.nn.Module]:
         bare = {"coarse": self._place.bare(self._coarse), "patch": self._place.bare(self._patch)}
@@ -116,7 +117,7 @@ class JointLearner:
         """Image and mask as channels; good crops have no mask."""
         device = self._place.device
         masks = torch.from_numpy(batch.masks * (batch.labels != self._lesson.good)[:, None, None])
-        return torch.cat([tensors(batch.images, device), masks.to(device)[:, None] * 2 - 1], dim=1)
+        return torch.cat([self._scale(tensors(batch.images, device)), masks.to(device)[:, None] * 2 - 1], dim=1)
 
     def _with_dropout(self, labels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         dropped = torch.from_numpy(rng.random(len(labels)) < self._parameters.fit.class_dropout)
@@ -130,12 +131,7 @@ class JointLearner:
         span: tuple[int, int],
         rng: np.random.Generator,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Squared error of the clean crop, defect pixels counted more; and that of the mask's channel alone.
-
-        Small networks learn clean pixels sooner than velocity or noise, for which they would have to let noise pass
-        unchanged. Weighted by 1 + SNR this is the loss of velocity (Salimans and Ho 2022); the weight is bounded as in
-        Min-SNR (Hang et al. 2023), for crops with little noise teach little.
-        """
+        """Squared error of the clean crop, defect pixels counted more; and that of the mask's channel alone."""
         count, device = len(clean), clean.device
         # One time from each of as many equal parts of the span: less noise in the gradient than free draws.
         shares = (np.arange(count) + rng.random(count)) / count
@@ -143,8 +139,8 @@ class JointLearner:
         noisy = self._schedule.add_noise(clean, noise(rng, tuple(clean.shape), device), times)
         with self._place.autocast():
             found = network(noisy, times, labels)
-        left = 1 - self._schedule.alphas_cumprod.to(device)[times][:, None, None, None]
-        errors = (found.float() - clean).square() * (1 / left).clamp(max=_MOST_WEIGHT)
+        kept = self._schedule.alphas_cumprod.to(device)[times][:, None, None, None]
+        errors = (clean_of(found.float(), noisy, kept) - clean).square() * weight(kept)
         weights = 1 + self._parameters.fit.inside_weight * (clean[:, 3:] + 1) / 2
         image, mask = (errors[:, :3] * weights).sum() / (3 * weights.sum()), errors[:, 3].mean()
         return 0.75 * image + 0.25 * mask, mask

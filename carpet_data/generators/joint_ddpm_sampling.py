@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from carpet_data.compute import devices
 from carpet_data.errors import DataError
-from carpet_data.generators.denoiser import Denoiser, schedule
+from carpet_data.generators.denoiser import Denoiser, clean_of, schedule
 from carpet_data.generators.joint_ddpm import JointDdpmParameters
 from carpet_data.generators.joint_ddpm_networks import PatchDenoiser
 from carpet_data.generators.place import levels, noise, tensors
+from carpet_data.generators.scale import Scale
 from carpet_data.layout.files import write_bytes
 
 __all__ = ["CHANNELS", "Sampler", "coverage_of"]
@@ -45,6 +46,7 @@ class Sampler:
         classes: A label is the index of one; after them come the labels of good ground and of no class said.
         switch_frac: Share of the schedule below which `patch` is asked.
         shares: Class -> which share of its crops was defect, on average.
+        scale: Of the colours of crops.
     """
 
     coarse: Any
@@ -52,6 +54,7 @@ class Sampler:
     classes: tuple[str, ...]
     switch_frac: float
     shares: Mapping[str, float]
+    scale: Scale
 
     @classmethod
     def open(cls, folder: Path, device: str) -> Sampler:
@@ -65,19 +68,25 @@ class Sampler:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             classes, switch_frac = tuple(facts["classes"]), float(facts["switch_frac"])
             shares = {name: float(facts["shares"][name]) for name in classes}
+            scale = Scale.from_json(facts["scale"])
             coarse = Denoiser.from_pretrained(folder / _COARSE, local_files_only=True)
             patch = PatchDenoiser.from_pretrained(folder / _PATCH, local_files_only=True)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"the networks of joint-ddpm cannot be read ({error})", where=folder, mend="fit the recipe again"
             ) from error
-        return cls(coarse.to(found).eval(), patch.to(found).eval(), classes, switch_frac, shares)
+        return cls(coarse.to(found).eval(), patch.to(found).eval(), classes, switch_frac, shares, scale)
 
     def save(self, folder: Path) -> None:
         """Write what `open` reads into a folder that is there."""
         self.coarse.save_pretrained(folder / _COARSE)
         self.patch.save_pretrained(folder / _PATCH)
-        facts = {"classes": list(self.classes), "switch_frac": self.switch_frac, "shares": dict(self.shares)}
+        facts = {
+            "classes": list(self.classes),
+            "switch_frac": self.switch_frac,
+            "shares": dict(self.shares),
+            "scale": self.scale.to_json(),
+        }
         write_bytes(folder / _FACTS, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
 
     def known(self, class_name: str) -> str:
@@ -113,9 +122,13 @@ class Sampler:
         device = next(self.coarse.parameters()).device
         label = torch.tensor([self.classes.index(self.known(class_name))], device=device)
         with devices.one_thread(device):
-            host = tensors(seen[None], device)
+            host = self.scale(tensors(seen[None], device))
             made = self.sample(label, seen.shape[0], parameters, rng, host=host)
-        return levels(made[:, :3])[0], coverage_of(made)[0, 0].cpu().numpy()
+        return self.pictures(made)[0], coverage_of(made)[0, 0].cpu().numpy()
+
+    def pictures(self, made: torch.Tensor) -> F32:
+        """The images of samples, n x4 x c x c, as float32 n x c x c x3 in levels 0..255."""
+        return levels(self.scale.back(made[:, :3]))
 
     @torch.no_grad()
     def sample(
@@ -137,14 +150,14 @@ class Sampler:
             crop_px: Pixels across and down.
             parameters: Of sampling.
             rng: All chance.
-            host: float32 n x3 x c x c, -1..1.
+            host: float32 n x3 x c x c, scaled.
 
         Returns:
-            float32 n x4 x c x c, -1..1.
+            float32 n x4 x c x c: scaled colours, and coverage -1..1.
         """
         shape = (len(labels), CHANNELS, crop_px, crop_px)
-        config = dict(schedule().config) | {"prediction_type": "sample", "timestep_spacing": "trailing"}
-        scheduler = DDIMScheduler.from_config(config)
+        reach = self.scale.reach
+        scheduler = DDIMScheduler.from_config(schedule().config, timestep_spacing="trailing", clip_sample_range=reach)
         scheduler.set_timesteps(parameters.steps)
         total = int(scheduler.config.num_train_timesteps)
         start = noise(rng, shape, labels.device)
@@ -153,6 +166,7 @@ class Sampler:
         for time, after in zip(times, [*times[1:], -1], strict=True):
             network = self.coarse if time >= self.switch_frac * total else self.patch
             found = self._guided(network, values, time, labels, parameters.guidance)
+            found = clean_of(found, values, scheduler.alphas_cumprod[time])
             values, clean = scheduler.step(found, time, values, eta=0.0, return_dict=False)
             if host is None or time > parameters.host_from * total:
                 continue

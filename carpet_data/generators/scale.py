@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,3 +68,17 @@ class Scale:
     def _on(self, like: torch.Tensor, matrix: NDArray[np.float64]) -> tuple[torch.Tensor, torch.Tensor]:
         mean = torch.tensor(self.mean, dtype=like.dtype, device=like.device)[:, None, None]
         return mean, torch.tensor(matrix, dtype=like.dtype, device=like.device)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"mean": list(self.mean), "axes": [list(row) for row in self.axes]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Scale:
+        """From plain values.
+
+        Raises:
+            KeyError, TypeError, ValueError: They are not those of a scale.
+        """
+        mean = tuple(float(value) for value in values["mean"])
+        return cls(mean, tuple(tuple(float(value) for value in row) for row in values["axes"]))
