@@ -23,13 +23,16 @@ METHODS: dict[str, tuple[str, str]] = {
     "nsa": ("carpet_data.synthesis.methods.nsa:Nsa", "patches of other good images, cloned without a seam"),
     "resynthesis": ("carpet_data.synthesis.methods.resynthesis:Resynthesis", "a new shape, filled by quilting donors"),
     "ddpm-inpaint": (
-        "carpet_data.generators.ddpm_inpaint:DdpmInpaint",
+        "carpet_data.generators.ddpm_inpaint.method:DdpmInpaint",
         "a diffusion network repaints a place as a defect",
     ),
-    "joint-ddpm": ("carpet_data.generators.joint_ddpm:JointDdpm", "image and mask denoised together by two networks"),
-    "gan": ("carpet_data.generators.gan:Gan", "a small GAN draws a defect with its mask"),
+    "joint-ddpm": (
+        "carpet_data.generators.joint_ddpm.method:JointDdpm",
+        "a defect and its mask, denoised together",
+    ),
+    "gan": ("carpet_data.generators.gan.method:Gan", "a small GAN draws a defect with its mask"),
     "pretrained-inpaint": (
-        "carpet_data.generators.pretrained_inpaint:PretrainedInpaint",
+        "carpet_data.generators.pretrained_inpaint.method:PretrainedInpaint",
         "a pretrained inpainting pipeline paints the defect",
     ),
 }

@@ -16,8 +16,8 @@ from scenes import carpet, carpet_scene, check_candidate, donor, facts, grey_of
 from carpet_data.errors import DataError
 from carpet_data.generators import learning
 from carpet_data.generators.crops import Example, Lesson
-from carpet_data.generators.ddpm_inpaint import DdpmInpaint, DdpmInpaintFit, DdpmInpaintParameters
-from carpet_data.generators.ddpm_inpaint_learner import DdpmInpaintLearner
+from carpet_data.generators.ddpm_inpaint.learner import DdpmInpaintLearner
+from carpet_data.generators.ddpm_inpaint.method import DdpmInpaint, DdpmInpaintFit, DdpmInpaintParameters
 from carpet_data.generators.place import Place
 from carpet_data.generators.windows import Window
 from carpet_data.synthesis.contract import Candidate, Facts, Redraw, Scene
@@ -328,7 +328,7 @@ def test_widths_that_no_network_has_are_refused(widths: tuple[int, ...]) -> None
 
 def test_a_scratch_teaches_as_much_as_a_stain() -> None:
     """The loss inside is the mean of each crop's own mean, and nothing where no crop has a mask."""
-    from carpet_data.generators.ddpm_inpaint_learner import _mean
+    from carpet_data.generators.ddpm_inpaint.learner import _mean
 
     error = torch.zeros(2, 3, 8, 8)
     error[0], error[1] = 1.0, 3.0

@@ -15,11 +15,14 @@ import torch
 from scenes import carpet_scene, check_candidate
 
 from carpet_data.errors import DataError
-from carpet_data.generators import gan, gan_learner, gan_networks, learning
+from carpet_data.generators import learning
 from carpet_data.generators.crops import Example, Lesson
-from carpet_data.generators.diff_augment import augmented
-from carpet_data.generators.gan import Gan, GanParameters
-from carpet_data.generators.gan_learner import GanLearner
+from carpet_data.generators.gan import learner as gan_learner
+from carpet_data.generators.gan import method as gan_method
+from carpet_data.generators.gan import networks as gan_networks
+from carpet_data.generators.gan.diff_augment import augmented
+from carpet_data.generators.gan.learner import GanLearner
+from carpet_data.generators.gan.method import Gan, GanParameters
 from carpet_data.generators.place import Place
 from carpet_data.synthesis.contract import Redraw, Scene
 from carpet_data.synthesis.placement import mask_box
@@ -229,7 +232,7 @@ def test_without_truncation_samples_differ_and_with_all_of_it_there_is_one(
 
     def drawn(truncation: float) -> np.ndarray[Any, Any]:
         chosen = parameters(truncation=truncation, draws=3)
-        crops, _ = method._generated(scene, gan.Window(40, 40, 64), chosen, np.random.default_rng(0))
+        crops, _ = method._generated(scene, gan_method.Window(40, 40, 64), chosen, np.random.default_rng(0))
         return crops
 
     free, held = drawn(1.0), drawn(0.0)
@@ -344,7 +347,7 @@ def test_on_an_object_the_window_lies_on_the_donors_part(angle_deg: float) -> No
     facts = scenes.facts(defect, name="disc", is_object=True)
     scene = Scene(image, foreground, (scenes.donor(image, defect, foreground=thing),), (), facts)
     for seed in range(5):
-        window, share = gan._placed(scene, scene.donors[0], parameters().fit, np.random.default_rng(seed))
+        window, share = gan_method._placed(scene, scene.donors[0], parameters().fit, np.random.default_rng(seed))
         y, x = (float(axis.mean()) for axis in np.nonzero(wanted))
         assert np.hypot(window.x + window.side / 2 - x, window.y + window.side / 2 - y) < 12
         assert share == pytest.approx(1.0, abs=0.1)
@@ -353,12 +356,12 @@ def test_on_an_object_the_window_lies_on_the_donors_part(angle_deg: float) -> No
 def test_masks_that_cannot_be_used_are_named() -> None:
     scene = disc_scene()
     height, width = scene.host.shape[:2]
-    window = gan.Window(width - 64, 100, 64)
+    window = gan_method.Window(width - 64, 100, 64)
 
     def fault(columns: slice, share: float | None = None, shown: Scene = scene) -> str | None:
         within = np.zeros((height, width), np.bool_)
         within[120:140, columns] = True
-        return gan._fault(within, window, share, shown)
+        return gan_method._fault(within, window, share, shown)
 
     assert fault(slice(width - 40, width - 20)) is None
     assert "empty" in str(fault(slice(0, 0)))

@@ -17,10 +17,11 @@ import torch
 from pydantic import ValidationError
 
 from carpet_data.errors import DataError
-from carpet_data.generators import joint_ddpm, learning
+from carpet_data.generators import learning
 from carpet_data.generators.crops import Batch, Example, Lesson
-from carpet_data.generators.joint_ddpm import JointDdpm, JointDdpmFit, JointDdpmParameters
-from carpet_data.generators.joint_ddpm_networks import PatchDenoiser
+from carpet_data.generators.joint_ddpm import method
+from carpet_data.generators.joint_ddpm.method import JointDdpm, JointDdpmFit, JointDdpmParameters
+from carpet_data.generators.joint_ddpm.networks import PatchDenoiser
 from carpet_data.generators.place import Place
 from carpet_data.generators.windows import Window, around
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
@@ -226,7 +227,7 @@ def test_a_donor_at_the_edge_keeps_its_window_there() -> None:
     at_edge = scenes.donor(image, mask)
     scene = Scene(image, None, (at_edge,), (), scenes.facts(mask))
     expected = around((0, 100, 30, 40), CROP, SMALL.context)
-    found = {joint_ddpm._window(scene, SMALL, np.random.default_rng(k)) for k in range(20)}
+    found = {method._window(scene, SMALL, np.random.default_rng(k)) for k in range(20)}
     assert {window.x for window in found} == {expected.x}
     assert {window.side for window in found} == {expected.side}
     assert len({window.y for window in found}) > 10
@@ -236,10 +237,10 @@ def test_a_window_holds_a_usual_defect_of_the_donors_area() -> None:
     image, mask = scenes.carpet("good", 0).image, np.zeros((scenes.SIDE, scenes.SIDE), np.bool_)
     mask[100:110, 100:180] = True
     window = Window(50, 40, 128)
-    scaled = joint_ddpm._scaled(window, scenes.donor(image, mask), 0.08)
+    scaled = method._scaled(window, scenes.donor(image, mask), 0.08)
     assert scaled.side == 100
     assert (scaled.x, scaled.y) == (64, 54)
-    assert joint_ddpm._scaled(window, scenes.donor(image, mask), 0.8).side == round(128 / 1.4)
+    assert method._scaled(window, scenes.donor(image, mask), 0.8).side == round(128 / 1.4)
 
 
 def test_the_window_lies_on_the_same_part_of_an_object() -> None:
@@ -254,7 +255,7 @@ def test_the_window_lies_on_the_same_part_of_an_object() -> None:
     scene = Scene(turned[1], turned[0], (donor,), (), scenes.facts(mask, is_object=True))
     assert abs(abs(turn_between(foreground, turned[0])) - 180) < 1
     for k in range(5):
-        window = joint_ddpm._window(scene, SMALL, np.random.default_rng(k))
+        window = method._window(scene, SMALL, np.random.default_rng(k))
         middle = (window.x + window.side / 2, window.y + window.side / 2)
         # Turned by half a turn, the head with the defect lies at the left.
         assert abs(middle[0] - (300 - 235)) < 20
@@ -266,15 +267,15 @@ def test_masks_that_are_none_or_leave_their_window_are_drawn_again() -> None:
     window = Window(40, 40, 96)
     coverage = np.zeros((CROP, CROP), np.float32)
     with pytest.raises(Redraw, match="no mask"):
-        joint_ddpm._mask(coverage + np.float32(0.1), window, scene)
+        method._mask(coverage + np.float32(0.1), window, scene)
     coverage[10:20, :8] = 1
     with pytest.raises(Redraw, match="leaves its window"):
-        joint_ddpm._mask(coverage, window, scene)
-    beyond = joint_ddpm._mask(coverage, Window(-6, 40, 96), scene)
+        method._mask(coverage, window, scene)
+    beyond = method._mask(coverage, Window(-6, 40, 96), scene)
     assert beyond[:, 0].any()
     coverage[:, :1] = 0
     coverage[28, 28] = 0.6
-    mask = joint_ddpm._mask(coverage, window, scene)
+    mask = method._mask(coverage, window, scene)
     assert cv2.connectedComponents(mask.view(np.uint8))[0] == 2
     rows, columns = np.nonzero(mask)
     assert abs(rows.mean() - (40 + 3 * 15)) < 3
@@ -284,7 +285,7 @@ def test_masks_that_are_none_or_leave_their_window_are_drawn_again() -> None:
 def test_a_thin_scratch_keeps_its_mask() -> None:
     coverage = np.zeros((CROP, CROP), np.float32)
     coverage[16, 6:26] = 0.4
-    mask = joint_ddpm._mask(coverage, Window(40, 40, 96), scene_of("hole"))
+    mask = method._mask(coverage, Window(40, 40, 96), scene_of("hole"))
     assert mask.any(axis=0).sum() > 50
 
 
@@ -298,7 +299,7 @@ def test_what_is_missing_is_said(opened: JointDdpm, tmp_path: Path) -> None:
 
 
 def test_recipes_are_read_without_torch() -> None:
-    code = "import sys, carpet_data.generators.joint_ddpm; sys.exit('torch' in sys.modules)"
+    code = "import sys, carpet_data.generators.joint_ddpm.method; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -19,16 +19,17 @@ from scenes import carpet, carpet_scene, check_candidate, facts
 
 from carpet_data.compute import checkpoints
 from carpet_data.errors import DataError, MissingExtraError, WeightsError
-from carpet_data.generators import learning, pretrained_base
+from carpet_data.generators import learning
 from carpet_data.generators.crops import Example, Lesson
 from carpet_data.generators.learning import Learner, Tick
 from carpet_data.generators.place import Place
-from carpet_data.generators.pretrained_inpaint import PretrainedInpaint
-from carpet_data.generators.pretrained_learner import LoraLearner
-from carpet_data.generators.pretrained_parameters import MemoryRules, PretrainedParameters
-from carpet_data.generators.pretrained_pipeline import LORA, Painter, celled
-from carpet_data.generators.pretrained_views import encoded
-from carpet_data.generators.prompts import prompt_of
+from carpet_data.generators.pretrained_inpaint import origin
+from carpet_data.generators.pretrained_inpaint.learner import LoraLearner
+from carpet_data.generators.pretrained_inpaint.method import PretrainedInpaint
+from carpet_data.generators.pretrained_inpaint.parameters import MemoryRules, PretrainedParameters
+from carpet_data.generators.pretrained_inpaint.pipeline import LORA, Painter, celled
+from carpet_data.generators.pretrained_inpaint.prompts import prompt_of
+from carpet_data.generators.pretrained_inpaint.views import encoded
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
 from carpet_data.synthesis.placement import mask_box
 
@@ -166,7 +167,7 @@ def test_what_is_saved_is_only_the_lora_and_where_the_pipeline_is(pipeline: Path
     said = json.loads((model / "pipeline.json").read_text())
     assert said["classes"] == ["color", "hole"]
     assert said["folder"] == str(pipeline.resolve())
-    assert said["sha256"] == pretrained_base.find(str(pipeline)).sha256
+    assert said["sha256"] == origin.find(str(pipeline)).sha256
     assert said["prompts"]["color"] == "a close-up photo of a surface with a color"
 
 
@@ -195,7 +196,7 @@ def test_prompt_noise_gives_variety_and_none_gives_none(pipeline: Path) -> None:
 
 
 def painter_of(folder: Path) -> Painter:
-    base = pretrained_base.find(str(folder))
+    base = origin.find(str(folder))
     return Painter.open(base, torch.device("cpu"), torch.float32, MemoryRules())
 
 
@@ -274,7 +275,7 @@ def test_a_unet_of_four_channels_paints_and_learns_too(tmp_path: Path) -> None:
 def test_half_precision_paints_learns_and_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The weights of a GPU, on the CPU: SDXL lifts its VAE to full precision and back."""
     xl = tiny_pipeline.save_xl(tmp_path / "xl")
-    base = pretrained_base.find(str(xl))
+    base = origin.find(str(xl))
     capfd.readouterr()
     painter = Painter.open(base, torch.device("cpu"), torch.bfloat16, MemoryRules())
     views = encoded(lesson(), painter, 2, np.random.default_rng(0))
@@ -385,12 +386,12 @@ def test_a_missing_package_names_the_extra(pipeline: Path, monkeypatch: pytest.M
     import importlib
     import importlib.util
 
-    from carpet_data.generators import pretrained_pipeline
+    from carpet_data.generators.pretrained_inpaint import pipeline as module
 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "peft" else find(name, *a))
     with pytest.raises(MissingExtraError, match="needs the package peft") as caught:
-        importlib.reload(pretrained_pipeline)
+        importlib.reload(module)
     assert "carpet-data[generate]" in str(caught.value.mend)
 
 

@@ -17,8 +17,8 @@ from torch.nn import functional
 from carpet_data.compute import devices
 from carpet_data.errors import DataError
 from carpet_data.generators.denoiser import Denoiser, clean_of, schedule
-from carpet_data.generators.joint_ddpm import JointDdpmParameters
-from carpet_data.generators.joint_ddpm_networks import PatchDenoiser
+from carpet_data.generators.joint_ddpm.method import JointDdpmParameters
+from carpet_data.generators.joint_ddpm.networks import PatchDenoiser
 from carpet_data.generators.place import levels, noise, tensors
 from carpet_data.generators.scale import Scale
 from carpet_data.layout.files import write_bytes

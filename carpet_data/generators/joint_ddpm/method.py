@@ -26,7 +26,7 @@ from carpet_data.synthesis.settle import same_part, turn_between
 from carpet_data.synthesis.shapes import cropped, turned
 
 if TYPE_CHECKING:
-    from carpet_data.generators.joint_ddpm_sampling import Sampler
+    from carpet_data.generators.joint_ddpm.sampling import Sampler
     from carpet_data.generators.learning import Learner
     from carpet_data.generators.place import Place
 
@@ -131,7 +131,7 @@ class JointDdpm:
         Raises:
             MissingExtraError: The extra `generate` is not installed.
         """
-        from carpet_data.generators.joint_ddpm_learner import JointLearner
+        from carpet_data.generators.joint_ddpm.learner import JointLearner
 
         return JointLearner(lesson, parameters, place)
 
@@ -146,7 +146,7 @@ class JointDdpm:
             DataError: The folder does not hold the networks of this method.
             MissingExtraError: The extra `generate` is not installed.
         """
-        from carpet_data.generators.joint_ddpm_sampling import Sampler
+        from carpet_data.generators.joint_ddpm.sampling import Sampler
 
         self._sampler = Sampler.open(folder, device)
 

@@ -21,10 +21,11 @@ from torch.nn import functional
 
 from carpet_data.compute import devices
 from carpet_data.generators.crops import Lesson
-from carpet_data.generators.diff_augment import augmented
-from carpet_data.generators.gan import BRANCH, CLASSES, GROUND, GanParameters
-from carpet_data.generators.gan_networks import DefectBranch, Discriminator, GroundGenerator, grains_of
+from carpet_data.generators.gan.diff_augment import augmented
+from carpet_data.generators.gan.method import BRANCH, CLASSES, GROUND, GanParameters
+from carpet_data.generators.gan.networks import DefectBranch, Discriminator, GroundGenerator, grains_of
 from carpet_data.generators.learning import Drawn
+from carpet_data.generators.pace import follow
 from carpet_data.generators.place import Place, levels, noise, restore, state_of, tensors
 
 __all__ = ["GanLearner"]
@@ -83,10 +84,10 @@ class GanLearner:
         self._set_rate(number)
         if number < self.ground_steps:
             losses = self._ground_step(rng)
-            self._average(self._ground_mean, self._ground, number)
+            follow(self._ground_mean.parameters(), self._ground.parameters(), number, self._fit.ema)
         else:
             losses = self._defect_step(rng)
-            self._average(self._branch_mean, self._branch, number - self.ground_steps)
+            follow(self._branch_mean.parameters(), self._branch.parameters(), number - self.ground_steps, self._fit.ema)
         return losses
 
     def _set_rate(self, number: int) -> None:
@@ -97,12 +98,6 @@ class GanLearner:
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = self._fit.learning_rate * factor
-
-    def _average(self, mean: nn.Module, model: nn.Module, done: int) -> None:
-        # The first steps count for little: what they average is still chance.
-        decay = min(self._fit.ema, (1 + done) / (10 + done))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - decay)
 
     def _ground_step(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         batch = self._lesson.draw(rng, self.batch_size, 0.0)

@@ -20,8 +20,8 @@ from carpet_data.synthesis.settle import same_part, turn_between
 
 if TYPE_CHECKING:
     from carpet_data.generators.crops import Lesson
-    from carpet_data.generators.gan_learner import GanLearner
-    from carpet_data.generators.gan_networks import DefectBranch
+    from carpet_data.generators.gan.learner import GanLearner
+    from carpet_data.generators.gan.networks import DefectBranch
     from carpet_data.generators.place import Place
 
 __all__ = ["BRANCH", "CLASSES", "GROUND", "Gan", "GanFitParameters", "GanParameters"]
@@ -89,7 +89,7 @@ class Gan:
 
     def learner(self, lesson: Lesson, parameters: GanParameters, place: Place) -> GanLearner:
         """What a fit trains."""
-        from carpet_data.generators.gan_learner import GanLearner
+        from carpet_data.generators.gan.learner import GanLearner
 
         return GanLearner(lesson, parameters, place)
 
@@ -101,7 +101,7 @@ class Gan:
             device: As for `carpet_data.compute.devices.resolve`.
         """
         from carpet_data.compute import devices
-        from carpet_data.generators.gan_networks import DefectBranch
+        from carpet_data.generators.gan.networks import DefectBranch
 
         self._branch = DefectBranch.from_pretrained(folder / BRANCH, local_files_only=True)
         self._branch.to(devices.resolve(device)).eval()
@@ -153,7 +153,7 @@ class Gan:
         import torch
 
         from carpet_data.compute import devices
-        from carpet_data.generators.gan_networks import grains_of
+        from carpet_data.generators.gan.networks import grains_of
         from carpet_data.generators.place import levels, noise, tensors
 
         device: torch.device = self._branch.device

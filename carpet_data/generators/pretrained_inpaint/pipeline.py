@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from carpet_data.errors import DataError, DeviceMemoryError, MissingExtraError, WeightsError
 from carpet_data.generators.place import noise
-from carpet_data.generators.pretrained_base import Base
-from carpet_data.generators.pretrained_parameters import MemoryRules
+from carpet_data.generators.pretrained_inpaint.origin import Base
+from carpet_data.generators.pretrained_inpaint.parameters import MemoryRules
 from carpet_data.synthesis.contract import Image, Mask
 
 for _package in ("transformers", "peft"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,10 +13,11 @@ import torch
 from carpet_data.compute import devices
 from carpet_data.generators.crops import Batch, Lesson
 from carpet_data.generators.denoiser import Denoiser, clean_of, schedule, weight
-from carpet_data.generators.joint_ddpm import JointDdpmFit, JointDdpmParameters
-from carpet_data.generators.joint_ddpm_networks import PatchDenoiser
-from carpet_data.generators.joint_ddpm_sampling import CHANNELS, Sampler, coverage_of
+from carpet_data.generators.joint_ddpm.method import JointDdpmParameters
+from carpet_data.generators.joint_ddpm.networks import PatchDenoiser
+from carpet_data.generators.joint_ddpm.sampling import CHANNELS, Sampler, coverage_of
 from carpet_data.generators.learning import Drawn
+from carpet_data.generators.pace import follow, rate
 from carpet_data.generators.place import Place, noise, restore, state_of, tensors
 from carpet_data.generators.scale import Scale
 
@@ -25,8 +25,7 @@ __all__ = ["JointLearner"]
 
 _COARSE_SHARE = 0.625
 """Of a batch: the layout is harder to learn than patches, of which each crop holds hundreds."""
-_WARM_STEPS = 50
-_LEAST_RATE = 0.02
+_MOST_WARM = 50
 _WEIGHT_DECAY = 0.01
 _LONGEST_GRADIENT = 1.0
 
@@ -59,7 +58,7 @@ class JointLearner:
         """One step of both networks."""
         fit, rng = self._parameters.fit, self._place.rng("step", number)
         for group in self._optimizer.param_groups:
-            group["lr"] = fit.learning_rate * _rate(number, fit.steps)
+            group["lr"] = fit.learning_rate * rate(number, fit.steps, most_warm=_MOST_WARM)
         is_pretraining = number < fit.pretrain_share * fit.steps
         batch = self._lesson.draw(rng, fit.batch_size, 0.0 if is_pretraining else fit.defect_share)
         clean, labels = self._joint(batch), torch.from_numpy(batch.labels).to(self._place.device)
@@ -78,7 +77,8 @@ class JointLearner:
             self._place.accelerator.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        self._average(number)
+        for name, network in (("coarse", self._coarse), ("patch", self._patch)):
+            follow(self._averaged[name].parameters(), self._place.bare(network).parameters(), number, fit.ema)
         return losses
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -144,18 +144,3 @@ class JointLearner:
         weights = 1 + self._parameters.fit.inside_weight * (clean[:, 3:] + 1) / 2
         image, mask = (errors[:, :3] * weights).sum() / (3 * weights.sum()), errors[:, 3].mean()
         return 0.75 * image + 0.25 * mask, mask
-
-    @torch.no_grad()
-    def _average(self, number: int) -> None:
-        fit: JointDdpmFit = self._parameters.fit
-        # Early weights are far from the last ones: the average forgets them faster.
-        keep = min(fit.ema, (1 + number) / (10 + number))
-        for name, network in (("coarse", self._coarse), ("patch", self._patch)):
-            ours, theirs = (list(one.parameters()) for one in (self._averaged[name], self._place.bare(network)))
-            torch._foreach_lerp_(ours, theirs, 1 - keep)
-
-
-def _rate(number: int, steps: int) -> float:
-    """Share of the largest learning rate: warmed up, then along a cosine."""
-    warm = min(1.0, (number + 1) / min(_WARM_STEPS, max(1, steps // 10)))
-    return warm * (_LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * number / steps)) / 2)

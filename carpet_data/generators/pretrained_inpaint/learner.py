@@ -9,7 +9,6 @@ LoRA is of Hu et al., 2021.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,18 +27,17 @@ from carpet_data.compute.checkpoints import optimizer_tensors, restore_optimizer
 from carpet_data.errors import DataError
 from carpet_data.generators.crops import Lesson
 from carpet_data.generators.learning import Drawn
+from carpet_data.generators.pace import follow, rate
 from carpet_data.generators.place import Place, noise
-from carpet_data.generators.pretrained_base import DESCRIPTION, Base
-from carpet_data.generators.pretrained_parameters import MemoryRules, PretrainedFit, PretrainedParameters
-from carpet_data.generators.pretrained_pipeline import LORA, Painter, dtype_of
-from carpet_data.generators.pretrained_views import Views, encoded
-from carpet_data.generators.prompts import prompt_of
+from carpet_data.generators.pretrained_inpaint.origin import DESCRIPTION, Base
+from carpet_data.generators.pretrained_inpaint.parameters import MemoryRules, PretrainedFit, PretrainedParameters
+from carpet_data.generators.pretrained_inpaint.pipeline import LORA, Painter, dtype_of
+from carpet_data.generators.pretrained_inpaint.prompts import prompt_of
+from carpet_data.generators.pretrained_inpaint.views import Views, encoded
 from carpet_data.layout.files import write_bytes
 
 __all__ = ["LoraLearner", "UntrainedLearner"]
 
-_WARM_UP = 0.1
-_LAST_RATE = 0.1
 _GRADIENT = 1.0
 """Largest norm of the gradient of a step."""
 
@@ -185,7 +183,7 @@ class LoraLearner(UntrainedLearner):
         noisy = self._schedule.add_noise(views.clean, added, time)
         target = self._target(views.clean, added, time)
         for group in self._optimizer.param_groups:
-            group["lr"] = fit.learning_rate * _rate(number, self.steps)
+            group["lr"] = fit.learning_rate * rate(number, self.steps)
         self._unet.train()
         losses: dict[str, torch.Tensor] = {}
         for name, factor, weight, told in self._tasks(views):
@@ -198,11 +196,7 @@ class LoraLearner(UntrainedLearner):
         self._place.accelerator.clip_grad_norm_(self._lora.values(), _GRADIENT)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        # Young averages follow quickly, so that few steps do not leave them at the start.
-        decay = min(fit.ema, (1 + number) / (10 + number))
-        with torch.no_grad():
-            for key, value in self._lora.items():
-                self._average[key].lerp_(value, 1 - decay)
+        follow(self._average.values(), self._lora.values(), number, fit.ema)
         return losses
 
     def _tasks(self, views: Views) -> Iterator[tuple[str, float, torch.Tensor, torch.Tensor]]:
@@ -286,12 +280,3 @@ class LoraLearner(UntrainedLearner):
 
 def _prompt(name: str, fit: PretrainedFit) -> str:
     return prompt_of(name, fit.prompts, template=fit.prompt, subject=fit.subject)
-
-
-def _rate(number: int, steps: int) -> float:
-    """The share of the largest learning rate: a warm-up, then a cosine down to a tenth."""
-    warm = max(1, round(_WARM_UP * steps))
-    if number < warm:
-        return (number + 1) / warm
-    way = (number - warm) / max(1, steps - warm)
-    return _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * way))

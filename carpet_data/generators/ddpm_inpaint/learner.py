@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,20 +12,19 @@ import torch
 
 from carpet_data.compute import devices
 from carpet_data.generators.crops import Lesson
-from carpet_data.generators.ddpm_inpaint_sampling import Sampler, hidden, seen
+from carpet_data.generators.ddpm_inpaint.sampling import Sampler, hidden, seen
 from carpet_data.generators.denoiser import Denoiser, clean_of, schedule, weight
 from carpet_data.generators.learning import Drawn
+from carpet_data.generators.pace import follow, rate
 from carpet_data.generators.place import Place, noise, restore, state_of, tensors
 from carpet_data.generators.scale import Scale
 
 if TYPE_CHECKING:
-    from carpet_data.generators.ddpm_inpaint import DdpmInpaintParameters
+    from carpet_data.generators.ddpm_inpaint.method import DdpmInpaintParameters
 
 __all__ = ["DdpmInpaintLearner"]
 
-_WARM_UP = (0.1, 200)
-"""Share of the steps, and most of them, over which the learning rate rises."""
-_LAST_RATE = 0.05
+_MOST_WARM = 200
 _CLIP = 1.0
 _WEIGHT_DECAY = 0.01
 _SEED_KEY = 1
@@ -69,7 +67,7 @@ class DdpmInpaintLearner:
         kept = self._kept[times][:, None, None, None]
         noisy = kept.sqrt() * clean + (1 - kept).sqrt() * grain
         for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(number)
+            group["lr"] = fit.learning_rate * rate(number, fit.steps, most_warm=_MOST_WARM)
         with place.autocast():
             found = self._model(seen(noisy, clean, mask), times, labels)
         error = (clean_of(found.float(), noisy, kept) - clean).square() * weight(kept)
@@ -79,25 +77,9 @@ class DdpmInpaintLearner:
         place.accelerator.clip_grad_norm_(self._model.parameters(), _CLIP)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        self._average(number)
+        model = place.bare(self._model)
+        follow(self._averaged.parameters(), model.parameters(), number, fit.ema)
         return {"inside": inside.detach(), "outside": outside.detach()}
-
-    def _rate(self, number: int) -> float:
-        """Warm-up, then half a cosine."""
-        most = self._parameters.fit.learning_rate
-        rising = max(1, min(_WARM_UP[1], round(_WARM_UP[0] * self.steps)))
-        if number < rising:
-            return most * (number + 1) / rising
-        way = (number - rising) / max(1, self.steps - rising)
-        return most * (_LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * way)) / 2)
-
-    @torch.no_grad()
-    def _average(self, number: int) -> None:
-        # Early weights are worth little: the memory grows to its full length as the fit goes on.
-        decay = min(self._parameters.fit.ema, (1 + number) / (10 + number))
-        ours = list(self._averaged.parameters())
-        theirs = list(self._place.bare(self._model).parameters())
-        torch._foreach_lerp_(ours, theirs, 1 - decay)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Weights, averaged weights and the optimiser's state."""

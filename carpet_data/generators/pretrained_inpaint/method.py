@@ -1,8 +1,8 @@
 """Pretrained inpainting: a large pipeline of diffusers paints the defect into the mask of a donor paste.
 
 The network that knows the world is Stable Diffusion, SDXL, FLUX fill or any other inpainting pipeline that the user
-has; a LoRA (`carpet_data.generators.pretrained_learner`) may teach it the classes first. Only the pixels of the mask
-are taken from it.
+has; a LoRA (the module `learner` beside this one) may teach it the classes first. Only the pixels of the mask are taken
+from it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.errors import DataError, WeightsError
-from carpet_data.generators import prompts
 from carpet_data.generators.compose import composed
-from carpet_data.generators.pretrained_parameters import PretrainedParameters
+from carpet_data.generators.pretrained_inpaint import prompts
+from carpet_data.generators.pretrained_inpaint.parameters import PretrainedParameters
 from carpet_data.generators.windows import Window, around, cut, cut_mask
 from carpet_data.synthesis import gates
 from carpet_data.synthesis.blend import grown
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from carpet_data.generators.crops import Lesson
     from carpet_data.generators.learning import Learner
     from carpet_data.generators.place import Place
-    from carpet_data.generators.pretrained_base import Base
-    from carpet_data.generators.pretrained_pipeline import Painter
+    from carpet_data.generators.pretrained_inpaint.origin import Base
+    from carpet_data.generators.pretrained_inpaint.pipeline import Painter
 
 _LOOK_PX = 8
 """Gates look at so much of the host around the mask."""
@@ -63,11 +63,11 @@ class PretrainedInpaint:
             WeightsError: The pipeline cannot be had, or is not for inpainting.
             DataError: A LoRA is asked for and cannot be trained on this pipeline.
         """
-        from carpet_data.generators import pretrained_base, pretrained_learner
+        from carpet_data.generators.pretrained_inpaint import learner, origin
 
         fit = parameters.fit
-        base = pretrained_base.find(fit.pipeline, revision=fit.revision, variant=fit.variant)
-        kind = pretrained_learner.LoraLearner if fit.lora_rank else pretrained_learner.UntrainedLearner
+        base = origin.find(fit.pipeline, revision=fit.revision, variant=fit.variant)
+        kind = learner.LoraLearner if fit.lora_rank else learner.UntrainedLearner
         return kind(lesson, parameters, base, place)
 
     def open(self, folder: Path, device: str) -> None:
@@ -81,9 +81,9 @@ class PretrainedInpaint:
             WeightsError: The pipeline is not there any more, or not the same.
             DataError: The folder holds no model of this method.
         """
-        from carpet_data.generators import pretrained_base
+        from carpet_data.generators.pretrained_inpaint import origin
 
-        path = folder / pretrained_base.DESCRIPTION
+        path = folder / origin.DESCRIPTION
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
             name, revision, variant = said["pipeline"], said["revision"], said["variant"]
@@ -93,7 +93,7 @@ class PretrainedInpaint:
                 f"this is no fitted pipeline ({type(error).__name__}: {error})", where=path, mend="fit the recipe again"
             ) from error
         # A relative folder means another one from elsewhere, so the place where it was found counts.
-        base = pretrained_base.find(name if revision else said["folder"], revision=revision, variant=variant)
+        base = origin.find(name if revision else said["folder"], revision=revision, variant=variant)
         if base.sha256 != wanted:
             raise WeightsError(
                 "the pipeline has changed since the fit: its settings or weights are others",
@@ -106,7 +106,7 @@ class PretrainedInpaint:
         """The pipeline as the recipe wants it loaded."""
         import torch
 
-        from carpet_data.generators.pretrained_pipeline import Painter, dtype_of
+        from carpet_data.generators.pretrained_inpaint.pipeline import Painter, dtype_of
 
         if self._base is None:
             raise ValueError("open() comes before render()")

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from carpet_data.generators import prompts
 from carpet_data.generators.parameters import FitParameters
+from carpet_data.generators.pretrained_inpaint import prompts
 from carpet_data.synthesis.donor_parameters import DonorPasteParameters
 
 __all__ = ["MemoryRules", "PretrainedFit", "PretrainedParameters"]

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from carpet_data.generators.crops import Lesson
 from carpet_data.generators.place import tensors
-from carpet_data.generators.pretrained_pipeline import Painter, celled, quiet
+from carpet_data.generators.pretrained_inpaint.pipeline import Painter, celled, quiet
 from carpet_data.synthesis.contract import Mask
 
 __all__ = ["Views", "encoded"]

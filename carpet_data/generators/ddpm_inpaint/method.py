@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from carpet_data.errors import DataError
 from carpet_data.generators.compose import composed
-from carpet_data.generators.new_masks import new_mask
+from carpet_data.generators.ddpm_inpaint.new_masks import new_mask
 from carpet_data.generators.parameters import FitParameters
 from carpet_data.generators.windows import around, cut, cut_mask
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
@@ -27,7 +27,7 @@ from carpet_data.synthesis.placement import mask_box
 
 if TYPE_CHECKING:
     from carpet_data.generators.crops import Lesson
-    from carpet_data.generators.ddpm_inpaint_sampling import Sampler
+    from carpet_data.generators.ddpm_inpaint.sampling import Sampler
     from carpet_data.generators.learning import Learner
     from carpet_data.generators.place import Place
 
@@ -128,7 +128,7 @@ class DdpmInpaint:
 
     def learner(self, lesson: Lesson, parameters: DdpmInpaintParameters, place: Place) -> Learner:
         """What a fit trains."""
-        from carpet_data.generators.ddpm_inpaint_learner import DdpmInpaintLearner
+        from carpet_data.generators.ddpm_inpaint.learner import DdpmInpaintLearner
 
         return DdpmInpaintLearner(lesson, parameters, place)
 
@@ -142,7 +142,7 @@ class DdpmInpaint:
         """
         # Imported first, for it says so where the extra is missing.
         from carpet_data.generators import place  # noqa: F401
-        from carpet_data.generators.ddpm_inpaint_sampling import Sampler
+        from carpet_data.generators.ddpm_inpaint.sampling import Sampler
 
         self._sampler = Sampler.open(folder, device)
 

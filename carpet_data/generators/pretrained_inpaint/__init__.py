@@ -1,0 +1,1 @@
+"""pretrained-inpaint: any inpainting pipeline of diffusers, with a LoRA of the defect crops."""
