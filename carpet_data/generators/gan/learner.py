@@ -27,6 +27,7 @@ from carpet_data.generators.gan.networks import DefectBranch, Discriminator, Gro
 from carpet_data.generators.learning import Drawn
 from carpet_data.generators.pace import follow
 from carpet_data.generators.place import Place, levels, noise, restore, state_of, tensors
+from carpet_data.generators.scale import Scale
 
 __all__ = ["GanLearner"]
 
@@ -56,9 +57,11 @@ class GanLearner:
         self.ground_steps = min(round(fit.ground_share * fit.steps), fit.steps - 1)
         count = len(lesson.classes)
 
+        colours = Scale.of(np.stack([lesson.crop(example)[0] for example in lesson.examples]))
         with devices.seeded(place.seed):
-            self._ground = GroundGenerator(fit.crop_px, fit.latent, fit.width).to(place.device)
-            self._branch = DefectBranch(count, fit.crop_px, fit.latent, fit.width // 2).to(place.device)
+            ground = GroundGenerator(fit.crop_px, fit.latent, fit.width, mean=colours.mean, axes=colours.axes)
+            branch = DefectBranch(count, fit.crop_px, fit.latent, fit.width // 2, axes=colours.axes)
+            self._ground, self._branch = ground.to(place.device), branch.to(place.device)
             self._judge = Discriminator(lesson.good + 1, fit.crop_px, fit.width).to(place.device)
         self._ground_mean, self._branch_mean = copy.deepcopy(self._ground), copy.deepcopy(self._branch)
         for mean in (self._ground_mean, self._branch_mean):

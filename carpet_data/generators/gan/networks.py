@@ -29,6 +29,11 @@ _SKIPPED = 3
 _GROUPS = 8
 _MOSTLY_GOOD = -2.0
 """Masks begin as an eighth everywhere: all or nothing would have no gradient."""
+_GROUND_REACH, _DEFECT_REACH = 4.0, 6.0
+"""How far colours may go along an axis, in deviations of the data set's: a defect farther than its ground."""
+_RIM_FRAC = 0.06
+_GREY = (0.0, 0.0, 0.0)
+_PLAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 def sizes_of(crop_px: int) -> tuple[int, ...]:
@@ -107,6 +112,17 @@ class _Excitation(nn.Module):
         return late * weights
 
 
+def _coloured(model: nn.Module, mean: Sequence[float], axes: Sequence[Sequence[float]]) -> None:
+    """The colours of the data set, as `carpet_data.generators.scale.Scale` has them, beside the weights."""
+    model.register_buffer("colour_mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
+    model.register_buffer("colour_axes", torch.tensor(axes, dtype=torch.float32))
+
+
+def _bounded(values: torch.Tensor, reach: float) -> torch.Tensor:
+    """Nearly unchanged while small, never farther than the reach."""
+    return reach * torch.tanh(values / reach)
+
+
 class GroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Good ground from a latent; saved by `save_pretrained`.
 
@@ -114,11 +130,21 @@ class GroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
         crop_px: Pixels across and down.
         latent: Length of the latent.
         width: Channels at full size; each smaller level has twice as many, up to 256.
+        mean: Of the colours of crops, -1..1.
+        axes: Their principal axes, as columns: what the network varies, each as strong as the data set varies it.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, crop_px: int = 64, latent: int = 64, width: int = 32) -> None:
+    def __init__(
+        self,
+        crop_px: int = 64,
+        latent: int = 64,
+        width: int = 32,
+        mean: Sequence[float] = _GREY,
+        axes: Sequence[Sequence[float]] = _PLAIN,
+    ) -> None:
         super().__init__()
+        _coloured(self, mean, axes)
         sizes = sizes_of(crop_px)
         widths = _widths(len(sizes), width)
         self.first = nn.Linear(latent, 2 * widths[0] * sizes[0] ** 2)
@@ -143,7 +169,8 @@ class GroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 early = len(levels) - _SKIPPED
                 values = self.excitations[early](levels[early], values)
             levels.append(values)
-        return torch.tanh(self.last(levels[-1]))
+        varied = _bounded(self.last(levels[-1]).float(), _GROUND_REACH)
+        return torch.clamp(self.colour_mean + torch.einsum("ij,njhw->nihw", self.colour_axes, varied), -1, 1)
 
 
 class _Styled(nn.Module):
@@ -174,11 +201,22 @@ class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latent: Length of the latent.
         width: Channels at full size; each smaller level has twice as many, up to 256.
         style: Length of the style.
+        axes: Principal axes of the colours of crops, as columns: along them a defect changes the ground.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, labels: int, crop_px: int = 64, latent: int = 32, width: int = 16, style: int = 96) -> None:
+    def __init__(
+        self,
+        labels: int,
+        crop_px: int = 64,
+        latent: int = 32,
+        width: int = 16,
+        style: int = 96,
+        axes: Sequence[Sequence[float]] = _PLAIN,
+    ) -> None:
         super().__init__()
+        _coloured(self, _GREY, axes)
+        self.register_buffer("room", _room(crop_px))
         sizes = sizes_of(crop_px)
         widths = _widths(len(sizes), width)
         self.label = nn.Embedding(labels, style)
@@ -220,10 +258,20 @@ class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
             seen.append(functional.leaky_relu(look(seen[-1] if seen else ground), 0.2))
         for up, found, grain in zip(self.ups, reversed(seen), grains, strict=True):
             values = up(values, found, grain, style)
-        mask = torch.sigmoid(self.mask(values).float() + _MOSTLY_GOOD)
-        # From any grey to any other: twice the range of a pixel.
-        residual = 2 * torch.tanh(self.residual(values).float())
+        mask = torch.sigmoid(self.mask(values).float() + _MOSTLY_GOOD) * self.room
+        along = _bounded(self.residual(values).float(), _DEFECT_REACH)
+        residual = torch.einsum("ij,njhw->nihw", self.colour_axes, along)
         return (ground + mask * residual).clamp(-1, 1), mask
+
+
+def _room(crop_px: int) -> torch.Tensor:
+    """Where a defect may be, 1 x1 x c x c: nothing at the crop's rim, which crops of real defects keep free too.
+
+    Without it the branch finds a corner to put the same bright spot in, whatever the class.
+    """
+    place = torch.arange(crop_px, dtype=torch.float32)
+    inward = torch.minimum(place, crop_px - 1 - place) / (_RIM_FRAC * crop_px)
+    return torch.minimum(inward[:, None], inward[None, :]).clamp(0, 1)[None, None]
 
 
 class Discriminator(nn.Module):

@@ -34,7 +34,7 @@ def lesson_of(*examples: Example, crop_px: int = 32, context: float = 1.6, is_ob
 boxes = st.tuples(st.integers(60, 90), st.integers(60, 90), st.integers(1, 50), st.integers(1, 50))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(boxes, st.sampled_from([32, 64]), st.floats(1, 3), st.integers(0, 99))
 def test_a_defect_is_whole_in_every_crop(
     box: tuple[int, int, int, int], crop_px: int, context: float, seed: int
@@ -50,7 +50,7 @@ def test_a_defect_is_whole_in_every_crop(
         assert window.side >= crop_px
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(boxes, boxes, st.floats(0, 1), st.integers(0, 99), st.booleans())
 def test_labels_say_what_the_pixels_are(
     one: tuple[int, int, int, int], other: tuple[int, int, int, int], share: float, seed: int, is_object: bool
