@@ -148,7 +148,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "mtd-generators": Protocol(
         "mtd-longtail, one third of the groups teaches: learned recipes",
         lambda root: tiles(root, "third", fractions=(1 / 3, 2 / 3), repeats=5, seed=FRESH),
-        equal(60, *PLAIN, *LEARNED),
+        equal(40, *PLAIN, *LEARNED),
         quality=True,
     ),
     # The diffusion recipes want two donors of a class, so they have nothing to say here.
