@@ -151,14 +151,6 @@ PROTOCOLS: dict[str, Protocol] = {
         equal(40, *PLAIN, *LEARNED),
         quality=True,
     ),
-    # The diffusion recipes want two donors of a class, so they have nothing to say here.
-    "carpet-generators-1-shot": Protocol(
-        "carpet-fewshot, one image a class teaches: learned recipes",
-        lambda root: carpets(root, "rotations"),
-        equal(30, *PLAIN, "gan"),
-        good_teaches=True,
-        quality=True,
-    ),
     "carpet-generators-2-shot": Protocol(
         "carpet-fewshot, one image a class is left out: learned recipes",
         lambda root: carpets(root, "leave-one-out"),
