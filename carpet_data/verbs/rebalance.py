@@ -17,7 +17,8 @@ from carpet_data.formats.export import MAIN_SPLIT
 from carpet_data.samples import GOOD, Dataset
 from carpet_data.synthesis import driver, recipes
 from carpet_data.synthesis.recipe import Recipe
-from carpet_data.verbs.synthesize import SynthesizeResult, make, prepared
+from carpet_data.verbs.synthesis_result import SynthesizeResult
+from carpet_data.verbs.synthesize import make, prepared
 
 __all__ = ["RebalanceResult", "rebalance"]
 
