@@ -237,6 +237,7 @@ def run(
     prepare: bool = False,
     train: bool = True,
     processes: int = 2,
+    most: int | None = None,
 ) -> None:
     """Run one protocol and keep its figures.
 
@@ -248,11 +249,13 @@ def run(
         prepare: Make all pools first, several at a time.
         train: Go on to the trainings.
         processes: Pools at a time.
+        most: Take the first so many partitions alone; None for all.
     """
     protocol = PROTOCOLS[name] if fit_steps is None else shortened(PROTOCOLS[name], work, fit_steps)
     place = work / (protocol.like or name)
     started = time.perf_counter()
     dataset, splits = opened(protocol, place)
+    splits = splits[:most]
     pools = pools_of(protocol, splits, place, device)
     if prepare:
         evidence_pools.prepare([(pool, dataset, split) for split in splits for pool in pools[split.name]], processes)
@@ -357,6 +360,7 @@ def main() -> None:
     parser.add_argument("--prepare-pools", action="store_true", help="make all synthetic images first, side by side")
     parser.add_argument("--pools-only", action="store_true", help="the same, and stop there")
     parser.add_argument("--processes", type=int, default=2, help="pools that are made at a time")
+    parser.add_argument("--partitions", type=int, help="only the first so many")
     parser.add_argument("--fit-steps", type=int, help="of every learned recipe, instead of what it says")
     parser.add_argument("--device", default="auto", help="where learned recipes compute")
     given = parser.parse_args()
@@ -369,6 +373,7 @@ def main() -> None:
             prepare=given.prepare_pools or given.pools_only,
             train=not given.pools_only,
             processes=given.processes,
+            most=given.partitions,
         )
     if given.render:
         render()
