@@ -41,7 +41,6 @@ __all__ = [
     "fit_parameters",
     "folder_of",
     "listing",
-    "named",
     "read",
     "train_samples",
     "weights_hash",
@@ -154,7 +153,7 @@ def fit_parameters(recipe: Recipe) -> FitParameters:
     if not isinstance(found, FitParameters):
         raise UsageError(
             f"the recipe {recipe.name} needs no fit: {recipe.method} learns nothing",
-            mend=f"use it as it is: carpet-data synthesize --recipe {named(recipe)}",
+            mend=f"use it as it is: carpet-data synthesize --recipe {recipes.named(recipe)}",
         )
     return found
 
@@ -201,15 +200,9 @@ def folder_of(dataset: Dataset, split: str, recipe: Recipe) -> Path:
     return dataset.root / MODELS / f"{recipe.method}-{fit}-{data}"
 
 
-def named(recipe: Recipe) -> str:
-    """A recipe as --recipe takes it: a shipped name, or the file that it was read from."""
-    is_shipped = recipe.file is None or recipe.file.parent == recipes.folder()
-    return recipe.name if is_shipped else shlex.quote(str(recipe.file))
-
-
 def command(dataset: Dataset, split: str, recipe: Recipe) -> str:
     """The command that fits a recipe to the train side of a split."""
-    return f"carpet-data fit {shlex.quote(str(dataset.root))} --recipe {named(recipe)} --split {split}"
+    return f"carpet-data fit {shlex.quote(str(dataset.root))} --recipe {recipes.named(recipe)} --split {split}"
 
 
 def weights_hash(folder: Path) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from carpet_data.samples import Dataset
 from carpet_data.synthesis import seeds
 from carpet_data.synthesis.contract import Method, is_learned
 from carpet_data.synthesis.pools import DonorRef, HostRef, Pools, fits
 from carpet_data.synthesis.recipe import Recipe
+
+__all__ = ["Job", "Planner", "Variation", "makes_nulls", "needs_whole"]
 
 _FLIPS = ((False, False), (True, False), (False, True), (True, True))
 
@@ -50,6 +51,7 @@ class Job:
         textures: Other train images that texture is borrowed from.
         null_source: For null samples: the good image that is pasted; its variation is none.
         null_shift_frac: For null samples: where in it the mask lies, 0..1 of the free way.
+        seed: As the user gave it.
         seed_key: Of its chance, before the attempt.
     """
 
@@ -182,35 +184,10 @@ class Planner:
 
 
 def makes_nulls(method: Method) -> bool:
-    """Whether a method can make null samples."""
+    """Whether a method can make null samples; of one that does not say, those with donors that learn nothing can."""
     return bool(getattr(method, "makes_nulls", method.donors_needed > 0 and not is_learned(method)))
 
 
 def needs_whole(method: Method) -> bool:
     """Whether a method works on the whole donor image."""
     return bool(getattr(method, "needs_whole", False))
-
-
-def plan(
-    dataset: Dataset, split: str, recipe: Recipe, class_name: str, k: int, seed: int, *, method: Method | None = None
-) -> Job:
-    """The plan of one image; a `Planner` plans many without reading the masks again.
-
-    Raises:
-        DataError: As `pools.build` and `pools.check`.
-    """
-    from carpet_data.synthesis import pools, registry
-
-    method = method or registry.load(recipe.target)
-    found = pools.build(dataset, split, class_name, recipe)
-    pools.check(
-        found,
-        dataset.root,
-        donors_needed=method.donors_needed,
-        textures_needed=method.textures_needed,
-        hosts_needed=not needs_whole(method),
-    )
-    return Planner(found, recipe, method, seed).job(k)
-
-
-__all__ = ["Job", "Planner", "Variation", "needs_whole", "plan"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from carpet_data.synthesis.strict_yaml import Document, Place
 
 M = TypeVar("M", bound=BaseModel)
 
-__all__ = ["DEFAULT", "find", "folder", "load", "shipped"]
+__all__ = ["DEFAULT", "find", "folder", "load", "named", "shipped"]
 
 DEFAULT = "donor-paste"
 
@@ -102,6 +103,12 @@ def validate(document: Document, path: Path) -> Recipe:
     if faults or envelope is None or checked is None or target is None:
         raise _one_or_all(faults)
     return Recipe(path.stem, envelope, checked, target, path)
+
+
+def named(recipe: Recipe) -> str:
+    """A recipe as --recipe takes it: a shipped name, or the file that it was read from, quoted for a shell."""
+    is_shipped = recipe.file is None or recipe.file.parent == folder()
+    return recipe.name if is_shipped else shlex.quote(str(recipe.file))
 
 
 def _one_or_all(faults: list[DataError]) -> CarpetDataError:

@@ -6,6 +6,18 @@ import hashlib
 
 import numpy as np
 
+from carpet_data.errors import UsageError
+
+
+def refuse_negative(seed: int) -> None:
+    """Refuse a seed that no tree can grow from, before any work is done.
+
+    Raises:
+        UsageError: It is negative.
+    """
+    if seed < 0:
+        raise UsageError(f"the seed {seed} is negative", mend="choose 0 or more")
+
 
 def sequence(seed: int, *key: str | int) -> np.random.SeedSequence:
     """The seed sequence of a place in the tree.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from typing import Any
 from carpet_data import layout
 from carpet_data.errors import UsageError
 from carpet_data.executor import Progress
-from carpet_data.formats.export import MAIN_SPLIT
+from carpet_data.formats.export import MAIN_SPLIT, chosen_split
 from carpet_data.samples import GOOD, Dataset
-from carpet_data.synthesis import driver, recipes
+from carpet_data.synthesis import driver, recipes, seeds
 from carpet_data.synthesis.recipe import Recipe
 from carpet_data.verbs.synthesis_result import SynthesizeResult
 from carpet_data.verbs.synthesize import make, prepared
@@ -110,22 +111,21 @@ def rebalance(
         UsageError: `to` makes no sense. Others as `synthesize`.
     """
     goal = _goal(to)
-    if seed < 0:
-        raise UsageError(f"the seed {seed} is negative", mend="choose 0 or more")
+    seeds.refuse_negative(seed)
     loaded = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     root, notices = prepared(root, workers=workers, dry_run=dry_run)
     dataset = layout.read(root)
-    if split not in dataset.splits:
-        raise UsageError(
-            f"no split is called {split!r} (there are: {', '.join(sorted(dataset.splits)) or 'none'})", where=root
-        )
+    chosen_split(dataset, split)  # refuses an unknown one
     before = _train_counts(dataset, split)
     largest = max(before.values(), default=0)
     target = goal if isinstance(goal, int) else math.ceil(goal * largest - 1e-9)
     wanted = {name: target - count for name, count in before.items() if name != GOOD and count < target}
     made = None
     if wanted:
-        made = make(dataset, wanted, loaded, split, seed, workers, dry_run, progress, device=device, more=True)
+        command = f"rebalance {shlex.quote(str(root))} --to {to}"
+        made = make(
+            dataset, wanted, loaded, split, seed, workers, dry_run, progress, command=command, device=device, more=True
+        )
     if dry_run:
         planned = {report.class_name for report in (() if made is None else made.classes)}
         after = {name: count + (wanted[name] if name in planned else 0) for name, count in before.items()}

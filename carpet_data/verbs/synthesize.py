@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 from carpet_data import layout
 from carpet_data.errors import DataError, UsageError
 from carpet_data.executor import Progress
-from carpet_data.formats.export import MAIN_SPLIT, default_out
+from carpet_data.formats.export import MAIN_SPLIT, chosen_split, default_out
 from carpet_data.samples import GOOD, Dataset
-from carpet_data.synthesis import driver, pools, recipes, registry
+from carpet_data.synthesis import driver, pools, recipes, registry, seeds
 from carpet_data.synthesis.contract import Method
 from carpet_data.synthesis.driver import Order
 from carpet_data.synthesis.lots import Lot
@@ -68,13 +69,25 @@ def synthesize(
         raise UsageError("no class was named", mend="give one: --class hole")
     if n < 1:
         raise UsageError(f"{n} images", mend="ask for 1 or more")
-    if seed < 0:
-        raise UsageError(f"the seed {seed} is negative", mend="choose 0 or more")
+    seeds.refuse_negative(seed)
     loaded = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     root, notices = prepared(root, workers=workers, dry_run=dry_run)
     dataset = layout.read(root)
     wanted = dict.fromkeys(class_names, n)
-    return make(dataset, wanted, loaded, split, seed, workers, dry_run, progress, device=device, notices=notices)
+    asked = " ".join(f"--class {shlex.quote(name)}" for name in wanted)
+    return make(
+        dataset,
+        wanted,
+        loaded,
+        split,
+        seed,
+        workers,
+        dry_run,
+        progress,
+        command=f"synthesize {shlex.quote(str(root))} {asked} --n {n}",
+        device=device,
+        notices=notices,
+    )
 
 
 def prepared(root: Path, *, workers: int | None, dry_run: bool) -> tuple[Path, tuple[str, ...]]:
@@ -112,6 +125,7 @@ def make(
     dry_run: bool,
     progress: Progress | None,
     *,
+    command: str,
     device: str = "auto",
     more: bool = False,
     notices: tuple[str, ...] = (),
@@ -120,13 +134,14 @@ def make(
 
     Args:
         dataset: As `layout.read` gives it.
-        wanted: class -> images of this recipe, split and seed; sorted by how it is iterated.
+        wanted: class -> images of this recipe, split and seed; made in this order.
         recipe: Validated.
         split: Named split.
         seed: 0 or more.
         workers: Processes, as `synthesize` takes them.
         dry_run: Only plan.
         progress: Called with (images done, images to make).
+        command: What the user ran, without recipe, split and seed: told to whoever finds it stopped, to run it again.
         device: Where learned recipes compute.
         more: The numbers are what to add to the lot, instead of what it shall hold, and classes that a learned recipe
             was not fitted to are left as they are, with a notice, instead of refused.
@@ -152,9 +167,7 @@ def make(
     if dry_run:
         jobs = driver.planned(dataset.root, orders)
     else:
-        command = f"synthesize {dataset.root} --recipe {recipe.name} --seed {seed} " + " ".join(
-            f"--class {name}" for name in wanted
-        )
+        command += f" --recipe {recipes.named(recipe)} --split {split} --seed {seed}"
         processes = workers if source is None else source.workers(workers)
         sheets = driver.run(
             dataset.root, orders, recipe, command=command, split=split, workers=processes, progress=progress
@@ -176,9 +189,7 @@ def make(
 
 
 def _check_names(dataset: Dataset, wanted: Mapping[str, int], split: str) -> None:
-    if split not in dataset.splits:
-        known = ", ".join(sorted(dataset.splits)) or "none"
-        raise UsageError(f"no split is called {split!r} (there are: {known})", where=dataset.root)
+    chosen_split(dataset, split)  # refuses an unknown one
     known_classes = sorted({*dataset.classes, *dataset.categories} - {GOOD})
     for name in wanted:
         if name not in known_classes and name != GOOD:
@@ -201,8 +212,9 @@ def _order(
     workers: int | None,
 ) -> Order:
     found = pools.build(dataset, split, class_name, recipe, workers=workers)
-    nulls = _nulls(n, recipe)
-    if nulls and not makes_nulls(method):
+    # Not only where n of them want a null sample now: more images may follow.
+    wants_nulls = recipe.envelope.null_share > 0
+    if wants_nulls and not makes_nulls(method):
         raise DataError(
             f"{recipe.method} makes no null samples",
             where=recipe.name,
@@ -213,7 +225,7 @@ def _order(
         dataset.root,
         donors_needed=method.donors_needed,
         textures_needed=method.textures_needed,
-        hosts_needed=not needs_whole(method) or nulls > 0,
+        hosts_needed=not needs_whole(method) or wants_nulls,
     )
     if source is not None:
         refuse_unlearned(source, class_name)
@@ -230,7 +242,7 @@ def _order(
     )
     model = None if source is None else source.model
     lot = Lot(class_name, recipe.method, recipe.identity, found.identity, split, seed, model)
-    return Order(lot, Planner(found, recipe, method, seed), brief, n, nulls)
+    return Order(lot, Planner(found, recipe, method, seed), brief, n, _nulls(n, recipe))
 
 
 def _nulls(n: int, recipe: Recipe) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,10 +17,10 @@ import synthesis
 from sources import hashes
 
 from carpet_data import layout
-from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.errors import CarpetDataError, DataError, OutputError, UsageError
 from carpet_data.images import probe, read
 from carpet_data.samples import GOOD
-from carpet_data.synthesis import planning, pools, recipes, registry, seeds
+from carpet_data.synthesis import planning, pools, recipes, registry, rendering, seeds
 from carpet_data.synthesis.planning import Planner
 from carpet_data.verbs.drop import drop
 from carpet_data.verbs.prepare import prepare
@@ -144,7 +147,6 @@ def test_hosts_and_donors_are_used_evenly(root: Path, tmp_path: Path) -> None:
     assert len({(v.flip_x, v.flip_y) for v in (job.variation for job in jobs)}) == 4
     assert any(job.variation.angle_deg for job in jobs)
     assert Planner(found, recipe, method, 0).job(17) == jobs[17]
-    assert planning.plan(layout.read(root), "main", recipe, "hole", 17, 0) == jobs[17]
     assert Planner(found, recipe, method, 1).job(17) != jobs[17]
 
 
@@ -184,6 +186,9 @@ def test_null_samples_of_objects_take_from_themselves(root: Path, tmp_path: Path
 def test_null_samples_need_a_method_that_pastes(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no null samples"):
         synthesize(root, ["hole"], 8, recipe=synthesis.recipe(tmp_path, "disc", "null_share: 0.5\n"))
+    # One image wants none yet, but a second one would.
+    with pytest.raises(DataError, match="no null samples"):
+        synthesize(root, ["hole"], 1, recipe=synthesis.recipe(tmp_path, "disc", "null_share: 0.5\n"))
 
 
 @pytest.mark.parametrize("name", ["perlin", "nsa", "procedural"])
@@ -277,6 +282,38 @@ def test_a_method_that_breaks_its_contract_is_a_bug_not_an_image(root: Path, tmp
     sneaky = synthesis.recipe(tmp_path, "disc", synthesis.LENIENT + "parameters: {outside: true}\n")
     with pytest.raises(DataError, match="inside-box"):
         synthesize(root, ["hole"], 4, recipe=sneaky, workers=1)
+
+
+@pytest.mark.parametrize("verb", ["synthesize", "rebalance"])
+def test_a_stopped_command_is_told_so_that_it_can_be_run_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    recipe = synthesis.recipe(tmp_path / "my recipes")
+    # Each image is committed at once, so that there is something to go on with.
+    monkeypatch.setattr(import_module("carpet_data.layout.append"), "_CHUNK", 1)
+    honest, count = rendering.render, iter(range(100))
+
+    def stopping(work: Any) -> rendering.Rendered:
+        if next(count) == 5:
+            raise KeyboardInterrupt
+        return honest(work)
+
+    def ask() -> object:
+        if verb == "synthesize":
+            return synthesize(root, ["hole"], 9, recipe=recipe, workers=1)
+        return rebalance(root, 14, recipe=recipe, workers=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering, "render", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            ask()
+    with pytest.raises(OutputError) as refused:
+        synthesize(root, ["thread"], 1, recipe=recipe, workers=1)
+    asked = {"synthesize": "--class hole --n 9", "rebalance": "--to 14"}[verb]
+    command = f"{verb} {shlex.quote(str(root))} {asked} --recipe {shlex.quote(str(recipe))} --split main --seed 0"
+    assert refused.value.what.endswith(f": {command}")
+    ask()
+    synthesize(root, ["thread"], 1, recipe=recipe, workers=1)
 
 
 @pytest.mark.parametrize(
