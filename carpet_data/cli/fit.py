@@ -70,7 +70,7 @@ def fit(
     from carpet_data.verbs.fit import fit as run
 
     # Of several processes that share a fit, the first one speaks.
-    ui = Ui(as_json=as_json, quiet=quiet or int(os.environ.get("RANK", "0")) > 0)
+    ui = Ui(as_json=as_json, quiet=quiet or os.environ.get("RANK", "0") != "0")
     with _progress(ui) as report:
         done = run(
             resolve_root(root),

@@ -69,15 +69,14 @@ def findings(
         if model is not None:
             made.setdefault(model, []).append(sample.id)
     for model, ids in made.items():
+        where = f"{MODELS}/{model}/{CARD}"
         its = f"the model {model}, of which {counted(len(ids), 'synthetic sample')} came,"
         mend = f"drop its samples ({_drop(root, model)}) and make others by a model of the train side"
         try:
             taught = trained_on(root, model)
         except DataError as error:
-            where = Path(error.where or root).relative_to(root).as_posix()
             yield Finding("error", "model-unknown", error.what, where, error.mend or mend)
             continue
-        where = f"{MODELS}/{model}/{CARD}"
         strange = sorted(taught - known.keys())
         if strange:
             more = f" (and {len(strange) - 1} more)" if strange[1:] else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from carpet_data.synthesis import recipes
+from carpet_data.synthesis import recipes, seeds
 from carpet_data.training.leaks import refuse_leaks
 from carpet_data.verbs.training_data import opened
 
@@ -123,14 +123,14 @@ def fit(
         root: A prepared data set.
         recipe: A shipped recipe, or the path of a file.
         split: Whose train side teaches; None for "main", else the source's own.
-        seed: Of the fit.
+        seed: Of the fit, 0 or more.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
         overwrite: Remove the model that is there and begin anew.
         dry_run: Only say what would be done.
         report: Told how far it is.
 
     Raises:
-        UsageError: The recipe learns nothing, or there is no such split, recipe or device.
+        UsageError: The recipe learns nothing, there is no such split, recipe or device, or the seed is negative.
         DataError: The folder is no prepared data set, no class has enough donors, a loss is no number any more, or the
             model that is there is damaged.
         LeakError: A held-out image would teach.
@@ -140,6 +140,7 @@ def fit(
     """
     from carpet_data.generators import fit_plan, fitting, store
 
+    seeds.refuse_negative(seed)
     dataset, name = opened(Path(root), split)
     chosen = recipes.load(recipe)
     store.fit_parameters(chosen)  # refuses a recipe that learns nothing, before anything is read
@@ -150,12 +151,17 @@ def fit(
     refuse_leaks(dataset, name)
     planned = fit_plan.plan(dataset, name, chosen)
     if dry_run:
-        return _of_plan(planned)
+        return _of_plan(planned, overwrite)
     done = fitting.run(planned, seed=seed, device=device, overwrite=overwrite, report=report)
     return _of_model(done, "resumed" if planned.state == "unfinished" and not overwrite else "new")
 
 
-def _of_plan(planned: Plan) -> FitResult:
+def _of_plan(planned: Plan, overwrite: bool) -> FitResult:
+    there: list[str] = []
+    if overwrite and planned.state != "new":
+        there = [f"the {planned.state} fit that is there would be removed"]
+    elif planned.state == "unfinished":
+        there = ["an interrupted fit would go on"]
     return FitResult(
         folder=planned.folder,
         name=planned.dataset.name,
@@ -167,7 +173,7 @@ def _of_plan(planned: Plan) -> FitResult:
         donors=planned.donors,
         parameters=planned.parameters.model_dump(mode="json"),
         fitted=None,
-        notes=(*planned.notes, *(["an interrupted fit would go on"] if planned.state == "unfinished" else [])),
+        notes=(*planned.notes, *there),
     )
 
 

@@ -15,10 +15,12 @@ from command import Called
 
 from carpet_data import layout
 from carpet_data.cli import fit as fit_command
+from carpet_data.errors import UsageError
 from carpet_data.generators import memorisation
 from carpet_data.generators.learning import Tick
 from carpet_data.generators.place import Place
 from carpet_data.synthesis import registry
+from carpet_data.verbs.fit import fit
 
 Run = Callable[..., Called]
 
@@ -93,6 +95,9 @@ def test_an_interrupted_fit_says_that_it_went_on(root: Path, tmp_path: Path, run
     assert (stopped.code, stopped.out) == (130, "")
     planned = run("fit", root, "--recipe", recipe, "--dry-run")
     assert "note: an interrupted fit would go on" in planned.out
+    anew = run("fit", root, "--recipe", recipe, "--dry-run", "--overwrite")
+    assert "note: the unfinished fit that is there would be removed" in anew.out
+    assert "would go on" not in anew.out
     done = run("fit", root, "--recipe", recipe, "--device", "cpu")
     assert done.out.startswith("source: tiny fitted to the train side of main: an interrupted fit, brought to its end")
 
@@ -122,6 +127,12 @@ def test_wrong_use(root: Path, recipe: Path, run: Run, options: list[str], code:
     assert failed.code == code
     assert said in failed.err
     assert "Traceback" not in failed.err
+    assert not (root / "models").exists()
+
+
+def test_a_seed_that_is_negative(root: Path, recipe: Path) -> None:
+    with pytest.raises(UsageError, match="the seed -1 is negative"):
+        fit(root, recipe=recipe, seed=-1)
     assert not (root / "models").exists()
 
 

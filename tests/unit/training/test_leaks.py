@@ -180,10 +180,11 @@ def test_a_model_that_does_not_say_what_taught_it_is_refused(sampled: Path, text
     assert [problem.code for problem in layout.verify(sampled)] == ["model-unknown"]
 
 
-def test_a_model_whose_name_leads_out_of_the_data_set_is_refused(sampled: Path) -> None:
+@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere"])
+def test_a_model_whose_name_leads_out_of_the_data_set_is_refused(sampled: Path, name: str) -> None:
     def lead_out(row: Row) -> None:
         if row.get("provenance"):
-            row["provenance"]["fitted"]["model"] = "../../elsewhere"
+            row["provenance"]["fitted"]["model"] = name
 
     rewrite(sampled / "manifest.jsonl", lead_out)
     with pytest.raises(LeakError, match="has no card"):
