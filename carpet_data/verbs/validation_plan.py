@@ -94,8 +94,35 @@ class Plan:
         if self.pools[condition.pool] is None:
             return sum(real.values()), len(folder.synthetic())
         assert self.target is not None
-        taught = Counter(sample.class_name for sample in folder.real() if sample.class_name != GOOD)
+        left_out = self.left_out(name, condition.pool)
+        taught = Counter(s.class_name for s in folder.real() if s.class_name != GOOD and s.class_name not in left_out)
         return sum(real.values()), sum(max(0, self.target - count) for count in taught.values())
+
+    def left_out(self, name: str, pool: str) -> dict[str, int]:
+        """The classes that a learned recipe has too few donors of in a partition, each with their number.
+
+        Raises:
+            DataError: Every class is one of them.
+        """
+        recipe = self.pools[pool]
+        method = None if recipe is None else registry.load(recipe.target)
+        if method is None or not is_learned(method):
+            return {}
+        real = [s for s in self.folder(name).real() if s.class_name != GOOD]
+        donors = Counter({s.class_name: 0 for s in real})
+        for sample in real:
+            if sample.annotation is not None:
+                donors.update({sample.class_name, *sample.defect_classes})
+        few = {class_name: count for class_name, count in sorted(donors.items()) if count < method.least_donors}
+        if len(few) == len(donors):
+            counts = ", ".join(f"{class_name} {count}" for class_name, count in few.items()) or "no defect"
+            raise DataError(
+                f"{pool} needs {method.least_donors} train images of a class, each with a mask, to learn it, and in "
+                f"{name} no class has them ({counts})",
+                where=self.dataset.root,
+                mend="leave that recipe out (donor-paste works with one), or split so that more are on the train side",
+            )
+        return few
 
     @contextmanager
     def partition(
@@ -227,25 +254,15 @@ def make_plan(
     plan = Plan(dataset, names[0], found, pools, target, standard(settings, pools=tuple(pools), methods=methods), ())
     for name in found:
         notes += refuse_unfit(Partition(name, plan.folder(name)))
-        notes += [note for pool, recipe in pools.items() if recipe for note in _untaught(plan, name, pool, recipe)]
+        notes += [
+            f"{class_name} has {counted(count, 'train image')} with a mask in {name}: too few for {pool} to learn it, "
+            "so it makes none"
+            for pool in pools
+            for class_name, count in plan.left_out(name, pool).items()
+        ]
         if not plan.synthesizes or partitions == 1:
             Partition(name, plan.folder(name)).refuse_leaks()
     return replace(plan, notes=tuple(dict.fromkeys(notes)))
-
-
-def _untaught(plan: Plan, name: str, pool: str, recipe: Recipe) -> list[str]:
-    """Classes that a learned recipe will be given too few images of to learn, in words."""
-    method = registry.load(recipe.target)
-    if not is_learned(method):
-        return []
-    masked = Counter(
-        s.class_name for s in plan.folder(name).real() if s.class_name != GOOD and s.annotation is not None
-    )
-    return [
-        f"{class_name} has {counted(count, 'train image')} in {name}: too few for {pool} to learn it, so it makes none"
-        for class_name, count in sorted(masked.items())
-        if count < method.least_donors
-    ]
 
 
 def _opened(root: Path, split: str | None, splits: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
