@@ -267,8 +267,9 @@ def _count(stream: _Stream) -> None:
 
 def _hopeless(order: Order) -> HopelessError:
     counts = ", ".join(f"{name} {times}" for name, times in order.refused.most_common())
+    learned = "" if order.lot.model is None else "; a model of too few steps makes nothing that passes, so fit longer"
     return HopelessError(
         f"{order.lot.class_name}: the gates refused all draws of {_HOPELESS} images in a row ({counts})",
         mend="loosen that gate in the recipe (carpet-data recipes show NAME), or use another recipe; "
-        "redraw is the method's own: it found no place, or made nothing visible",
+        f"redraw is the method's own: it found no place, or made nothing visible{learned}",
     )

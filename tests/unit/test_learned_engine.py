@@ -207,6 +207,15 @@ def test_a_class_that_the_model_never_learned_is_refused(tmp_path: Path, recipe:
     assert "thread is left as it is: the model was not fitted to it, which had 1 train image" in done.text()
 
 
+def test_a_model_whose_draws_are_all_refused_may_need_more_steps(root: Path, tmp_path: Path) -> None:
+    never = synthesis.recipe(tmp_path / "never", "mean", synthesis.LENIENT + "parameters: {redraw_share: 1}\n")
+    before = hashes(root)
+    with pytest.raises(DataError, match=r"hole: the gates refused all draws of 24 images") as caught:
+        synthesize(root, ["hole"], 30, recipe=never, workers=1, device="cpu")
+    assert "fit longer" in str(caught.value.mend)
+    assert hashes(root) == before
+
+
 def test_null_samples_are_refused(root: Path, tmp_path: Path, recipe: Recipe) -> None:
     assert not makes_nulls(registry.load(recipe.target))
     nulls = synthesis.recipe(tmp_path / "nulls", "mean", synthesis.LENIENT + "null_share: 0.5\n")
