@@ -244,12 +244,14 @@ def prepared(scratch: Path, data: Path) -> tuple[Path, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="+", default=RECIPES, metavar="RECIPE")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1: the kinds that have limits")
     parser.add_argument("--data", type=Path, default=DATA, help="in MVTec AD layout")
     parser.add_argument("--steps", type=int, default=40, help="training steps that are timed")
     parser.add_argument("--images", type=int, default=12, help="draws that are timed")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead")
     given = parser.parse_args()
+    if given.device.partition(":")[0] not in LIMITS:
+        parser.error(f"{given.device}: there are limits for {' and '.join(LIMITS)} only")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         root, split = prepared(Path(folder), given.data)
@@ -264,9 +266,7 @@ def main() -> None:
     first = rows[0]
     print(
         f"{first['device']} ({platform.machine()}, Python {platform.python_version()}); a fit in {first['precision']}, "
-    )
-    print(
-        f"{first['rate_gflops']:.0f} Gflop/s measured; sampling in full precision, "
+        f"{first['rate_gflops']:.0f} Gflop/s measured;\nsampling in full precision, "
         f"{first['image_rate_gflops']:.0f} Gflop/s. Hosts of {first['host'][0]}x{first['host'][1]}.\n"
     )
     print(table(rows, first["kind"]))
