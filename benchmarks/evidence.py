@@ -55,14 +55,14 @@ class Protocol:
     """One way to divide real images, and what is compared on it.
 
     Attributes:
+        title: Of its table.
         prepare: Makes the prepared folder and returns the names of the splits that are its partitions.
         pools: Synthetic images to compare.
         methods: Remedies without synthetic images.
         settings: Of the baseline.
-        title: Of its table.
-        like: The protocol whose folders are used again: the same partitions and images.
-        quality: Score the synthetic images of each pool, and look for copies.
         good_teaches: Put the good images on the train side: there are too few to test by, and hosts are needed.
+        quality: Score the synthetic images of each pool, and look for copies.
+        like: The protocol whose folders are used again: the same partitions and images.
     """
 
     title: str
@@ -292,8 +292,8 @@ def run(
         values["quality"] = evidence_pools.summary([record for record in records if record is not None])
     target = HERE / "evidence" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
-    print(table(json.loads(target.read_text())))
+    target.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(table(json.loads(target.read_text(encoding="utf-8"))))
 
 
 def type_accuracy(found: Comparison, condition: str) -> dict[str, Any]:
