@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.generators.windows import Window, cut, enlarged, laid_back
+from carpet_data.generators.windows import Window, cut, enlarged, laid_back, part_of
 from carpet_data.synthesis.contract import Image, Mask
 from carpet_data.synthesis.settle import noise_level, visible
 
@@ -60,9 +60,8 @@ def composed(
     fine = full - enlarged(seen, window)
     gain = enlarged(_strength(generated, seen), window)[:, :, None]
     new = enlarged(generated, window) + gain * fine
-    inner = _in_window(within, window)
     below = cut(host, window, window.side).astype(np.float32)
-    values = below + _cover(inner, feather_px)[:, :, None] * (new - below)
+    values = below + _cover(part_of(within, window), feather_px)[:, :, None] * (new - below)
     levels = float(np.clip(3 * noise_level(host[rows, columns]), 4, 10)) if threshold is None else threshold
     after = laid_back(host, window, values, within)
     changed = visible(host[rows, columns], after[rows, columns], within[rows, columns], threshold=levels)
@@ -83,15 +82,6 @@ def _fine_energy(values: F32) -> F32:
     grey = values.mean(axis=2)
     fine = grey - cv2.blur(grey, (3, 3))
     return np.asarray(np.sqrt(cv2.blur(fine * fine, (_FINE_PX, _FINE_PX))), np.float32)
-
-
-def _in_window(mask: Mask, window: Window) -> Mask:
-    inner = np.zeros((window.side, window.side), np.bool_)
-    rows, columns = window.inside(*mask.shape)
-    part = mask[rows, columns]
-    top, left = rows.start - window.y, columns.start - window.x
-    inner[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return inner
 
 
 def _cover(mask: Mask, feather_px: float) -> F32:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Box, Image, Mask
 
-__all__ = ["Window", "around", "cut", "cut_mask", "enlarged", "laid_back"]
+__all__ = ["Window", "around", "cut", "cut_mask", "enlarged", "laid_back", "mask_on", "part_of"]
 
 F32 = NDArray[np.float32]
 
@@ -33,6 +33,15 @@ class Window:
     def inside(self, height: int, width: int) -> tuple[slice, slice]:
         """Rows and columns of the image that it covers; empty where it lies beside it."""
         return _covered(self.y, self.side, height), _covered(self.x, self.side, width)
+
+    def box(self, height: int, width: int) -> Box:
+        """The box of the image that it covers."""
+        rows, columns = self.inside(height, width)
+        return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+
+    def own(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """Rows and columns of the image, counted from its corner."""
+        return slice(rows.start - self.y, rows.stop - self.y), slice(columns.start - self.x, columns.stop - self.x)
 
 
 def around(box: Box, crop_px: int, context: float) -> Window:
@@ -76,13 +85,42 @@ def cut_mask(mask: Mask, window: Window, crop_px: int) -> F32:
     Returns:
         float32 crop_px x crop_px, 0..1.
     """
-    part = np.zeros((window.side, window.side), np.float32)
+    return np.asarray(_resized(part_of(mask, window).astype(np.float32), crop_px), np.float32)
+
+
+def part_of(mask: Mask, window: Window) -> Mask:
+    """What a window sees of a mask, at the image's own size.
+
+    Args:
+        mask: bool HxW.
+        window: Where; beyond the image there is no defect.
+
+    Returns:
+        bool side x side.
+    """
+    part: Mask = np.zeros((window.side, window.side), np.bool_)
     rows, columns = window.inside(*mask.shape)
     if rows.stop > rows.start and columns.stop > columns.start:
-        top, left = rows.start - window.y, columns.start - window.x
-        inner = mask[rows, columns]
-        part[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
-    return np.asarray(_resized(part, crop_px), np.float32)
+        part[window.own(rows, columns)] = mask[rows, columns]
+    return part
+
+
+def mask_on(size: tuple[int, int], window: Window, part: Mask) -> Mask:
+    """A mask of a window on the whole image; what lies beyond the image is cut off.
+
+    Args:
+        size: (height, width) of the image.
+        window: Where.
+        part: bool side x side.
+
+    Returns:
+        bool height x width.
+    """
+    mask: Mask = np.zeros(size, np.bool_)
+    rows, columns = window.inside(*size)
+    if rows.stop > rows.start and columns.stop > columns.start:
+        mask[rows, columns] = part[window.own(rows, columns)]
+    return mask
 
 
 def enlarged(values: F32, window: Window) -> F32:
@@ -105,7 +143,7 @@ def laid_back(host: Image, window: Window, values: F32, mask: Mask) -> Image:
     """
     result: Image = host.copy()
     rows, columns = window.inside(host.shape[0], host.shape[1])
-    part = values[rows.start - window.y : rows.stop - window.y, columns.start - window.x : columns.stop - window.x]
+    part = values[window.own(rows, columns)]
     if host.ndim == 2 and part.ndim == 3:
         part = part.mean(axis=2)
     here = mask[rows, columns]
@@ -120,10 +158,10 @@ def _covered(start: int, length: int, size: int) -> slice:
 
 def _padded(image: Image, window: Window) -> Image:
     height, width = image.shape[:2]
-    columns = _mirrored(np.arange(window.x, window.x + window.side), width)
     if min(window.x, window.y) >= 0 and window.y + window.side <= height and window.x + window.side <= width:
         return image[window.y : window.y + window.side, window.x : window.x + window.side]
     rows = _mirrored(np.arange(window.y, window.y + window.side), height)
+    columns = _mirrored(np.arange(window.x, window.x + window.side), width)
     return image[rows[:, None], columns[None, :]]
 
 

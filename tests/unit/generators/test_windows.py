@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from carpet_data.generators.windows import Window, around, cut, cut_mask, enlarged, laid_back
+from carpet_data.generators.windows import Window, around, cut, cut_mask, enlarged, laid_back, mask_on, part_of
 
 windows = st.builds(Window, st.integers(-40, 40), st.integers(-40, 40), st.integers(1, 48))
 
@@ -76,6 +76,21 @@ def test_a_reduced_mask_keeps_its_area_and_every_trace(
     assert found.any() == (inside > 0) or crop_px > window.side
     if crop_px <= window.side:
         assert float(found.sum()) * (window.side / crop_px) ** 2 == pytest.approx(inside, rel=2e-3, abs=2e-3)
+
+
+@given(windows, st.integers(1, 30), st.integers(1, 30), st.integers(0, 99))
+def test_a_mask_comes_back_where_the_window_sees_it(window: Window, height: int, width: int, seed: int) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < 0.5
+    part = part_of(mask, window)
+    assert part.shape == (window.side, window.side)
+    assert part.dtype == np.bool_
+    x, y, wide, high = window.box(height, width)
+    assert 0 <= x <= x + wide <= width
+    assert 0 <= y <= y + high <= height
+    expected = np.zeros_like(mask)
+    expected[y : y + high, x : x + wide] = mask[y : y + high, x : x + wide]
+    assert (mask_on((height, width), window, part) == expected).all()
+    assert part.sum() == expected.sum()
 
 
 @given(images(), windows, st.integers(0, 99))
