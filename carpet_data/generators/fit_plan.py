@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from carpet_data.errors import DataError, LeakError
+from carpet_data.findings import counted
 from carpet_data.generators import crops, store
 from carpet_data.generators.crops import Lesson
 from carpet_data.generators.parameters import FitParameters
@@ -102,8 +103,8 @@ def plan(dataset: Dataset, split: str, recipe: Recipe) -> Plan:
             mend="add good images to the source and prepare it again, or split so that some are on the train side",
         )
     notes = tuple(
-        f"{name} is left out: it has {_donors(count)} on the train side, {recipe.method} needs {method.least_donors}, "
-        "donor-paste one"
+        f"{name} is left out: it has {counted(count, 'donor')} on the train side, {recipe.method} needs "
+        f"{method.least_donors}, donor-paste one"
         for name, count in donors.items()
         if name not in enough
     )
@@ -132,7 +133,7 @@ def _refuse_held_out(dataset: Dataset, split: str, read: Sequence[str]) -> None:
     strangers = sorted(set(read) - taught)
     if strangers:
         raise LeakError(
-            f"{len(strangers)} images that are not on the train side would teach, such as {strangers[0]!r}",
+            f"{counted(len(strangers), 'image')} from outside the train side would teach, such as {strangers[0]!r}",
             where=dataset.root,
             mend="run carpet-data doctor on the data set, and make the split again",
         )
@@ -145,16 +146,12 @@ def _too_few(dataset: Dataset, split: str, recipe: Recipe, donors: Mapping[str, 
             where=dataset.root,
             mend="split so that defects are on the train side, or use a recipe without donors (procedural)",
         )
-    counted = ", ".join(f"{name} {count}" for name, count in donors.items())
+    found = ", ".join(f"{name} {count}" for name, count in donors.items())
     return DataError(
-        f"too few donors on the train side of {split!r}: {recipe.method} needs {least} of a class ({counted})",
+        f"too few donors on the train side of {split!r}: {recipe.method} needs {least} of a class ({found})",
         where=dataset.root,
         mend="use --recipe donor-paste, which works with one, or split so that more are on the train side",
     )
-
-
-def _donors(count: int) -> str:
-    return "1 donor" if count == 1 else f"{count} donors"
 
 
 def _only(lesson: Lesson, classes: tuple[str, ...]) -> Lesson:

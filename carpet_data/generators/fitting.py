@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpet_data.errors import CarpetDataError, OutputError
+from carpet_data.findings import counted
 from carpet_data.generators import card, store
 from carpet_data.generators.fit_plan import CHECKPOINT, Plan, method_of, plan
 from carpet_data.generators.store import Fitted
@@ -62,7 +63,7 @@ def fit(
         The finished model.
 
     Raises:
-        UsageError: The recipe learns nothing, or there is no such device.
+        UsageError: The recipe learns nothing, there is no such device, or this process computes on another already.
         DataError: The data cannot be learned from (see `plan`), a loss is no number any more, or what is there is
             damaged, or unfinished and of another seed.
         LeakError: An image that is not on the train side would be read.
@@ -110,20 +111,19 @@ def run(
     every_s: float | None = None,
 ) -> Fitted:
     """Do what was planned, see `fit`."""
-    from carpet_data.generators import learning
+    # Imported first, for it says so where the extra is missing.
     from carpet_data.generators.place import Place
+    from carpet_data.generators import learning  # isort: skip
 
     place = Place.at(device, precision=planned.parameters.precision, seed=seed)
     folder = planned.folder
     with _alone(folder) if place.is_main else nullcontext():
-        fresh = not (folder / CHECKPOINT).is_file()
-        if place.is_main and overwrite:
-            _empty(folder)
-            fresh = True
-        place.accelerator.wait_for_everyone()
         try:
             with learning.memory_guard(planned.parameters.batch_size, place.device):
                 learner = method_of(planned.recipe).learner(planned.lesson, planned.recipe.parameters, place)
+                if place.is_main and overwrite:
+                    _empty(folder)  # only now: what cannot begin costs no finished model
+                place.accelerator.wait_for_everyone()
                 history = learning.run(
                     learner,
                     place,
@@ -136,7 +136,8 @@ def run(
                 if place.is_main:
                     _keep(planned, learner, place, history)
         except CarpetDataError:
-            if place.is_main and fresh and not (folder / CHECKPOINT).is_file():
+            is_kept = (folder / CHECKPOINT).is_file() or (folder / store.CARD).is_file()
+            if place.is_main and not is_kept:
                 shutil.rmtree(folder, ignore_errors=True)  # nothing in it is worth keeping
             raise
         place.accelerator.wait_for_everyone()
@@ -262,5 +263,4 @@ def _device_name(place: Place) -> str:
 
     if place.device.type == "cuda":
         return str(torch.cuda.get_device_name(place.device))
-    threads = torch.get_num_threads()
-    return f"cpu, {threads} thread{'s' * (threads > 1)}" if place.device.type == "cpu" else str(place.device)
+    return f"cpu, {counted(torch.get_num_threads(), 'thread')}" if place.device.type == "cpu" else str(place.device)

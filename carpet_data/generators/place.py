@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.errors import MissingExtraError
+from carpet_data.errors import MissingExtraError, UsageError
 from carpet_data.synthesis import seeds
 
 for _package in ("torch", "safetensors", "diffusers", "accelerate"):
@@ -22,7 +22,7 @@ for _package in ("torch", "safetensors", "diffusers", "accelerate"):
         raise MissingExtraError.of(_package, "generate", "a learned recipe")
 
 import torch  # noqa: E402 - only where it is there
-from accelerate import Accelerator  # noqa: E402
+from accelerate import Accelerator, PartialState  # noqa: E402
 
 from carpet_data.compute import allocator, devices  # noqa: E402
 from carpet_data.compute.checkpoints import optimizer_tensors, restore_optimizer  # noqa: E402
@@ -56,14 +56,23 @@ class Place:
             seed: Of the fit.
 
         Raises:
-            UsageError: There is no such device here.
+            UsageError: There is no such device here, or this process computes on another already.
         """
         found = devices.resolve(device)
-        if found.type == "cpu":
+        is_cpu = found.type == "cpu"
+        # accelerate keeps the first device of a process: a second one would be taken for the first, or refused with a
+        # traceback.
+        first = PartialState(cpu=is_cpu).device
+        if first.type != found.type:
+            raise UsageError(
+                f"this process computes on {first.type} already, now asked for {found}",
+                mend="start another process for the other device",
+            )
+        if is_cpu:
             allocator.keep_freed_memory()
         elif found.index is not None:
             torch.cuda.set_device(found)
-        accelerator = Accelerator(cpu=found.type == "cpu")
+        accelerator = Accelerator(cpu=is_cpu)
         fast = _multiplies_bf16(found) if precision == "auto" else precision == "bf16"
         return cls(accelerator, "bf16" if fast else "full", seed)
 

@@ -241,6 +241,20 @@ def test_damaged_weights_are_refused_until_overwritten(root: Path, tmp_path: Pat
     assert not (fitted.folder / "left.txt").exists()
 
 
+def test_a_new_fit_that_cannot_begin_costs_no_finished_model(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = fitted_to(root, tmp_path, steps=3)
+
+    def refused(*arguments: Any) -> None:
+        raise DataError("there is no such pipeline")
+
+    monkeypatch.setattr(tiny_learner, "TinyLearner", refused)
+    with pytest.raises(DataError, match="no such pipeline"):
+        fitted_to(root, tmp_path, steps=3, overwrite=True)
+    assert store.find(layout.read(root), "main", recipes.load(tmp_path / "tiny.yaml")) == first
+
+
 def small(folder: Path, counts: dict[str, int], fractions: tuple[float, float] = (0.5, 0.5)) -> Path:
     write_source(folder / "source", counts)
     prepare(folder / "source", folder / "set", workers=1, near_duplicates=False, fractions=fractions)
