@@ -116,6 +116,10 @@ class Lesson:
         window = self.window(example)
         return cut(example.image, window, self.crop_px), cut_mask(example.mask, window, self.crop_px)
 
+    def crops(self) -> NDArray[np.uint8]:
+        """All examples as they lie, uint8 n x c x c x3."""
+        return np.stack([self.crop(example)[0] for example in self.examples])
+
     def draw(self, rng: np.random.Generator, count: int, defect_share: float, *, only: int | None = None) -> Batch:
         """A batch: of its crops so many show defects, each class as often; the others are good, under their masks.
 

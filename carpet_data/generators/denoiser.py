@@ -6,14 +6,14 @@ layers at full size cost most on a CPU and learn least.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from diffusers import ConfigMixin, DDPMScheduler, ModelMixin, UNet2DModel
 from diffusers.configuration_utils import register_to_config
 from torch.nn import functional
 
-__all__ = ["Denoiser", "clean_of", "schedule", "weight"]
+__all__ = ["Denoiser", "clean_of", "guided", "schedule", "weight"]
 
 _GROUPS = 8
 _MOST_WEIGHT = 5.0
@@ -94,6 +94,33 @@ def clean_of(found: torch.Tensor, noisy: torch.Tensor, kept: torch.Tensor) -> to
     """
     through = kept**_LATE
     return through / kept.clamp(min=1e-12).sqrt() * noisy + (1 - through) * found
+
+
+def guided(
+    network: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+    values: torch.Tensor,
+    time: int,
+    labels: torch.Tensor,
+    *,
+    unknown: int,
+    guidance: float,
+) -> torch.Tensor:
+    """What a network finds, led away from what it finds without a class (Ho and Salimans 2022).
+
+    Args:
+        network: Takes values, times and labels, as `Denoiser`.
+        values: n x channels x c x c.
+        time: Of the schedule.
+        labels: int64 n.
+        unknown: The label that says nothing about the class.
+        guidance: How far away; at 1 the network is asked once and as it learned.
+    """
+    if guidance == 1:
+        return network(values, torch.full_like(labels, time), labels)
+    both = torch.cat([labels, torch.full_like(labels, unknown)])
+    told, untold = network(values.repeat(2, 1, 1, 1), torch.full_like(both, time), both).chunk(2)
+    found: torch.Tensor = untold + guidance * (told - untold)
+    return found
 
 
 def weight(kept: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FitParameters"]
+__all__ = ["FitParameters", "check_levels"]
 
 
 class FitParameters(BaseModel):
@@ -36,3 +36,19 @@ class FitParameters(BaseModel):
     precision: Literal["auto", "full", "bf16"] = Field(
         default="auto", description="bf16 where the hardware multiplies it; full is exact everywhere."
     )
+
+
+def check_levels(crop_px: int, block_px: int, levels: int) -> None:
+    """Whether a UNet of so many levels can halve a crop that it sees in blocks.
+
+    Args:
+        crop_px: Pixels across and down of the crop.
+        block_px: Pixels across a block.
+        levels: Each but the last is halved.
+
+    Raises:
+        ValueError: A level would have half a pixel.
+    """
+    least = block_px * 2 ** (levels - 1)
+    if crop_px % least:
+        raise ValueError(f"crop_px must be a multiple of {least} for {levels} widths and blocks of {block_px} pixels")

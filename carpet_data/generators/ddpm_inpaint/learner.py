@@ -48,7 +48,7 @@ class DdpmInpaintLearner:
         optimizer = torch.optim.AdamW(model.parameters(), lr=fit.learning_rate, weight_decay=_WEIGHT_DECAY)
         self._model, self._optimizer = place.prepare(model.train(), optimizer)
         self._averaged = copy.deepcopy(place.bare(self._model)).eval().requires_grad_(False)
-        self._scale = Scale.of(np.stack([lesson.crop(example)[0] for example in lesson.examples]))
+        self._scale = Scale.of(lesson.crops())
         self._schedule = schedule()
         self._kept = self._schedule.alphas_cumprod.to(place.device)
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from carpet_data.errors import DataError
 from carpet_data.generators.compose import composed
 from carpet_data.generators.ddpm_inpaint.new_masks import new_mask
-from carpet_data.generators.parameters import FitParameters
+from carpet_data.generators.opening import opened
+from carpet_data.generators.parameters import FitParameters, check_levels
 from carpet_data.generators.windows import around, cut, cut_mask
+from carpet_data.synthesis.blend import grown
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
@@ -62,6 +62,11 @@ class DdpmInpaintFit(FitParameters):
         if any(width < 8 or width % 8 for width in value):
             raise ValueError("widths must be multiples of 8")
         return value
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> DdpmInpaintFit:
+        check_levels(self.crop_px, self.block_px, len(self.widths))
+        return self
 
 
 class DdpmInpaintParameters(BaseModel):
@@ -153,9 +158,7 @@ class DdpmInpaint:
             DataError: No model was opened, or it does not know the class.
             Redraw: There is no room for the defect, or it cannot be seen.
         """
-        p, sampler = parameters, self._sampler
-        if sampler is None:
-            raise DataError("no fitted model was opened", mend="carpet-data fit DATASET --recipe ddpm-inpaint")
+        p, sampler = parameters, opened(self._sampler)
         label = sampler.label(scene.facts.class_name)
         from_noise = p.start == "noise" or (p.start == "auto" and bool(rng.random() < p.noise_share))
         drawn: dict[str, Any]
@@ -181,7 +184,8 @@ class DdpmInpaint:
             solver=p.sampler,
         )[0]
         threshold = None if p.visible_levels is None else float(p.visible_levels)
-        within = _grown(mask, window.side / sampler.crop_px)
+        # A rim of up to a pixel of the network's, over which the change fades.
+        within = grown(mask, int(np.clip(round(window.side / sampler.crop_px), 1, _RIM_PX)))
         detail = None if from_noise else _joined(scene.host, shown, within)
         image, seen = composed(scene.host, window, made, within, detail=detail, threshold=threshold)
         if seen.sum() < _LEAST_SEEN * mask.sum():
@@ -192,16 +196,7 @@ class DdpmInpaint:
             "window": [window.x, window.y, window.side],
             **drawn,
         }
-        rows, columns = window.inside(scene.host.shape[0], scene.host.shape[1])
-        box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-        return Candidate(image, seen, box, drawn)
-
-
-def _grown(mask: Mask, scale: float) -> Mask:
-    """The mask and a rim of up to a pixel of the network's, over which the change fades."""
-    reach = int(np.clip(round(scale), 1, _RIM_PX))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return np.asarray(cv2.dilate(mask.view(np.uint8), disc)) > 0
+        return Candidate(image, seen, window.box(*scene.host.shape[:2]), drawn)
 
 
 def _joined(host: Image, shown: Image, within: Mask) -> Image:

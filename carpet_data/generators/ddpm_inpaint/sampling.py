@@ -18,8 +18,8 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from numpy.typing import NDArray
 
 from carpet_data.compute import devices
-from carpet_data.errors import DataError
-from carpet_data.generators.denoiser import Denoiser, clean_of
+from carpet_data.generators.denoiser import Denoiser, clean_of, guided
+from carpet_data.generators.opening import label_of, reading
 from carpet_data.generators.place import levels, noise, tensors
 from carpet_data.generators.scale import Scale
 
@@ -29,6 +29,7 @@ F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
 _FACTS = "crops.json"
+_LEAST_STRENGTH = 0.02
 
 
 def hidden(masks: torch.Tensor) -> torch.Tensor:
@@ -84,7 +85,7 @@ class Sampler:
             UsageError: There is no such device.
         """
         where = devices.resolve(device)
-        try:
+        with reading(folder):
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             classes = tuple(str(name) for name in facts["classes"])
             crop_px, context = int(facts["crop_px"]), float(facts["context"])
@@ -92,12 +93,6 @@ class Sampler:
             # Kept away from the hub: a folder that is not there must not be looked up by name.
             model = Denoiser.from_pretrained(folder / "denoiser", local_files_only=True, low_cpu_mem_usage=False)
             schedule = DDPMScheduler.from_pretrained(folder / "schedule", local_files_only=True)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise DataError(
-                f"the fitted network cannot be read ({error})",
-                where=folder,
-                mend="fit the recipe again with --overwrite",
-            ) from error
         return cls(model.to(where).eval(), schedule, classes, crop_px, context, scale, where)
 
     def label(self, class_name: str) -> int:
@@ -106,12 +101,7 @@ class Sampler:
         Raises:
             DataError: The network has never seen it.
         """
-        if class_name not in self.classes:
-            raise DataError(
-                f"the fitted network does not know the class {class_name!r}, only {', '.join(self.classes)}",
-                mend="fit the recipe again on this data set",
-            )
-        return self.classes.index(class_name)
+        return label_of(class_name, self.classes)
 
     def sample(
         self,
@@ -135,7 +125,7 @@ class Sampler:
             labels: n labels.
             rng: Draws the noise.
             strength: How far `shown` is noised: 1 leaves nothing of it.
-            steps: Passes through the network.
+            steps: Passes through the network; fewer where the schedule has not so many times below the strength.
             guidance: How far away from a crop of any class; 1 for none.
             solver: "ddim" or "dpm-solver".
 
@@ -148,8 +138,10 @@ class Sampler:
         label = torch.as_tensor(np.asarray(labels, np.int64), device=self.device)
         scheduler = self._scheduler(solver)
         # So many steps in all that `steps` of them remain below the strength.
-        strength = float(np.clip(strength, 0.02, 1.0))
-        scheduler.set_timesteps(max(steps, min(round(steps / strength), 1000)))
+        strength = float(np.clip(strength, _LEAST_STRENGTH, 1.0))
+        total = int(scheduler.config.num_train_timesteps)
+        steps = min(steps, round(strength * total))
+        scheduler.set_timesteps(max(steps, min(round(steps / strength), total)))
         times = scheduler.timesteps[-steps:]
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(len(scheduler.timesteps) - len(times))
@@ -179,14 +171,8 @@ class Sampler:
         time: int,
         guidance: float,
     ) -> torch.Tensor:
-        given = seen(values, host, mask)
-        if guidance == 1:
-            found = self.model(given, _times(time, label), label)
-            return clean_of(found, values, self.schedule.alphas_cumprod[time])
-        unknown = torch.full_like(label, len(self.classes) + 1)
-        both = torch.cat([label, unknown])
-        told, untold = self.model(torch.cat([given, given]), _times(time, both), both).chunk(2)
-        found = untold + guidance * (told - untold)
+        given, unknown = seen(values, host, mask), len(self.classes) + 1
+        found = guided(self.model, given, time, label, unknown=unknown, guidance=guidance)
         return clean_of(found, values, self.schedule.alphas_cumprod[time])
 
     def _noised(self, clean: torch.Tensor, grain: torch.Tensor, time: int) -> torch.Tensor:
@@ -195,7 +181,3 @@ class Sampler:
             return clean
         kept = float(self.schedule.alphas_cumprod[time])
         return clean * math.sqrt(kept) + grain * math.sqrt(1 - kept)
-
-
-def _times(time: int, labels: torch.Tensor) -> torch.Tensor:
-    return torch.full_like(labels, time)

@@ -57,7 +57,7 @@ class GanLearner:
         self.ground_steps = min(round(fit.ground_share * fit.steps), fit.steps - 1)
         count = len(lesson.classes)
 
-        colours = Scale.of(np.stack([lesson.crop(example)[0] for example in lesson.examples]))
+        colours = Scale.of(lesson.crops())
         with devices.seeded(place.seed):
             ground = GroundGenerator(fit.crop_px, fit.latent, fit.width, mean=colours.mean, axes=colours.axes)
             branch = DefectBranch(count, fit.crop_px, fit.latent, fit.width // 2, axes=colours.axes)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from carpet_data.errors import DataError
+from carpet_data.generators.compose import composed
+from carpet_data.generators.opening import label_of, opened, reading
 from carpet_data.generators.parameters import FitParameters
-from carpet_data.generators.windows import Window, around, cut, enlarged
-from carpet_data.synthesis.contract import Box, Candidate, Donor, Mask, Redraw, Scene
+from carpet_data.generators.windows import Window, around, cut, enlarged, mask_on
+from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.gates import area_range
 from carpet_data.synthesis.settle import same_part, turn_between
 
@@ -58,7 +59,7 @@ class GanFitParameters(FitParameters):
 class GanParameters(BaseModel):
     """Parameters of `gan`, version 1."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fit: GanFitParameters = Field(
         default_factory=lambda: GanFitParameters.model_validate({}), description="How the networks are fitted."
@@ -84,8 +85,9 @@ class Gan:
     least_donors = 2
     Parameters: type[BaseModel] = GanParameters
 
-    _branch: DefectBranch
-    _classes: tuple[str, ...] = ()
+    def __init__(self) -> None:
+        self._branch: DefectBranch | None = None
+        self._classes: tuple[str, ...] = ()
 
     def learner(self, lesson: Lesson, parameters: GanParameters, place: Place) -> GanLearner:
         """What a fit trains."""
@@ -99,73 +101,78 @@ class Gan:
         Args:
             folder: Of the weights.
             device: As for `carpet_data.compute.devices.resolve`.
+
+        Raises:
+            DataError: The folder does not hold the networks of this method.
+            MissingExtraError: The extra `generate` is not installed.
+            UsageError: There is no such device.
         """
-        from carpet_data.compute import devices
+        # Imported first, for it says so where the extra is missing.
+        from carpet_data.generators import place  # noqa: F401
+        from carpet_data.compute import devices  # isort: skip
         from carpet_data.generators.gan.networks import DefectBranch
 
-        self._branch = DefectBranch.from_pretrained(folder / BRANCH, local_files_only=True)
-        self._branch.to(devices.resolve(device)).eval()
-        self._classes = tuple(json.loads((folder / CLASSES).read_text(encoding="utf-8")))
+        found = devices.resolve(device)
+        with reading(folder):
+            self._classes = tuple(json.loads((folder / CLASSES).read_text(encoding="utf-8")))
+            branch = DefectBranch.from_pretrained(folder / BRANCH, local_files_only=True)
+        self._branch = branch.to(found).eval()
 
     def render(self, scene: Scene, parameters: GanParameters, rng: np.random.Generator) -> Candidate:
         """Make one candidate; the donor says how large and, on objects, where: pixels and mask are the network's.
 
         Raises:
-            DataError: The model does not know the class.
+            DataError: No model was opened, or it does not know the class.
             Redraw: There is no place, or no drawn defect is sound.
         """
-        from carpet_data.generators.compose import composed
-
-        if scene.facts.class_name not in self._classes:
-            raise DataError(
-                f"the model was not fitted to the class {scene.facts.class_name!r}",
-                mend=f"fit again; it knows {', '.join(self._classes)}",
-            )
-        donor = scene.donors[0]
-        window, share = _placed(scene, donor, parameters.fit, rng)
-        number, crop, within = self._drawn(scene, window, share, parameters, rng)
-        image, mask = composed(scene.host, window, crop, within, feather_px=parameters.feather_px)
+        branch, label = opened(self._branch), label_of(scene.facts.class_name, self._classes)
+        window, share = _placed(scene, scene.donors[0], parameters.fit, rng)
+        ground = cut(scene.host, window, int(branch.config.crop_px))
+        crops, masks = _generated(branch, label, ground, parameters, rng)
+        number, within = _first_sound(masks, window, share, scene, parameters.mask_level)
+        image, mask = composed(scene.host, window, crops[number], within, feather_px=parameters.feather_px)
         if not mask.any():
             raise Redraw("nothing of the drawn defect can be seen on this host")
-        rows, columns = window.inside(scene.host.shape[0], scene.host.shape[1])
-        box: Box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         drawn: dict[str, Any] = {"x": window.x, "y": window.y, "side": window.side, "draw": number}
-        return Candidate(image, mask, box, drawn)
+        return Candidate(image, mask, window.box(*scene.host.shape[:2]), drawn)
 
-    def _drawn(
-        self, scene: Scene, window: Window, share: float | None, parameters: GanParameters, rng: np.random.Generator
-    ) -> tuple[int, F32, Mask]:
-        """Which of several defects drawn for a window is sound, its crop and where on the host it lies."""
-        crops, masks = self._generated(scene, window, parameters, rng)
-        found = "no defect was drawn"
-        for number, (crop, mask) in enumerate(zip(crops, masks, strict=True)):
-            within = _whole(_on_host(mask, window, scene, parameters.mask_level), window)
-            fault = _fault(within, share, scene)
-            if fault is None:
-                return number, crop, within
-            found = fault
-        raise Redraw(found)
 
-    def _generated(
-        self, scene: Scene, window: Window, parameters: GanParameters, rng: np.random.Generator
-    ) -> tuple[F32, F32]:
-        """Several defects on the host's own ground: n x c x c x3 in levels, and masks n x c x c."""
-        import torch
+def _generated(
+    branch: DefectBranch, label: int, ground: Image, parameters: GanParameters, rng: np.random.Generator
+) -> tuple[F32, F32]:
+    """Several defects on a crop of the host's own ground: n x c x c x3 in levels, and masks n x c x c."""
+    import torch
 
-        from carpet_data.compute import devices
-        from carpet_data.generators.gan.networks import grains_of
-        from carpet_data.generators.place import levels, noise, tensors
+    from carpet_data.compute import devices
+    from carpet_data.generators.gan.networks import grains_of
+    from carpet_data.generators.place import levels, noise, tensors
 
-        device: torch.device = self._branch.device
-        size: int = self._branch.config.crop_px
-        count, strength = parameters.draws, parameters.truncation
-        latents = strength * noise(rng, (count, self._branch.config.latent), device)
-        grain = grains_of(rng, count, size, device, strength)
-        labels = torch.full((count,), self._classes.index(scene.facts.class_name), device=device)
-        ground = tensors(cut(scene.host, window, size)[None], device).expand(count, -1, -1, -1)
-        with devices.one_thread(device), torch.no_grad():
-            made, masks = self._branch(ground, latents, labels, grain)
-        return levels(made), masks[:, 0].cpu().numpy()
+    device: torch.device = branch.device
+    count, strength = parameters.draws, parameters.truncation
+    latents = strength * noise(rng, (count, branch.config.latent), device)
+    grain = grains_of(rng, count, ground.shape[0], device, strength)
+    labels = torch.full((count,), label, device=device)
+    below = tensors(ground[None], device).expand(count, -1, -1, -1)
+    with devices.one_thread(device), torch.no_grad():
+        made, masks = branch(below, latents, labels, grain)
+    return levels(made), masks[:, 0].cpu().numpy()
+
+
+def _first_sound(masks: F32, window: Window, share: float | None, scene: Scene, level: float) -> tuple[int, Mask]:
+    """The first of several drawn masks that can be used: its number, and where on the host it lies, bool HxW.
+
+    Raises:
+        Redraw: None can.
+    """
+    height, width = scene.host.shape[:2]
+    found = "no defect was drawn"
+    for number, mask in enumerate(masks):
+        within = _whole(mask_on((height, width), window, enlarged(mask, window) > level), window)
+        fault = _fault(within, share, scene)
+        if fault is None:
+            return number, within
+        found = fault
+    raise Redraw(found)
 
 
 def _placed(scene: Scene, donor: Donor, fit: GanFitParameters, rng: np.random.Generator) -> tuple[Window, float | None]:
@@ -199,17 +206,6 @@ def _turned(mask: Mask, angle_deg: float) -> Mask:
     found = soft > min(0.5, float(soft.max()) / 2)
     x, y, wide, high = cv2.boundingRect(found.view(np.uint8))
     return np.ascontiguousarray(found[y : y + high, x : x + wide])
-
-
-def _on_host(mask: F32, window: Window, scene: Scene, level: float) -> Mask:
-    """Where on the host a drawn mask lies, bool HxW."""
-    full = enlarged(mask, window) > level
-    within = np.zeros(scene.host.shape[:2], np.bool_)
-    rows, columns = window.inside(scene.host.shape[0], scene.host.shape[1])
-    within[rows, columns] = full[
-        rows.start - window.y : rows.stop - window.y, columns.start - window.x : columns.stop - window.x
-    ]
-    return within
 
 
 def _fault(within: Mask, share: float | None, scene: Scene) -> str | None:

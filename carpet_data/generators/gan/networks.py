@@ -37,7 +37,10 @@ _PLAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 def sizes_of(crop_px: int) -> tuple[int, ...]:
-    """Pixels across at each level, from the smallest, 4 to 7, to the crop's own; each doubles the one before."""
+    """Pixels across at each level, from the smallest to the crop's own; each doubles the one before.
+
+    The smallest is 4 to 7, or more where the crop's size cannot be halved so often (176: 11, 22, 44, 88, 176).
+    """
     sizes = [crop_px]
     while sizes[-1] % 2 == 0 and sizes[-1] >= 2 * _LEAST_PX:
         sizes.append(sizes[-1] // 2)

@@ -13,7 +13,7 @@ import torch
 from carpet_data.compute import devices
 from carpet_data.generators.crops import Batch, Lesson
 from carpet_data.generators.denoiser import Denoiser, clean_of, schedule, weight
-from carpet_data.generators.joint_ddpm.method import JointDdpmParameters
+from carpet_data.generators.joint_ddpm.method import BLOCK_PX, JointDdpmParameters
 from carpet_data.generators.joint_ddpm.networks import PatchDenoiser
 from carpet_data.generators.joint_ddpm.sampling import CHANNELS, Sampler, coverage_of
 from carpet_data.generators.learning import Drawn
@@ -40,8 +40,8 @@ class JointLearner:
         labels = lesson.unknown + 1
         first = int(place.rng("weights").integers(2**31))
         with devices.seeded(first):
-            coarse = Denoiser(CHANNELS, CHANNELS, labels, fit.widths)
-            patch = PatchDenoiser(CHANNELS, labels, fit.patch_width, fit.patch_blocks)
+            coarse = Denoiser(CHANNELS, CHANNELS, labels, fit.widths, BLOCK_PX)
+            patch = PatchDenoiser(CHANNELS, labels, fit.patch_width, fit.patch_blocks, BLOCK_PX)
         self._averaged = {"coarse": deepcopy(coarse), "patch": deepcopy(patch)}
         for model in self._averaged.values():
             model.to(place.device).eval().requires_grad_(False)
@@ -49,7 +49,7 @@ class JointLearner:
             [*coarse.parameters(), *patch.parameters()], lr=fit.learning_rate, weight_decay=_WEIGHT_DECAY
         )
         self._coarse, self._patch, self._optimizer = place.prepare(coarse, patch, optimizer)
-        self._scale = Scale.of(np.stack([lesson.crop(example)[0] for example in lesson.examples]))
+        self._scale = Scale.of(lesson.crops())
         self._schedule = schedule()
         total = int(self._schedule.config.num_train_timesteps)
         self._switch, self._total = round(fit.switch_frac * total), total
@@ -93,8 +93,9 @@ class JointLearner:
         """So many samples of each class, from the averaged weights, on no host."""
         names = [name for name in self._lesson.classes for _ in range(count)]
         labels = torch.tensor([self._lesson.classes.index(name) for name in names], device=self._place.device)
-        made = self._sampler().sample(labels, self._lesson.crop_px, self._parameters, rng)
-        images = np.rint(self._sampler().pictures(made)).astype(np.uint8)
+        sampler = self._sampler()
+        made = sampler.sample(labels, self._lesson.crop_px, self._parameters, rng)
+        images = np.rint(sampler.pictures(made)).astype(np.uint8)
         masks = coverage_of(made)[:, 0].cpu().numpy()
         return [Drawn(*one) for one in zip(names, images, masks, strict=True)]
 

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from carpet_data.generators.compose import composed
 from carpet_data.generators.crops import Lesson
-from carpet_data.generators.parameters import FitParameters
-from carpet_data.generators.windows import Window, around, cut, enlarged
+from carpet_data.generators.opening import opened
+from carpet_data.generators.parameters import FitParameters, check_levels
+from carpet_data.generators.windows import Window, around, cut, enlarged, mask_on
 from carpet_data.synthesis.contract import Candidate, Donor, Mask, Redraw, Scene
 from carpet_data.synthesis.instances import edges_touched
 from carpet_data.synthesis.settle import same_part, turn_between
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from carpet_data.generators.learning import Learner
     from carpet_data.generators.place import Place
 
-__all__ = ["JointDdpm", "JointDdpmFit", "JointDdpmParameters"]
+__all__ = ["BLOCK_PX", "JointDdpm", "JointDdpmFit", "JointDdpmParameters"]
 
 F32 = NDArray[np.float32]
 
+BLOCK_PX = 2
+"""Both networks see pixels in blocks so wide, see `Denoiser`."""
 _SPECK_FRAC = 0.04
 """Components of less than this share of the largest are crumbs of the threshold."""
 _LEAST_PEAK = 0.25
@@ -78,8 +81,7 @@ class JointDdpmFit(FitParameters):
 
     @model_validator(mode="after")
     def _levels_fit(self) -> JointDdpmFit:
-        if self.crop_px % 2 ** len(self.widths):
-            raise ValueError(f"crop_px must be a multiple of {2 ** len(self.widths)} for {len(self.widths)} widths")
+        check_levels(self.crop_px, BLOCK_PX, len(self.widths))
         return self
 
 
@@ -145,7 +147,10 @@ class JointDdpm:
         Raises:
             DataError: The folder does not hold the networks of this method.
             MissingExtraError: The extra `generate` is not installed.
+            UsageError: There is no such device.
         """
+        # Imported first, for it says so where the extra is missing.
+        from carpet_data.generators import place  # noqa: F401
         from carpet_data.generators.joint_ddpm.sampling import Sampler
 
         self._sampler = Sampler.open(folder, device)
@@ -155,23 +160,20 @@ class JointDdpm:
 
         Raises:
             Redraw: There is no place, no mask, one that leaves the window, or nothing visible.
-            DataError: The model was fitted without the class.
+            DataError: No model was opened, or it was fitted without the class.
         """
-        if self._sampler is None:
-            raise RuntimeError("open the model before rendering")
-        name = self._sampler.known(scene.facts.class_name)
-        window = _scaled(_window(scene, parameters.fit, rng), scene.donors[0], self._sampler.shares[name])
+        sampler, name = opened(self._sampler), scene.facts.class_name
+        share = sampler.share(name)
+        window = _scaled(_window(scene, parameters.fit, rng), scene.donors[0], share)
         seen = cut(scene.host, window, parameters.fit.crop_px)
-        pixels, coverage = self._sampler.on_host(seen, name, parameters, rng)
+        pixels, coverage = sampler.on_host(seen, name, parameters, rng)
         mask = _mask(coverage, window, scene)
         image, changed = composed(scene.host, window, pixels, mask, feather_px=parameters.feather_px)
         area = int(np.count_nonzero(changed))
         if area < max(1.0, _LEAST_SEEN * np.count_nonzero(mask)):
             raise Redraw("hardly any of the change can be seen")
-        rows, columns = window.inside(scene.host.shape[0], scene.host.shape[1])
-        box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         drawn = {"x": window.x, "y": window.y, "side": window.side, "area_px": area}
-        return Candidate(image, changed, box, drawn)
+        return Candidate(image, changed, window.box(*scene.host.shape[:2]), drawn)
 
 
 def _window(scene: Scene, fit: JointDdpmFit, rng: np.random.Generator) -> Window:
@@ -234,19 +236,16 @@ def _mask(coverage: F32, window: Window, scene: Scene) -> Mask:
     # A thin scratch covers its pixels only in part: its outline lies where half of that is reached.
     inner = full >= 0.5 * min(1.0, float(full.max()))
     kept = _without_specks(np.asarray(inner))
-    mask: Mask = np.zeros(scene.host.shape[:2], np.bool_)
-    rows, columns = window.inside(mask.shape[0], mask.shape[1])
-    top, left = rows.start - window.y, columns.start - window.x
-    bottom, right = rows.stop - window.y, columns.stop - window.x
+    height, width = scene.host.shape[:2]
     rims = (
         (kept[0], window.y > 0),
-        (kept[-1], window.y + window.side < mask.shape[0]),
+        (kept[-1], window.y + window.side < height),
         (kept[:, 0], window.x > 0),
-        (kept[:, -1], window.x + window.side < mask.shape[1]),
+        (kept[:, -1], window.x + window.side < width),
     )
     if any(inside_host and bool(rim.any()) for rim, inside_host in rims):
         raise Redraw("the defect leaves its window")
-    mask[rows, columns] = kept[top:bottom, left:right]
+    mask = mask_on((height, width), window, kept)
     if not mask.any():
         raise Redraw("the defect lies outside the host")
     return mask

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from carpet_data.compute import devices
-from carpet_data.errors import DataError
-from carpet_data.generators.denoiser import Denoiser, clean_of, schedule
+from carpet_data.generators.denoiser import Denoiser, clean_of, guided, schedule
 from carpet_data.generators.joint_ddpm.method import JointDdpmParameters
 from carpet_data.generators.joint_ddpm.networks import PatchDenoiser
+from carpet_data.generators.opening import label_of, reading
 from carpet_data.generators.place import levels, noise, tensors
 from carpet_data.generators.scale import Scale
 from carpet_data.layout.files import write_bytes
@@ -62,19 +62,16 @@ class Sampler:
 
         Raises:
             DataError: They are not there, or not whole.
+            UsageError: There is no such device.
         """
         found = devices.resolve(device)
-        try:
+        with reading(folder):
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             classes, switch_frac = tuple(facts["classes"]), float(facts["switch_frac"])
             shares = {name: float(facts["shares"][name]) for name in classes}
             scale = Scale.from_json(facts["scale"])
             coarse = Denoiser.from_pretrained(folder / _COARSE, local_files_only=True)
             patch = PatchDenoiser.from_pretrained(folder / _PATCH, local_files_only=True)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"the networks of joint-ddpm cannot be read ({error})", where=folder, mend="fit the recipe again"
-            ) from error
         return cls(coarse.to(found).eval(), patch.to(found).eval(), classes, switch_frac, shares, scale)
 
     def save(self, folder: Path) -> None:
@@ -89,18 +86,13 @@ class Sampler:
         }
         write_bytes(folder / _FACTS, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
 
-    def known(self, class_name: str) -> str:
-        """The name of a class that was learned.
+    def share(self, class_name: str) -> float:
+        """Which share of a crop of a class was defect, on average.
 
         Raises:
-            DataError: The model was fitted without it.
+            DataError: The model was fitted without the class.
         """
-        if class_name not in self.classes:
-            raise DataError(
-                f"the model was fitted without the class {class_name!r}",
-                mend=f"fit the recipe again; this model knows {', '.join(self.classes)}",
-            )
-        return class_name
+        return self.shares[self.classes[label_of(class_name, self.classes)]]
 
     def on_host(
         self, seen: NDArray[np.uint8], class_name: str, parameters: JointDdpmParameters, rng: np.random.Generator
@@ -120,7 +112,7 @@ class Sampler:
             DataError: The model was fitted without the class.
         """
         device = next(self.coarse.parameters()).device
-        label = torch.tensor([self.classes.index(self.known(class_name))], device=device)
+        label = torch.tensor([label_of(class_name, self.classes)], device=device)
         with devices.one_thread(device):
             host = self.scale(tensors(seen[None], device))
             made = self.sample(label, seen.shape[0], parameters, rng, host=host)
@@ -165,7 +157,8 @@ class Sampler:
         times = [int(time) for time in scheduler.timesteps]
         for time, after in zip(times, [*times[1:], -1], strict=True):
             network = self.coarse if time >= self.switch_frac * total else self.patch
-            found = self._guided(network, values, time, labels, parameters.guidance)
+            unknown = len(self.classes) + 1
+            found = guided(network, values, time, labels, unknown=unknown, guidance=parameters.guidance)
             found = clean_of(found, values, scheduler.alphas_cumprod[time])
             values, clean = scheduler.step(found, time, values, eta=0.0, return_dict=False)
             if host is None or time > parameters.host_from * total:
@@ -176,19 +169,6 @@ class Sampler:
                 ground = scheduler.add_noise(host, start[:, :3], torch.tensor([after], device=labels.device))
             values[:, :3] = ground + free * (values[:, :3] - ground)
         return values
-
-    def _guided(
-        self, network: Any, values: torch.Tensor, time: int, labels: torch.Tensor, guidance: float
-    ) -> torch.Tensor:
-        when = torch.full_like(labels, time)
-        if guidance == 1:
-            asked: torch.Tensor = network(values, when, labels)
-            return asked
-        unknown = torch.full_like(labels, len(self.classes) + 1)
-        both = network(values.repeat(2, 1, 1, 1), when.repeat(2), torch.cat([labels, unknown]))
-        told, untold = both.chunk(2)
-        guided: torch.Tensor = untold + guidance * (told - untold)
-        return guided
 
 
 def coverage_of(values: torch.Tensor) -> torch.Tensor:

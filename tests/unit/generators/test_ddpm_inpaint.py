@@ -152,6 +152,24 @@ def test_a_small_strength_stays_near_what_is_shown(fitted: Path) -> None:
     assert distance(0.05) < 20
 
 
+@pytest.mark.parametrize("solver", ["ddim", "dpm-solver"])
+def test_many_steps_begin_no_later_than_the_strength_says(fitted: Path, solver: str) -> None:
+    """There are 50 times below a twentieth of the schedule: more steps than that would begin with more noise."""
+    sampler = opened(fitted)._sampler
+    assert sampler is not None
+    shown = lesson_of().crop(lesson_of().examples[2])[0][None]
+    mask = np.ones((1, 32, 32), np.float32)
+    times: list[int] = []
+    watch = sampler.model.register_forward_hook(lambda module, given, found: times.append(int(given[1][0])))
+    try:
+        rng = np.random.default_rng(2)
+        sampler.sample(shown, shown, mask, [1], rng, strength=0.05, steps=400, guidance=1, solver=solver)
+    finally:
+        watch.remove()
+    assert len(times) == 50
+    assert max(times) < 50
+
+
 @pytest.mark.parametrize("start", ["paste", "noise"])
 @pytest.mark.parametrize("grey", [False, True])
 def test_a_candidate_keeps_the_contract(fitted: Path, start: str, grey: bool) -> None:
@@ -324,6 +342,18 @@ def test_samples_show_every_class(fitted: Path) -> None:
 def test_widths_that_no_network_has_are_refused(widths: tuple[int, ...]) -> None:
     with pytest.raises(ValueError):
         DdpmInpaintFit.model_validate({"widths": widths})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"crop_px": 48, "widths": [16] * 5}, "multiple of 32"),
+        ({"crop_px": 80, "widths": [16] * 4, "block_px": 4}, "multiple of 32"),
+    ],
+)
+def test_networks_that_cannot_be_built_are_refused_by_the_recipe(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        DdpmInpaintFit.model_validate(values)
 
 
 def test_a_scratch_teaches_as_much_as_a_stain() -> None:

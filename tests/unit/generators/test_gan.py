@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import scenes
 import torch
+from pydantic import ValidationError
 from scenes import carpet_scene, check_candidate
 
 from carpet_data.errors import DataError
@@ -24,6 +26,7 @@ from carpet_data.generators.gan.diff_augment import augmented
 from carpet_data.generators.gan.learner import GanLearner
 from carpet_data.generators.gan.method import Gan, GanParameters
 from carpet_data.generators.place import Place
+from carpet_data.generators.windows import Window, cut
 from carpet_data.synthesis.contract import Redraw, Scene
 from carpet_data.synthesis.placement import mask_box
 
@@ -101,7 +104,6 @@ def test_a_fit_of_one_crop_a_class_comes_near_it(taught: tuple[Lesson, GanLearne
     made, teacher, before, _ = taught
     after = distances(made, teacher)
     assert all(late < early for early, late in zip(before, after, strict=True)), (before, after)
-    assert sum(after) < 0.85 * sum(before), (before, after)
     assert sum(after) < 0.7 * sum(before), (before, after)
 
 
@@ -220,6 +222,7 @@ def test_what_is_saved_is_what_was_taught(taught: tuple[Lesson, GanLearner, list
     made, teacher, _, folder = taught
     method = opened(folder)
     state = teacher.state()
+    assert method._branch is not None
     assert all(torch.equal(value, state[f"branch_mean/{name}"]) for name, value in method._branch.state_dict().items())
     assert method._classes == made.classes
     ground = gan_networks.GroundGenerator.from_pretrained(folder / "ground")
@@ -229,11 +232,13 @@ def test_what_is_saved_is_what_was_taught(taught: tuple[Lesson, GanLearner, list
 def test_without_truncation_samples_differ_and_with_all_of_it_there_is_one(
     taught: tuple[Lesson, GanLearner, list[float], Path],
 ) -> None:
-    scene, method = disc_scene(), opened(taught[3])
+    branch = opened(taught[3])._branch
+    assert branch is not None
+    ground = cut(disc_scene().host, Window(40, 40, 64), 32)
 
     def drawn(truncation: float) -> np.ndarray[Any, Any]:
         chosen = parameters(truncation=truncation, draws=3)
-        crops, _ = method._generated(scene, gan_method.Window(40, 40, 64), chosen, np.random.default_rng(0))
+        crops, _ = gan_method._generated(branch, 0, ground, chosen, np.random.default_rng(0))
         return crops
 
     free, held = drawn(1.0), drawn(0.0)
@@ -246,6 +251,25 @@ def test_a_class_that_it_was_not_fitted_to_is_refused(taught: tuple[Lesson, GanL
     with pytest.raises(DataError, match="was not fitted to the class 'hole'") as caught:
         opened(taught[3]).render(carpet_scene("hole", count=1), parameters(), np.random.default_rng(0))
     assert "disc, dot" in str(caught.value.mend)
+
+
+def test_no_model_and_a_damaged_one_are_told(
+    taught: tuple[Lesson, GanLearner, list[float], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no fitted model was opened"):
+        Gan().render(disc_scene(), parameters(), np.random.default_rng(0))
+    with pytest.raises(DataError, match="cannot be read"):
+        opened(tmp_path)
+    shutil.copytree(taught[3], tmp_path / "model")
+    (tmp_path / "model" / "defect" / "diffusion_pytorch_model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="cannot be read"):
+        opened(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["truncation", "mask_level", "feather_px"])
+def test_values_that_are_no_numbers_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        GanParameters.model_validate({name: float("nan")})
 
 
 def test_masks_beyond_the_sizes_of_the_class_are_drawn_again(
@@ -373,7 +397,7 @@ def test_masks_that_cannot_be_used_are_named() -> None:
 def test_what_runs_into_the_windows_edge_is_left_out() -> None:
     shape = disc_scene().host.shape[:2]
     width = shape[1]
-    window = gan_method.Window(width - 64, 100, 64)
+    window = Window(width - 64, 100, 64)
     inner = strip(slice(width - 40, width - 20), shape)
     assert (gan_method._whole(inner, window) == inner).all()
     assert (gan_method._whole(inner | strip(slice(width - 64, width - 50), shape), window) == inner).all()

@@ -292,8 +292,10 @@ def test_a_thin_scratch_keeps_its_mask() -> None:
 def test_what_is_missing_is_said(opened: JointDdpm, tmp_path: Path) -> None:
     known = scene_of("hole")
     strange = replace(known, facts=replace(known.facts, class_name="stain"))
-    with pytest.raises(DataError, match="fitted without the class 'stain'"):
+    with pytest.raises(DataError, match="not fitted to the class 'stain'"):
         opened.render(strange, JointDdpmParameters(fit=SMALL), np.random.default_rng(0))
+    with pytest.raises(DataError, match="no fitted model was opened"):
+        JointDdpm().render(known, JointDdpmParameters(fit=SMALL), np.random.default_rng(0))
     with pytest.raises(DataError, match="cannot be read"):
         JointDdpm().open(tmp_path, "cpu")
 
