@@ -116,7 +116,7 @@ class LoraLearner(UntrainedLearner):
     """Trains a LoRA of the UNet's attention on encoded crops.
 
     Raises:
-        DataError: The pipeline has no UNet, or no such layers.
+        DataError: The pipeline has no UNet, no such layers, or no embeddings of prompts.
     """
 
     def __init__(self, lesson: Lesson, parameters: PretrainedParameters, base: Base, place: Place) -> None:
@@ -142,7 +142,8 @@ class LoraLearner(UntrainedLearner):
         self._average = {name: value.detach().clone() for name, value in self._lora.items()}
         optimizer = torch.optim.AdamW(self._lora.values(), lr=fit.learning_rate)
         self._unet, self._optimizer = place.prepare(unet, optimizer)
-        with devices.memory_guard(self.batch_size, place.device):
+        smaller = "write a smaller crop_px under fit in the recipe, and fit that"
+        with devices.memory_guard(self.batch_size, place.device, mend=smaller):
             self._views = encoded(lesson, self.painter, fit.views, place.rng("views"))
             self._texts = self._embedded(lesson, fit)
 
@@ -168,6 +169,12 @@ class LoraLearner(UntrainedLearner):
         """Embeddings of all prompts by label, and of no words as the last."""
         prompts = [*(_prompt(name, fit) for name in lesson.classes), ""]
         found = [self.painter.texts(prompt, guided=False) for prompt in prompts]
+        if "prompt_embeds" not in found[0]:
+            raise DataError(
+                f"a LoRA is trained with embeddings of prompts, and this {self._base.kind} gives none",
+                where=self._base.folder,
+                mend="write lora_rank: 0 in the recipe's fit to use the pipeline as it is",
+            )
         return {key: torch.cat([texts[key] for texts in found]).float() for key in found[0]}
 
     def step(self, number: int) -> Mapping[str, torch.Tensor]:

@@ -11,12 +11,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.errors import DataError, WeightsError
 from carpet_data.generators.compose import composed
+from carpet_data.generators.opening import opened
 from carpet_data.generators.pretrained_inpaint import prompts
 from carpet_data.generators.pretrained_inpaint.parameters import PretrainedParameters
 from carpet_data.generators.windows import Window, around, cut, cut_mask
@@ -24,6 +24,7 @@ from carpet_data.synthesis import gates
 from carpet_data.synthesis.blend import grown
 from carpet_data.synthesis.contract import Box, Candidate, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
+from carpet_data.synthesis.placement import mask_box
 from carpet_data.synthesis.recipe import GateRules
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ class PretrainedInpaint:
         Raises:
             WeightsError: The pipeline is not there any more, or not the same.
             DataError: The folder holds no model of this method.
+            MissingExtraError: The extra `generate` is not installed.
         """
+        # Imported first, for it says so where the extra is missing.
+        from carpet_data.generators import place  # noqa: F401
         from carpet_data.generators.pretrained_inpaint import origin
 
         path = folder / origin.DESCRIPTION
@@ -102,20 +106,18 @@ class PretrainedInpaint:
             )
         self._folder, self._said, self._base, self._device, self._opened = folder, said, base, device, None
 
-    def _painter(self, p: PretrainedParameters) -> Painter:
+    def _painter(self, base: Base, p: PretrainedParameters) -> Painter:
         """The pipeline as the recipe wants it loaded."""
         import torch
 
         from carpet_data.generators.pretrained_inpaint.pipeline import Painter, dtype_of
 
-        if self._base is None:
-            raise ValueError("open() comes before render()")
         key = f"{p.dtype} {p.memory.model_dump_json()}"
         if self._opened is None or self._opened[0] != key:
             self._opened = None  # the memory first, then the other one
             device = torch.device(self._device)
             lora = self._folder if self._said["lora_rank"] else None
-            self._opened = (key, Painter.open(self._base, device, dtype_of(p.dtype, device), p.memory, lora))
+            self._opened = (key, Painter.open(base, device, dtype_of(p.dtype, device), p.memory, lora))
         return self._opened[1]
 
     def render(self, scene: Scene, parameters: PretrainedParameters, rng: np.random.Generator) -> Candidate:
@@ -123,24 +125,24 @@ class PretrainedInpaint:
 
         Raises:
             Redraw: The donor has no place, or what was painted cannot be seen.
-            DataError: The pipeline cannot do what the recipe asks.
+            DataError: No model was opened, or the pipeline cannot do what the recipe asks.
         """
         import torch
 
         from carpet_data.compute import devices
 
-        p = parameters
+        p, base = parameters, opened(self._base)
         pasted = DonorPaste().render(scene, p.paste, rng)
         if not pasted.mask.any():
             raise Redraw("nothing of the donor paste can be seen")
         within = np.asarray(grown(pasted.mask, p.dilate_px), np.bool_) if p.dilate_px else pasted.mask
         size = self._said.get("crop_px", p.fit.crop_px)
-        window = around(_box(within), size, self._said.get("context", p.fit.context))
+        window = around(mask_box(within), size, self._said.get("context", p.fit.context))
         begun = pasted.image if p.start == "paste" else scene.host
         name = scene.facts.class_name
         prompt = prompts.prompt_of(name, p.prompts, p.fit.prompts, template=p.fit.prompt, subject=p.fit.subject)
         with devices.one_thread(torch.device(self._device)), devices.deterministic(torch.device(self._device)):
-            painter = self._painter(p)
+            painter = self._painter(base, p)
             made = [
                 self._candidate(scene, painter, begun, within, window, size, prompt, p, rng) for _ in range(p.best_of)
             ]
@@ -172,25 +174,20 @@ class PretrainedInpaint:
             strength=p.strength if p.start == "paste" else 1.0,
         )
         image, mask = composed(scene.host, window, painted, within, detail=begun)
-        return Candidate(image, mask, _looked(_box(within), scene.host))
+        return Candidate(image, mask, _looked(mask_box(within), scene.host))
 
 
 def _best(made: list[Candidate], scene: Scene) -> tuple[Candidate, int]:
     """The most visible of those that pass the gates, and which one it is; of none, the most visible.
 
     A pipeline that has not understood the prompt paints the ground on; what differs most from it is most a defect (so
-    DefectFill chooses too).
+    DefectFill chooses too). The gates are those of a recipe that sets none: a method does not see the recipe's own.
     """
     seen = [(rank, one, gates.judge(one, scene, GateRules())) for rank, one in enumerate(made) if one.mask.any()]
     if not seen:
         raise Redraw("what was painted cannot be seen")
     rank, best, _ = max(seen, key=lambda one: (one[2].refused_by is None, one[2].scores["visible"]))
     return best, rank
-
-
-def _box(mask: Mask) -> Box:
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return int(x), int(y), int(width), int(height)
 
 
 def _looked(box: Box, host: Image) -> Box:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from scenes import carpet, carpet_scene, check_candidate, facts
 
 from carpet_data.compute import checkpoints
-from carpet_data.errors import DataError, MissingExtraError, WeightsError
+from carpet_data.errors import DataError, DeviceMemoryError, MissingExtraError, WeightsError
 from carpet_data.generators import learning
 from carpet_data.generators.crops import Example, Lesson
 from carpet_data.generators.learning import Learner, Tick
@@ -367,6 +367,32 @@ def test_what_cannot_be_trained_is_refused(pipeline: Path) -> None:
     with pytest.raises(DataError, match="no layers called nothing") as caught:
         learner_of(parameters(pipeline, {"target_modules": ["nothing"]}))
     assert "target_modules" in str(caught.value.mend)
+
+
+def test_a_pipeline_without_embeddings_of_prompts_trains_no_lora(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Painter, "texts", lambda *arguments, **more: {})
+    with pytest.raises(DataError, match="gives none") as caught:
+        learner_of(parameters(pipeline))
+    assert "lora_rank: 0" in str(caught.value.mend)
+
+
+def test_memory_that_is_full_while_crops_are_encoded_names_a_value_of_the_recipe(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("carpet_data.generators.pretrained_inpaint.learner.encoded", full)
+    with pytest.raises(DeviceMemoryError) as caught:
+        learner_of(parameters(pipeline))
+    assert "crop_px under fit" in str(caught.value.mend)
+
+
+def test_a_model_that_was_not_opened_is_told(pipeline: Path) -> None:
+    with pytest.raises(DataError, match="no fitted model was opened"):
+        PretrainedInpaint().render(scene(), parameters(pipeline), np.random.default_rng(0))
 
 
 def test_flux_fill_paints_and_trains_no_lora(tmp_path: Path) -> None:
