@@ -157,7 +157,7 @@ def test_a_recipe_that_is_not_fitted_names_the_command(bare: Path, recipe: Recip
     for ask in (lambda: synthesize(bare, ["hole"], 2, recipe=recipe), lambda: rebalance(bare, 9, recipe=recipe)):
         with pytest.raises(DataError, match="not fitted") as caught:
             ask()
-        assert f"carpet-data fit {bare} --recipe mean.yaml --split main" in str(caught.value.mend)
+        assert f"carpet-data fit {bare} --recipe {recipe.file} --split main" in str(caught.value.mend)
     assert hashes(bare) == before
 
 
