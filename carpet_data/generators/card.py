@@ -77,6 +77,8 @@ def text(fitted: Fitted, memorisation: str, pictures: Sequence[str] = ()) -> str
             f"carpet-data synthesize DATASET --recipe {fitted.recipe} --split {fitted.split} --class CLASS --n N",
             "```",
             "",
+            "`--recipe` takes a recipe of your own by its file.",
+            "",
             "## What it is not",
             "",
             "- It has seen the donors counted above and no others. It varies them; it knows no defect that they do not",

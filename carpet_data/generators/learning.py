@@ -91,7 +91,7 @@ class Tick:
         step: Done.
         steps: In all.
         losses: Means since the last tick.
-        left_s: Seconds left; None before that can be told.
+        left_s: Seconds left; None where nobody can tell.
         sheet: The picture that was drawn just now, if one was.
     """
 

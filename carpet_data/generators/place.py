@@ -53,11 +53,12 @@ class Place:
         Args:
             device: "auto", "cpu", "cuda", "cuda:1", "mps". Under `accelerate launch` each process has its own GPU.
             precision: auto is bf16 where the hardware multiplies it (GPUs since Ampere, CPUs with AMX).
-            seed: Of the fit.
+            seed: Of the fit, 0 or more.
 
         Raises:
-            UsageError: There is no such device here, or this process computes on another already.
+            UsageError: There is no such device here, this process computes on another already, or the seed is negative.
         """
+        seeds.refuse_negative(seed)
         found = devices.resolve(device)
         is_cpu = found.type == "cpu"
         # accelerate keeps the first device of a process: a second one would be taken for the first, or refused with a

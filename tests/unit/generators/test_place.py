@@ -18,3 +18,8 @@ def test_another_device_in_the_same_process_is_refused(monkeypatch: pytest.Monke
         Place.at("cuda", precision="full")
     assert "another process" in str(caught.value.mend)
     assert Place.at("cpu", precision="full").device.type == "cpu"
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(UsageError, match="-1 is negative"):
+        Place.at("cpu", precision="full", seed=-1)
