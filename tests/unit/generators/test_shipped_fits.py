@@ -1,14 +1,23 @@
-"""Each shipped learned recipe, much smaller: fitted, kept, found and opened through the same doors as a user's."""
+"""Shipped learned recipes: each, made small, fits and opens as a user's does, and the networks of each can be built."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from carpet_data import layout
 from carpet_data.generators import fitting, memorisation, store
+from carpet_data.generators.ddpm_inpaint.method import DdpmInpaintFit
+from carpet_data.generators.denoiser import Denoiser
+from carpet_data.generators.gan.method import GanFitParameters
+from carpet_data.generators.gan.networks import DefectBranch, GroundGenerator, grains_of
+from carpet_data.generators.joint_ddpm.method import BLOCK_PX, JointDdpmFit
+from carpet_data.generators.joint_ddpm.networks import PatchDenoiser
+from carpet_data.generators.joint_ddpm.sampling import CHANNELS
 from carpet_data.synthesis import recipes, registry
 
 SMALL = {
@@ -33,3 +42,32 @@ def test_a_small_fit_is_found_and_opened(
     assert (fitted.folder / "samples-000003.png").is_file()
     method: Any = registry.load(recipe.target)
     method.open(fitted.weights, "cpu")
+
+
+@pytest.mark.parametrize("profile", ["", "-128", "-256"])
+@pytest.mark.parametrize("method", ["ddpm-inpaint", "joint-ddpm", "gan"])
+def test_the_networks_of_every_profile_can_be_built(method: str, profile: str) -> None:
+    parameters: Any = recipes.load(method + profile).parameters
+    fit = parameters.fit
+    label, size = torch.tensor([1]), fit.crop_px
+    with torch.no_grad():
+        if isinstance(fit, GanFitParameters):
+            grain = grains_of(np.random.default_rng(0), 1, size, torch.device("cpu"))
+            ground = GroundGenerator(size, fit.latent, fit.width)(torch.zeros(1, fit.latent), grain)
+            branch = DefectBranch(2, size, fit.latent, fit.width // 2)
+            made = [branch(ground, torch.zeros(1, fit.latent), label, grain)[0]]
+        else:
+            # As deep as any crop of the profile, but quick.
+            size, time = 64, torch.tensor([5])
+            made = [built(torch.zeros(1, channels, size, size), time, label) for built, channels in _networks(fit)]
+    assert all(one.shape[-2:] == (size, size) and bool(one.isfinite().all()) for one in made)
+
+
+def _networks(fit: DdpmInpaintFit | JointDdpmFit) -> list[tuple[torch.nn.Module, int]]:
+    """The networks of a fit and the channels that they take."""
+    if isinstance(fit, DdpmInpaintFit):
+        return [(Denoiser(7, 3, 4, fit.widths, fit.block_px, fit.layers), 7)]
+    return [
+        (Denoiser(CHANNELS, CHANNELS, 4, fit.widths, BLOCK_PX), CHANNELS),
+        (PatchDenoiser(CHANNELS, 4, fit.patch_width, fit.patch_blocks, BLOCK_PX), CHANNELS),
+    ]
