@@ -17,6 +17,7 @@ from carpet_data.generators.parameters import FitParameters
 from carpet_data.generators.windows import Window, around, cut, enlarged, mask_on
 from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.gates import area_range
+from carpet_data.synthesis.placement import mask_box
 from carpet_data.synthesis.settle import same_part, turn_between
 
 if TYPE_CHECKING:
@@ -176,11 +177,13 @@ def _first_sound(masks: F32, window: Window, share: float | None, scene: Scene, 
 
 
 def _placed(scene: Scene, donor: Donor, fit: GanFitParameters, rng: np.random.Generator) -> tuple[Window, float | None]:
-    """The window on the host, and which share of the defect should lie on the object; None for textures."""
-    if not donor.mask.any():
-        raise Redraw("the donor has no defect pixels")
+    """The window on the host, and which share of the defect should lie on the object; None for textures.
+
+    Raises:
+        Redraw: The donor has no defect pixels, or the object no such part.
+    """
     height, width = scene.host.shape[:2]
-    left, top, wide, high = cv2.boundingRect(donor.mask.view(np.uint8))
+    left, top, wide, high = mask_box(donor.mask)
     tight = np.ascontiguousarray(donor.mask[top : top + high, left : left + wide])
     zoom = float(rng.uniform(*_ZOOM))
     if scene.foreground is None or donor.foreground is None:

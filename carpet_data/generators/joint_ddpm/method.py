@@ -23,6 +23,7 @@ from carpet_data.generators.parameters import FitParameters, check_levels
 from carpet_data.generators.windows import Window, around, cut, enlarged, mask_on
 from carpet_data.synthesis.contract import Candidate, Donor, Mask, Redraw, Scene
 from carpet_data.synthesis.instances import edges_touched
+from carpet_data.synthesis.placement import mask_box
 from carpet_data.synthesis.settle import same_part, turn_between
 from carpet_data.synthesis.shapes import cropped, turned
 
@@ -180,9 +181,10 @@ def _window(scene: Scene, fit: JointDdpmFit, rng: np.random.Generator) -> Window
     """Where on the host the networks work.
 
     Raises:
-        Redraw: The object has no such part.
+        Redraw: The donor has no defect pixels, or the object no such part.
     """
     donor = scene.donors[0]
+    x, y, wide, high = mask_box(donor.mask)
     height, width = scene.host.shape[:2]
     if scene.foreground is not None and donor.foreground is not None:
         shape = turned(cropped(donor.mask), turn_between(donor.foreground, scene.foreground))
@@ -190,9 +192,7 @@ def _window(scene: Scene, fit: JointDdpmFit, rng: np.random.Generator) -> Window
         chosen = int(rng.integers(len(rows)))
         box = (int(columns[chosen]), int(rows[chosen]), shape.shape[1], shape.shape[0])
         return around(box, fit.crop_px, fit.context)
-    y, x = np.nonzero(donor.mask)
-    tight = (int(x.min()), int(y.min()), int(np.ptp(x)) + 1, int(np.ptp(y)) + 1)
-    own = around((donor.box[0] + tight[0], donor.box[1] + tight[1], *tight[2:]), fit.crop_px, fit.context)
+    own = around((donor.box[0] + x, donor.box[1] + y, wide, high), fit.crop_px, fit.context)
     edges = edges_touched(donor)
     return Window(
         _start(own.x, own.side, donor.size[0], width, "left" in edges, "right" in edges, rng),

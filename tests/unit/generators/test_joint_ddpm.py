@@ -233,6 +233,13 @@ def test_a_donor_at_the_edge_keeps_its_window_there() -> None:
     assert len({window.y for window in found}) > 10
 
 
+def test_a_donor_without_a_mask_is_drawn_again() -> None:
+    scene = scene_of("hole")
+    empty = replace(scene.donors[0], mask=np.zeros_like(scene.donors[0].mask))
+    with pytest.raises(Redraw):
+        method._window(replace(scene, donors=(empty,)), SMALL, np.random.default_rng(0))
+
+
 def test_a_window_holds_a_usual_defect_of_the_donors_area() -> None:
     image, mask = scenes.carpet("good", 0).image, np.zeros((scenes.SIDE, scenes.SIDE), np.bool_)
     mask[100:110, 100:180] = True
