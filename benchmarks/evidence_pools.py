@@ -25,10 +25,11 @@ from carpet_data.layout.files import write_bytes
 from carpet_data.samples import GOOD, Dataset, Sample, Split
 from carpet_data.synthesis import recipes, registry
 from carpet_data.synthesis.contract import is_learned
+from carpet_data.synthesis.driver import HopelessError
 from carpet_data.synthesis.recipe import Recipe
 
 LEFT_OUT = "donor-paste"
-"""Makes the classes that a learned recipe refuses for having too few donors."""
+"""Makes the classes that a learned recipe cannot: too few donors, or no draw that the gates let pass."""
 LOOKED_AT = 16
 """Images of a class in which copies are looked for, evenly chosen."""
 CROP_PX, CONTEXT = 64, 1.6
@@ -109,12 +110,13 @@ def make(pool: Pool, dataset: Dataset, split: Split, *, workers: int | None = No
         if learned(recipe):
             fitted = _fit(pool, recipe)
             model, fit_s = fitted.memorisation, fit_s + fitted.seconds
-            left_out += _fill(pool.root, to, fitted.classes, pool.number, workers)
+            drawn = _drawn_classes(pool, recipe, to, fitted.classes, workers)
+            draw_s, count = draw_s + drawn.seconds, count + drawn.images
+            left_out += _fill(pool.root, to, drawn.classes, pool.number, workers)
+            continue
         before = _synthetic(pool.root)
         begun = time.perf_counter()
-        carpet_data.rebalance(
-            pool.root, to, recipe=recipe, seed=pool.number, workers=workers, device=_device(pool, recipe)
-        )
+        carpet_data.rebalance(pool.root, to, recipe=recipe, seed=pool.number, workers=workers)
         draw_s += time.perf_counter() - begun
         count += len(_synthetic(pool.root)) - len(before)
     record = {
@@ -133,8 +135,40 @@ def make(pool: Pool, dataset: Dataset, split: Split, *, workers: int | None = No
     return record
 
 
-def _device(pool: Pool, recipe: Recipe) -> str:
-    return pool.device if learned(recipe) else "auto"
+@dataclass(frozen=True)
+class Drawn:
+    """What a learned recipe could draw: classes, images made now, seconds they took."""
+
+    classes: tuple[str, ...]
+    images: int
+    seconds: float
+
+
+def _drawn_classes(pool: Pool, recipe: Recipe, to: int, classes: Sequence[str], workers: int | None) -> Drawn:
+    """Bring each class that a model knows to its number; one of which the gates refuse every draw is not among them."""
+    found, images, seconds = list[str](), 0, 0.0
+    for name in classes:
+        train = layout.read(pool.root).on_side(workspaces.SPLIT, "train")
+        real = sum(s.class_name == name and s.origin == "real" for s in train)
+        begun = time.perf_counter()
+        try:
+            if to > real:
+                made = carpet_data.synthesize(
+                    pool.root,
+                    [name],
+                    to - real,
+                    recipe=recipe,
+                    seed=pool.number,
+                    workers=workers,
+                    device=pool.device,
+                )
+                images += made.classes[0].made
+        except HopelessError as error:
+            print(f"{pool.partition}, {pool.name}: {error}", flush=True)
+            continue
+        seconds += time.perf_counter() - begun
+        found.append(name)
+    return Drawn(tuple(found), images, seconds)
 
 
 def _fit(pool: Pool, recipe: Recipe) -> Any:

@@ -125,7 +125,8 @@ def quality_table(rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows
     ]
     filled = [
-        f"- {row['pool']} was not fitted to {', '.join(names)} in {partition} (too few donors); {LEFT_OUT} made these"
+        f"- {row['pool']} made no {', '.join(names)} in {partition} (fewer than two donors, or no draw that "
+        f"the gates let pass); {LEFT_OUT} made these"
         for row in rows
         for partition, names in row["left_out"].items()
     ]
