@@ -118,12 +118,10 @@ def _alarms(contrast: Contrast) -> tuple[bool, str]:
     if before is None or after is None:
         return False, ""
     fall = before - after
-    # Rounding must not make a fall of exactly the bound one of more.
-    if fall > GOOD_FALL + 1e-9 or (fall > 1e-9 and after < GOOD_LEAST - 1e-9):
-        return (
-            True,
-            f"good images are called defect more often: the recall of good went from {before:.2f} to {after:.2f}.",
-        )
+    first, last = f"{before:.2f}", f"{after:.2f}"
+    # Rounding must not make a fall of exactly the bound one of more, and a fall that cannot be shown is none.
+    if fall > GOOD_FALL + 1e-9 or (fall > 0 and first != last and after < GOOD_LEAST - 1e-9):
+        return True, f"good images are called defect more often: the recall of good went from {first} to {last}."
     return False, ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from carpet_data.errors import DataError
 from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import BASELINE, standard
 from carpet_data.experiments.trainings import Training, append, read
-from carpet_data.experiments.verdict import judge
+from carpet_data.experiments.verdict import _alarms, judge
 from carpet_data.training.runs import Prediction
 
 CLASSES = ("good", "hole")
@@ -83,6 +84,16 @@ def test_good_images_called_defect_are_told_beside_the_verdict() -> None:
     assert verdict.sentence.endswith(
         ", p < 0.001. But good images are called defect more often: the recall of good went from 1.00 to 0.80."
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "alarm"),
+    [(0.7049, 0.6951, False), (0.704, 0.694, True), (0.99, 0.97, False), (0.99, 0.93, True), (0.6, 0.7, False)],
+)
+def test_a_fall_of_good_that_cannot_be_shown_is_no_alarm(before: float, after: float, alarm: bool) -> None:
+    alarms, said = _alarms(SimpleNamespace(good_before=before, good_after=after))
+    assert alarms == alarm
+    assert (f"from {before:.2f} to {after:.2f}" in said) == alarm
 
 
 def test_several_recipes_are_adjusted_for() -> None:
