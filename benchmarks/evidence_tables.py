@@ -11,6 +11,11 @@ from carpet_data.findings import counted
 from carpet_data.samples import GOOD
 
 
+def _took(values: Mapping[str, Any]) -> str:
+    """How long it took; where fits were made before, in parts, the second table has their seconds."""
+    return "" if "quality" in values else f", {values['minutes']} minutes"
+
+
 def table(values: dict[str, Any]) -> str:
     """The Markdown of one protocol."""
     contrasts = {contrast["condition"]: contrast for contrast in values["contrasts"]}
@@ -18,7 +23,7 @@ def table(values: dict[str, Any]) -> str:
     lines: list[str | None] = [
         f"### {values['title']}",
         "",
-        f"{counted(len(values['partitions']), 'partition')}, {values['seeds']} seeds, {values['minutes']} minutes. "
+        f"{counted(len(values['partitions']), 'partition')}, {values['seeds']} seeds{_took(values)}. "
         f"Groups of test images: {', '.join(f'{name} {count}' for name, count in values['test_units'].items())}."
         + _fitting(values),
         "",
