@@ -82,7 +82,7 @@ def test_a_class_with_too_few_donors_is_made_by_another_recipe_and_that_is_said(
     }
     assert made == {("hole", "donor-paste"), ("thread", "ddpm-inpaint")}
     text = tables.quality_table(pools.summary([record]))
-    assert "not fitted to hole in main" in text
+    assert "ddpm-inpaint made no hole in main" in text
 
 
 def test_a_pool_is_made_once(pools: ModuleType, work: Path, carpet: tuple[Dataset, Split]) -> None:

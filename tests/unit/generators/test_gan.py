@@ -104,7 +104,7 @@ def test_a_fit_of_one_crop_a_class_comes_near_it(taught: tuple[Lesson, GanLearne
     made, teacher, before, _ = taught
     after = distances(made, teacher)
     assert all(late < early for early, late in zip(before, after, strict=True)), (before, after)
-    assert sum(after) < 0.7 * sum(before), (before, after)
+    assert sum(after) < 0.85 * sum(before), (before, after)
 
 
 def test_the_class_changes_what_is_drawn(taught: tuple[Lesson, GanLearner, list[float], Path]) -> None:
