@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,11 +22,33 @@ def method_pixels(folder: Path) -> Any:
     return {case: frozen.method_pixels(carpets, case) for case in frozen.CASES}
 
 
-TABLES: dict[str, Callable[[Path], Any]] = {"method_pixels": method_pixels}
+def exports_frozen(folder: Path) -> Any:
+    found: dict[str, dict[str, str]] = {}
+    for name, root in frozen.sample_sets(folder).items():
+        found[name] = {
+            kind: frozen.exported(root, folder / f"{name} {kind}", arguments)
+            for kind, arguments in frozen.SAMPLE_EXPORTS.items()
+        }
+    data = Path(os.environ.get("CARPET_DATA_TEST_DATA", ROOT.parent / "shared" / "data"))
+    for name in frozen.REAL_SETS:
+        found[name] = {}
+        for kind, arguments in frozen.EXPORTS.items():
+            more = frozen.unmasked(name, kind)
+            found[name][kind] = frozen.exported(data / name, folder / f"{Path(name).name} {kind}", arguments, *more)
+    return found
+
+
+TABLES: dict[str, Callable[[Path], Any]] = {
+    "method_pixels": method_pixels,
+    "json_keys": frozen.json_keys,
+    "exports_frozen": exports_frozen,
+}
 
 
 if __name__ == "__main__":
+    scratch = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, scratch)  # after the database in it has ended
     for name in sys.argv[1:] or TABLES:
-        with tempfile.TemporaryDirectory() as scratch:
-            frozen.save(name, TABLES[name](Path(scratch)))
+        (scratch / name).mkdir()
+        frozen.save(name, TABLES[name](scratch / name))
         print(f"written: tests/golden/{name}.json")

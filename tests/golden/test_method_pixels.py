@@ -12,6 +12,8 @@ import pytest
 
 NAME = "method_pixels"
 REGENERATE = f"{frozen.REGENERATE} {NAME}"
+# One process makes the data that they share.
+pytestmark = pytest.mark.xdist_group("method_pixels")
 
 
 @pytest.fixture(scope="session")

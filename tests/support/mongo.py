@@ -25,7 +25,7 @@ _START_S = 120.0
 def own_database(folder: Path) -> Any:
     """The module `fiftyone`, on a MongoDB in `folder`, or on the one that was started before in this process."""
     if "fiftyone" not in sys.modules:
-        os.environ["FIFTYONE_DATABASE_URI"] = _start(folder)
+        os.environ["FIFTYONE_DATABASE_URI"] = started(folder)
         os.environ["FIFTYONE_DATABASE_NAME"] = "carpet-data-tests"
     elif "FIFTYONE_DATABASE_URI" not in os.environ:
         raise RuntimeError("FiftyOne was imported on a database that is not of these tests")
@@ -34,7 +34,7 @@ def own_database(folder: Path) -> Any:
     return connect(wait_s=60)
 
 
-def _start(folder: Path) -> str:
+def started(folder: Path) -> str:
     """Start the MongoDB that comes with FiftyOne, and give its address once it answers."""
     found = importlib.util.find_spec("fiftyone")
     assert found is not None
