@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 
 from carpet_data import read
-from carpet_data.training import runs
-from carpet_data.verbs.prepare import prepare
+from carpet_data.preparation.prepare import prepare
+from carpet_data.store import runs
 
 
 def make(folder: Path, count: int, size: int) -> Path:

@@ -29,14 +29,14 @@ from evidence_pools import Pool
 from evidence_tables import table
 
 import carpet_data
-from carpet_data import layout
+from carpet_data import store
+from carpet_data.dataset import GOOD, Dataset, Side, Split
 from carpet_data.experiments import compare, trainings, workspaces
 from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import DEFAULTS, METHODS, standard
 from carpet_data.experiments.partitions import Folder, Partition
 from carpet_data.experiments.verdict import judge
 from carpet_data.metrics import wilson
-from carpet_data.samples import GOOD, Dataset, Side, Split
 from carpet_data.training.settings import Settings
 
 HERE = Path(__file__).resolve().parent
@@ -215,7 +215,7 @@ def opened(protocol: Protocol, place: Path) -> tuple[Dataset, list[Split]]:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         listing.write_text(json.dumps(protocol.prepare(root)))
-    dataset = layout.read(root)
+    dataset = store.read(root)
     names = json.loads(listing.read_text())
     return dataset, [as_divided(dataset, each, good_teaches=protocol.good_teaches) for each in names]
 

@@ -18,15 +18,16 @@ from typing import Any
 import numpy as np
 
 import carpet_data
-from carpet_data import layout
+from carpet_data import store as layout
+from carpet_data.dataset import GOOD, Dataset, Sample, Split
 from carpet_data.errors import CarpetDataError
 from carpet_data.experiments import workspaces
-from carpet_data.layout.files import write_bytes
-from carpet_data.samples import GOOD, Dataset, Sample, Split
-from carpet_data.synthesis import recipes, registry
+from carpet_data.store.files import write_bytes
 from carpet_data.synthesis.contract import is_learned
-from carpet_data.synthesis.driver import HopelessError
-from carpet_data.synthesis.recipe import Recipe
+from carpet_data.synthesis.engine.driver import HopelessError
+from carpet_data.synthesis.recipe import files as recipes
+from carpet_data.synthesis.recipe import registry
+from carpet_data.synthesis.recipe.model import Recipe
 
 LEFT_OUT = "donor-paste"
 """Makes the classes that a learned recipe cannot: too few donors, or no draw that the gates let pass."""
@@ -173,8 +174,8 @@ def _drawn_classes(pool: Pool, recipe: Recipe, to: int, classes: Sequence[str], 
 
 def _fit(pool: Pool, recipe: Recipe) -> Any:
     """The model of a recipe, fitted now, gone on with, or found."""
-    from carpet_data.generators import store
-    from carpet_data.verbs.learned import fit_first
+    from carpet_data.learned.fit_first import fit_first
+    from carpet_data.synthesis.engine import model_store
 
     begun = told = time.monotonic()
     first: int | None = None
@@ -189,7 +190,7 @@ def _fit(pool: Pool, recipe: Recipe) -> Any:
             print(f"{pool.partition}, {pool.name}: step {step} of {steps}, {left:.0f} min left", flush=True)
 
     fit_first(pool.root, recipe, split=workspaces.SPLIT, seed=pool.number, device=pool.device, progress=said)
-    return store.find(layout.read(pool.root), workspaces.SPLIT, recipe)
+    return model_store.find(layout.read(pool.root), workspaces.SPLIT, recipe)
 
 
 def _fill(root: Path, to: int, classes: Sequence[str], seed: int, workers: int | None) -> list[str]:
@@ -235,11 +236,11 @@ def quality(root: Path, left_out: set[str]) -> dict[str, Any]:
 
 def memorisation_of(root: Path, left_out: set[str]) -> dict[str, Any]:
     """Copies among finished images, by the same measure for every recipe: crops around their masks."""
-    from carpet_data.generators import crops, memorisation
-    from carpet_data.generators.learning import Drawn
-    from carpet_data.generators.windows import around, cut, cut_mask
-    from carpet_data.synthesis.pixels import Pixels
-    from carpet_data.synthesis.placement import mask_box
+    from carpet_data.learned import crops, memorisation
+    from carpet_data.learned.learning import Drawn
+    from carpet_data.learned.windows import around, cut, cut_mask
+    from carpet_data.synthesis.engine.pixels import Pixels
+    from carpet_data.synthesis.ops.placement import mask_box
 
     dataset = layout.read(root)
     recipe = recipes.load(recipes.DEFAULT)

@@ -7,8 +7,8 @@ from typing import Any
 
 from evidence_pools import LEFT_OUT
 
-from carpet_data.findings import counted
-from carpet_data.samples import GOOD
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD
 
 
 def _took(values: Mapping[str, Any]) -> str:

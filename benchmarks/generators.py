@@ -39,7 +39,7 @@ def matrix_rate(device: Any, dtype: Any, *, seconds: float = 1.0) -> float:
     """Operations a second of a large matrix product, the best of many."""
     import torch
 
-    from carpet_data.compute import devices
+    from carpet_data.networks import devices
 
     side = 2048 if device.type == "cpu" else 8192
     a, b = (torch.ones(side, side, device=device, dtype=dtype) for _ in range(2))
@@ -82,14 +82,14 @@ def measure(name: str, root: Path, split: str, device_name: str, steps: int, ima
     """The figures of one recipe."""
     import torch
 
-    from carpet_data import layout
-    from carpet_data.compute import devices
-    from carpet_data.findings import counted
-    from carpet_data.generators import crops
-    from carpet_data.generators.place import Place
-    from carpet_data.synthesis import recipes, registry
+    from carpet_data import store as layout
+    from carpet_data.core.text import counted
+    from carpet_data.learned import crops
+    from carpet_data.learned.fit_runtime import Place
+    from carpet_data.networks import devices
+    from carpet_data.synthesis.recipe import files, registry
 
-    dataset, recipe = layout.read(root), recipes.load(name)
+    dataset, recipe = layout.read(root), files.load(name)
     fit = recipe.parameters.fit
     place = Place.at(device_name, precision=fit.precision)
     lesson = crops.build(dataset, split, recipe, crop_px=fit.crop_px, context=fit.context)
@@ -142,22 +142,21 @@ def drawing(
     """The figures of sampling with the networks of a learner."""
     import torch
 
-    from carpet_data.compute import devices
-    from carpet_data.generators import store
-    from carpet_data.synthesis import planning, pools, scenes, seeds
+    from carpet_data.networks import devices
     from carpet_data.synthesis.contract import Redraw
-    from carpet_data.synthesis.pixels import Pixels
+    from carpet_data.synthesis.engine import candidates, model_store, plan, scenes, seeds
+    from carpet_data.synthesis.engine.pixels import Pixels
 
     device = devices.resolve(device_name)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / store.WEIGHTS
+        folder = Path(name) / model_store.WEIGHTS
         folder.mkdir()
         learner.save(folder)
         count = parameters_in(folder)
         method.open(folder, str(device))
     class_name = lesson.classes[0]
-    found = pools.build(dataset, split, class_name, recipe)
-    planner = planning.Planner(found, recipe, method, seed=0)
+    found = candidates.build(dataset, split, class_name, recipe)
+    planner = plan.Planner(found, recipe, method, seed=0)
     pixels = Pixels(dataset.root, is_object=found.facts.is_object)
     wants = scenes.Wants(method.donors_needed, whole=False)
     made = [scenes.build(pixels, planner.job(k), found.facts, wants) for k in range(images)]

@@ -18,12 +18,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError
-from carpet_data.samples import GOOD
-from carpet_data.synthesis import gates, rendering
+from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.contract import Candidate, Scene
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.synthesize import synthesize
+from carpet_data.synthesis.engine import gates, render
+from carpet_data.synthesis.engine.synthesize import synthesize
 
 DATA = Path(os.environ.get("CARPET_DATA_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LEVELS = 8
@@ -54,7 +54,7 @@ def watch(close_px: int) -> list[tuple[float, float]]:
             seen.append((overlap(changed, candidate.mask), overlap(closed, candidate.mask)))
         return verdict
 
-    rendering.gates.judge = judged  # type: ignore[attr-defined]
+    render.gates.judge = judged  # type: ignore[attr-defined]
     return seen
 
 

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import cv2
 
-from carpet_data import layout
-from carpet_data.images import encode_png, read
+from carpet_data import store
+from carpet_data.core.images import encode_png, read
 
 PROJECT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("CARPET_DATA_TEST_DATA", PROJECT.parent / "shared" / "data")) / "mvtec" / "carpet"
@@ -86,8 +86,8 @@ def main() -> None:
             command("sample", data)
         prepared = scratch / "prepared"
         command("prepare", data, "-o", prepared)
-        dataset = layout.read(prepared)
-        hosts = [dataset.path(sample.image) for sample in dataset.on_side("main", "train")]
+        dataset = store.read(prepared)
+        hosts = [dataset.path(sample.image_path) for sample in dataset.on_side("main", "train")]
         floor = floor_rate(hosts, arguments.n)
 
         def seconds(n: int, recipe: str = "donor-paste", workers: int = WORKERS) -> float:

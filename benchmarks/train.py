@@ -34,9 +34,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from carpet_data import backbones, layout
-from carpet_data.compute import devices
+from carpet_data import networks, store
 from carpet_data.experiments import sweep_table
+from carpet_data.networks import devices
 from carpet_data.training import tables
 from carpet_data.training.finetune import fit_network
 from carpet_data.training.sampling import batches, order
@@ -134,11 +134,11 @@ def sweep_against_plain(scratch: Path, root: Path, measured: int) -> Path:
 
 def in_full(scratch: Path, root: Path, run: Path) -> None:
     """The first row by a loop that decodes, passes forward and passes back in every epoch."""
-    dataset = layout.read(root)
+    dataset = store.read(root)
     settings = sweep_table.load("homework").rows[0].settings
     os.environ["TORCH_HOME"] = str(scratch / "torch")
-    weights = backbones.find_weights(settings.architecture, settings.weights, download=False)
-    network = backbones.build(settings.architecture, weights, classes=len(CLASSES), seed=settings.seed)
+    weights = networks.find_weights(settings.architecture, settings.weights, download=False)
+    network = networks.build(settings.architecture, weights, classes=len(CLASSES), seed=settings.seed)
     network.freeze("backbone")
     samples = dataset.on_side("main", "train")
     labels = np.array([dataset.classes.index(sample.class_name) for sample in samples])
@@ -188,9 +188,9 @@ def noise(count: int, size: int) -> ImageTable:
     return ImageTable(ids, labels, CLASSES, pixels, None, ("real",) * count, ids)
 
 
-def network_of(name: str, device: torch.device) -> backbones.Network:
-    weights = backbones.find_weights(name, "none")
-    return backbones.build(name, weights, classes=len(CLASSES), seed=0).to(device)
+def network_of(name: str, device: torch.device) -> networks.Network:
+    weights = networks.find_weights(name, "none")
+    return networks.build(name, weights, classes=len(CLASSES), seed=0).to(device)
 
 
 def own_rate(name: str, table: ImageTable, device: torch.device, augment: str) -> Iterator[float]:

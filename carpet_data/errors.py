@@ -6,38 +6,38 @@ CarpetDataError
 │   ├── LeakError        a sample of val or test would reach training
 │   ├── WeightsError     weights of a network cannot be had, or do not fit it
 │   ├── DeviceMemoryError  a batch does not fit into memory
-│   └── FaultsError      several faults, collected so that one run shows them all
+│   └── ProblemsError      several problems, collected so that one run shows them all
 ├── UsageError           the request itself makes no sense (exit code 2, like click's own)
 ├── OutputError          the output exists already, or cannot be written
 │   └── LockedError      another process is writing the same data set
 ├── FetchError           a download or an archive failed
 └── MissingExtraError    an optional package is not installed
 
-Every error says what is wrong, where (a file or folder), and how to mend it.
+Every error says what is wrong, where (a file or folder), and how to fix it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 __all__ = [
     "CarpetDataError",
     "DataError",
     "DeviceMemoryError",
-    "FaultsError",
     "FetchError",
     "ImageError",
     "LeakError",
     "LockedError",
     "MissingExtraError",
     "OutputError",
+    "ProblemsError",
     "UsageError",
     "WeightsError",
 ]
 
-_SHOWN_FAULTS = 20
+_SHOWN_PROBLEMS = 20
 
 
 class CarpetDataError(Exception):
@@ -46,32 +46,32 @@ class CarpetDataError(Exception):
     Args:
         what: One sentence: what is wrong.
         where: The file or folder (or another place, such as "line 3 of labels.csv") at fault.
-        mend: What the user can do about it, as an imperative.
+        hint: What the user can do about it, as an imperative.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str | os.PathLike[str] | None = None, mend: str | None = None) -> None:
+    def __init__(self, what: str, *, where: str | os.PathLike[str] | None = None, hint: str | None = None) -> None:
         self.what = what
         self.where = None if where is None else os.fspath(where)
-        self.mend = mend
+        self.hint = hint
         super().__init__(what)
 
     def __str__(self) -> str:
         text = self.what if self.where is None else f"{self.where}: {self.what}"
-        return text if self.mend is None else f"{text}\n  mend: {self.mend}"
+        return text if self.hint is None else f"{text}\n  hint: {self.hint}"
 
     def __reduce__(self) -> tuple[Callable[..., CarpetDataError], tuple[Any, ...]]:
         # Keyword-only arguments would be lost by Exception's own pickling, and workers send errors home.
-        return _rebuild, (type(self), self.what, self.where, self.mend)
+        return _rebuild, (type(self), self.what, self.where, self.hint)
 
     def to_json(self) -> dict[str, Any]:
         """The error as plain values, for `--json`."""
-        return {"error": type(self).__name__, "what": self.what, "where": self.where, "mend": self.mend}
+        return {"error": type(self).__name__, "what": self.what, "where": self.where, "hint": self.hint}
 
 
-def _rebuild(kind: type[CarpetDataError], what: str, where: str | None, mend: str | None) -> CarpetDataError:
-    return kind(what, where=where, mend=mend)
+def _rebuild(kind: type[CarpetDataError], what: str, where: str | None, hint: str | None) -> CarpetDataError:
+    return kind(what, where=where, hint=hint)
 
 
 class DataError(CarpetDataError):
@@ -94,29 +94,29 @@ class DeviceMemoryError(DataError):
     """A batch does not fit into the memory of the device."""
 
 
-class FaultsError(DataError):
-    """Several faults at once.
+class ProblemsError(DataError):
+    """Several problems at once.
 
     Args:
-        faults: The errors found, in order; the text shows the first 20 and counts the rest.
+        problems: The errors found, in order; the text shows the first 20 and counts the rest.
     """
 
-    def __init__(self, faults: Sequence[CarpetDataError]) -> None:
-        self.faults = tuple(faults)
-        super().__init__(f"{len(self.faults)} faults" if len(self.faults) != 1 else "1 fault")
+    def __init__(self, problems: Sequence[CarpetDataError]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"{len(self.problems)} problems" if len(self.problems) != 1 else "1 problem")
 
     def __str__(self) -> str:
-        lines = [str(fault) for fault in self.faults[:_SHOWN_FAULTS]]
-        if len(self.faults) > _SHOWN_FAULTS:
-            lines.append(f"… and {len(self.faults) - _SHOWN_FAULTS} more")
+        lines = [str(problem) for problem in self.problems[:_SHOWN_PROBLEMS]]
+        if len(self.problems) > _SHOWN_PROBLEMS:
+            lines.append(f"… and {len(self.problems) - _SHOWN_PROBLEMS} more")
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Callable[..., CarpetDataError], tuple[Any, ...]]:
-        return FaultsError, (self.faults,)
+        return ProblemsError, (self.problems,)
 
     def to_json(self) -> dict[str, Any]:
-        """The error as plain values, each fault with its own file and mend."""
-        return {**super().to_json(), "faults": [fault.to_json() for fault in self.faults]}
+        """The error as plain values, each problem with its own file and hint."""
+        return {**super().to_json(), "problems": [problem.to_json() for problem in self.problems]}
 
 
 class UsageError(CarpetDataError):
@@ -143,4 +143,17 @@ class MissingExtraError(CarpetDataError):
     @classmethod
     def of(cls, package: str, extra: str, purpose: str) -> MissingExtraError:
         """The error for a missing `package` that belongs to the extra `extra`."""
-        return cls(f"{purpose} needs the package {package}", mend=f"pip install 'carpet-data[{extra}]'")
+        return cls(f"{purpose} needs the package {package}", hint=f"pip install 'carpet-data[{extra}]'")
+
+    @classmethod
+    def require(cls, packages: Iterable[str], extra: str, purpose: str) -> None:
+        """Refuse to go on where one of an extra's packages is not installed; none is imported.
+
+        Raises:
+            MissingExtraError: The first missing package is named.
+        """
+        import importlib.util
+
+        for package in packages:
+            if importlib.util.find_spec(package) is None:
+                raise cls.of(package, extra, purpose)

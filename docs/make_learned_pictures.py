@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import carpet_data
-from carpet_data import layout
-from carpet_data.images import read, read_values
-from carpet_data.samples import Dataset, Sample
+from carpet_data import store
+from carpet_data.core.images import read, read_values
+from carpet_data.dataset import Dataset, Sample
 
 CLASSES = ("color", "cut", "hole", "metal_contamination", "thread")
 PLAIN, LEARNED = "donor-paste", ("ddpm-inpaint", "joint-ddpm", "gan")
@@ -30,7 +30,7 @@ U8 = NDArray[np.uint8]
 
 def window(dataset: Dataset, shown: Sample) -> U8:
     """The defect with as much ground around it again."""
-    image, mask = read(dataset.path(shown.image)), read_values(dataset.path(str(shown.mask)))
+    image, mask = read(dataset.path(shown.image_path)), read_values(dataset.path(str(shown.mask_path)))
     rows, columns = np.nonzero(mask)
     half = int(max(np.ptp(rows), np.ptp(columns)) * 0.8) + 12
     half = min(half, mask.shape[0] // 2, mask.shape[1] // 2)
@@ -57,7 +57,7 @@ def made_by(root: Path, name: str, class_name: str, recipe: str) -> list[Sample]
         return []
     found = [
         sample
-        for sample in layout.read(root).of_class(class_name)
+        for sample in store.read(root).of_class(class_name)
         if sample.provenance is not None and sample.provenance["method"] == name
     ]
     return sorted(found, key=lambda sample: sample.id)[:MADE]
@@ -70,7 +70,7 @@ def main(work: Path, steps: int | None) -> None:
         carpet_data.sample(work / "carpet", counts={**dict.fromkeys(CLASSES, MOST), "good": 12, "test-good": 0})
         carpet_data.prepare(work / "carpet", root, fractions=(0.5, 0.5))
     columns: list[tuple[str, dict[str, list[Sample]]]] = []
-    train = [sample for sample in layout.read(root).on_side("main", "train") if sample.origin == "real"]
+    train = [sample for sample in store.read(root).on_side("main", "train") if sample.origin == "real"]
     columns.append(("real", {name: [s for s in train if s.class_name == name][:REAL] for name in CLASSES}))
     for name in (PLAIN, *LEARNED):
         recipe = recipe_of(name, steps, work)
@@ -78,7 +78,7 @@ def main(work: Path, steps: int | None) -> None:
             fitted = carpet_data.fit(root, recipe=recipe if recipe == name else Path(recipe))
             logging.warning(fitted.text())
         columns.append((name, {each: made_by(root, name, each, recipe) for each in CLASSES}))
-    draw(layout.read(root), columns)
+    draw(store.read(root), columns)
 
 
 def draw(dataset: Dataset, columns: list[tuple[str, dict[str, list[Sample]]]]) -> None:

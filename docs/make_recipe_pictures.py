@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from carpet_data import layout
-from carpet_data.images import read, read_values
-from carpet_data.samples import Dataset, Sample
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.sample import sample
-from carpet_data.verbs.synthesize import synthesize
+from carpet_data import store
+from carpet_data.core.images import read, read_values
+from carpet_data.dataset import Dataset, Sample
+from carpet_data.preparation.prepare import prepare
+from carpet_data.synthesis.engine.synthesize import synthesize
+from carpet_data.weave.sample import sample
 
 # Chosen by eye among the eight made: three good ones, then the worst.
 PASTES = {
@@ -44,7 +44,7 @@ U8 = NDArray[np.uint8]
 
 def window(dataset: Dataset, made: Sample) -> U8:
     """The defect with as much ground around it again."""
-    image, mask = read(dataset.path(made.image)), read_values(dataset.path(str(made.mask)))
+    image, mask = read(dataset.path(made.image_path)), read_values(dataset.path(str(made.mask_path)))
     count, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8))
     rows, columns = np.nonzero(labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()) if count > 1 else mask)
     half = int(max(np.ptp(rows), np.ptp(columns)) * 0.8) + 12
@@ -78,7 +78,7 @@ def main(folder: Path) -> None:
         synthesize(place / "prepared", tuple(PASTES), 8)
         for recipe in HOLES:
             synthesize(place / "prepared", ("hole",), 8, recipe=recipe)
-        dataset = layout.read(place / "prepared")
+        dataset = store.read(place / "prepared")
 
         def made(class_name: str, recipe: str) -> list[Sample]:
             return [s for s in dataset.of_class(class_name) if s.id.startswith(f"{class_name}_{recipe}_")]

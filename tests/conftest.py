@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from carpets import prepared_carpet
-from command import Called, caller
-from shapes import SHAPES, write_mvtec
+from helpers.carpets import prepared_carpet
+from helpers.command import Called, caller
+from helpers.shapes import SHAPES, write_mvtec
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sample": ("carpet_data.cli.sample:sample", "Write a sample data set: procedural woven carpet with defects."),
     "fetch": ("carpet_data.cli.fetch:fetch", "Download an MVTec AD archive, verify it and unpack it."),
     "unpack": ("carpet_data.cli.unpack:unpack", "Unpack a local .tar.xz, .tar.gz or .zip safely."),
-    "doctor": ("carpet_data.cli.doctor:doctor", "Find every fault of a data set, with its file and its mend."),
+    "doctor": ("carpet_data.cli.doctor:doctor", "Find every problem of a data set, with its file and how to fix it."),
     "stats": ("carpet_data.cli.stats:stats", "Count classes, splits, instances and sizes."),
     "prepare": ("carpet_data.cli.prepare:prepare", "Group, split and write a prepared data set."),
     "split": ("carpet_data.cli.split:split", "Add a named split to a prepared data set."),
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "--json" in arguments:
             context = getattr(error, "ctx", None)
             command = context.command_path if context is not None else "carpet-data"
-            _show(UsageError(error.format_message(), mend=f"see {command} --help"), as_json=True)
+            _show(UsageError(error.format_message(), hint=f"see {command} --help"), as_json=True)
         else:
             error.show()
         sys.exit(error.exit_code)
@@ -139,7 +139,7 @@ def _show(error: CarpetDataError, *, as_json: bool) -> None:
     click.echo(f"error: {error}", err=True)
 
 
-_MENDS = {
+_HINTS = {
     errno.ENOENT: "restore the file; carpet-data doctor names all that are missing",
     errno.ENOSPC: "free some disk space and run the same command again",
     errno.EDQUOT: "free some of your disk quota and run the same command again",
@@ -153,4 +153,4 @@ _MENDS = {
 def _from_os(error: OSError) -> CarpetDataError:
     """An error of the operating system in the words of this tool."""
     what = error.strerror or str(error)
-    return OutputError(what, where=error.filename, mend=_MENDS.get(error.errno or 0))
+    return OutputError(what, where=error.filename, hint=_HINTS.get(error.errno or 0))

@@ -12,7 +12,7 @@ from carpet_data.cli.common import Ui, json_option, quiet_option, resolve_root, 
 from carpet_data.cli.data_options import split_option
 
 if TYPE_CHECKING:
-    from carpet_data.verbs.browse import BrowseResult
+    from carpet_data.fiftyone.browse import BrowseResult
 
 _SHOWN_WARNINGS = 10
 
@@ -66,7 +66,7 @@ def browse(
       carpet-data browse carpet-prepared --embeddings --no-launch
       carpet-data browse --coco carpet-coco/annotations/instances_train.json
     """
-    from carpet_data.verbs.browse import browse as run
+    from carpet_data.fiftyone.browse import browse as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
     if coco is not None and dataset is not None:

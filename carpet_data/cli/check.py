@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carpet_data.cli.common import Ui, json_option, quiet_option, workers_option
-from carpet_data.cli.data_options import read_options, take_read_options
-from carpet_data.findings import counted
+from carpet_data.cli.options import options, take
+from carpet_data.core.text import counted
+from carpet_data.formats import ReadOptions
 
 if TYPE_CHECKING:
-    from carpet_data.verbs.check import Check
+    from carpet_data.formats.check import Check
 
 _SHOWN = 20
 
@@ -21,7 +22,7 @@ _SHOWN = 20
 @click.argument("coco", type=click.Path(path_type=Path))
 @click.option("--against", type=click.Path(path_type=Path), default=None, help="The data set that it was made from.")
 @click.option("--merge", "merged", is_flag=True, help="The file was exported with --merge.")
-@read_options
+@options(ReadOptions)
 @workers_option
 @json_option
 @quiet_option
@@ -36,24 +37,24 @@ def check(coco: Path, as_json: bool, quiet: bool, **values: Any) -> None:
       carpet-data check carpet-coco --against carpet
       carpet-data check annotations/instances_train.json
     """
-    from carpet_data.verbs.check import check as run
+    from carpet_data.formats.check import check as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
-    options = take_read_options(values)
+    read_options = take(ReadOptions, values)
     with ui.progress("check") as progress:
-        found = run(coco, values.pop("against"), options=options, progress=progress, **values)
+        found = run(coco, values.pop("against"), read_options=read_options, progress=progress, **values)
     ui.result(found.to_json(), _text(found))
     click.get_current_context().exit(0 if found.passed else 1)
 
 
 def _text(found: Check) -> str:
     lines = []
-    for finding in found.findings[:_SHOWN]:
-        lines.append(f"{finding.severity}: {finding.where}: {finding.what} [{finding.code}]")
-        if finding.mend:
-            lines.append(f"  mend: {finding.mend}")
-    if len(found.findings) > _SHOWN:
-        lines.append(f"… and {len(found.findings) - _SHOWN} more (all of them with --json)")
+    for problem in found.problems[:_SHOWN]:
+        lines.append(f"{problem.severity}: {problem.where}: {problem.what} [{problem.code}]")
+        if problem.hint:
+            lines.append(f"  hint: {problem.hint}")
+    if len(found.problems) > _SHOWN:
+        lines.append(f"… and {len(found.problems) - _SHOWN} more (all of them with --json)")
     read = f"{counted(found.images, 'image')}, {counted(found.annotations, 'annotation')}"
     lines.append(f"{read} in {counted(len(found.files), 'file')}")
     if found.compared:

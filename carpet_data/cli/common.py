@@ -15,7 +15,8 @@ import click
 from carpet_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from carpet_data.executor import Engine, Progress
+    from carpet_data.core.executor import Engine
+    from carpet_data.core.progress import Progress, Step
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +45,7 @@ def workers_option(command: F) -> F:
 
 def _choose_engine(context: click.Context, parameter: click.Parameter, value: Engine) -> None:  # noqa: ARG001
     if value != "local":
-        from carpet_data import executor
+        from carpet_data.core import executor
 
         executor.use(value)
 
@@ -93,7 +94,7 @@ def resolve_root(root: Path | None) -> Path:
     raise UsageError(
         "no data set was named, and this folder is none",
         where=here,
-        mend=f"name the folder (carpet-data … ROOT), set {ENVIRONMENT_ROOT}, or change into a data folder",
+        hint=f"name the folder (carpet-data … ROOT), set {ENVIRONMENT_ROOT}, or change into a data folder",
     )
 
 
@@ -129,17 +130,24 @@ class Ui:
 
     @contextmanager
     def progress(self, description: str) -> Iterator[Progress]:
-        """Show a progress bar with rate and time left; yields `update(done, total)`.
+        """Show a progress bar with metrics and time left; yields what is called with each `Step`.
 
-        Nothing is shown under --quiet or --json, or where stderr is not a terminal.
+        Files that are written on the way are named, in a log too. Under --quiet or --json nothing is shown, and where
+        stderr is not a terminal only these files are.
+
+        Args:
+            description: Shown where a step does not say what is being done.
         """
-        if self.quiet or self.as_json or not is_terminal(sys.stderr):
-            yield lambda done, total: None  # noqa: ARG005
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        if self.quiet or self.as_json:
+            yield lambda step: None  # noqa: ARG005
+        elif not is_terminal(sys.stderr):
+            yield self._note_files
+        else:
+            from carpet_data.cli.progress import bar
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(description, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            with bar(description) as show:
+                yield show
+
+    def _note_files(self, step: Step) -> None:
+        for path in step.files:
+            self.note(f"step {step.done} of {step.total}, {step.metrics_text()}: {path}")

@@ -58,7 +58,7 @@ def curate(
       carpet-data curate carpet-prepared --undo
       carpet-data curate carpet-prepared --keep realistic --view "looks memorised"
     """
-    from carpet_data.verbs import curate as verb
+    from carpet_data.fiftyone import curate as verb
 
     ui = common.Ui(as_json=as_json, quiet=quiet)
     root = common.resolve_root(dataset)
@@ -66,11 +66,11 @@ def curate(
     if undo:
         given = [name for name, value in {**asked, "choices": choices, "export": export_choices}.items() if value]
         if given or real or dry_run:
-            raise UsageError("--undo takes the last curation back as a whole", mend="give it alone")
+            raise UsageError("--undo takes the last curation back as a whole", hint="give it alone")
         result = verb.undo_curation(root)
     elif export_choices is not None:
         if choices is not None or dry_run:
-            raise UsageError("--export-choices only writes a file", mend="leave --choices and --dry-run out")
+            raise UsageError("--export-choices only writes a file", hint="leave --choices and --dry-run out")
         made = verb.export_choices(root, export_choices, real=real, overwrite=overwrite, **asked)
         counts = f"{len(made.reject)} to drop, {len(made.relabel)} to relabel"
         kept = "" if made.keep is None else f", {len(made.keep)} to keep"

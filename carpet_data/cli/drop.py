@@ -36,7 +36,7 @@ def drop(dataset: Path | None, as_json: bool, quiet: bool, **values: Any) -> Non
       carpet-data drop carpet-prepared --where 'gates.visible<0.8' --reason "hardly visible"
       carpet-data drop carpet-prepared --where 'donors=hole-003' --dry-run
     """
-    from carpet_data.verbs.drop import drop as run
+    from carpet_data.preparation.drop import drop as run
 
     result = run(common.resolve_root(dataset), **values)
     common.Ui(as_json=as_json, quiet=quiet).result(result.to_json(), result.text())

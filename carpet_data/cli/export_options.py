@@ -17,11 +17,13 @@ from carpet_data.cli.common import (
     root_argument,
     workers_option,
 )
-from carpet_data.cli.data_options import export_out_option, read_options, split_option, take_read_options
+from carpet_data.cli.data_options import export_out_option, split_option
+from carpet_data.cli.options import options, take
+from carpet_data.formats import ReadOptions
 
 if TYPE_CHECKING:
     from carpet_data.formats.sample_files import ExportResult
-    from carpet_data.verbs.to_coco import CocoExport
+    from carpet_data.formats.to_coco import CocoExport
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,7 +61,7 @@ def after(command: F) -> F:
     """How to read ROOT, and how to work and report, which every export has behind."""
     for option in (quiet_option, json_option, workers_option, overwrite_option):
         command = option(command)
-    return read_options(command)
+    return options(ReadOptions)(command)
 
 
 def run_export(
@@ -72,7 +74,7 @@ def run_export(
 ) -> None:
     """Call the verb with a command's parameters, and print what it wrote."""
     ui = Ui(as_json=as_json, quiet=quiet)
-    options = take_read_options(values)
+    read_options = take(ReadOptions, values)
     with ui.progress(name) as progress:
-        export = verb(resolve_root(root), values.pop("out"), options=options, progress=progress, **values)
+        export = verb(resolve_root(root), values.pop("out"), read_options=read_options, progress=progress, **values)
     ui.result(export.to_json(), export.text())

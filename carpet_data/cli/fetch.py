@@ -14,7 +14,7 @@ from carpet_data.cli.unpack import size as size_type
 from carpet_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from carpet_data.verbs.fetch import FetchResult, Source
+    from carpet_data.archives.fetch import FetchResult, Source
 
 
 @click.command()
@@ -79,10 +79,10 @@ def fetch(
       carpet-data unpack carpet.tar.xz -o mvtec
       carpet-data fetch carpet --url https://… -o mvtec
     """
-    from carpet_data.formats.archive.download import Patience
+    from carpet_data.archives.download import Patience
+    from carpet_data.archives.fetch import fetch as run
+    from carpet_data.archives.fetch import find_source
     from carpet_data.formats.output import check_free
-    from carpet_data.verbs.fetch import fetch as run
-    from carpet_data.verbs.fetch import find_source
 
     ui = Ui(as_json=as_json, quiet=quiet)
     source = find_source(name, url=url, sha256=sha256, size=size)
@@ -125,7 +125,7 @@ def _settle_license(source: Source, ui: Ui, *, accepted: bool) -> None:
         raise UsageError(
             "the licence must be accepted, and there is no terminal to ask at",
             where=source.url,
-            mend="read it above, then give --accept-license",
+            hint="read it above, then give --accept-license",
         )
     if not click.confirm("Do you accept this licence?", err=True):
         raise UsageError("the licence was not accepted, so nothing was downloaded", where=source.url)

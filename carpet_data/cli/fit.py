@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from carpet_data.cli.common import (
     Ui,
-    is_terminal,
     json_option,
     overwrite_option,
     quiet_option,
@@ -22,9 +17,6 @@ from carpet_data.cli.common import (
     seed_option,
 )
 from carpet_data.cli.data_options import split_option
-
-if TYPE_CHECKING:
-    from carpet_data.generators.learning import Report, Tick
 
 
 @click.command()
@@ -67,11 +59,11 @@ def fit(
       carpet-data fit carpet-prepared --recipe ddpm-inpaint
       carpet-data fit carpet-prepared --recipe my.yaml --split fold2 --device cuda
     """
-    from carpet_data.verbs.fit import fit as run
+    from carpet_data.learned.fit import fit as run
 
     # Of several processes that share a fit, the first one speaks.
     ui = Ui(as_json=as_json, quiet=quiet or os.environ.get("RANK", "0") != "0")
-    with _progress(ui) as report:
+    with ui.progress("reading images") as progress:
         done = run(
             resolve_root(root),
             recipe=recipe,
@@ -80,51 +72,6 @@ def fit(
             device=device,
             overwrite=overwrite,
             dry_run=dry_run,
-            report=report,
+            progress=progress,
         )
     ui.result(done.to_json(), done.text())
-
-
-@contextmanager
-def _progress(ui: Ui) -> Iterator[Report | None]:
-    """Show step, losses and time left; each new sheet of samples is a line of its own, also in a log."""
-    if ui.quiet or ui.as_json:
-        yield None
-        return
-    if not is_terminal(sys.stderr):
-        yield lambda tick: None if tick.sheet is None else ui.note(f"{_where(tick)}, samples: {tick.sheet}")
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("fitting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("fitting", total=None, figures="reading images")
-
-        def show(tick: Tick) -> None:
-            bar.update(task, completed=tick.step, total=tick.steps, figures=_figures(tick))
-            if tick.sheet is not None:
-                console.print(
-                    f"samples of step {tick.step}: {tick.sheet}", markup=False, highlight=False, soft_wrap=True
-                )
-
-        yield show
-
-
-def _where(tick: Tick) -> str:
-    return f"step {tick.step} of {tick.steps}, {_figures(tick)}"
-
-
-def _figures(tick: Tick) -> str:
-    losses = ", ".join(f"{name} {value:.4f}" for name, value in tick.losses.items())
-    return losses if tick.left_s is None else f"{losses}, {_left(tick.left_s)}"
-
-
-def _left(seconds: float) -> str:
-    """Time left in words that do not pretend to know the second of an hour."""
-    if seconds < 90:
-        return f"{seconds:.0f} s left"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min left"
-    return f"{seconds / 3600:.1f} h left"

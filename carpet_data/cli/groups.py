@@ -23,7 +23,7 @@ def groups(dataset: Path | None, as_json: bool, quiet: bool) -> None:
       carpet-data groups carpet-prepared
       carpet-data groups carpet-prepared --json
     """
-    from carpet_data.verbs.groups import groups as run
+    from carpet_data.preparation.groups import groups as run
 
     result = run(common.resolve_root(dataset))
     common.Ui(as_json=as_json, quiet=quiet).result(result.to_json(), result.text())

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from carpet_data.cli import common
-from carpet_data.cli.data_options import read_options, take_read_options
+from carpet_data.cli.options import options, take
 from carpet_data.cli.splitting_options import SplittingCommand, splitting_options
+from carpet_data.formats import ReadOptions
 
 
 @click.command(cls=SplittingCommand)
@@ -30,7 +31,7 @@ from carpet_data.cli.splitting_options import SplittingCommand, splitting_option
     help="Find images that show the same thing and group them.",
 )
 @click.option("--skip-faulty", is_flag=True, help="Leave out images at fault instead of refusing all; they are listed.")
-@read_options
+@options(ReadOptions)
 @click.option("--dry-run", is_flag=True, help="Only say what would be written; write nothing.")
 @common.overwrite_option
 @common.workers_option
@@ -48,10 +49,10 @@ def prepare(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> Non
       carpet-data prepare mtd --group-runs 'num_(\\d+)' --gap 100
       carpet-data prepare mvtec/carpet --k-fold 5 --dry-run
     """
-    from carpet_data.verbs.prepare import prepare as run
+    from carpet_data.preparation.prepare import prepare as run
 
     ui = common.Ui(as_json=as_json, quiet=quiet)
-    read = take_read_options(values)
+    read_options = take(ReadOptions, values)
     with ui.progress("preparing") as progress:
-        result = run(common.resolve_root(root), read=read, progress=progress, **values)
+        result = run(common.resolve_root(root), read_options=read_options, progress=progress, **values)
     ui.result(result.to_json(), result.text())

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from carpet_data.cli import common
-from carpet_data.cli.data_options import read_options, take_read_options
+from carpet_data.cli.options import options, take
+from carpet_data.formats import ReadOptions
 
 
 @click.command(short_help="Draw a contact sheet.")
@@ -17,7 +18,7 @@ from carpet_data.cli.data_options import read_options, take_read_options
 @click.option("--class", "class_names", multiple=True, metavar="CLASS", help="Only this class. Repeatable.")
 @click.option("--origin", type=click.Choice(["real", "synthetic"]), default=None, help="Only these.")
 @click.option("--n", type=int, default=12, show_default=True, help="At most so many samples, picked evenly.")
-@read_options
+@options(ReadOptions)
 @common.overwrite_option
 @common.json_option
 @common.quiet_option
@@ -29,8 +30,8 @@ def preview(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> Non
       carpet-data preview carpet-prepared --class hole --origin synthetic
       carpet-data preview mvtec/carpet -o carpet.png --n 24
     """
-    from carpet_data.verbs.preview import preview as run
+    from carpet_data.synthesis.engine.preview import preview as run
 
-    read = take_read_options(values)
-    result = run(common.resolve_root(root), read=read, **values)
+    read_options = take(ReadOptions, values)
+    result = run(common.resolve_root(root), read_options=read_options, **values)
     common.Ui(as_json=as_json, quiet=quiet).result(result.to_json(), result.text())

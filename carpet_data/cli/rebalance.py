@@ -33,7 +33,7 @@ def rebalance(dataset: Path | None, as_json: bool, quiet: bool, **values: Any) -
       carpet-data rebalance carpet-prepared --to 100 --recipe procedural
       carpet-data rebalance carpet-prepared --to 0.5 --dry-run
     """
-    from carpet_data.verbs.rebalance import rebalance as run
+    from carpet_data.synthesis.engine.rebalance import rebalance as run
 
     ui = common.Ui(as_json=as_json, quiet=quiet)
     with ui.progress("synthesizing") as progress:

@@ -29,7 +29,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
     Example:
       carpet-data recipes list
     """
-    from carpet_data.verbs.recipes import list_recipes
+    from carpet_data.synthesis.recipe.listing import list_recipes
 
     result = list_recipes()
     common.Ui(as_json=as_json, quiet=quiet).result(result.to_json(), result.text())
@@ -46,7 +46,7 @@ def show(name: str, as_json: bool, quiet: bool) -> None:
     Example:
       carpet-data recipes show donor-paste
     """
-    from carpet_data.verbs.recipes import check_recipes, needs_fit, show_recipe
+    from carpet_data.synthesis.recipe.listing import check_recipes, needs_fit, show_recipe
 
     ui = common.Ui(as_json=as_json, quiet=quiet)
     ui.result(check_recipes([name]).to_json() if as_json else {}, show_recipe(name).rstrip("\n"))
@@ -59,13 +59,13 @@ def show(name: str, as_json: bool, quiet: bool) -> None:
 @common.json_option
 @common.quiet_option
 def check(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
-    """Validate recipes: every fault is named with its file, line and field.
+    """Validate recipes: every problem is named with its file, line and field.
 
     \b
     Example:
       carpet-data recipes check mine.yaml
     """
-    from carpet_data.verbs.recipes import check_recipes
+    from carpet_data.synthesis.recipe.listing import check_recipes
 
     result = check_recipes(names)
     common.Ui(as_json=as_json, quiet=quiet).result(result.to_json(), f"{result.text()}\nsound")

@@ -51,7 +51,7 @@ def report(
       carpet-data score carpet-prepared --json > carpet-prepared/score.json
       carpet-data report carpet-prepared -o carpet.html --overwrite
     """
-    from carpet_data.verbs.report import report as run
+    from carpet_data.reporting.report import report as run
 
     ui = common.Ui(as_json=as_json, quiet=quiet)
     source = common.resolve_root(dataset)

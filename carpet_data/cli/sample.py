@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from carpet_data.cli.common import Ui, json_option, overwrite_option, quiet_option, seed_option, workers_option
-from carpet_data.findings import counted
+from carpet_data.core.text import counted
 
 
 def _counts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
@@ -70,7 +70,7 @@ def sample(
       carpet-data sample small --size 256 --count hole=20 --count cut=0
       carpet-data sample rare --long-tail --seed 7
     """
-    from carpet_data.verbs.sample import sample as run
+    from carpet_data.weave.sample import sample as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
     with ui.progress("drawing") as update:

@@ -20,7 +20,7 @@ from carpet_data.cli.common import (
 from carpet_data.cli.data_options import split_option
 
 if TYPE_CHECKING:
-    from carpet_data.verbs.score import ScoreResult
+    from carpet_data.experiments.quality.score import ScoreResult
 
 _WIDTH = 150
 
@@ -64,12 +64,12 @@ def score(
       carpet-data score carpet-prepared
       carpet-data score carpet-prepared --plot score.png --json > score.json
     """
-    from carpet_data.verbs.score import score as run
+    from carpet_data.experiments.quality.score import score as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
     source = resolve_root(root)
     if plot is not None:
-        from carpet_data.synthesis.score_file import check_plot
+        from carpet_data.experiments.quality.score_file import check_plot
 
         check_plot(plot, source, overwrite=overwrite)
     with ui.progress("measuring") as update:
@@ -84,7 +84,7 @@ def score(
         )
     values = found.to_json()
     if plot is not None:
-        from carpet_data.synthesis.score_file import write_plot
+        from carpet_data.experiments.quality.score_file import write_plot
 
         values["plot"] = str(write_plot(found.name, found.real, found.made, plot))
     ui.result(values, _text(found))

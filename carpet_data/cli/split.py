@@ -34,7 +34,7 @@ def split(dataset: Path | None, as_json: bool, quiet: bool, **values: Any) -> No
       carpet-data split carpet-prepared --name shot --k-shot 1
       carpet-data split carpet-prepared --name rotation --protocol rotations
     """
-    from carpet_data.verbs.split import split as run
+    from carpet_data.preparation.split import split as run
 
     result = run(common.resolve_root(dataset), **values)
     common.Ui(as_json=as_json, quiet=quiet).result(result.to_json(), result.text())

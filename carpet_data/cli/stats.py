@@ -17,8 +17,10 @@ from carpet_data.cli.common import (
     root_argument,
     workers_option,
 )
-from carpet_data.cli.data_options import read_options, split_option, take_read_options
-from carpet_data.findings import counted
+from carpet_data.cli.data_options import split_option
+from carpet_data.cli.options import options, take
+from carpet_data.core.text import counted
+from carpet_data.formats import ReadOptions
 
 if TYPE_CHECKING:
     from carpet_data.statistics.result import Stats
@@ -31,7 +33,7 @@ _FIVE = ("min", "25 %", "50 %", "75 %", "max")
 
 @click.command()
 @root_argument()
-@read_options
+@options(ReadOptions)
 @split_option
 @click.option("--plot", type=click.Path(path_type=Path, file_okay=False), help="Write plots into this folder, as PNG.")
 @overwrite_option
@@ -55,13 +57,13 @@ def stats(
       carpet-data stats carpet
       carpet-data stats carpet-prepared --split main --plot carpet-plots
     """
-    from carpet_data.verbs.stats import stats as count
+    from carpet_data.statistics.stats import stats as count
 
-    options = take_read_options(values)
+    read_options = take(ReadOptions, values)
     ui = Ui(as_json=as_json, quiet=quiet)
     source = resolve_root(root)
     with ui.progress("measuring") as update:
-        found = count(source, options, split=split, workers=workers, progress=update)
+        found = count(source, read_options, split=split, workers=workers, progress=update)
     result = found.to_json()
     if plot is not None:
         from carpet_data.statistics.plots import write_plots

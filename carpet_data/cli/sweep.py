@@ -64,7 +64,7 @@ def sweep(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
       carpet-data sweep carpet-prepared --table homework
       carpet-data sweep carpet-prepared --table my-grid.yaml --seeds 5
     """
-    from carpet_data.verbs.sweep import sweep as run
+    from carpet_data.experiments.sweep import sweep as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
     with ui.progress("training, epochs") as update:

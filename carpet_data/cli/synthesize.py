@@ -29,7 +29,7 @@ def synthesize(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> 
       carpet-data synthesize carpet-prepared --class hole --class cut --n 50 --recipe procedural
       carpet-data synthesize carpet-prepared --class thread --n 20 --recipe my-thread.yaml --seed 7 --dry-run
     """
-    from carpet_data.verbs.synthesize import synthesize as run
+    from carpet_data.synthesis.engine.synthesize import synthesize as run
 
     ui = common.Ui(as_json=as_json, quiet=quiet)
     with ui.progress("synthesizing") as progress:

@@ -47,6 +47,6 @@ def to_coco(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> Non
       carpet-data to-coco carpet -o carpet-coco
       carpet-data to-coco carpet-prepared --segmentation rle --images none
     """
-    from carpet_data.verbs.to_coco import to_coco as verb
+    from carpet_data.formats.to_coco import to_coco as verb
 
     run_export(verb, "to-coco", root, as_json, quiet, values)

@@ -25,6 +25,6 @@ def to_folder(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> N
       carpet-data to-folder carpet-prepared -o carpet-folder
       carpet-data to-folder carpet-prepared --split fold2 --images copy
     """
-    from carpet_data.verbs.to_folder import to_folder as verb
+    from carpet_data.formats.to_folder import to_folder as verb
 
     run_export(verb, "to-folder", root, as_json, quiet, values)

@@ -37,6 +37,6 @@ def to_masks(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> No
       carpet-data to-masks carpet-prepared -o carpet-masks
       carpet-data to-masks carpet --instances --images none
     """
-    from carpet_data.verbs.to_masks import to_masks as verb
+    from carpet_data.formats.to_masks import to_masks as verb
 
     run_export(verb, "to-masks", root, as_json, quiet, values)

@@ -33,6 +33,6 @@ def to_mvtec(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> No
       carpet-data to-mvtec carpet-prepared -o carpet-mvtec
       carpet-data to-mvtec labels.json --from coco --sides keep
     """
-    from carpet_data.verbs.to_mvtec import to_mvtec as verb
+    from carpet_data.formats.to_mvtec import to_mvtec as verb
 
     run_export(verb, "to-mvtec", root, as_json, quiet, values)

@@ -40,6 +40,6 @@ def to_voc(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None
       carpet-data to-voc carpet-prepared -o carpet-voc
       carpet-data to-voc carpet --jpg-names --no-objects
     """
-    from carpet_data.verbs.to_voc import to_voc as verb
+    from carpet_data.formats.to_voc import to_voc as verb
 
     run_export(verb, "to-voc", root, as_json, quiet, values)

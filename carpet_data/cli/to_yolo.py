@@ -46,6 +46,6 @@ def to_yolo(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> Non
       carpet-data to-yolo carpet-prepared -o carpet-yolo
       carpet-data to-yolo carpet --task boxes --images copy
     """
-    from carpet_data.verbs.to_yolo import to_yolo as verb
+    from carpet_data.formats.to_yolo import to_yolo as verb
 
     run_export(verb, "to-yolo", root, as_json, quiet, values)

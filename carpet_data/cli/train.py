@@ -18,7 +18,7 @@ from carpet_data.cli.common import (
     workers_option,
 )
 from carpet_data.cli.data_options import split_option
-from carpet_data.cli.training_options import take_settings, training_options, training_progress
+from carpet_data.cli.training_options import take_settings, training_options
 
 
 @click.command()
@@ -26,7 +26,7 @@ from carpet_data.cli.training_options import take_settings, training_options, tr
 @split_option
 @training_options
 @click.option("--real-only", is_flag=True, help="Leave synthetic train images out.")
-@click.option("--skip-faults", is_flag=True, help="Leave out images that cannot be read, and say which.")
+@click.option("--skip-faulty", is_flag=True, help="Leave out images that cannot be read, and say which.")
 @click.option("--worst", type=click.IntRange(min=0), default=12, show_default=True, help="Worst test images to draw.")
 @click.option(
     "--heatmaps",
@@ -56,10 +56,10 @@ def train(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
       carpet-data train carpet-prepared --augment strong --sampling balanced
       carpet-data train carpet-prepared --arch resnet18 --freeze "until layer3" --epochs 30 --lr 0.0003
     """
-    from carpet_data.verbs.train import train as run
+    from carpet_data.training.train import train as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
     settings = take_settings(values)
-    with training_progress(ui) as report:
-        done = run(resolve_root(root), settings, report=report, **values)
+    with ui.progress("training") as progress:
+        done = run(resolve_root(root), settings, progress=progress, **values)
     ui.result(done.to_json(), done.text())

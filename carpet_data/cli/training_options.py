@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from carpet_data.cli.common import Ui, is_terminal, seed_option
+from carpet_data.cli.common import seed_option
 from carpet_data.training.settings import LOSSES, MIXES, MONITORS, OPTIMIZERS, POOLINGS, SAMPLINGS, SCHEDULES, Settings
 
 if TYPE_CHECKING:
-    from carpet_data.training.history import Report, Tick
+    pass
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,55 +123,3 @@ def take_settings(values: dict[str, Any]) -> Settings:
         UsageError: They exclude each other.
     """
     return Settings(**{name: values.pop(name) for name in SETTING_NAMES})
-
-
-_DOING = {
-    "images": "reading images",
-    "features": "computing features",
-    "training": "training",
-    "head": "training head",
-    "heatmaps": "drawing heat maps",
-}
-
-
-@contextmanager
-def training_progress(ui: Ui) -> Iterator[Report]:
-    """Show how far a training is, with loss, accuracy and time left; yields `report(tick)`.
-
-    Nothing is shown under --quiet or --json, or where stderr is not a terminal.
-    """
-    if ui.quiet or ui.as_json or not is_terminal(sys.stderr):
-        yield lambda tick: None  # noqa: ARG005
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(tick: Tick) -> None:
-            if tick.doing not in tasks:
-                for each in tasks.values():
-                    bar.update(each, visible=False)
-                tasks[tick.doing] = bar.add_task(_DOING[tick.doing], total=tick.total, figures="")
-            bar.update(tasks[tick.doing], visible=True, completed=tick.done, total=tick.total, figures=figures(tick))
-
-        yield show
-
-
-def figures(tick: Tick) -> str:
-    """Loss and accuracy of the epoch that has just ended."""
-    epoch = tick.epoch
-    if epoch is None:
-        return ""
-    train = f"loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.2f}"
-    if epoch.val_loss is None or epoch.val_accuracy is None:
-        return train
-    return f"{train}; val {epoch.val_loss:.3f}, {epoch.val_accuracy:.2f}"

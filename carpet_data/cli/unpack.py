@@ -12,8 +12,8 @@ import click
 from carpet_data.cli.common import Ui, json_option, out_option, overwrite_option, quiet_option
 
 if TYPE_CHECKING:
-    from carpet_data.formats.archive.limits import Limits
-    from carpet_data.verbs.unpack import UnpackResult
+    from carpet_data.archives.limits import Limits
+    from carpet_data.archives.unpack import UnpackResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,7 +46,7 @@ def limits_of(
     max_size: int | None, max_file_size: int | None, max_members: int | None, max_ratio: float | None
 ) -> Limits:
     """The limits as given, the defaults for the rest."""
-    from carpet_data.formats.archive.limits import Limits
+    from carpet_data.archives.limits import Limits
 
     default = Limits()
     return Limits(
@@ -106,7 +106,7 @@ def unpack(
       carpet-data unpack ~/Downloads/carpet.tar.xz -o mvtec
       carpet-data doctor mvtec/carpet
     """
-    from carpet_data.verbs.unpack import unpack as run
+    from carpet_data.archives.unpack import unpack as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
     with ui.progress("unpacking, MiB") as progress:

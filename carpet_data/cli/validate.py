@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from carpet_data.cli.common import (
     Ui,
-    is_terminal,
     json_option,
     overwrite_option,
     quiet_option,
@@ -24,9 +20,6 @@ from carpet_data.cli.common import (
 from carpet_data.cli.data_options import split_option
 from carpet_data.experiments.conditions import DEFAULTS, METHODS
 from carpet_data.training.settings import POOLINGS
-
-if TYPE_CHECKING:
-    from carpet_data.verbs.validation_plan import Said
 
 
 def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:  # noqa: ARG001
@@ -140,7 +133,7 @@ def validate(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> No
       carpet-data validate carpet-prepared --recipes donor-paste,nsa --methods crt,lmr
       carpet-data validate carpet-prepared --splits fold0,fold1,fold2 --recipes donor-paste
     """
-    from carpet_data.verbs.validate import validate as run
+    from carpet_data.experiments.validate import validate as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
     names = (
@@ -159,30 +152,6 @@ def validate(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> No
         "device",
     )
     settings = DEFAULTS.but(**{name: values.pop(name) for name in names})
-    with _progress(ui) as said:
-        done = run(resolve_root(root), settings, said=said, **values)
+    with ui.progress("validating") as progress:
+        done = run(resolve_root(root), settings, progress=progress, **values)
     ui.result(done.to_json(), done.text())
-
-
-@contextmanager
-def _progress(ui: Ui) -> Iterator[Said]:
-    """Show what is being done, how far it is and the time left; nothing where nobody would see it."""
-    if ui.quiet or ui.as_json or not is_terminal(sys.stderr):
-        yield lambda what, done, total: None  # noqa: ARG005
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                for each in tasks.values():
-                    bar.remove_task(each)
-                tasks.clear()
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        yield show

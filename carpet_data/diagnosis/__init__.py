@@ -1,5 +1,5 @@
-"""The doctor: every fault of a data set, with its file and how to mend it.
+"""The doctor: every problem of a data set, with its file and how to fix it.
 
-`codes` is the table of faults; `inspect` looks into one image and its masks (in worker processes); `*_checks` turn what
-was seen into faults, one function a code; `similar` and `patterns` are about images that show the same thing.
+`codes` is the table of problems; `inspect` looks into one image and its masks (in worker processes); `*_checks` turn
+what was seen into problems, one function a code; `similar` and `patterns` are about images that show the same thing.
 """

@@ -1,4 +1,4 @@
-"""`python -m carpet_data.diagnosis` prints the table of faults as Markdown, for docs/doctor.md."""
+"""`python -m carpet_data.diagnosis` prints the table of problems as Markdown, for docs/doctor.md."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from carpet_data.diagnosis.codes import CODES
 
 
 def table() -> str:
-    """Every code: severity, meaning, mend."""
-    rows = [f"| `{each.name}` | {each.severity} | {each.meaning} | {each.mend} |" for each in CODES.values()]
-    return "\n".join(["| code | severity | meaning | mend |", "|---|---|---|---|", *rows])
+    """Every code: severity, meaning, hint."""
+    rows = [f"| `{each.name}` | {each.severity} | {each.meaning} | {each.hint} |" for each in CODES.values()]
+    return "\n".join(["| code | severity | meaning | how to fix |", "|---|---|---|---|", *rows])
 
 
 if __name__ == "__main__":

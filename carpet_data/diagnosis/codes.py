@@ -1,33 +1,33 @@
-"""Every fault the doctor knows: a stable code, how bad it is, what it means, how to mend it."""
+"""Every problem the doctor knows: a stable code, how bad it is, what it means, how to fix it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carpet_data.findings import Finding, Severity
+from carpet_data.core.problems import Problem, Severity
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One kind of fault.
+    """One kind of problem.
 
     Attributes:
         name: Stable, for scripts.
         severity: "error" stops other commands or loses data; "warning" can spoil results; "info" is good to know.
         meaning: One line.
-        mend: What to do about it.
+        hint: What to do about it.
     """
 
     name: str
     severity: Severity
     meaning: str
-    mend: str
+    hint: str
 
 
-def fault(code: str, where: str, what: str, *, mend: str | None = None, files: tuple[str, ...] = ()) -> Finding:
-    """A fault of a known code; its mend is the table's unless this case has a better one."""
+def problem(code: str, where: str, what: str, *, hint: str | None = None, files: tuple[str, ...] = ()) -> Problem:
+    """A problem of a known code; its hint is the table's unless this case has a better one."""
     known = CODES[code]
-    return Finding(known.severity, code, what, where, mend or known.mend, files)
+    return Problem(known.severity, code, what, where, hint or known.hint, files)
 
 
 _WHOLE = "replace the file with a whole copy, or remove it"
@@ -209,7 +209,7 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
     ("no-good", "info", "No image without defects: nothing shows what normal looks like.", "add a class called good"),
     # data sets that are one document
     ("unreadable-data-set", "error", "The document of a data set (COCO, YAML …) is wrong.", "write it again"),
-    # prepared folders; `layout.verify` finds these and knows the mend of each case
+    # prepared folders; `layout.verify` finds these and knows the hint of each case
     ("description-damaged", "error", "The dataset.json of a prepared folder is wrong.", _PREPARE),
     ("manifest-damaged", "error", "The manifest of a prepared folder is wrong.", _PREPARE),
     ("journal-damaged", "error", "The journal of a prepared folder is wrong.", _PREPARE),
@@ -220,6 +220,7 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
     ("split-damaged", "error", "The file of a split is wrong.", _SPLIT),
     ("split-id-unknown", "error", "A split names a sample that is not in the manifest.", _SPLIT),
     ("group-straddles", "error", "A group lies on two sides of a split.", _SPLIT),
+    ("same-image-on-two-sides", "error", "Files with the same bytes are on two sides of a split.", _SPLIT),
     ("synthetic-held-out", "error", "A synthetic sample is held out for testing.", _SPLIT),
     ("ancestor-unknown", "error", "A synthetic sample was made from an image that is not there.", _MAKE_AGAIN),
     ("ancestor-held-out", "error", "A synthetic sample was made from a held-out image.", _MAKE_AGAIN),
@@ -231,5 +232,5 @@ _TABLE: tuple[tuple[str, Severity, str, str], ...] = (
     ),
 )
 
-CODES: dict[str, Code] = {name: Code(name, severity, meaning, mend) for name, severity, meaning, mend in _TABLE}
+CODES: dict[str, Code] = {name: Code(name, severity, meaning, hint) for name, severity, meaning, hint in _TABLE}
 """Every code by its name, in the order of the report."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from carpet_data import executor
+from carpet_data.core import executor
+from carpet_data.core.problems import SEVERITIES, Problem
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import GOOD
 from carpet_data.diagnosis import name_checks, set_checks, similar
 from carpet_data.diagnosis.codes import CODES
 from carpet_data.diagnosis.file_checks import FILE_CHECKS, IMAGE_CHECKS
@@ -13,10 +16,7 @@ from carpet_data.diagnosis.inspect import Report, inspect
 from carpet_data.diagnosis.mask_checks import MASK_CHECKS
 from carpet_data.diagnosis.set_checks import Facts
 from carpet_data.diagnosis.subjects import PREPARED, Subject
-from carpet_data.executor import Progress
-from carpet_data.findings import SEVERITIES, Finding
 from carpet_data.grouping.duplicates import Search
-from carpet_data.samples import GOOD
 
 _GREY = ("grey", "grey+alpha", "bilevel")
 
@@ -28,45 +28,45 @@ def examine(
     near: bool = True,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> list[Finding]:
-    """All faults of a data set, in the order of the table of codes, then by file.
+) -> list[Problem]:
+    """All problems of a data set, in the order of the table of codes, then by file.
 
     Every file is opened once, by a worker that sends home a few numbers and a 16 KiB description of the image, so
     that memory hardly grows with the data.
 
     Args:
         subject: From `subjects.open_subject`.
-        root: As the user named it, for commands in mends.
+        root: As the user named it, for commands in hints.
         near: Also look for near duplicates.
         workers: Processes; None for one per core.
         progress: Called with (images done, all images).
     """
-    faults = list(subject.faults)
+    problems = list(subject.problems)
     facts: list[Facts] = []
     search = Search(len(subject.jobs), near=near)
     jobs = sorted(subject.jobs, key=lambda job: job.image)
     for done, report in enumerate(executor.run(inspect, jobs, workers=workers), start=1):
-        faults.extend(_of_entry(report))
+        problems.extend(_of_entry(report))
         facts.append(_facts(report))
         if report.descriptor is not None:
             search.add(report.job.image, report.descriptor)
         if progress is not None:
-            progress(done, len(jobs))
-    faults.extend(_of_names(subject, facts))
+            progress(Step(done, len(jobs), "examining"))
+    problems.extend(_of_names(subject, facts))
     for check in set_checks.SET_CHECKS:
         # A data set whose document cannot be read is not also without images.
-        if subject.faults and not facts:
+        if subject.problems and not facts:
             break
-        faults.extend(check(facts))
-    faults.extend(_of_duplicates(subject, facts, search, root))
+        problems.extend(check(facts))
+    problems.extend(_of_duplicates(subject, facts, search, root))
     order = {code: number for number, code in enumerate(CODES)}
     return sorted(
-        faults,
+        problems,
         key=lambda each: (SEVERITIES.index(each.severity), order.get(each.code, len(order)), each.where, each.what),
     )
 
 
-def _of_entry(report: Report) -> Iterator[Finding]:
+def _of_entry(report: Report) -> Iterator[Problem]:
     for seen in (report.image, *report.masks):
         for check in FILE_CHECKS:
             yield from check(seen)
@@ -86,7 +86,7 @@ def _facts(report: Report) -> Facts:
     return Facts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY)
 
 
-def _of_names(subject: Subject, facts: list[Facts]) -> Iterator[Finding]:
+def _of_names(subject: Subject, facts: list[Facts]) -> Iterator[Problem]:
     images = [fact.image for fact in facts]
     loco = list(name_checks.loco_masks((*subject.orphans, *subject.unknown), images))
     explained = {name for each in loco for name in each.files}
@@ -104,7 +104,7 @@ def _of_names(subject: Subject, facts: list[Facts]) -> Iterator[Finding]:
         yield from check(images)
 
 
-def _of_duplicates(subject: Subject, facts: list[Facts], search: Search, root: Path) -> Iterator[Finding]:
+def _of_duplicates(subject: Subject, facts: list[Facts], search: Search, root: Path) -> Iterator[Problem]:
     links = search.links()
     if not links:
         return

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from carpet_data.diagnosis.codes import fault
+from carpet_data.core.problems import Problem
+from carpet_data.diagnosis.codes import problem
 from carpet_data.diagnosis.inspect import Report, Seen
-from carpet_data.findings import Finding
 
 _SUFFIXES = {
     "png": (".png",),
@@ -27,63 +27,63 @@ _TURNS = {
 }
 
 
-def unreadable(seen: Seen) -> Iterator[Finding]:
+def unreadable(seen: Seen) -> Iterator[Problem]:
     """missing-file, broken-link, no-permission, empty-file, truncated, not-an-image, too-large, damaged."""
-    if seen.fault is not None:
-        yield seen.fault
+    if seen.problem is not None:
+        yield seen.problem
 
 
-def suspect_pixels(seen: Seen) -> Iterator[Finding]:
+def suspect_pixels(seen: Seen) -> Iterator[Problem]:
     """suspect-pixels."""
     if seen.complaint:
-        yield fault("suspect-pixels", seen.where, f"the decoder says: {seen.complaint}")
+        yield problem("suspect-pixels", seen.where, f"the decoder says: {seen.complaint}")
 
 
-def wrong_suffix(seen: Seen) -> Iterator[Finding]:
+def wrong_suffix(seen: Seen) -> Iterator[Problem]:
     """wrong-suffix."""
     if seen.info is None:
         return
     suffix = PurePosixPath(seen.where).suffix
     known = _SUFFIXES.get(seen.info.format, ())
     if suffix.lower() not in known:
-        mend = f"rename it to {PurePosixPath(seen.where).stem}{known[0]}" if known else "save it as PNG"
-        yield fault("wrong-suffix", seen.where, f"its content is {seen.info.format}", mend=mend)
+        hint = f"rename it to {PurePosixPath(seen.where).stem}{known[0]}" if known else "save it as PNG"
+        yield problem("wrong-suffix", seen.where, f"its content is {seen.info.format}", hint=hint)
 
 
-def rotated(seen: Seen) -> Iterator[Finding]:
+def rotated(seen: Seen) -> Iterator[Problem]:
     """rotated."""
     if seen.info is not None and seen.info.orientation != 1:
         how = _TURNS[seen.info.orientation]
-        yield fault("rotated", seen.where, f"EXIF orientation {seen.info.orientation}: to be shown {how}")
+        yield problem("rotated", seen.where, f"EXIF orientation {seen.info.orientation}: to be shown {how}")
 
 
-def several_frames(seen: Seen) -> Iterator[Finding]:
+def several_frames(seen: Seen) -> Iterator[Problem]:
     """several-frames."""
     if seen.info is not None and seen.info.frames > 1:
-        yield fault("several-frames", seen.where, f"it holds {seen.info.frames} frames")
+        yield problem("several-frames", seen.where, f"it holds {seen.info.frames} frames")
 
 
-def deep_image(report: Report) -> Iterator[Finding]:
+def deep_image(report: Report) -> Iterator[Problem]:
     """deep-image."""
     info = report.image.info
     if info is not None and info.bits > 8:
-        yield fault("deep-image", report.image.where, f"{info.bits} bits a channel")
+        yield problem("deep-image", report.image.where, f"{info.bits} bits a channel")
 
 
-def transparent(report: Report) -> Iterator[Finding]:
+def transparent(report: Report) -> Iterator[Problem]:
     """transparent."""
     info = report.image.info
     if info is not None and "alpha" in info.mode:
-        yield fault("transparent", report.image.where, "it has an alpha channel")
+        yield problem("transparent", report.image.where, "it has an alpha channel")
 
 
-def blank_image(report: Report) -> Iterator[Finding]:
+def blank_image(report: Report) -> Iterator[Problem]:
     """blank-image."""
     if report.descriptor is not None and report.descriptor.featureless:
-        yield fault("blank-image", report.image.where, "its pixels are all alike")
+        yield problem("blank-image", report.image.where, "its pixels are all alike")
 
 
-FILE_CHECKS: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
+FILE_CHECKS: tuple[Callable[[Seen], Iterator[Problem]], ...] = (
     unreadable,
     suspect_pixels,
     wrong_suffix,
@@ -92,5 +92,5 @@ FILE_CHECKS: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
 )
 """For every image and mask file."""
 
-IMAGE_CHECKS: tuple[Callable[[Report], Iterator[Finding]], ...] = (deep_image, transparent, blank_image)
+IMAGE_CHECKS: tuple[Callable[[Report], Iterator[Problem]], ...] = (deep_image, transparent, blank_image)
 """For every image file."""

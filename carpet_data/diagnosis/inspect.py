@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data import masks
+from carpet_data.core import masks
+from carpet_data.core.images import ImageInfo, probe, read, read_values
+from carpet_data.core.images.limits import ENVIRONMENT_MAX_PIXELS
+from carpet_data.core.problems import Problem
+from carpet_data.dataset import Sample
 from carpet_data.diagnosis import complaints, integrity
-from carpet_data.diagnosis.codes import fault
+from carpet_data.diagnosis.codes import problem
 from carpet_data.errors import CarpetDataError, ImageError
-from carpet_data.findings import Finding
 from carpet_data.grouping.descriptors import Descriptor, describe
-from carpet_data.images import ImageInfo, probe, read, read_values
-from carpet_data.images.limits import ENVIRONMENT_MAX_PIXELS
-from carpet_data.samples import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,14 @@ class Seen:
 
     Attributes:
         where: Relative to the root.
-        fault: Why it could not be looked into; then nothing below is known.
+        problem: Why it could not be looked into; then nothing below is known.
         info: Its header.
         complaint: What the decoder said on the side.
         values: For masks.
     """
 
     where: str
-    fault: Finding | None = None
+    problem: Problem | None = None
     info: ImageInfo | None = None
     complaint: str = ""
     values: MaskValues | None = None
@@ -102,7 +102,7 @@ class Report:
         descriptor: For the search of duplicates; None where the image cannot be read.
         overlap_px: Pixels that more than one stacked mask marks.
         loaded: For annotations that are no binary mask file: instances and defect pixels.
-        load_fault: Why such an annotation could not be loaded.
+        load_problem: Why such an annotation could not be loaded.
     """
 
     job: Job
@@ -111,7 +111,7 @@ class Report:
     descriptor: Descriptor | None = None
     overlap_px: int = 0
     loaded: tuple[int, int] | None = None
-    load_fault: Finding | None = None
+    load_problem: Problem | None = None
 
 
 def inspect(job: Job) -> Report:
@@ -127,18 +127,18 @@ def inspect(job: Job) -> Report:
             if stack is None or stack.shape == marked.shape:
                 stack = marked if stack is None else stack + marked
     overlap = 0 if stack is None else int((stack > 1).sum())
-    loaded, load_fault = _load(job) if job.sample is not None and image.fault is None else (None, None)
-    return Report(job, image, tuple(seen), descriptor, overlap, loaded, load_fault)
+    loaded, load_problem = _load(job) if job.sample is not None and image.problem is None else (None, None)
+    return Report(job, image, tuple(seen), descriptor, overlap, loaded, load_problem)
 
 
-def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Finding:
+def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
     """The bytes and the header of an image file, or the first thing that is wrong with it."""
     path = root / where
     broken = integrity.broken_link(path, where)
     if broken is not None:
         return broken
     data = integrity.read_bytes(path, where)
-    if isinstance(data, Finding):
+    if isinstance(data, Problem):
         return data
     wrong = integrity.truncated(data, where) or integrity.damaged_png(data, where)
     if wrong is not None:
@@ -147,26 +147,26 @@ def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Finding:
         return data, probe(path)
     except ImageError as error:
         # The limit is the one refusal that says how to raise it.
-        large = ENVIRONMENT_MAX_PIXELS in (error.mend or "") or "exceeds limit" in error.what
-        return fault("too-large" if large else "not-an-image", where, error.what, mend=error.mend if large else None)
+        large = ENVIRONMENT_MAX_PIXELS in (error.hint or "") or "exceeds limit" in error.what
+        return problem("too-large" if large else "not-an-image", where, error.what, hint=error.hint if large else None)
 
 
 def _inspect_image(job: Job) -> tuple[Seen, Descriptor | None]:
     opened = _open(job.root, job.image)
-    if isinstance(opened, Finding):
+    if isinstance(opened, Problem):
         return Seen(job.image, opened), None
     _, info = opened
     try:
         with complaints.listen() as heard:
             descriptor = describe(job.root / job.image)
     except CarpetDataError as error:
-        return Seen(job.image, fault("damaged", job.image, error.what), info), None
+        return Seen(job.image, problem("damaged", job.image, error.what), info), None
     return Seen(job.image, info=info, complaint=heard.text), descriptor
 
 
 def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:
     opened = _open(root, where)
-    if isinstance(opened, Finding):
+    if isinstance(opened, Problem):
         return Seen(where, opened), None
     _, info = opened
     try:
@@ -175,7 +175,7 @@ def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray
             coloured = info.mode in ("rgb", "rgb+alpha", "palette", "other") and _differ(read(root / where))
             in_alpha = "alpha" in info.mode and _shape_in_alpha(root / where)
     except CarpetDataError as error:
-        return Seen(where, fault("damaged", where, error.what), info), None
+        return Seen(where, problem("damaged", where, error.what), info), None
     return Seen(where, info=info, complaint=heard.text, values=_measure(values, threshold, coloured, in_alpha)), values
 
 
@@ -211,13 +211,13 @@ def _measure(values: NDArray[Any], threshold: int, coloured: bool, in_alpha: boo
     )
 
 
-def _load(job: Job) -> tuple[tuple[int, int] | None, Finding | None]:
+def _load(job: Job) -> tuple[tuple[int, int] | None, Problem | None]:
     assert job.sample is not None
     try:
         mask = masks.load(job.root, job.sample)
     except CarpetDataError as error:
         where = error.where or job.image
-        # Errors name absolute paths, faults relative ones.
+        # Errors name absolute paths, problems relative ones.
         where = where.removeprefix(f"{job.root}/")
-        return None, fault("annotation", where, error.what, mend=error.mend)
+        return None, problem("annotation", where, error.what, hint=error.hint)
     return (len(mask.names), int((mask.runs.stop - mask.runs.start).sum())), None

@@ -7,43 +7,43 @@ import struct
 import zlib
 from pathlib import Path
 
-from carpet_data.diagnosis.codes import fault
-from carpet_data.findings import Finding
+from carpet_data.core.problems import Problem
+from carpet_data.diagnosis.codes import problem
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _JPEG_END = b"\xff\xd9"
 
 
-def broken_link(path: Path, where: str) -> Finding | None:
+def broken_link(path: Path, where: str) -> Problem | None:
     """A symbolic link that leads nowhere, or in a circle."""
     if not path.is_symlink() or path.exists():
         return None
-    return fault("broken-link", where, f"it leads to {os.fspath(path.readlink())}, which is not there")
+    return problem("broken-link", where, f"it leads to {os.fspath(path.readlink())}, which is not there")
 
 
-def read_bytes(path: Path, where: str) -> bytes | Finding:
+def read_bytes(path: Path, where: str) -> bytes | Problem:
     """The bytes of a file, or why there are none."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return fault("missing-file", where, "it is not there")
+        return problem("missing-file", where, "it is not there")
     except PermissionError:
-        return fault("no-permission", where, "you may not read it")
+        return problem("no-permission", where, "you may not read it")
     except OSError as error:
-        return fault("damaged", where, f"the system cannot read it: {error.strerror}")
-    return data or fault("empty-file", where, "it has no bytes")
+        return problem("damaged", where, f"the system cannot read it: {error.strerror}")
+    return data or problem("empty-file", where, "it has no bytes")
 
 
-def truncated(data: bytes, where: str) -> Finding | None:
+def truncated(data: bytes, where: str) -> Problem | None:
     """A file that ends before its own structure says."""
     missing = _missing(data)
     if missing is None:
         return None
-    return fault("truncated", where, f"{missing} is missing behind its {len(data)} bytes")
+    return problem("truncated", where, f"{missing} is missing behind its {len(data)} bytes")
 
 
-def damaged_png(data: bytes, where: str) -> Finding | None:
+def damaged_png(data: bytes, where: str) -> Problem | None:
     """A whole PNG one of whose chunks does not match its checksum."""
     if not data.startswith(_PNG):
         return None
@@ -52,7 +52,7 @@ def damaged_png(data: bytes, where: str) -> Finding | None:
             return None  # truncated, which has its own code
         if zlib.crc32(data[start - 4 : stop]) != int.from_bytes(data[stop : stop + 4], "big"):
             name = kind.decode("ascii", "replace")
-            return fault("damaged", where, f"the checksum of its {name} chunk at byte {start - 8} is wrong")
+            return problem("damaged", where, f"the checksum of its {name} chunk at byte {start - 8} is wrong")
     return None
 
 

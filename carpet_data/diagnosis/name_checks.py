@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from carpet_data.diagnosis.codes import fault
-from carpet_data.findings import Finding, printable
+from carpet_data.core.problems import Problem
+from carpet_data.core.text import printable
+from carpet_data.diagnosis.codes import problem
 
 _RESERVED = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 _OTHER_IMAGES = frozenset(
@@ -17,31 +18,31 @@ _OTHER_IMAGES = frozenset(
 _MASK_IN_FOLDER = re.compile(r"^ground_truth/(?P<class>[^/]+)/(?P<stem>[^/]+)/[^/]+\.\w+$")
 
 
-def name_case(images: Sequence[str]) -> Iterator[Finding]:
+def name_case(images: Sequence[str]) -> Iterator[Problem]:
     """name-case."""
     for first, *others in _equal(images, str.casefold):
-        yield fault("name-case", first, f"differs by case only from {_list(others)}", files=tuple(others))
+        yield problem("name-case", first, f"differs by case only from {_list(others)}", files=tuple(others))
 
 
-def name_unicode(images: Sequence[str]) -> Iterator[Finding]:
+def name_unicode(images: Sequence[str]) -> Iterator[Problem]:
     """name-unicode."""
     for first, *others in _equal(images, lambda name: unicodedata.normalize("NFC", name)):
         spelled = ", ".join(ascii(PurePosixPath(name).name) for name in (first, *others))
-        yield fault("name-unicode", first, f"looks like another name: {spelled}", files=tuple(others))
+        yield problem("name-unicode", first, f"looks like another name: {spelled}", files=tuple(others))
 
 
-def name_stem(images: Sequence[str]) -> Iterator[Finding]:
+def name_stem(images: Sequence[str]) -> Iterator[Problem]:
     """name-stem."""
     for first, *others in _equal(images, lambda name: PurePosixPath(name).with_suffix("").as_posix()):
-        yield fault("name-stem", first, f"has the stem of {_list(others)}", files=tuple(others))
+        yield problem("name-stem", first, f"has the stem of {_list(others)}", files=tuple(others))
 
 
-def name_not_portable(images: Sequence[str]) -> Iterator[Finding]:
+def name_not_portable(images: Sequence[str]) -> Iterator[Problem]:
     """name-not-portable."""
     for name in images:
         bad = [part for part in name.split("/") if _RESERVED.search(part)]
         if bad:
-            yield fault("name-not-portable", name, f"{printable(bad[0])!r} is refused by Windows")
+            yield problem("name-not-portable", name, f"{printable(bad[0])!r} is refused by Windows")
 
 
 def _equal(names: Iterable[str], key: Callable[[str], str]) -> Iterator[list[str]]:
@@ -57,8 +58,8 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(printable(PurePosixPath(name).name) for name in names)
 
 
-def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Finding]:
-    """loco-masks: `ground_truth/CLASS/STEM/000.png` where `test/CLASS/STEM.*` is an image; one fault a class.
+def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Problem]:
+    """loco-masks: `ground_truth/CLASS/STEM/000.png` where `test/CLASS/STEM.*` is an image; one problem a class.
 
     Args:
         stray: Files that the MVTec AD reader could not place.
@@ -72,19 +73,19 @@ def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Finding]
             found.setdefault(match["class"], []).append(name)
     for class_name, files in sorted(found.items()):
         folders = len({PurePosixPath(name).parent for name in files})
-        yield fault("loco-masks", f"ground_truth/{class_name}", f"{folders} folders of masks", files=tuple(files))
+        yield problem("loco-masks", f"ground_truth/{class_name}", f"{folders} folders of masks", files=tuple(files))
 
 
-def mask_orphan(orphans: Sequence[str]) -> Iterator[Finding]:
+def mask_orphan(orphans: Sequence[str]) -> Iterator[Problem]:
     """mask-orphan."""
     for name in orphans:
-        yield fault("mask-orphan", name, "no image has its name")
+        yield problem("mask-orphan", name, "no image has its name")
 
 
-def unknown_file(unknown: Sequence[str]) -> Iterator[Finding]:
+def unknown_file(unknown: Sequence[str]) -> Iterator[Problem]:
     """unknown-file."""
     for name in unknown:
         if PurePosixPath(name).suffix.lower() in _OTHER_IMAGES:
-            yield fault("unknown-file", name, "images of this kind are not read", mend="save it as PNG, or remove it")
+            yield problem("unknown-file", name, "images of this kind are not read", hint="save it as PNG, or remove it")
         else:
-            yield fault("unknown-file", name, "no reader uses it")
+            yield problem("unknown-file", name, "no reader uses it")

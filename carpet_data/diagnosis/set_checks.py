@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from carpet_data.diagnosis.codes import fault
-from carpet_data.findings import Finding
-from carpet_data.samples import GOOD
+from carpet_data.core.problems import Problem
+from carpet_data.dataset import GOOD
+from carpet_data.diagnosis.codes import problem
 
 _NEARLY_ALL = 0.9
 _SMALL = 5
@@ -33,19 +33,19 @@ class Facts:
     grey: bool | None = None
 
 
-def no_images(facts: Sequence[Facts]) -> Iterator[Finding]:
+def no_images(facts: Sequence[Facts]) -> Iterator[Problem]:
     """no-images."""
     if not facts:
-        yield fault("no-images", ".", "no image was found")
+        yield problem("no-images", ".", "no image was found")
 
 
-def no_good(facts: Sequence[Facts]) -> Iterator[Finding]:
+def no_good(facts: Sequence[Facts]) -> Iterator[Problem]:
     """no-good."""
     if facts and not any(fact.class_name == GOOD for fact in facts):
-        yield fault("no-good", ".", "all images are of defect classes")
+        yield problem("no-good", ".", "all images are of defect classes")
 
 
-def class_small(facts: Sequence[Facts]) -> Iterator[Finding]:
+def class_small(facts: Sequence[Facts]) -> Iterator[Problem]:
     """class-small."""
     for name, count in sorted(_classes(facts).items()):
         if 1 < count < _SMALL:
@@ -54,32 +54,32 @@ def class_small(facts: Sequence[Facts]) -> Iterator[Finding]:
                 if count == 2
                 else "enough for 1-shot rotations, not for a fair test"
             )
-            yield fault("class-small", name, f"the class has {count} images: {way}")
+            yield problem("class-small", name, f"the class has {count} images: {way}")
 
 
-def class_single(facts: Sequence[Facts]) -> Iterator[Finding]:
+def class_single(facts: Sequence[Facts]) -> Iterator[Problem]:
     """class-single."""
     for name, count in sorted(_classes(facts).items()):
         if count == 1:
-            yield fault("class-single", name, "the class has 1 image")
+            yield problem("class-single", name, "the class has 1 image")
 
 
 def _classes(facts: Sequence[Facts]) -> Counter[str]:
     return Counter(fact.class_name for fact in facts)
 
 
-def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Finding]:
+def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Problem]:
     """mask-missing, or no-masks where the data set has no place for masks or none at all."""
     defects = [fact for fact in facts if fact.class_name != GOOD]
     without = [fact for fact in defects if not fact.annotated]
     if defects and (not masked or len(without) == len(defects)):
-        yield fault("no-masks", ".", f"{len(without)} images of defect classes have no mask")
+        yield problem("no-masks", ".", f"{len(without)} images of defect classes have no mask")
         return
     for fact in without:
-        yield fault("mask-missing", fact.image, f"its class is {fact.class_name}, and it has no mask")
+        yield problem("mask-missing", fact.image, f"its class is {fact.class_name}, and it has no mask")
 
 
-def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Finding]:
+def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Problem]:
     """size-unlike-rest: where nearly all images have one size."""
     sizes = Counter(fact.size for fact in facts if fact.size is not None)
     if len(sizes) < 2:
@@ -90,20 +90,20 @@ def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Finding]:
     for fact in facts:
         if fact.size is not None and fact.size != common:
             what = f"it is {_text(fact.size)}, {count} of {sizes.total()} images are {_text(common)}"
-            yield fault("size-unlike-rest", fact.image, what)
+            yield problem("size-unlike-rest", fact.image, what)
 
 
-def sizes_vary(facts: Sequence[Facts]) -> Iterator[Finding]:
+def sizes_vary(facts: Sequence[Facts]) -> Iterator[Problem]:
     """sizes-vary: where no size is that of nearly all images."""
     sizes = Counter(fact.size for fact in facts if fact.size is not None)
     if len(sizes) < 2 or sizes.most_common(1)[0][1] >= _NEARLY_ALL * sizes.total():
         return
     widths, heights = zip(*sizes, strict=True)
     what = f"{len(sizes)} sizes, {min(widths)} to {max(widths)} across and {min(heights)} to {max(heights)} down"
-    yield fault("sizes-vary", ".", what)
+    yield problem("sizes-vary", ".", what)
 
 
-def channels_mixed(facts: Sequence[Facts]) -> Iterator[Finding]:
+def channels_mixed(facts: Sequence[Facts]) -> Iterator[Problem]:
     """channels-mixed: the images of the rarer kind, each."""
     known = [fact for fact in facts if fact.grey is not None]
     grey = [fact for fact in known if fact.grey]
@@ -113,7 +113,7 @@ def channels_mixed(facts: Sequence[Facts]) -> Iterator[Finding]:
     fewer, kind, other = (grey, "grey", "colour") if len(grey) <= len(colour) else (colour, "colour", "grey")
     for fact in fewer:
         what = f"it is {kind}, {len(known) - len(fewer)} of {len(known)} images are {other}"
-        yield fault("channels-mixed", fact.image, what)
+        yield problem("channels-mixed", fact.image, what)
 
 
 def _text(size: tuple[int, int]) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from carpet_data.core.problems import Problem
+from carpet_data.dataset import SIDES, Split
 from carpet_data.diagnosis import patterns
-from carpet_data.diagnosis.codes import fault
-from carpet_data.findings import Finding
+from carpet_data.diagnosis.codes import problem
 from carpet_data.grouping import groups
 from carpet_data.grouping.groups import Link
-from carpet_data.samples import SIDES, Split
 
 _HELD_OUT = 0.2
 _MANY = 0.05
 
 
-def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Finding]:
+def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Problem]:
     """duplicate-file, duplicate-pixels and class-conflict."""
     same = [link for link in links if link.reason in ("file", "pixels")]
     for members in _groups(same):
@@ -25,20 +25,20 @@ def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Findin
         how = "the same bytes" if reasons == {"file"} else "the same pixels"
         if len(classes) > 1:
             what = f"it has {how} as {_count(members)}, under the classes {', '.join(classes)}"
-            yield fault("class-conflict", members[0], what, files=members[1:])
+            yield problem("class-conflict", members[0], what, files=members[1:])
         code = "duplicate-file" if reasons == {"file"} else "duplicate-pixels"
-        yield fault(code, members[0], f"it has {how} as {_count(members)}", files=members[1:])
+        yield problem(code, members[0], f"it has {how} as {_count(members)}", files=members[1:])
 
 
 def near_duplicates(
     links: Sequence[Link], class_of: Mapping[str, str], group_of: Mapping[str, str] | None = None
-) -> Iterator[Finding]:
-    """near-duplicates: one fault a group of images that show the same thing.
+) -> Iterator[Problem]:
+    """near-duplicates: one problem a group of images that show the same thing.
 
     Args:
         links: All that was found.
         class_of: image path -> class.
-        group_of: image path -> group, where a data set has groups: what they hold together already is no fault.
+        group_of: image path -> group, where a data set has groups: what they hold together already is no problem.
     """
     group_of = group_of or {}
     near = [link for link in links if link.reason == "near"]
@@ -61,16 +61,16 @@ def near_duplicates(
         turned = f", {details[0]}" if len(details) == 1 and len(members) == 2 else ""
         shows = "shows" if len(members) == 2 else "show"
         what = f"it shows what {_count(members)} {shows} (agreement {range_}{turned}){across}"
-        yield fault("near-duplicates", group, what, files=tuple(name for name in members if name != group))
+        yield problem("near-duplicates", group, what, files=tuple(name for name in members if name != group))
 
 
-def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterator[Finding]:
+def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterator[Problem]:
     """split-leak for a data set that is yet to be split: what a random split by image would do.
 
     Args:
         links: All that was found.
         names: All images.
-        root: As the user would name it, for the command in the mend.
+        root: As the user would name it, for the command in the hint.
     """
     sizes = [len(members) for members in _groups(links)]
     held_out = _HELD_OUT * len(names)
@@ -87,20 +87,20 @@ def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterat
     guess = patterns.guess(names, [(link.a, link.b) for link in links])
     command = f"carpet-data prepare {shlex.quote(root)}"
     if guess is None:
-        mend = (
+        hint = (
             f"{command} keeps those found together; if names say which images belong together, "
             "add --group-by REGEX or --group-runs REGEX --gap N"
         )
     else:
-        mend = (
+        hint = (
             f"{command} {guess.options}  (the names explain {guess.explained:.0%} of what the pixels show, "
             f"and make {guess.groups} groups)"
         )
-    yield fault("split-leak", ".", what, mend=mend)
+    yield problem("split-leak", ".", what, hint=hint)
 
 
-def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, str]) -> Iterator[Finding]:
-    """split-leak for a split that exists: one fault a split.
+def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, str]) -> Iterator[Problem]:
+    """split-leak for a split that exists: one problem a split.
 
     Args:
         links: All that was found, between image paths.
@@ -122,7 +122,7 @@ def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, 
         f"in the split {split.name!r}, {len(torn)} group{'s' if len(torn) > 1 else ''} of images that show the same "
         f"thing lie on several sides: {seen} of {held_out} held-out images"
     )
-    yield fault("split-leak", ".", what, files=tuple(members[0] for members in torn))
+    yield problem("split-leak", ".", what, files=tuple(members[0] for members in torn))
 
 
 def _teaching(sides: Sequence[str]) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from carpet_data.diagnosis.codes import fault
+from carpet_data.core.problems import Problem
+from carpet_data.dataset import Dataset, MaskFile, MaskStack, Sample, Split
+from carpet_data.diagnosis.codes import problem
 from carpet_data.diagnosis.inspect import Job
-from carpet_data.errors import CarpetDataError, FaultsError, UsageError
-from carpet_data.findings import Finding
+from carpet_data.errors import CarpetDataError, ProblemsError, UsageError
 from carpet_data.formats import READERS, ReadOptions, read
 from carpet_data.formats.folder import DEFECT
 from carpet_data.formats.tree import Tree
-from carpet_data.samples import Dataset, MaskFile, MaskStack, Sample, Split
 
 _SCANNED = ("mvtec", "mvtec-loco", "mvtec-ad2", "folder")
 """Formats whose names alone say what an image's masks are."""
@@ -36,7 +36,7 @@ class Subject:
         splits: Splits that the data set has, by sample id.
         image_of: sample id -> image path, for the splits.
         group_of: image path -> the group it is known to belong to.
-        faults: What is wrong before any image is opened.
+        problems: What is wrong before any image is opened.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Subject:
     splits: Mapping[str, Split] = field(default_factory=dict)
     image_of: Mapping[str, str] = field(default_factory=dict)
     group_of: Mapping[str, str] = field(default_factory=dict)
-    faults: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def open_subject(root: Path, options: ReadOptions) -> Subject:
@@ -62,7 +62,7 @@ def open_subject(root: Path, options: ReadOptions) -> Subject:
 
     name = detect(root) if options.format == "auto" else options.format
     if name not in READERS:
-        raise UsageError(f"no reader is called {name!r}", mend=f"use one of: {', '.join(READERS)}")
+        raise UsageError(f"no reader is called {name!r}", hint=f"use one of: {', '.join(READERS)}")
     options = replace(options, format=name)
     if name in _SCANNED:
         module = importlib.import_module(READERS[name][0].split(":")[0])
@@ -86,8 +86,8 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
         )
         for entry in tree.entries
     ]
-    faults = tuple(
-        fault("pairing", relative(error, tree.root), error.what, mend=error.mend) for error in _each(tree.faults)
+    problems = tuple(
+        problem("pairing", relative(error, tree.root), error.what, hint=error.hint) for error in _each(tree.problems)
     )
     image_of = {entry.image: entry.image for entry in tree.entries}
     sides = {entry.image: entry.side for entry in tree.entries if entry.side is not None}
@@ -101,7 +101,7 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
         unknown=tree.unknown,
         splits=splits,
         image_of=image_of,
-        faults=faults,
+        problems=problems,
     )
 
 
@@ -112,35 +112,33 @@ def _of_dataset(root: Path, options: ReadOptions) -> Subject:
     except CarpetDataError as error:
         if isinstance(error, UsageError):
             raise
-        faults = tuple(
-            fault("unreadable-data-set", relative(each, root), each.what, mend=each.mend) for each in _each((error,))
+        unreadable = tuple(
+            problem("unreadable-data-set", relative(each, root), each.what, hint=each.hint) for each in _each((error,))
         )
-        # The layout's own check says more about what is wrong with a prepared folder.
-        stopped = any(problem.severity == "error" for problem in problems)
-        return Subject(root.resolve().name, options.format, faults=problems if stopped else problems + faults)
+        # The store's own check says more about what is wrong with a prepared folder.
+        stopped = any(each.severity == "error" for each in problems)
+        return Subject(root.resolve().name, options.format, problems=problems if stopped else problems + unreadable)
     return Subject(
         dataset.name,
         dataset.format,
         tuple(_job(dataset, sample) for sample in dataset.samples),
         masked=any(sample.annotation is not None for sample in dataset.samples),
         splits=dataset.splits,
-        image_of={sample.id: sample.image for sample in dataset.samples},
-        group_of={sample.image: sample.group for sample in dataset.samples if sample.group is not None},
-        faults=problems,
+        image_of={sample.id: sample.image_path for sample in dataset.samples},
+        group_of={sample.image_path: sample.group for sample in dataset.samples if sample.group is not None},
+        problems=problems,
     )
 
 
-def _of_prepared(root: Path) -> Iterator[Finding]:
+def _of_prepared(root: Path) -> Iterator[Problem]:
     """What the layout finds wrong; files that are missing are found again by those who open them."""
-    from carpet_data.layout.verify import verify
+    from carpet_data.store.verify import verify
 
-    for problem in verify(root):
-        if problem.code != "file-missing":
-            yield problem
+    yield from (each for each in verify(root) if each.code != "file-missing")
 
 
 def _job(dataset: Dataset, sample: Sample) -> Job:
-    plain = Job(dataset.root, sample.image, sample.class_name)
+    plain = Job(dataset.root, sample.image_path, sample.class_name)
     match sample.annotation:
         case MaskFile(path=path, threshold=threshold):
             return replace(plain, masks=(path,), threshold=threshold)
@@ -153,9 +151,9 @@ def _job(dataset: Dataset, sample: Sample) -> Job:
 
 
 def _each(errors: tuple[CarpetDataError, ...]) -> tuple[CarpetDataError, ...]:
-    """Collected faults, one by one."""
+    """Collected problems, one by one."""
     return tuple(
-        each for error in errors for each in (_each(error.faults) if isinstance(error, FaultsError) else (error,))
+        each for error in errors for each in (_each(error.problems) if isinstance(error, ProblemsError) else (error,))
     )
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from carpet_data.backbones import Network
+from carpet_data.core.progress import Progress, part_of
+from carpet_data.dataset import Sample
 from carpet_data.errors import UsageError
 from carpet_data.experiments.partitions import Folder
-from carpet_data.samples import Sample
+from carpet_data.networks import Network
 from carpet_data.training import tables
 from carpet_data.training.features import FeatureTable, extract
 from carpet_data.training.settings import Settings
@@ -20,7 +21,6 @@ from carpet_data.training.settings import Settings
 __all__ = ["FeatureBank"]
 
 F32 = NDArray[np.float32]
-Said = Callable[[str, int, int | None], None]
 
 _CHUNK = 512
 """Images that are decoded at a time: their pixels are not kept."""
@@ -41,7 +41,7 @@ class FeatureBank:
         batch_size: Images at a time.
         cache: A folder where features are kept for the next run; None to keep none.
         workers: Processes that decode; None for one a core.
-        said: Told (what is done, done, total).
+        progress: Called with each step.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class FeatureBank:
         batch_size: int = 64,
         cache: Path | None = None,
         workers: int | None = None,
-        said: Said | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._network = network
         self._size = size
@@ -63,7 +63,7 @@ class FeatureBank:
         self._batch_size = batch_size
         self._cache = cache
         self._workers = workers
-        self._said = said
+        self._progress = progress
         self._known: dict[tuple[str, str], dict[tuple[str, int], F32]] = {}
 
     def add(self, folder: Folder, samples: Sequence[Sample], settings: Settings) -> None:
@@ -85,7 +85,7 @@ class FeatureBank:
                 device=self._device,
                 batch_size=self._batch_size,
                 cache=self._cache,
-                progress=self._told(done, total),
+                progress=part_of(self._progress, done, total),
             )
             done += views * len(chunk)
             for row, sample in enumerate(chunk):
@@ -117,7 +117,7 @@ class FeatureBank:
         place = {name: number for number, name in enumerate(classes)}
         strange = sorted({sample.class_name for sample in everything} - set(place))
         if strange:
-            raise UsageError(f"the class {strange[0]!r} is not among {', '.join(classes)}", mend="name all classes")
+            raise UsageError(f"the class {strange[0]!r} is not among {', '.join(classes)}", hint="name all classes")
         labels = np.array([place[sample.class_name] for sample in everything], np.int64)
         ids, origins = tuple(s.id for s in everything), tuple(s.origin for s in everything)
         return FeatureTable(values, labels, ids, tuple(classes), origins)
@@ -135,15 +135,9 @@ class FeatureBank:
             return next(iter(of_image.values()))[:1]
         return of_image.get((strength, views))
 
-    def _told(self, before: int, total: int) -> Callable[[int, int | None], None] | None:
-        said = self._said
-        if said is None:
-            return None
-        return lambda done, _: said("features", before + done, total)
-
 
 def _key(sample: Sample) -> tuple[str, str]:
-    return sample.id, sample.image_sha256 or sample.image
+    return sample.id, sample.image_sha256 or sample.image_path
 
 
 def _shown(settings: Settings) -> tuple[str, int]:

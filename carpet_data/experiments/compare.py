@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from carpet_data.compute import devices
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import Sample
 from carpet_data.errors import UsageError
-from carpet_data.experiments.bank import FeatureBank, Said
+from carpet_data.experiments.bank import FeatureBank
 from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import BASELINE, Condition
 from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
 from carpet_data.experiments.trainings import Training
-from carpet_data.samples import Sample
+from carpet_data.networks import devices
+from carpet_data.store.runs import Prediction
 from carpet_data.training import tables, views
 from carpet_data.training.evaluate import Predictions, predict, predict_features
 from carpet_data.training.fit import fit, prepare_network
 from carpet_data.training.head import fit_head
-from carpet_data.training.runs import Prediction
 from carpet_data.training.sampling import Shares
 from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
@@ -42,7 +43,7 @@ def run(
     keep: Callable[[Training], None] | None = None,
     cache: Path | None = None,
     workers: int | None = None,
-    said: Said | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare conditions over partitions and seeds.
 
@@ -59,7 +60,7 @@ def run(
         keep: Called with each new training, to record it.
         cache: A folder where features are kept for the next run; None to keep none.
         workers: Processes that decode; None for one a core.
-        said: Told (what is done, done, total), of "features" in images and "training" in classifiers.
+        progress: Called while features are computed and after each training.
 
     Raises:
         UsageError: No seed or condition, a name twice, no baseline, or settings that differ in more than what is
@@ -71,18 +72,18 @@ def run(
     """
     refuse_unequal(conditions, baseline)
     if not seeds or len(set(seeds)) < len(seeds):
-        raise UsageError("the seeds are none, or not all different", mend="give one seed a repeat")
+        raise UsageError("the seeds are none, or not all different", hint="give one seed a repeat")
     if classes is None:
         partitions = tuple(partitions)
         classes = classes_of(partitions)
     classes = tuple(classes)
     found = {training.key: training for training in done}
-    experiment = _Experiment(tuple(conditions), tuple(seeds), classes, cache, workers, said)
+    experiment = _Experiment(tuple(conditions), tuple(seeds), classes, cache, workers, progress)
     notes = list[str]()
     names = list[str]()
     for partition in partitions:
         if partition.name in names:
-            raise UsageError(f"two partitions are called {partition.name!r}", mend="name each partition once")
+            raise UsageError(f"two partitions are called {partition.name!r}", hint="name each partition once")
         names.append(partition.name)
         notes += refuse_unfit(partition)
         partition.refuse_leaks()
@@ -102,21 +103,21 @@ def refuse_unequal(conditions: Sequence[Condition], baseline: str) -> None:
     """
     names = [condition.name for condition in conditions]
     if len(set(names)) < len(names):
-        raise UsageError("two conditions have one name", mend="name every condition once")
+        raise UsageError("two conditions have one name", hint="name every condition once")
     if baseline not in names:
-        raise UsageError(f"no condition is called {baseline!r}", mend=f"there are: {', '.join(names)}")
+        raise UsageError(f"no condition is called {baseline!r}", hint=f"there are: {', '.join(names)}")
     for condition in conditions:
         if condition.settings.steps is None:
             raise UsageError(
                 f"{condition.name} has no number of steps, so it would train longer the more images it has",
-                mend="set steps",
+                hint="set steps",
             )
         for name in _SHARED:
             ours, theirs = getattr(conditions[0].settings, name), getattr(condition.settings, name)
             if ours != theirs:
                 raise UsageError(
                     f"{condition.name} has {name.replace('_', ' ')} {theirs!r}, {names[0]} has {ours!r}",
-                    mend="let the conditions differ only in what is compared",
+                    hint="let the conditions differ only in what is compared",
                 )
 
 
@@ -130,14 +131,14 @@ class _Experiment:
         classes: tuple[str, ...],
         cache: Path | None,
         workers: int | None,
-        said: Said | None,
+        progress: Progress | None,
     ) -> None:
         self.conditions = conditions
         self.names = frozenset(condition.name for condition in conditions)
         self.seeds = seeds
         self.classes = classes
         self.workers = workers
-        self.said = said
+        self.progress = progress
         self.settings = conditions[0].settings
         for condition in conditions:
             views.check(condition.settings.augment)
@@ -152,7 +153,7 @@ class _Experiment:
                 device=self.device,
                 cache=cache,
                 workers=workers,
-                said=said,
+                progress=progress,
             )
 
     def trainings(self, partition: Partition, done: dict[tuple[str, str, int], Training]) -> Iterable[Training]:
@@ -193,8 +194,8 @@ class _Experiment:
                     untaught=untaught,
                 )
                 finished += 1
-                if self.said is not None:
-                    self.said(f"training, {partition.name}", finished, total)
+                if self.progress is not None:
+                    self.progress(Step(finished, total, f"training, {partition.name}"))
         if self.bank is not None:
             self.bank.forget_synthetic([s for pool in partition.pools.values() for s in pool.synthetic()])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError
 from carpet_data.experiments.conditions import Condition
 from carpet_data.experiments.trainings import Training
@@ -30,7 +31,6 @@ from carpet_data.metrics import (
     recall_of,
     sign_flip,
 )
-from carpet_data.samples import GOOD
 
 __all__ = ["Comparison", "Contrast", "Figure", "Row"]
 
@@ -186,7 +186,7 @@ class Comparison:
         """
         mine = [training for training in self.trainings if training.condition == condition]
         if not mine:
-            raise DataError(f"the condition {condition} was not trained", mend="run the comparison again")
+            raise DataError(f"the condition {condition} was not trained", hint="run the comparison again")
         rows = [
             (prediction, unit)
             for training in mine

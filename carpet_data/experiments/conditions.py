@@ -118,7 +118,7 @@ def standard(
     names = [condition.name for condition in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UsageError(f"{twice[0]!r} would stand in the table twice", mend="name every recipe and method once")
+        raise UsageError(f"{twice[0]!r} would stand in the table twice", hint="name every recipe and method once")
     return tuple(found)
 
 
@@ -133,6 +133,6 @@ def method_condition(name: str, settings: Settings = DEFAULTS) -> Condition:
         UsageError: There is no such method.
     """
     if name not in METHODS:
-        raise UsageError(f"no method is called {name!r}", mend=f"use: {', '.join(METHODS)}")
+        raise UsageError(f"no method is called {name!r}", hint=f"use: {', '.join(METHODS)}")
     description, changes = METHODS[name]
     return Condition(f"real + {name}", settings.but(**changes), description=f"real images; {description}")

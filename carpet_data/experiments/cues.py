@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data import masks as mask_files
-from carpet_data.images import read
-from carpet_data.masks.runs import to_binary
-from carpet_data.samples import Sample
+from carpet_data.core import masks as mask_files
+from carpet_data.core.images import read
+from carpet_data.core.masks.runs import to_binary
+from carpet_data.dataset import Sample
 
 __all__ = ["GRID", "NAMES", "Reading", "read_cues"]
 
@@ -45,7 +45,7 @@ def read_cues(job: tuple[Path, Sample]) -> Reading:
         ImageError: The image or its mask cannot be read.
     """
     root, sample = job
-    image = read(root / sample.image)
+    image = read(root / sample.image_path)
     grey = (image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)).astype(np.float32)
     hidden = np.zeros(grey.shape, np.bool_)
     if sample.annotation is not None:

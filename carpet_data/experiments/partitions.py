@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from carpet_data import layout
+from carpet_data import store
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD, Dataset, Sample, Side
 from carpet_data.errors import DataError, LeakError, UsageError
 from carpet_data.experiments.conditions import SYNTHETIC, Condition
-from carpet_data.findings import counted
-from carpet_data.samples import GOOD, Dataset, Sample, Side
-from carpet_data.training.leaks import refuse_leaks
+from carpet_data.store.leaks import refuse_leaks
 
 __all__ = ["Folder", "Partition", "classes_of", "refuse_unfit"]
 
@@ -22,7 +22,7 @@ class Folder:
     """A prepared data set and one of its splits.
 
     Attributes:
-        dataset: As `layout.read` gives it.
+        dataset: As `store.read` gives it.
         split: The name of the split.
     """
 
@@ -37,11 +37,11 @@ class Folder:
             DataError: It is none, or damaged.
             UsageError: It has no such split.
         """
-        dataset = layout.read(root)
+        dataset = store.read(root)
         if split not in dataset.splits:
             known = ", ".join(sorted(dataset.splits)) or "none"
             raise UsageError(
-                f"no split is called {split!r} (there are: {known})", where=root, mend="make it: carpet-data split"
+                f"no split is called {split!r} (there are: {known})", where=root, hint="make it: carpet-data split"
             )
         return cls(dataset, split)
 
@@ -91,7 +91,7 @@ class Partition:
             if condition.pool not in self.pools:
                 raise UsageError(
                     f"the partition {self.name} has no synthetic images called {condition.pool!r}",
-                    mend=f"there are: {', '.join(self.pools) or 'none'}",
+                    hint=f"there are: {', '.join(self.pools) or 'none'}",
                 )
             pool = self.pools[condition.pool]
             found.append((pool, pool.synthetic()))
@@ -101,7 +101,7 @@ class Partition:
             if strange:
                 raise UsageError(
                     f"{strange[0]!r} is no train sample of {condition.name} in the partition {self.name}",
-                    mend="name samples on the train side of its split",
+                    hint="name samples on the train side of its split",
                 )
             found = [(folder, tuple(s for s in samples if s.id in only)) for folder, samples in found]
         return [(folder, samples) for folder, samples in found if samples]
@@ -140,7 +140,7 @@ class Partition:
                         f"{sample.id!r} is on the side {theirs.get(sample.id)} where {name} was made, but on "
                         f"{sides.get(sample.id)} in the partition {self.name}",
                         where=pool.dataset.root,
-                        mend="make the synthetic images from the train side of the same split",
+                        hint="make the synthetic images from the train side of the same split",
                     )
 
 
@@ -171,7 +171,7 @@ def refuse_unfit(partition: Partition) -> tuple[str, ...]:
         if not counts:
             real = "real " if side == "train" else ""
             raise DataError(
-                f"no {real}image is on the {side} side of the split {folder.split!r}", where=where, mend=again
+                f"no {real}image is on the {side} side of the split {folder.split!r}", where=where, hint=again
             )
     both = sorted(set(test) & set(train))
     if len(both) < 2:
@@ -179,7 +179,7 @@ def refuse_unfit(partition: Partition) -> tuple[str, ...]:
             f"the split {folder.split!r} has real train images and test images of {both[0] if both else 'no class'} "
             "only; there is nothing to tell apart",
             where=where,
-            mend="add images of another class, or split so that every class teaches and tests: carpet-data split",
+            hint="add images of another class, or split so that every class teaches and tests: carpet-data split",
         )
     untested = [
         f"{name} has no test image in {partition.name}: it counts in no average there"

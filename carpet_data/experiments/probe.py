@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.compute import devices
+from carpet_data.dataset import GOOD
 from carpet_data.experiments.separation import auc, by_unit, chance
 from carpet_data.experiments.shortcut import LIMIT, Answer, Result, Suspects
-from carpet_data.samples import GOOD
+from carpet_data.networks import devices
 from carpet_data.training import tables
 from carpet_data.training.features import extract
 from carpet_data.training.fit import prepare_network

@@ -16,12 +16,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data import executor
+from carpet_data.core import executor
+from carpet_data.dataset import GOOD, Sample
 from carpet_data.experiments.cues import GRID, NAMES, Reading, read_cues
 from carpet_data.experiments.partitions import Folder
 from carpet_data.experiments.separation import auc, by_unit, chance
-from carpet_data.layout.append import ancestors
-from carpet_data.samples import GOOD, Sample
+from carpet_data.store.append import ancestors
 from carpet_data.training.settings import Settings
 
 __all__ = ["LIMIT", "Answer", "Result", "Suspects", "examine", "suspects"]

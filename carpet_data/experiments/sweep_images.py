@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from carpet_data.backbones import Network
-from carpet_data.executor import Progress
-from carpet_data.samples import GOOD, Dataset, Sample, Side
+from carpet_data.core.progress import Progress
+from carpet_data.dataset import GOOD, Dataset, Sample, Side
+from carpet_data.networks import Network
 from carpet_data.training import tables, views
 from carpet_data.training.features import FeatureTable, extract
 from carpet_data.training.settings import Settings

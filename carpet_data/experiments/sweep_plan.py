@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from carpet_data import backbones
-from carpet_data.backbones import Weights, catalogue, parts
+from carpet_data import networks
+from carpet_data.core.progress import Progress
 from carpet_data.errors import CarpetDataError, UsageError, WeightsError
-from carpet_data.executor import Progress
 from carpet_data.experiments.sweep_table import SweepRow, SweepTable
+from carpet_data.networks import Weights, catalogue, parts
 from carpet_data.training import views
 from carpet_data.training.settings import Settings
 
@@ -79,14 +79,14 @@ def plan(
             raise UsageError(
                 f"row {row.number} has patience, but the split has no val images to wait for",
                 where=row.where,
-                mend="remove it, or make a split with a val side: carpet-data split",
+                hint="remove it, or make a split with a val side: carpet-data split",
             )
     lines += _fallbacks(table, lines, table.fallback if fallback is None else fallback)
     if all(line.missing for line in lines):
         raise WeightsError(
             f"no row of {table.name} can be run ({lines[0].architecture}: {lines[0].missing})",
             where=table.path,
-            mend="fetch the weights with --download, or run another network with --fallback efficientnet_lite0",
+            hint="fetch the weights with --download, or run another network with --fallback efficientnet_lite0",
         )
     return tuple(lines)
 
@@ -94,7 +94,7 @@ def plan(
 def _line(row: SweepRow, download: bool, progress: Progress | None) -> Line:
     name, settings = f"row {row.number}", row.settings
     try:
-        architecture, weights = backbones.choose(
+        architecture, weights = networks.choose(
             settings.architecture, settings.weights, download=download, progress=progress
         )
         _check(settings, architecture, weights)
@@ -103,7 +103,7 @@ def _line(row: SweepRow, download: bool, progress: Progress | None) -> Line:
             raise
         return Line(name, settings, settings.architecture, None, _reason(settings.weights, error))
     except UsageError as error:
-        raise UsageError(f"{name}: {error.what}", where=error.where or row.where, mend=error.mend) from error
+        raise UsageError(f"{name}: {error.what}", where=error.where or row.where, hint=error.hint) from error
     return Line(name, settings, architecture, weights)
 
 
@@ -115,7 +115,7 @@ def _reason(wanted: str, error: CarpetDataError) -> str:
 def _fallbacks(table: SweepTable, lines: list[Line], architecture: str | None) -> list[Line]:
     if architecture is None or architecture == NONE or not any(line.missing for line in lines):
         return []
-    weights = backbones.find_weights(architecture, download=False)
+    weights = networks.find_weights(architecture, download=False)
     if weights.name == NONE:
         # Random weights would answer another question than the rows ask.
         return []
@@ -127,7 +127,7 @@ def _fallbacks(table: SweepTable, lines: list[Line], architecture: str | None) -
         try:
             _check(settings, architecture, weights)
         except UsageError as error:
-            raise UsageError(f"fallback of {line.name}: {error.what}", where=row.where, mend=error.mend) from error
+            raise UsageError(f"fallback of {line.name}: {error.what}", where=row.where, hint=error.hint) from error
         name = f"fallback {len(found) + 1}"
         found.setdefault(settings, Line(name, settings, architecture, weights, fallback=True))
     return list(found.values())
@@ -142,7 +142,7 @@ def _check(settings: Settings, architecture: str, weights: Weights) -> None:
         least = f"{expected.smallest}x{expected.smallest} pixels {'only' if expected.fixed else 'or more'}"
         raise UsageError(
             f"{architecture} takes images of {least}, not {size}x{size}",
-            mend=f"write `resize: {expected.smallest}`",
+            hint=f"write `resize: {expected.smallest}`",
         )
     if settings.freeze.startswith("until "):
         # Without memory for its numbers a network is built in no time.
@@ -151,10 +151,10 @@ def _check(settings: Settings, architecture: str, weights: Weights) -> None:
         stage = settings.freeze.removeprefix("until ").strip()
         if stage not in parts.stages(body):
             raise UsageError(
-                f"{architecture} has no stage {stage!r}", mend=f"use one of {', '.join(parts.stages(body))}"
+                f"{architecture} has no stage {stage!r}", hint=f"use one of {', '.join(parts.stages(body))}"
             )
     elif settings.freeze not in ("none", "backbone"):
-        raise UsageError(f"{settings.freeze!r} cannot be frozen", mend="use none, backbone, or 'until STAGE'")
+        raise UsageError(f"{settings.freeze!r} cannot be frozen", hint="use none, backbone, or 'until STAGE'")
 
 
 def described(lines: tuple[Line, ...]) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from carpet_data.errors import DataError
 from carpet_data.metrics import Interval, wilson
-from carpet_data.training.runs import write_json
+from carpet_data.store.runs import write_json
 from carpet_data.training.settings import Settings
 
 __all__ = ["LineResult", "Record", "read_record", "write_record"]
@@ -134,7 +134,7 @@ def read_record(folder: Path, identity: str) -> Record | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"it is no record of a training ({error})", where=path, mend="remove the file") from error
+        raise DataError(f"it is no record of a training ({error})", where=path, hint="remove the file") from error
 
 
 def _rows(values: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:

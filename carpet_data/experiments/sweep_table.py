@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import UsageError
-from carpet_data.synthesis import recipes, strict_yaml
-from carpet_data.synthesis import shipped as shipped_files
-from carpet_data.synthesis.strict_yaml import Document, Place
+from carpet_data.synthesis.recipe import files, strict_yaml
+from carpet_data.synthesis.recipe import shipped as shipped_files
+from carpet_data.synthesis.recipe.strict_yaml import Document, Place
 from carpet_data.training.settings import Settings
 
 __all__ = ["DEFAULT", "SweepRow", "SweepTable", "find", "load", "shipped"]
@@ -95,12 +95,12 @@ def load(name: str | Path, *, freeze: str | None = None) -> SweepTable:
         raise UsageError(
             f"the schema is {values.get('schema')!r}, this program knows {SCHEMA}",
             where=_where(document, ("schema",), path),
-            mend=f"write `schema: {SCHEMA}`",
+            hint=f"write `schema: {SCHEMA}`",
         )
     fallback = values.get("fallback")
     if fallback is not None and not isinstance(fallback, str):
         raise UsageError(
-            "fallback is not a name", where=_where(document, ("fallback",), path), mend="name a network, or remove it"
+            "fallback is not a name", where=_where(document, ("fallback",), path), hint="name a network, or remove it"
         )
     shared = _mapping(values.get("settings"), ("settings",), document, path)
     changes = {} if freeze is None else {"freeze": freeze}
@@ -108,26 +108,26 @@ def load(name: str | Path, *, freeze: str | None = None) -> SweepTable:
     for place, own in _rows(document, path):
         where = _where(document, place, path)
         if len(rows) == _MOST_ROWS:
-            raise UsageError(f"the table has more than {_MOST_ROWS} rows", where=where, mend="cut it into several")
+            raise UsageError(f"the table has more than {_MOST_ROWS} rows", where=where, hint="cut it into several")
         try:
             settings = Settings.from_json({**shared, **own, **changes})
         except UsageError as error:
-            raise UsageError(f"row {len(rows) + 1}: {error.what}", where=where, mend=error.mend) from error
+            raise UsageError(f"row {len(rows) + 1}: {error.what}", where=where, hint=error.hint) from error
         rows.append(SweepRow(len(rows) + 1, settings, where))
     if not rows:
-        raise UsageError("the table has no rows", where=path, mend="write `rows:` or `grid:`")
+        raise UsageError("the table has no rows", where=path, hint="write `rows:` or `grid:`")
     return SweepTable(path.stem, path, tuple(rows), fallback)
 
 
 def _folder() -> Path:
-    return recipes.folder() / "sweeps"
+    return files.folder() / "sweeps"
 
 
 def _rows(document: Document, path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
     listed = document.values.get("rows")
     if listed is not None and not isinstance(listed, list):
         raise UsageError(
-            "rows is not a list", where=_where(document, ("rows",), path), mend="write one `- {…}` for each row"
+            "rows is not a list", where=_where(document, ("rows",), path), hint="write one `- {…}` for each row"
         )
     for number, row in enumerate(listed or ()):
         yield ("rows", number), _mapping(row, ("rows", number), document, path)
@@ -137,7 +137,7 @@ def _rows(document: Document, path: Path) -> Iterator[tuple[Place, dict[str, Any
             raise UsageError(
                 f"grid: {name} is not a list of values",
                 where=_where(document, ("grid", name), path),
-                mend=f"write `{name}: [first, second]`",
+                hint=f"write `{name}: [first, second]`",
             )
     if grid:
         for chosen in itertools.product(*grid.values()):
@@ -150,7 +150,7 @@ def _mapping(values: Any, place: Place, document: Document, path: Path) -> dict[
         return {}
     if not isinstance(values, dict):
         raise UsageError(
-            "these are no settings", where=_where(document, place, path), mend="write `{resize: 64, epochs: 100}`"
+            "these are no settings", where=_where(document, place, path), hint="write `{resize: 64, epochs: 100}`"
         )
     _known(values, _SETTINGS, place, document, path)
     return values
@@ -162,10 +162,10 @@ def _known(values: Mapping[str, Any], known: tuple[str, ...], place: Place, docu
             continue
         where = _where(document, (*place, name), path)
         if place and name in _ELSEWHERE:
-            raise UsageError(f"{name} is no setting of a row", where=where, mend=f"use {_ELSEWHERE[name]}")
+            raise UsageError(f"{name} is no setting of a row", where=where, hint=f"use {_ELSEWHERE[name]}")
         near = [_OTHER_NAMES[name]] if place and name in _OTHER_NAMES else difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"use: {', '.join(known)}"
-        raise UsageError(f"there is no {'setting' if place else 'key'} {name!r}", where=where, mend=hint)
+        raise UsageError(f"there is no {'setting' if place else 'key'} {name!r}", where=where, hint=hint)
 
 
 def _where(document: Document, place: Place, path: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from carpet_data.training.runs import Prediction
+from carpet_data.store.runs import Prediction
 
 __all__ = ["JOURNAL", "Training", "append", "read"]
 

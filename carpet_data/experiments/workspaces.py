@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from carpet_data.dataset import GOOD, SIDES, Dataset, Side, Split
 from carpet_data.errors import DataError
 from carpet_data.grouping import partition
-from carpet_data.layout import description, is_prepared, manifest, names, splits
-from carpet_data.layout.files import making, place, replacing
-from carpet_data.samples import GOOD, SIDES, Dataset, Side, Split
+from carpet_data.store import description, is_prepared, manifest, names, splits
+from carpet_data.store.files import making, place, replacing
 
 __all__ = ["SPLIT", "create", "defect_target", "fractions_of", "real_split", "redrawn"]
 
@@ -42,7 +42,7 @@ def create(root: Path, dataset: Dataset, split: Split) -> None:
     about = description.read(dataset.root)
     taken = [sample for sample in dataset if sample.origin == "real" and sample.id in split.sides]
     for sample in taken:
-        for path in (sample.image, sample.mask):
+        for path in (sample.image_path, sample.mask_path):
             if path is not None:
                 place(dataset.root / path, root / path)
     with replacing(root / names.MANIFEST, durable=False) as file:
@@ -90,7 +90,7 @@ def fractions_of(dataset: Dataset, split: Split) -> tuple[tuple[Side, ...], tupl
             f"the split {split.name!r} has no {'train' if 'train' not in sides else 'test'} image, so there is nothing "
             "to partition anew",
             where=dataset.root,
-            mend="make a split with both: carpet-data split",
+            hint="make a split with both: carpet-data split",
         )
     made = split.made.get("fractions")
     if isinstance(made, list) and tuple(split.made.get("sides", ())) == sides:

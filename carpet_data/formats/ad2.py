@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from carpet_data.dataset import Dataset
 from carpet_data.formats import tree
 from carpet_data.formats.folders import GROUND_TRUTH, license_of, side_of
 from carpet_data.formats.listing import is_image, is_known, walk
@@ -16,7 +17,6 @@ from carpet_data.formats.mvtec import MASK_ENDINGS, Shot, entries_of
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import Tree
-from carpet_data.samples import Dataset
 
 PUBLIC_TEST = "test_public"
 
@@ -53,7 +53,7 @@ def scan(root: Path) -> Tree:
         unknown=(*unknown, *listing.others),
         license=license_of(listing),
         masked_classes=bool(masks),
-        faults=paired.faults,
+        problems=paired.problems,
     )
 
 
@@ -62,8 +62,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: The folder is missing, may not be read or holds no images.
-        FaultsError: Images that cannot be read, and masks whose image the names leave open.
+        ProblemsError: Images that cannot be read, and masks whose image the names leave open.
     """
     return tree.dataset(
-        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_fault=options.on_fault
+        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
     )

@@ -8,48 +8,48 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
-from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.core.images import ImageInfo, probe
+from carpet_data.dataset import GOOD, Connectivity, Dataset, Origin, Sample, Shape, Shapes, Side
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats.tree import from_samples, unique_ids
-from carpet_data.images import ImageInfo, probe
-from carpet_data.samples import GOOD, Connectivity, Dataset, Origin, Sample, Shape, Shapes, Side
 
 COMBINED = "combined"
 """The class of an image with defects of several types; MVTec AD calls it so."""
 
-MEND_EXPORT = "mend or remove the entry, or export the file again"
+FIX_EXPORT = "correct or remove the entry, or export the file again"
 
-_MOST_FAULTS = 100
+_MOST_PROBLEMS = 100
 _MOST_COORDINATE_SIZES = 1.0
 
 
 class Faults:
-    """Collects faults, so that one run shows them all up to a bound."""
+    """Collects problems, so that one run shows them all up to a bound."""
 
     def __init__(self) -> None:
         self._found: list[CarpetDataError] = []
 
     def add(self, error: CarpetDataError) -> None:
-        """Keep a fault.
+        """Keep a problem.
 
         Raises:
-            FaultsError: The bound is reached.
+            ProblemsError: The bound is reached.
         """
         self._found.append(error)
-        if len(self._found) >= _MOST_FAULTS:
-            raise FaultsError(self._found)
+        if len(self._found) >= _MOST_PROBLEMS:
+            raise ProblemsError(self._found)
 
-    def say(self, what: str, where: str | os.PathLike[str], mend: str = MEND_EXPORT) -> None:
-        """Keep a fault in words."""
-        self.add(DataError(what, where=where, mend=mend))
+    def say(self, what: str, where: str | os.PathLike[str], hint: str = FIX_EXPORT) -> None:
+        """Keep a problem in words."""
+        self.add(DataError(what, where=where, hint=hint))
 
     def settle(self) -> None:
         """Raise what was found.
 
         Raises:
-            FaultsError: Something was.
+            ProblemsError: Something was.
         """
         if self._found:
-            raise FaultsError(self._found)
+            raise ProblemsError(self._found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def dataset(
         DataError: There are no images.
     """
     if not pictures:
-        raise DataError("no images are listed", where=root, mend="name a data set with images")
+        raise DataError("no images are listed", where=root, hint="name a data set with images")
     ids = unique_ids([PurePosixPath(picture.path).stem for picture in pictures], [p.path for p in pictures])
     samples = [
         Sample(
@@ -125,12 +125,12 @@ def class_of(shapes: Sequence[Shape]) -> str:
     return next(iter(names), GOOD)
 
 
-def measure(path: Path, faults: Faults) -> ImageInfo | None:
-    """The image's header; None, and a fault, where it cannot be read."""
+def measure(path: Path, problems: Faults) -> ImageInfo | None:
+    """The image's header; None, and a problem, where it cannot be read."""
     try:
         return probe(path)
     except CarpetDataError as error:
-        faults.add(error)
+        problems.add(error)
         return None
 
 

@@ -1,7 +1,7 @@
 """A COCO file against the masks it was made from, pixel by pixel.
 
 Everything here goes another way than the exporter: OpenCV decodes the masks and finds the components, pycocotools
-decodes the annotations, and pixels are compared, so that a fault of the exporter cannot hide.
+decodes the annotations, and pixels are compared, so that a problem of the exporter cannot hide.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.images import read_values
-from carpet_data.masks.shapes import rasterize
-from carpet_data.samples import Connectivity, IndexFile, MaskFile, MaskStack, Sample, Shapes
+from carpet_data.core.images import read_values
+from carpet_data.core.masks.shapes import rasterize
+from carpet_data.dataset import Connectivity, IndexFile, MaskFile, MaskStack, Sample, Shapes
 
 
 def source_labels(root: Path, sample: Sample, connectivity: Connectivity) -> tuple[NDArray[np.int32], list[str]]:

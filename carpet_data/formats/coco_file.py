@@ -49,7 +49,7 @@ def json_files(path: Path) -> tuple[Path, ...]:
     raise DataError(
         "no COCO file was found" if path.exists() else "there is no such file or folder",
         where=path,
-        mend="name the JSON file, or the folder that holds annotations/*.json",
+        hint="name the JSON file, or the folder that holds annotations/*.json",
     )
 
 
@@ -63,23 +63,23 @@ def load(path: Path) -> CocoDocument:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise DataError(f"it cannot be read ({error.strerror})", where=path, mend="check the path") from error
+        raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="check the path") from error
     except UnicodeDecodeError as error:
-        raise DataError("it is not UTF-8 text", where=path, mend="save it as UTF-8") from error
+        raise DataError("it is not UTF-8 text", where=path, hint="save it as UTF-8") from error
     except json.JSONDecodeError as error:
         raise DataError(
             f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})",
             where=path,
-            mend="export the file again",
+            hint="export the file again",
         ) from error
     except (RecursionError, ValueError) as error:
         raise DataError(
             "it is JSON, but no COCO file: it is nested too deep, or holds a number too long",
             where=path,
-            mend="name a COCO file",
+            hint="name a COCO file",
         ) from error
     if not isinstance(document, dict):
-        raise DataError("it is JSON, but no COCO file: the top is no object", where=path, mend="name a COCO file")
+        raise DataError("it is JSON, but no COCO file: the top is no object", where=path, hint="name a COCO file")
     for key in _LISTS:
         entries = document.get(key)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

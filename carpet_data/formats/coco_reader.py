@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
+from carpet_data.dataset import GOOD, Dataset, Origin, Shape, Side
 from carpet_data.errors import DataError
 from carpet_data.formats import annotated, coco_file
 from carpet_data.formats.annotated import Faults, Picture, inside, is_text, measure, polygon_problem
 from carpet_data.formats.coco_file import CocoDocument
 from carpet_data.formats.folders import SIDE_FOLDERS, side_of
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.samples import GOOD, Dataset, Origin, Shape, Side
 
 _SIDE_IN_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?![a-z])")
 _INSTANCES = "instances"
@@ -34,7 +34,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: No COCO file is there, or one is no JSON (line and column are named) or no COCO.
-        FaultsError: Entries at fault: unknown or repeated ids, missing images, paths that leave the data set,
+        ProblemsError: Entries at fault: unknown or repeated ids, missing images, paths that leave the data set,
             boxes without a mask, polygons and run-length counts that cannot be.
     """
     root = Path(root)
@@ -42,18 +42,18 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     documents = [coco_file.load(path) for path in files]
     if root.is_file():
         root = _root_of(documents[0])
-    faults = Faults()
+    problems = Faults()
     pictures: list[Picture] = []
     categories: dict[str, None] = {}
     licenses: dict[str, None] = {}
     for document in documents:
-        names = _categories(document, faults)
+        names = _categories(document, problems)
         # Names stand in the order of their ids; a second file adds what the first did not have.
         categories.update(dict.fromkeys(names[key] for key in sorted(names) if names[key] != GOOD))
         licenses.update(dict.fromkeys(_licenses(document)))
-        pictures += _pictures(document, root, names, faults)
-    _check_repeated(pictures, root, faults)
-    faults.settle()
+        pictures += _pictures(document, root, names, problems)
+    _check_repeated(pictures, root, problems)
+    problems.settle()
     return annotated.dataset(
         pictures,
         tuple(categories),
@@ -103,20 +103,20 @@ def _is_id(value: Any) -> bool:
     return (isinstance(value, int) and not isinstance(value, bool)) or is_text(value)
 
 
-def _categories(document: CocoDocument, faults: Faults) -> dict[Any, str]:
+def _categories(document: CocoDocument, problems: Faults) -> dict[Any, str]:
     """category id -> name."""
     names: dict[Any, str] = {}
     for position, category in enumerate(document.categories):
         where = f"{document.path} (category {category.get('id', f'at position {position}')})"
         key, name = category.get("id"), category.get("name")
         if not isinstance(key, int) or isinstance(key, bool):
-            faults.say("the category's id is no whole number", where)
+            problems.say("the category's id is no whole number", where)
         elif not is_text(name):
-            faults.say("the category has no name", where)
+            problems.say("the category has no name", where)
         elif key in names:
-            faults.say(f"two categories have the id {key}: {names[key]} and {name}", where)
+            problems.say(f"two categories have the id {key}: {names[key]} and {name}", where)
         elif name in names.values():
-            faults.say(f"two categories have the name {name}", where, "give each category its own name")
+            problems.say(f"two categories have the name {name}", where, "give each category its own name")
         else:
             names[key] = name
     return names
@@ -126,8 +126,8 @@ def _licenses(document: CocoDocument) -> list[str]:
     return [name for entry in document.licenses if is_text(name := entry.get("name"))]
 
 
-def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], faults: Faults) -> list[Picture]:
-    by_image = _annotations(document, faults)
+def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], problems: Faults) -> list[Picture]:
+    by_image = _annotations(document, problems)
     finder = _Finder(document, root)
     side = _side(document.path, root)
     pictures: list[Picture] = []
@@ -137,12 +137,12 @@ def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], faul
         where = f"{document.path} (image {key if _is_id(key) else f'at position {position}'})"
         annotations = by_image.pop(key, []) if _is_id(key) else []
         if not _is_id(key):
-            faults.say("the image has no id, or one that is neither number nor text", where)
+            problems.say("the image has no id, or one that is neither number nor text", where)
         elif key in seen:
-            faults.say(f"two images have the id {key!r}", where)
+            problems.say(f"two images have the id {key!r}", where)
         else:
             seen.add(key)
-            picture = _picture(image, annotations, finder, names, side, where, faults)
+            picture = _picture(image, annotations, finder, names, side, where, problems)
             if picture is not None:
                 pictures.append(picture)
     for key, annotations in by_image.items():
@@ -150,14 +150,14 @@ def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], faul
         if (str(key) in seen) or (isinstance(key, str) and key.isdigit() and int(key) in seen):
             hint = ": one is text, the other a number"
         for annotation in annotations:
-            faults.say(
+            problems.say(
                 f"its image_id {key!r} is not among the images{hint}",
                 f"{document.path} (annotation {annotation.get('id')})",
             )
     return pictures
 
 
-def _annotations(document: CocoDocument, faults: Faults) -> dict[Any, list[dict[str, Any]]]:
+def _annotations(document: CocoDocument, problems: Faults) -> dict[Any, list[dict[str, Any]]]:
     """image id -> its annotations; every annotation has an id and an image id."""
     found: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     seen: set[Any] = set()
@@ -165,11 +165,11 @@ def _annotations(document: CocoDocument, faults: Faults) -> dict[Any, list[dict[
         key, image_id = annotation.get("id"), annotation.get("image_id")
         where = f"{document.path} (annotation {key if _is_id(key) else f'at position {position}'})"
         if not _is_id(key):
-            faults.say("the annotation has no id, or one that is neither number nor text", where)
+            problems.say("the annotation has no id, or one that is neither number nor text", where)
         elif key in seen:
-            faults.say(f"two annotations have the id {key!r}", where)
+            problems.say(f"two annotations have the id {key!r}", where)
         elif not _is_id(image_id):
-            faults.say("the annotation has no image_id, or one that is neither number nor text", where)
+            problems.say("the annotation has no image_id, or one that is neither number nor text", where)
         else:
             seen.add(key)
             found[image_id].append(annotation)
@@ -183,23 +183,23 @@ def _picture(
     names: Mapping[Any, str],
     side: Side | None,
     where: str,
-    faults: Faults,
+    problems: Faults,
 ) -> Picture | None:
     name = image.get("file_name")
     if not is_text(name):
-        faults.say("the image has no file_name", where)
+        problems.say("the image has no file_name", where)
         return None
-    path = finder.find(name, where, faults)
-    info = None if path is None else measure(finder.root / path, faults)
+    path = finder.find(name, where, problems)
+    info = None if path is None else measure(finder.root / path, problems)
     if path is None or info is None:
         return None
     stated = (image.get("width", info.width), image.get("height", info.height))
     if any(isinstance(size, bool) or not isinstance(size, int | float) for size in stated):
-        faults.say(f"its width and height are {stated[0]!r} and {stated[1]!r}, not numbers", where)
+        problems.say(f"its width and height are {stated[0]!r} and {stated[1]!r}, not numbers", where)
         return None
     if stated != (info.width, info.height):
         turned = " once its EXIF orientation is applied" if info.orientation != 1 else ""
-        faults.say(
+        problems.say(
             f"the JSON says {stated[0]}x{stated[1]} pixels, the file has {info.width}x{info.height}{turned}",
             f"{where} {path}",
             "make both the same; masks of another size would lie in the wrong place",
@@ -212,7 +212,7 @@ def _picture(
         if isinstance(shape, Shape):
             shapes.append(shape)
         else:
-            faults.say(shape, f"{where} ({label})")
+            problems.say(shape, f"{where} ({label})")
     origin = image.get("origin")
     known: tuple[Origin, ...] = get_args(Origin)
     class_name = image.get("class_name")
@@ -279,8 +279,8 @@ class _Finder:
         relative = (inside(whole, str(place)) if place != whole else "" for place in places)
         self._places = list(dict.fromkeys(place for place in relative if place is not None))
 
-    def find(self, name: str, where: str, faults: Faults) -> str | None:
-        """The image's path relative to the root; None, and a fault, where it is nowhere."""
+    def find(self, name: str, where: str, problems: Faults) -> str | None:
+        """The image's path relative to the root; None, and a problem, where it is nowhere."""
         # Tools on Windows write backslashes.
         for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
             for place in self._places:
@@ -294,14 +294,14 @@ class _Finder:
             all(inside(self.root, str(PurePosixPath(place) / tried)) is None for place in self._places)
             or ":" in tried[:3]
         ):
-            faults.say(f"the path {name!r} leaves the data set", where, "write a path relative to the images' folder")
+            problems.say(f"the path {name!r} leaves the data set", where, "write a path relative to the images' folder")
         else:
             shown = ", ".join(place or "." for place in self._places)
-            faults.say(f"the image {name!r} was not found (looked in {shown})", where, "bring the image there")
+            problems.say(f"the image {name!r} was not found (looked in {shown})", where, "bring the image there")
         return None
 
 
-def _check_repeated(pictures: Sequence[Picture], root: Path, faults: Faults) -> None:
+def _check_repeated(pictures: Sequence[Picture], root: Path, problems: Faults) -> None:
     first: dict[str, Picture] = {}
     for picture in pictures:
         other = first.setdefault(picture.path, picture)
@@ -310,4 +310,4 @@ def _check_repeated(pictures: Sequence[Picture], root: Path, faults: Faults) -> 
             what = (
                 f"the image is listed on two sides: {' and '.join(sides)}" if len(sides) > 1 else "it is listed twice"
             )
-            faults.say(what, root / picture.path, "list each image once")
+            problems.say(what, root / picture.path, "list each image once")

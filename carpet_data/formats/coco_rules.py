@@ -10,25 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from carpet_data.core.images import probe
+from carpet_data.core.masks.rle import expand
+from carpet_data.core.problems import Problem, Severity
 from carpet_data.errors import CarpetDataError
-from carpet_data.findings import Finding, Severity
 from carpet_data.formats.coco_file import CocoDocument, image_path
-from carpet_data.images import probe
-from carpet_data.masks.rle import expand
 
 
-def _error(code: str, what: str, where: str, mend: str = "export the file again") -> Finding:
-    return Finding("error", code, what, where, mend)
+def _error(code: str, what: str, where: str, hint: str = "export the file again") -> Problem:
+    return Problem("error", code, what, where, hint)
 
 
-def structure(document: CocoDocument) -> Iterator[Finding]:
+def structure(document: CocoDocument) -> Iterator[Problem]:
     """Ids, references and names: what can be judged without decoding a mask."""
     yield from _ids(document)
     yield from _references(document)
     yield from _file_names(document)
     if any(annotation.get("iscrowd") not in (0, None) for annotation in document.annotations):
         count = sum(annotation.get("iscrowd") not in (0, None) for annotation in document.annotations)
-        yield Finding(
+        yield Problem(
             "warning",
             "coco-crowd",
             f"{count} annotations have iscrowd 1: detectors leave them out of training",
@@ -37,7 +37,7 @@ def structure(document: CocoDocument) -> Iterator[Finding]:
         )
 
 
-def _ids(document: CocoDocument) -> Iterator[Finding]:
+def _ids(document: CocoDocument) -> Iterator[Problem]:
     where = str(document.path)
     for kind in ("images", "annotations", "categories"):
         ids = [entry.get("id") for entry in getattr(document, kind)]
@@ -49,7 +49,7 @@ def _ids(document: CocoDocument) -> Iterator[Finding]:
             yield _error("coco-id-repeated", f"{kind}: ids used twice: {_few(repeated)}", where)
         if any(isinstance(value, int) and value < 1 for value in ids):
             severity: Severity = "error" if kind == "categories" else "warning"
-            yield Finding(
+            yield Problem(
                 severity,
                 "coco-id-zero",
                 f"{kind}: an id below 1; many readers take category 0 for background",
@@ -58,7 +58,7 @@ def _ids(document: CocoDocument) -> Iterator[Finding]:
             )
 
 
-def _references(document: CocoDocument) -> Iterator[Finding]:
+def _references(document: CocoDocument) -> Iterator[Problem]:
     where = str(document.path)
     for key, kind in (("image_id", "images"), ("category_id", "categories")):
         known = {repr(entry.get("id")) for entry in getattr(document, kind)}
@@ -71,7 +71,7 @@ def _references(document: CocoDocument) -> Iterator[Finding]:
             )
 
 
-def _file_names(document: CocoDocument) -> Iterator[Finding]:
+def _file_names(document: CocoDocument) -> Iterator[Problem]:
     names: defaultdict[str, int] = defaultdict(int)
     for image in document.images:
         where = f"{document.path} (image {image.get('id')!r})"
@@ -80,13 +80,13 @@ def _file_names(document: CocoDocument) -> Iterator[Finding]:
             yield _error("coco-file-name", "the image has no file_name", where)
             continue
         names[name] += 1
-        mend = "write paths relative to the images' folder, with forward slashes"
+        hint = "write paths relative to the images' folder, with forward slashes"
         if _leads_out(name):
             yield _error(
-                "coco-file-name", f"{name!r} leads out of the data set, so the file was not opened", where, mend
+                "coco-file-name", f"{name!r} leads out of the data set, so the file was not opened", where, hint
             )
         elif "\\" in name:
-            yield Finding("warning", "coco-file-name", f"{name!r} has backslashes", where, mend)
+            yield Problem("warning", "coco-file-name", f"{name!r} has backslashes", where, hint)
         if not all(isinstance(image.get(side), int) and image[side] > 0 for side in ("width", "height")):
             yield _error("coco-size", "the image has no width and height in pixels", where)
     for name, count in names.items():
@@ -99,7 +99,7 @@ def _leads_out(name: str) -> bool:
     return name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/")
 
 
-def image_file(document: CocoDocument, image: dict[str, Any]) -> Finding | None:
+def image_file(document: CocoDocument, image: dict[str, Any]) -> Problem | None:
     """Whether an image's file is there and of the stated size; names that lead elsewhere are not followed."""
     name = str(image.get("file_name"))
     if _leads_out(name):
@@ -111,7 +111,7 @@ def image_file(document: CocoDocument, image: dict[str, Any]) -> Finding | None:
     try:
         info = probe(path)
     except CarpetDataError as error:
-        return _error("coco-image-unreadable", error.what, str(path), error.mend or "")
+        return _error("coco-image-unreadable", error.what, str(path), error.hint or "")
     if (info.width, info.height) != (image.get("width"), image.get("height")):
         return _error(
             "coco-size",
@@ -161,7 +161,7 @@ def decode(annotation: dict[str, Any], height: int, width: int) -> NDArray[np.bo
     return pixels.astype(np.bool_)
 
 
-def geometry(annotation: dict[str, Any], pixels: NDArray[np.bool_], where: str) -> Iterator[Finding]:
+def geometry(annotation: dict[str, Any], pixels: NDArray[np.bool_], where: str) -> Iterator[Problem]:
     """Whether box and area say the same as the mask."""
     area, box = int(pixels.sum()), _box(pixels)
     if area == 0:

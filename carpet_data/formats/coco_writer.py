@@ -15,14 +15,15 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Literal, TypeAlias
 
-from carpet_data import executor
-from carpet_data.errors import CarpetDataError, FaultsError
+from carpet_data.core import executor
+from carpet_data.core.masks import find, load, polygons, rle
+from carpet_data.core.masks.regions import Regions
+from carpet_data.core.progress import Step
+from carpet_data.dataset import GOOD, Connectivity, Dataset, Sample
+from carpet_data.errors import CarpetDataError, ProblemsError
 from carpet_data.formats.export import file_name
 from carpet_data.formats.output import ImageMode, place
-from carpet_data.formats.sample_files import MOST_FAULTS, Export, InstanceOptions, lacks_mask, no_mask
-from carpet_data.masks import find, load, polygons, rle
-from carpet_data.masks.regions import Regions
-from carpet_data.samples import GOOD, Connectivity, Dataset, Sample
+from carpet_data.formats.sample_files import MOST_PROBLEMS, Export, InstanceOptions, lacks_mask, no_mask
 
 Segmentation: TypeAlias = Literal["polygon", "rle"]
 SEGMENTATIONS: tuple[Segmentation, ...] = ("polygon", "rle")
@@ -100,7 +101,7 @@ def write(export: Export, style: CocoStyle, info: Mapping[str, Any]) -> list[Coc
         What each file holds.
 
     Raises:
-        FaultsError: Masks that are missing or at fault, up to a bound.
+        ProblemsError: Masks that are missing or at fault, up to a bound.
     """
     annotations = export.folder / "annotations"
     annotations.mkdir()
@@ -108,7 +109,7 @@ def write(export: Export, style: CocoStyle, info: Mapping[str, Any]) -> list[Coc
         (export.folder / "images").mkdir()
     total = sum(len(samples) for samples in export.parts.values())
     done = 0
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     files = []
     for part, samples in export.parts.items():
         path = annotations / f"instances_{part}.json"
@@ -117,18 +118,18 @@ def write(export: Export, style: CocoStyle, info: Mapping[str, Any]) -> list[Coc
             for described in _described(export, samples, style):
                 done += 1
                 if isinstance(described, CarpetDataError):
-                    faults.append(described)
-                    if len(faults) >= MOST_FAULTS:
-                        raise FaultsError(faults)
+                    problems.append(described)
+                    if len(problems) >= MOST_PROBLEMS:
+                        raise ProblemsError(problems)
                 else:
                     tally.count(described)
-                    if described is not None and not faults:
+                    if described is not None and not problems:
                         stream.add(described)
                 if export.progress is not None:
-                    export.progress(done, total)
+                    export.progress(Step(done, total, "exporting"))
         files.append(tally.file(part, path, stream))
-    if faults:
-        raise FaultsError(faults)
+    if problems:
+        raise ProblemsError(problems)
     return files
 
 
@@ -205,7 +206,7 @@ def _described(
 
 
 def _describe(job: _Job) -> _Described | CarpetDataError | None:
-    """One image as JSON; its fault, if it has one; None if it is left out."""
+    """One image as JSON; its problem, if it has one; None if it is left out."""
     sample, options = job.sample, job.instances
     if lacks_mask(sample):
         return None if options.skip_unmasked else no_mask(job.root, sample)
@@ -214,7 +215,7 @@ def _describe(job: _Job) -> _Described | CarpetDataError | None:
         regions = find(mask, connectivity=job.connectivity, merge=options.merge, min_area=options.min_area)
         name = file_name(sample, job.images)
         if job.images != "none":
-            place(job.root / sample.image, job.image_folder / name, job.images)
+            place(job.root / sample.image_path, job.image_folder / name, job.images)
     except CarpetDataError as error:
         return error
     image = _dumps(

@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, side_of
 from carpet_data.formats.listing import is_ignored, is_image
-from carpet_data.samples import GOOD
 
 _IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img"})
 _MASK_FOLDERS = frozenset({"masks", "mask"})
@@ -39,11 +39,11 @@ def detect(root: Path) -> str:
         root: The folder; a COCO JSON file or a YOLO data.yaml stands for its data set.
 
     Raises:
-        DataError: It is missing, or nothing known; the mend names the data set nearby, if there is one.
+        DataError: It is missing, or nothing known; the hint names the data set nearby, if there is one.
     """
     root = Path(root)
     if not root.exists():
-        raise DataError("there is no such file or folder", where=root, mend="check the path")
+        raise DataError("there is no such file or folder", where=root, hint="check the path")
     if not root.is_dir():
         return _detect_file(root)
     try:
@@ -51,15 +51,15 @@ def detect(root: Path) -> str:
         if found not in _WHOLE and _is_part(root):
             above = _above(root)
             if above is not None:
-                raise DataError("this is a part of a data set", where=root, mend=f"name the whole data set: {above}")
+                raise DataError("this is a part of a data set", where=root, hint=f"name the whole data set: {above}")
         if found is not None:
             return found
-        raise DataError(f"no data set was recognised; looked for {_LOOKED_FOR}", where=root, mend=_mend(root))
+        raise DataError(f"no data set was recognised; looked for {_LOOKED_FOR}", where=root, hint=_hint(root))
     except PermissionError as error:
         raise DataError(
             "the folder may not be read",
             where=error.filename or root,
-            mend="check the permissions of this folder",
+            hint="check the permissions of this folder",
         ) from error
 
 
@@ -79,11 +79,11 @@ def _detect_file(path: Path) -> str:
     if name.endswith((".yaml", ".yml")):
         return "yolo"
     if name.endswith(_ARCHIVES):
-        raise DataError("this is an archive", where=path, mend="unpack it first: carpet-data unpack")
+        raise DataError("this is an archive", where=path, hint="unpack it first: carpet-data unpack")
     raise DataError(
         "this is a file, not a data set",
         where=path,
-        mend=f"name the folder that holds the data set: {_above(path) or path.parent}",
+        hint=f"name the folder that holds the data set: {_above(path) or path.parent}",
     )
 
 
@@ -142,7 +142,7 @@ def _is_dataset(folder: Path) -> bool:
         return False
 
 
-def _mend(root: Path) -> str:
+def _hint(root: Path) -> str:
     below = [folder for folder in _folders(root) if _is_dataset(folder)]
     if below:
         shown = ", ".join(str(path) for path in below[:_MOST_SHOWN])
@@ -257,8 +257,8 @@ def _is_prepared(root: Path) -> bool:
 
     Taken for a mere folder of images and masks, a damaged one would lose its splits without a word.
     """
-    from carpet_data.layout.description import is_prepared
-    from carpet_data.layout.names import MANIFEST, SPLITS
+    from carpet_data.store.description import is_prepared
+    from carpet_data.store.names import MANIFEST, SPLITS
 
     return is_prepared(root) or ((root / MANIFEST).is_file() and (root / SPLITS).is_dir())
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from carpet_data.dataset import SIDES, Dataset, Sample
 from carpet_data.errors import UsageError
 from carpet_data.formats.output import ImageMode
 from carpet_data.formats.tree import SOURCE_SPLIT
-from carpet_data.layout.names import component
-from carpet_data.samples import SIDES, Dataset, Sample
+from carpet_data.store.names import component
 
 MAIN_SPLIT = "main"
 ALL = "all"
@@ -57,5 +57,5 @@ def file_name(sample: Sample, images: ImageMode = "link") -> str:
     With `images` "none" the images stay where they are, and the name is the path in the source.
     """
     if images == "none":
-        return sample.image
-    return component(sample.id) + PurePosixPath(sample.image).suffix
+        return sample.image_path
+    return component(sample.id) + PurePosixPath(sample.image_path).suffix

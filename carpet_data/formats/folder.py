@@ -12,29 +12,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from carpet_data.errors import CarpetDataError, DataError, FaultsError, UsageError
+from carpet_data.core.masks import load
+from carpet_data.dataset import GOOD, Dataset
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
 from carpet_data.formats import tree
-from carpet_data.formats.folder_roles import (
-    MASK_ENDINGS,
-    Spot,
-    by_name,
-    by_options,
-    settle,
-    spots_of,
-    without_roles,
-)
+from carpet_data.formats.folder_roles import MASK_ENDINGS, Spot, by_name, by_options, settle, spots_of, without_roles
 from carpet_data.formats.folders import good_names, license_of
 from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.pairing import Named, Pairing, Place, pair, stem
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import Entry, Tree
-from carpet_data.masks import load
-from carpet_data.samples import GOOD, Dataset
 
 DEFECT = "defect"
 """The class of an image with a mask, where no folder names one."""
 
-_MOST_FAULTS = 100
+_MOST_PROBLEMS = 100
 
 
 def scan(root: Path, options: ReadOptions | None = None) -> Tree:
@@ -52,29 +44,29 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: As `scan`, and for a folder without images.
-        FaultsError: Images and masks that cannot be read, and masks whose image the names leave open.
+        ProblemsError: Images and masks that cannot be read, and masks whose image the names leave open.
         UsageError: As `scan`.
     """
     found, flat = _scan(root, options)
     dataset = tree.dataset(
-        found, threshold=options.threshold, connectivity=options.connectivity, on_fault=options.on_fault
+        found, threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
     )
     if not flat:
         return dataset
     empty: set[str] = set()
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     for sample in dataset.samples:
-        if sample.image not in flat or sample.annotation is None:
+        if sample.image_path not in flat or sample.annotation is None:
             continue
         try:
             if len(load(root, sample).runs) == 0:
-                empty.add(sample.image)
+                empty.add(sample.image_path)
         except CarpetDataError as error:
-            faults.append(error)
-            if len(faults) >= _MOST_FAULTS:
+            problems.append(error)
+            if len(problems) >= _MOST_PROBLEMS:
                 break
-    if faults:
-        raise FaultsError(faults)
+    if problems:
+        raise ProblemsError(problems)
     entries = [replace(entry, class_name=GOOD) if entry.image in empty else entry for entry in found.entries]
     by_image = {
         entry.image: (sample_id, entry.class_name)
@@ -82,7 +74,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     }
     samples = []
     for sample in dataset.samples:
-        sample_id, class_name = by_image[sample.image]
+        sample_id, class_name = by_image[sample.image_path]
         samples.append(replace(sample, id=sample_id, class_name=class_name))
     return tree.from_samples(
         samples,
@@ -98,7 +90,7 @@ def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
     """The tree, and the images whose class no folder says."""
     listing = walk(root)
     files = [path for path in listing.files if is_image(path)]
-    if options.images is not None or options.masks is not None:
+    if options.images_dir is not None or options.masks_dir is not None:
         spots, unknown = spots_of(files, by_options(options))
         _check_options(root, spots, options)
         spots = settle(spots, options.mask_suffix)
@@ -125,7 +117,7 @@ def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
         unknown=(*sorted(unknown), *listing.others),
         license=license_of(listing),
         masked_classes=bool(paired.mask_of or paired.orphans),
-        faults=paired.faults,
+        problems=paired.problems,
     )
     return found, frozenset(spot.path for spot in images if spot.folder is None)
 
@@ -152,10 +144,10 @@ def _recognised(root: Path, files: Sequence[str], options: ReadOptions) -> tuple
 
 
 def _check_options(root: Path, spots: Sequence[Spot], options: ReadOptions) -> None:
-    for role, folder in (("image", options.images), ("mask", options.masks)):
-        if folder is not None and options.images != options.masks and all(spot.role != role for spot in spots):
+    for role, folder in (("image", options.images_dir), ("mask", options.masks_dir)):
+        if folder is not None and options.images_dir != options.masks_dir and all(spot.role != role for spot in spots):
             raise DataError(
-                f"the folder of the {role}s holds no image files", where=root / folder, mend="check its name"
+                f"the folder of the {role}s holds no image files", where=root / folder, hint="check its name"
             )
 
 
@@ -181,7 +173,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         raise UsageError(f"{pattern!r} is no regular expression ({error})") from error
     if compiled.groups == 0:
         raise UsageError(
-            f"{pattern!r} captures nothing", mend=r"put what an image and its mask share in brackets, such as '(\d+)'"
+            f"{pattern!r} captures nothing", hint=r"put what an image and its mask share in brackets, such as '(\d+)'"
         )
     return compiled
 
@@ -189,7 +181,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _paired_by_pattern(root: Path, spots: Sequence[Spot], pattern: re.Pattern[str]) -> Pairing:
     images: list[Named] = []
     masks: list[Named] = []
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     lost: list[str] = []
     for spot in spots:
         match = pattern.search(stem(spot.path))
@@ -202,12 +194,12 @@ def _paired_by_pattern(root: Path, spots: Sequence[Spot], pattern: re.Pattern[st
         elif spot.role == "mask":
             lost.append(spot.path)
         else:
-            faults.append(
+            problems.append(
                 DataError(
                     f"the expression {pattern.pattern!r} is not found in the name of this image",
                     where=root / spot.path,
-                    mend="widen the expression",
+                    hint="widen the expression",
                 )
             )
     paired = pair(root, images, masks, ("",))
-    return replace(paired, orphans=tuple(sorted([*paired.orphans, *lost])), faults=(*faults, *paired.faults))
+    return replace(paired, orphans=tuple(sorted([*paired.orphans, *lost])), problems=(*problems, *paired.problems))

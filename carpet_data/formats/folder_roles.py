@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal, TypeAlias
 
+from carpet_data.dataset import Side
 from carpet_data.errors import UsageError
 from carpet_data.formats.folders import GROUND_TRUTH, side_of
 from carpet_data.formats.listing import composed
 from carpet_data.formats.pairing import stem
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.samples import Side
 
 Role: TypeAlias = Literal["image", "mask", "either"]
 RoleOf: TypeAlias = Callable[[Sequence[str]], tuple[Role | None, Sequence[str]]]
@@ -83,8 +83,8 @@ def by_options(options: ReadOptions) -> RoleOf:
     Raises:
         UsageError: A folder of the options leaves the root.
     """
-    images = None if options.images is None else _folders_of(options.images)
-    masks = None if options.masks is None else _folders_of(options.masks)
+    images = None if options.images_dir is None else _folders_of(options.images_dir)
+    masks = None if options.masks_dir is None else _folders_of(options.masks_dir)
 
     def role_of(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
         in_images = images is not None and list(folders[: len(images)]) == images
@@ -105,7 +105,7 @@ def by_options(options: ReadOptions) -> RoleOf:
 def _folders_of(text: str) -> list[str]:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts:
-        raise UsageError(f"the folder {text!r} leaves the data set", mend="name it relative to ROOT")
+        raise UsageError(f"the folder {text!r} leaves the data set", hint="name it relative to ROOT")
     return list(path.parts)
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from carpet_data.dataset import GOOD, Side
 from carpet_data.formats.listing import Listing, is_known
-from carpet_data.samples import GOOD, Side
 
 SIDE_FOLDERS: Mapping[str, Side] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Folder name (lower case) -> side."""

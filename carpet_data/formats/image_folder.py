@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result
-from carpet_data.layout.names import component
+from carpet_data.store.names import component
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def write(export: Export, style: FolderStyle) -> ExportResult:
     for sample in render_all(_render, export, style, masks_needed=False):
         tally.add(sample)
     (export.folder / "classes.txt").write_text("".join(f"{component(name)}\n" for name in classes), encoding="utf-8")
-    return result("folder", export, tally, _notices(missing, style))
+    return result("folder", export, tally, _notes(missing, style))
 
 
 def _render(job: Job[FolderStyle]) -> Written:
@@ -46,7 +46,7 @@ def _render(job: Job[FolderStyle]) -> Written:
     return Written(job.part, job.sample.id)
 
 
-def _notices(missing: Mapping[str, Sequence[str]], style: FolderStyle) -> list[str]:
+def _notes(missing: Mapping[str, Sequence[str]], style: FolderStyle) -> list[str]:
     if style.empty_classes:
         return []
     return [

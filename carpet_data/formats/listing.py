@@ -40,7 +40,7 @@ def is_ignored(name: str) -> bool:
 
 def is_image(name: str) -> bool:
     """Whether the suffix is that of an image."""
-    from carpet_data.images import SUFFIXES
+    from carpet_data.core.images import SUFFIXES
 
     return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (a million times, and a Path each is slow)
 
@@ -65,7 +65,7 @@ def walk(root: Path) -> Listing:
         raise DataError(
             "this is a file, not a folder" if root.exists() else "there is no such folder",
             where=root,
-            mend="name the folder that holds the data set",
+            hint="name the folder that holds the data set",
         )
     files: list[str] = []
     others: list[str] = []
@@ -83,7 +83,7 @@ def walk(root: Path) -> Listing:
                 found = list(entries)
         except OSError as error:
             raise DataError(
-                f"the folder cannot be read ({error.strerror})", where=path, mend="check the permissions of this folder"
+                f"the folder cannot be read ({error.strerror})", where=path, hint="check the permissions of this folder"
             ) from error
         for entry in found:
             if is_ignored(entry.name):
@@ -118,5 +118,5 @@ def _check_text(relative: str, root: Path) -> None:
     except UnicodeEncodeError as error:
         shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
         raise DataError(
-            f"the name {shown!r} is not UTF-8", where=root, mend="rename the file (convmv can do it for a whole folder)"
+            f"the name {shown!r} is not UTF-8", where=root, hint="rename the file (convmv can do it for a whole folder)"
         ) from error

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from carpet_data.errors import CarpetDataError, DataError, FaultsError
+from carpet_data.core.images import read_values
+from carpet_data.dataset import GOOD, Dataset, MaskStack, Sample, categories_of
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats import tree
 from carpet_data.formats.annotated import is_text
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of
@@ -23,12 +25,10 @@ from carpet_data.formats.mvtec import shots_of
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import Entry, Tree
-from carpet_data.images import read_values
-from carpet_data.samples import GOOD, Dataset, MaskStack, Sample, categories_of
 
 CONFIG = "defects_config.json"
 
-_MOST_FAULTS = 100
+_MOST_PROBLEMS = 100
 _CONFIG_MEND = 'it should be a list of {"defect_name": TEXT, "pixel_value": NUMBER}, as MVTec ships it'
 
 
@@ -68,7 +68,7 @@ def scan(root: Path) -> Tree:
         unknown=(*unknown, *listing.others),
         license=license_of(listing),
         masked_classes=bool(files),
-        faults=paired.faults,
+        problems=paired.problems,
     )
 
 
@@ -80,25 +80,25 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: The folder is missing, may not be read or holds no images, or defects_config.json is damaged.
-        FaultsError: Images that cannot be read, and masks whose value defects_config.json does not name.
+        ProblemsError: Images that cannot be read, and masks whose value defects_config.json does not name.
     """
     dataset = tree.dataset(
-        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_fault=options.on_fault
+        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
     )
     names = _defect_names(root / CONFIG)
     if names is None:
         return dataset
     samples: list[Sample] = []
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     for sample in dataset.samples:
         try:
             samples.append(_named(root, sample, names))
-        except CarpetDataError as error:  # noqa: PERF203 (faults are collected, so that one run shows them all)
-            faults.append(error)
-            if len(faults) >= _MOST_FAULTS:
+        except CarpetDataError as error:  # noqa: PERF203 (problems are collected, so that one run shows them all)
+            problems.append(error)
+            if len(problems) >= _MOST_PROBLEMS:
                 break
-    if faults:
-        raise FaultsError(faults)
+    if problems:
+        raise ProblemsError(problems)
     return replace(dataset, samples=tuple(samples), categories=categories_of(samples))
 
 
@@ -113,7 +113,7 @@ def _named(root: Path, sample: Sample, names: dict[int, str]) -> Sample:
             raise DataError(
                 f"the mask holds the values {values[:5]}; one value that {CONFIG} names is needed",
                 where=root / path,
-                mend=f"use MVTec's own mask, or remove {CONFIG} to call the defects by their folder",
+                hint=f"use MVTec's own mask, or remove {CONFIG} to call the defects by their folder",
             )
         files.append((path, names[values[0]] if values else folder_name))
     return replace(sample, annotation=replace(sample.annotation, files=tuple(files)))
@@ -126,23 +126,23 @@ def _defect_names(path: Path) -> dict[int, str] | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"it cannot be read ({error})", where=path, mend=_CONFIG_MEND) from error
+        raise DataError(f"it cannot be read ({error})", where=path, hint=_CONFIG_MEND) from error
     try:
         document: Any = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})", where=path, mend=_CONFIG_MEND
+            f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})", where=path, hint=_CONFIG_MEND
         ) from error
     except (RecursionError, ValueError) as error:
-        raise DataError("it is nested too deep, or holds a number too long", where=path, mend=_CONFIG_MEND) from error
+        raise DataError("it is nested too deep, or holds a number too long", where=path, hint=_CONFIG_MEND) from error
     names: dict[int, str] = {}
     for entry in document if isinstance(document, list) else [document]:
         value = entry.get("pixel_value") if isinstance(entry, dict) else None
         name = entry.get("defect_name") if isinstance(entry, dict) else None
         if isinstance(value, bool) or not isinstance(value, int) or not is_text(name):
-            raise DataError("an entry without defect_name or pixel_value", where=path, mend=_CONFIG_MEND)
+            raise DataError("an entry without defect_name or pixel_value", where=path, hint=_CONFIG_MEND)
         if names.setdefault(value, name) != name:
             raise DataError(
-                f"the pixel value {value} stands for {names[value]} and for {name}", where=path, mend=_CONFIG_MEND
+                f"the pixel value {value} stands for {names[value]} and for {name}", where=path, hint=_CONFIG_MEND
             )
     return names

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from carpet_data.core.images import encode_png
 from carpet_data.errors import DataError
 from carpet_data.formats.export import file_name
 from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result, written
 from carpet_data.formats.voc import indexed
-from carpet_data.images import encode_png
 
 _MOST_INSTANCES = 65535
 
@@ -39,7 +39,7 @@ def write(export: Export, style: MasksStyle) -> ExportResult:
         style: How the export is written.
 
     Raises:
-        FaultsError: Masks that are missing or at fault, up to a bound.
+        ProblemsError: Masks that are missing or at fault, up to a bound.
     """
     tally = Tally(export.parts)
     with (export.folder / "samples.jsonl").open("w", encoding="utf-8", newline="\n") as records:
@@ -74,8 +74,8 @@ def _render(job: Job[MasksStyle]) -> Written:
         if len(regions) > _MOST_INSTANCES:
             raise DataError(
                 f"{len(regions)} instances, and a 16-bit mask holds {_MOST_INSTANCES}",
-                where=job.root / (sample.mask or sample.image),
-                mend="join them (--merge), or leave the smallest out (--min-area)",
+                where=job.root / (sample.mask_path or sample.image_path),
+                hint="join them (--merge), or leave the smallest out (--min-area)",
             )
         record["instance_mask"] = f"instances/{job.part}/{job.stem}.png"
         record["instances"] = list(regions.class_names)

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from carpet_data.dataset import GOOD, Dataset, Side
 from carpet_data.formats import tree
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
 from carpet_data.formats.listing import Listing, is_image, is_known, walk
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import Entry, Tree
-from carpet_data.samples import GOOD, Dataset, Side
 
 MASK_ENDINGS = ("_mask", "")
 
@@ -75,7 +75,7 @@ def scan(root: Path) -> Tree:
         license=license_of(listing),
         # A folder without any ground truth is a classification set, in which no single mask is missing.
         masked_classes=any(path.split("/", 1)[0].casefold() == GROUND_TRUTH for path in listing.files),
-        faults=paired.faults,
+        problems=paired.problems,
     )
 
 
@@ -84,10 +84,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: The folder is missing, may not be read or holds no images.
-        FaultsError: Images that cannot be read, and masks whose image the names leave open.
+        ProblemsError: Images that cannot be read, and masks whose image the names leave open.
     """
     return tree.dataset(
-        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_fault=options.on_fault
+        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
     )
 
 

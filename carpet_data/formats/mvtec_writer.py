@@ -11,16 +11,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core.images import encode_png
+from carpet_data.core.masks import LabelMask, find
+from carpet_data.core.masks.components import label
+from carpet_data.core.masks.runs import Runs, from_binary, to_binary, to_values
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD, SIDES, Connectivity
 from carpet_data.errors import DataError
-from carpet_data.findings import counted
 from carpet_data.formats.export import ALL
 from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result
-from carpet_data.images import encode_png
-from carpet_data.layout.names import component
-from carpet_data.masks import LabelMask, find
-from carpet_data.masks.components import label
-from carpet_data.masks.runs import Runs, from_binary, to_binary, to_values
-from carpet_data.samples import GOOD, SIDES, Connectivity
+from carpet_data.store.names import component
 
 Sides: TypeAlias = Literal["mvtec", "keep"]
 SIDE_MODES: tuple[Sides, ...] = ("mvtec", "keep")
@@ -49,14 +49,14 @@ def write(export: Export, style: MvtecStyle) -> ExportResult:
             pixel.
 
     Raises:
-        FaultsError: Masks that are missing or at fault, up to a bound.
+        ProblemsError: Masks that are missing or at fault, up to a bound.
     """
     tally = Tally(SIDES)
     for sample in render_all(_render, export, style):
         tally.add(sample)
     if export.dataset.license:
         (export.folder / "license.txt").write_text(f"{export.dataset.license}\n", encoding="utf-8")
-    return result("mvtec", export, tally, _notices(export, tally))
+    return result("mvtec", export, tally, _notes(export, tally))
 
 
 def _render(job: Job[MvtecStyle]) -> Written:
@@ -73,8 +73,8 @@ def _render(job: Job[MvtecStyle]) -> Written:
         if sample.class_name == GOOD and pixels.any():
             raise DataError(
                 "the image counts as good, but its annotation marks a defect",
-                where=job.root / sample.image,
-                mend="move the image to its defect class, or remove the annotation",
+                where=job.root / sample.image_path,
+                hint="move the image to its defect class, or remove the annotation",
             )
         if sample.class_name != GOOD:
             job.write(f"ground_truth/{class_folder}/{job.stem}_mask.png", encode_png(pixels))
@@ -117,30 +117,30 @@ def _lost(
     return lost, count
 
 
-def _notices(export: Export, tally: Tally) -> list[str]:
-    notices = []
-    counts = tally.notes
+def _notes(export: Export, tally: Tally) -> list[str]:
+    notes = []
+    counts = tally.remarks
     if counts[_MOVED]:
-        notices.append(
+        notes.append(
             f"{counted(counts[_MOVED], 'image')} of train and val went to test, since train holds good images only in "
             "MVTec's layout: do not test on it what was trained on this split, or keep the sides with --sides keep"
         )
     if counts[_SYNTHETIC]:
-        notices.append(
+        notes.append(
             f"{counted(counts[_SYNTHETIC], 'image')} in test are synthetic (--sides keep leaves them in train)"
         )
     if export.split is None:
-        notices.append("the data set has no split, so every good image is in train; `carpet-data prepare` makes one")
+        notes.append("the data set has no split, so every good image is in train; `carpet-data prepare` makes one")
     if counts[_TYPES]:
-        notices.append(
+        notes.append(
             f"{counted(counts[_TYPES], 'image')} show other defect types than their class; binary masks do not tell "
             "them apart (to-coco and to-masks do)"
         )
     if counts[_INSTANCES]:
-        notices.append(
+        notes.append(
             f"{counted(counts[_INSTANCES], 'image')} have instances that touch or are of several parts; in a "
             "binary mask the connected components count instead (to-coco and to-masks --instances keep them)"
         )
     if export.dataset.connectivity == 4:
-        notices.append("instances were 4-connected; read the export with --connectivity 4")
-    return notices
+        notes.append("instances were 4-connected; read the export with --connectivity 4")
+    return notes

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from carpet_data.errors import OutputError, UsageError
-from carpet_data.layout.files import link_or_copy, making
+from carpet_data.store.files import link_or_copy, making
 
 ImageMode: TypeAlias = Literal["link", "copy", "none"]
 IMAGE_MODES: tuple[ImageMode, ...] = ("link", "copy", "none")
@@ -34,7 +34,7 @@ def check_apart(out: Path, source: Path) -> None:
         raise UsageError(
             "the output and the source folder lie inside one another",
             where=out,
-            mend="choose an output folder outside the source, such as -o ../export",
+            hint="choose an output folder outside the source, such as -o ../export",
         )
 
 
@@ -69,24 +69,24 @@ def check_free(out: Path, *, overwrite: bool) -> None:
             package, or holds the current folder or the home folder.
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise OutputError("it exists and is not a folder", where=out, mend="choose another output folder")
+        raise OutputError("it exists and is not a folder", where=out, hint="choose another output folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not overwrite:
-        raise OutputError("the output folder is not empty", where=out, mend="choose another one, or give --overwrite")
+        raise OutputError("the output folder is not empty", where=out, hint="choose another one, or give --overwrite")
     target = out.resolve()
     for kept in (Path.cwd(), Path.home()):
         if target == kept.resolve() or target in kept.resolve().parents:
             raise OutputError(
                 "replacing this folder would delete the current folder or the home folder",
                 where=out,
-                mend="choose a new folder, such as -o export",
+                hint="choose a new folder, such as -o export",
             )
     if not (out / MARKER).is_file():
         raise OutputError(
             "the folder holds files that carpet-data did not write, so --overwrite leaves it alone",
             where=out,
-            mend="choose another output folder, or remove this one yourself",
+            hint="choose another output folder, or remove this one yourself",
         )
 
 
@@ -126,7 +126,7 @@ def place(source: Path, target: Path, mode: ImageMode) -> None:
         return
     if target.exists():
         raise OutputError(
-            "two files of the export would have this name", where=target, mend="rename one of the sources"
+            "two files of the export would have this name", where=target, hint="rename one of the sources"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     if mode == "link":

@@ -39,12 +39,12 @@ class Pairing:
     Attributes:
         mask_of: image path -> mask path.
         orphans: Masks without an image, sorted.
-        faults: What the names leave open.
+        problems: What the names leave open.
     """
 
     mask_of: dict[str, str] = field(default_factory=dict)
     orphans: tuple[str, ...] = ()
-    faults: tuple[CarpetDataError, ...] = ()
+    problems: tuple[CarpetDataError, ...] = ()
 
 
 def stem(path: str) -> str:
@@ -59,13 +59,13 @@ def pair(root: Path, images: Sequence[Named], masks: Sequence[Named], endings: S
     compared without regard to case, so that `A.PNG` finds `a_Mask.png`, but never takes it from `a.png`.
 
     Args:
-        root: Of the data set, to name files in faults.
+        root: Of the data set, to name files in problems.
         images: The images.
         masks: The masks.
         endings: What masks have behind the key, the likeliest first; "" for equal names.
     """
     pairing = Pairing()
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     left_masks, left_images = list(masks), list(images)
     most_places = max((len(image.places) for image in images), default=0)
     for fold in _FOLDS:
@@ -73,11 +73,11 @@ def pair(root: Path, images: Sequence[Named], masks: Sequence[Named], endings: S
             for ending in endings:
                 if not left_masks or not left_images:
                     break
-                taken = _round(root, left_images, left_masks, ending, number, fold, pairing, faults)
+                taken = _round(root, left_images, left_masks, ending, number, fold, pairing, problems)
                 left_images = [image for image in left_images if image.path not in pairing.mask_of]
                 left_masks = [mask for mask in left_masks if mask.path not in taken]
     pairing.orphans = tuple(sorted(mask.path for mask in left_masks))
-    pairing.faults = tuple(faults)
+    pairing.problems = tuple(problems)
     return pairing
 
 
@@ -89,7 +89,7 @@ def _round(
     number: int,
     fold: Callable[[str], str],
     pairing: Pairing,
-    faults: list[CarpetDataError],
+    problems: list[CarpetDataError],
 ) -> set[str]:
     """Pair what has one ending in one place; the masks that found an image."""
     at: dict[tuple[Place, str], list[str]] = defaultdict(list)
@@ -108,19 +108,19 @@ def _round(
         taken.update(mask_paths)
         pairing.mask_of.update((image, mask_paths[0]) for image in image_paths)
         if len(mask_paths) > 1:
-            faults.append(
+            problems.append(
                 DataError(
                     f"the image {image_paths[0]} has several masks: {', '.join(mask_paths)}",
                     where=root / mask_paths[0],
-                    mend="keep one of them",
+                    hint="keep one of them",
                 )
             )
         if len(image_paths) > 1:
-            faults.append(
+            problems.append(
                 DataError(
                     f"the mask fits several images: {', '.join(image_paths[:5])}",
                     where=root / mask_paths[0],
-                    mend="rename the images and give each a mask of its own "
+                    hint="rename the images and give each a mask of its own "
                     "(in the MVTec layout, ground_truth/train/CLASS and ground_truth/test/CLASS keep them apart)",
                 )
             )

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from carpet_data.core.options import Options, option
+from carpet_data.dataset import MASK_THRESHOLD, Connectivity, Dataset
 from carpet_data.errors import CarpetDataError, UsageError
-from carpet_data.samples import MASK_THRESHOLD, Connectivity, Dataset
 
 # name -> (module:attribute, summary). A reader is called as read(root, options) -> Dataset.
 READERS: dict[str, tuple[str, str]] = {
-    "prepared": ("carpet_data.layout.dataset:read", "a folder made by `carpet-data prepare`"),
+    "prepared": ("carpet_data.store.reading:read", "a folder made by `carpet-data prepare`"),
     "mvtec": ("carpet_data.formats.mvtec:read", "MVTec AD: train/good, test/CLASS, ground_truth/CLASS"),
     "mvtec-loco": ("carpet_data.formats.loco:read", "MVTec LOCO AD: a folder of masks an image"),
     "mvtec-ad2": ("carpet_data.formats.ad2:read", "MVTec AD 2: train, validation, test_public"),
@@ -24,29 +25,28 @@ READERS: dict[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How to read a data set.
+class ReadOptions(Options):
+    """How to read a data set."""
 
-    Attributes:
-        format: A name of READERS, or "auto".
-        threshold: Mask values of at least this (1..255) are defect.
-        connectivity: 4 or 8, for binary masks; None for what the data set itself says, else 8.
-        images: For "folder": the folder of the images, relative to the root.
-        masks: For "folder": the folder of the masks, relative to the root.
-        mask_suffix: For "folder": what a mask's stem has behind the image's, such as "_mask"; None tries the usual.
-        pair_by: For "folder": a regular expression whose captured text is equal for an image and its mask.
-        on_fault: Called with the fault of each image file that cannot be read, and the image is left out; None makes
-            it an error. Annotation files (COCO, YOLO) must be whole in any case.
-    """
-
-    format: str = "auto"
-    threshold: int = MASK_THRESHOLD
-    connectivity: Connectivity | None = None
-    images: str | None = None
-    masks: str | None = None
-    mask_suffix: str | None = None
-    pair_by: str | None = None
-    on_fault: Callable[[CarpetDataError], None] | None = None
+    format: str = option(
+        "auto", f"Layout of the data set: auto, {', '.join(READERS)}.", flag="--from", metavar="FORMAT"
+    )
+    threshold: int = option(MASK_THRESHOLD, "Mask values of at least this are a defect.", minimum=1, maximum=255)
+    connectivity: Connectivity | None = option(
+        None, "Neighbors that belong to one instance.", unset="the data set's own, else 8"
+    )
+    images_dir: str | None = option(None, "With --from folder: folder of the images, below the root.")
+    masks_dir: str | None = option(None, "With --from folder: folder of the masks, below the root.")
+    mask_suffix: str | None = option(None, "With --from folder: ending of mask names, such as _mask.")
+    pair_by: str | None = option(
+        None, "With --from folder: regular expression; an image and a mask with equal captures belong together."
+    )
+    on_problem: Callable[[CarpetDataError], None] | None = option(
+        None,
+        "Called with the problem of each image file that cannot be read, and the image is skipped; None makes it an "
+        "error. Annotation files (COCO, YOLO) must be whole in any case.",
+        flag=None,
+    )
 
 
 def read(root: str | os.PathLike[str], options: ReadOptions | None = None) -> Dataset:
@@ -64,11 +64,9 @@ def read(root: str | os.PathLike[str], options: ReadOptions | None = None) -> Da
 
     root = Path(root)
     options = options or ReadOptions()
-    if not 1 <= options.threshold <= 255:
-        raise UsageError(f"a threshold of {options.threshold} is outside 1..255")
     name = detect(root) if options.format == "auto" else options.format
     if name not in READERS:
-        raise UsageError(f"no reader is called {name!r}", mend=f"use one of: {', '.join(READERS)}")
+        raise UsageError(f"unknown format {name!r}", hint=f"use one of: {', '.join(READERS)}")
     module, attribute = READERS[name][0].split(":")
     reader: Callable[[Path, ReadOptions], Dataset] = getattr(importlib.import_module(module), attribute)
     return reader(root, options)

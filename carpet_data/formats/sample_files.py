@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from carpet_data import executor
-from carpet_data.errors import CarpetDataError, DataError, FaultsError
-from carpet_data.executor import Progress
-from carpet_data.findings import counted
+from carpet_data.core import executor
+from carpet_data.core.masks import LabelMask, Regions, find, load
+from carpet_data.core.progress import Progress, Step
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD, Connectivity, Dataset, Sample
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats.export import file_name
 from carpet_data.formats.output import ImageMode, place
-from carpet_data.layout.names import component
-from carpet_data.masks import LabelMask, Regions, find, load
-from carpet_data.samples import GOOD, Connectivity, Dataset, Sample
+from carpet_data.store.names import component
 
 Style = TypeVar("Style")
 
-MOST_FAULTS = 100
+MOST_PROBLEMS = 100
 """So many faulty samples end an export."""
 _CHUNK = 16
 
@@ -37,7 +37,7 @@ class InstanceOptions:
     Attributes:
         merge: One instance per class and image instead of one per component.
         min_area: Instances of fewer pixels are left out, and counted.
-        skip_unmasked: Leave out defect images without a mask instead of calling them a fault.
+        skip_unmasked: Leave out defect images without a mask instead of calling them a problem.
     """
 
     merge: bool = False
@@ -115,7 +115,7 @@ class Job(Generic[Style]):
     def place_image(self, target: str) -> None:
         """Bring the image into the export under a path relative to its folder."""
         if self.images != "none":
-            place(self.root / self.sample.image, self.folder / target, self.images)
+            place(self.root / self.sample.image_path, self.folder / target, self.images)
 
     def write(self, target: str, data: bytes) -> None:
         """Write one file of this sample under a path relative to the export's folder."""
@@ -184,10 +184,10 @@ def render_all(
         render: A module-level function that writes one sample.
         export: What to write, where and how.
         style: What the format itself needs to know.
-        masks_needed: Whether a defect image without a mask is a fault (or skipped, as `export.instances` says).
+        masks_needed: Whether a defect image without a mask is a problem (or skipped, as `export.instances` says).
 
     Raises:
-        FaultsError: Samples at fault, all of them up to a bound.
+        ProblemsError: Samples at fault, all of them up to a bound.
     """
     jobs: Iterator[Job[Style]] = (
         Job(
@@ -206,22 +206,22 @@ def render_all(
     )
     total = sum(len(samples) for samples in export.parts.values())
     guarded = functools.partial(_guarded, render, masks_needed)
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     for done, outcome in enumerate(executor.run(guarded, jobs, workers=export.workers, chunk=_CHUNK), start=1):
         if export.progress is not None:
-            export.progress(done, total)
+            export.progress(Step(done, total, "exporting"))
         if isinstance(outcome, CarpetDataError):
-            faults.append(outcome)
-            if len(faults) >= MOST_FAULTS:
+            problems.append(outcome)
+            if len(problems) >= MOST_PROBLEMS:
                 break
-        elif not faults:
+        elif not problems:
             yield outcome
-    if faults:
-        raise FaultsError(faults)
+    if problems:
+        raise ProblemsError(problems)
 
 
 def _guarded(render: Callable[[Job[Any]], Written], masks_needed: bool, job: Job[Any]) -> Written | CarpetDataError:
-    """Run one job; its fault comes back as a value, so that one run shows them all."""
+    """Run one job; its problem comes back as a value, so that one run shows them all."""
     sample = job.sample
     try:
         if masks_needed and lacks_mask(sample):
@@ -239,11 +239,11 @@ def lacks_mask(sample: Sample) -> bool:
 
 
 def no_mask(root: Path, sample: Sample) -> DataError:
-    """The fault of a sample that `lacks_mask`."""
+    """The problem of a sample that `lacks_mask`."""
     return DataError(
         f"the image is of class {sample.class_name}, but has no mask",
-        where=root / sample.image,
-        mend="add its mask, or leave such images out with --skip-unmasked",
+        where=root / sample.image_path,
+        hint="add its mask, or leave such images out with --skip-unmasked",
     )
 
 
@@ -264,14 +264,14 @@ class ExportResult:
         out: The folder.
         parts: part -> its counts.
         files: All files in the folder.
-        notices: What the reader of the export should know, one sentence each.
+        notes: What the reader of the export should know, one sentence each.
     """
 
     format: str
     out: Path
     parts: Mapping[str, PartCount]
     files: int
-    notices: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -294,7 +294,7 @@ class ExportResult:
             "parts": {
                 part: {"images": count.images, "instances": count.instances} for part, count in self.parts.items()
             },
-            "notices": list(self.notices),
+            "notes": list(self.notes),
         }
 
     def text(self) -> str:
@@ -303,7 +303,7 @@ class ExportResult:
         for part, count in self.parts.items():
             instances = f"  {count.instances:>7} instances" if self.format != "folder" else ""
             lines.append(f"{part:<6} {count.images:>7} images{instances}")
-        return "\n".join([*lines, *(f"note: {notice}" for notice in self.notices), f"{self.files} files in {self.out}"])
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), f"{self.files} files in {self.out}"])
 
 
 class Tally:
@@ -313,7 +313,7 @@ class Tally:
         self._images = dict.fromkeys(parts, 0)
         self._instances = dict.fromkeys(self._images, 0)
         self.unmasked = self.unmarked = self.too_small = 0
-        self.notes: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
 
     def add(self, sample: Written) -> None:
         """Count one sample."""
@@ -324,13 +324,13 @@ class Tally:
         self._instances[sample.part] += sample.instances
         self.too_small += sample.too_small
         self.unmarked += sample.unmarked
-        self.notes.update(sample.notes)
+        self.remarks.update(sample.notes)
 
     def counts(self) -> dict[str, PartCount]:
         """The counts of each part that holds an image."""
         return {part: PartCount(count, self._instances[part]) for part, count in self._images.items() if count}
 
-    def notices(self) -> list[str]:
+    def notes(self) -> list[str]:
         """What every format has to say about its samples."""
         texts = []
         if self.unmasked:
@@ -350,6 +350,6 @@ def count_files(folder: Path) -> int:
     return sum(1 for path in folder.rglob("*") if path.is_file())
 
 
-def result(format: str, export: Export, tally: Tally, notices: Sequence[str] = ()) -> ExportResult:
+def result(format: str, export: Export, tally: Tally, notes: Sequence[str] = ()) -> ExportResult:
     """The result of an export whose files are written."""
-    return ExportResult(format, export.out, tally.counts(), count_files(export.folder), (*notices, *tally.notices()))
+    return ExportResult(format, export.out, tally.counts(), count_files(export.folder), (*notes, *tally.notes()))

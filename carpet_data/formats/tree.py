@@ -12,11 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from carpet_data.errors import CarpetDataError, DataError, FaultsError
-from carpet_data.executor import Progress
-from carpet_data.formats.listing import composed
-from carpet_data.images import probe
-from carpet_data.samples import (
+from carpet_data.core.images import probe
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import (
     Annotation,
     Connectivity,
     Dataset,
@@ -27,11 +25,13 @@ from carpet_data.samples import (
     Split,
     categories_of,
 )
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError
+from carpet_data.formats.listing import composed
 
 SOURCE_SPLIT = "source"
 """The split of a raw folder whose own folders say train and test."""
 
-_MOST_FAULTS = 100
+_MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class Tree:
         orphans: Mask files without an image.
         unknown: Files that are neither image nor mask nor known by name (licence, readme).
         license: The licence as far as the folder tells.
-        masked_classes: Whether a defect image without a mask is a fault (False where the format keeps none).
-        faults: What the names leave open, such as a mask that fits two images.
+        masked_classes: Whether a defect image without a mask is a problem (False where the format keeps none).
+        problems: What the names leave open, such as a mask that fits two images.
     """
 
     root: Path
@@ -77,7 +77,7 @@ class Tree:
     unknown: tuple[str, ...] = ()
     license: str = ""
     masked_classes: bool = True
-    faults: tuple[CarpetDataError, ...] = ()
+    problems: tuple[CarpetDataError, ...] = ()
 
 
 def annotation_of(entry: Entry, threshold: int) -> Annotation | None:
@@ -114,32 +114,32 @@ def dataset(
     *,
     threshold: int,
     connectivity: Connectivity | None = None,
-    on_fault: Callable[[CarpetDataError], None] | None = None,
+    on_problem: Callable[[CarpetDataError], None] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The samples of a tree; only headers are read. `on_fault` is as in ReadOptions.
+    """The samples of a tree; only headers are read. `on_problem` is as in ReadOptions.
 
     Raises:
         DataError: The tree holds no image.
-        FaultsError: Images that cannot be read, and what the names leave open, all of it up to a bound.
+        ProblemsError: Images that cannot be read, and what the names leave open, all of it up to a bound.
     """
     if not tree.entries:
         raise DataError(
             "no images were found",
             where=tree.root,
-            mend="name the folder that holds train/ and test/, or choose a reader with --from",
+            hint="name the folder that holds train/ and test/, or choose a reader with --from",
         )
     samples: list[Sample] = []
-    faults: list[CarpetDataError] = list(tree.faults[:_MOST_FAULTS])
+    problems: list[CarpetDataError] = list(tree.problems[:_MOST_PROBLEMS])
     for number, (entry, sample_id) in enumerate(zip(tree.entries, ids_of(tree.entries), strict=True), start=1):
         try:
             info = probe(tree.root / entry.image)
         except CarpetDataError as error:
-            if on_fault is not None:
-                on_fault(error)
+            if on_problem is not None:
+                on_problem(error)
                 continue
-            faults.append(error)
-            if len(faults) >= _MOST_FAULTS:
+            problems.append(error)
+            if len(problems) >= _MOST_PROBLEMS:
                 break
             continue
         annotation = annotation_of(entry, threshold)
@@ -155,9 +155,9 @@ def dataset(
             )
         )
         if progress is not None and number % 64 == 0:
-            progress(number, len(tree.entries))
-    if faults:
-        raise FaultsError(faults)
+            progress(Step(number, len(tree.entries), "reading headers"))
+    if problems:
+        raise ProblemsError(problems)
     samples.sort(key=lambda sample: sample.id)
     return from_samples(
         samples, root=tree.root, name=tree.name, license=tree.license, connectivity=connectivity, format=tree.format

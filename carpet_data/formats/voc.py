@@ -17,13 +17,13 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core.images import probe
+from carpet_data.core.masks import Regions
+from carpet_data.core.masks.runs import Runs, to_values
+from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError
 from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result, written
-from carpet_data.images import probe
-from carpet_data.layout.names import component
-from carpet_data.masks import Regions
-from carpet_data.masks.runs import Runs, to_values
-from carpet_data.samples import Dataset
+from carpet_data.store.names import component
 
 _LARGEST_INDEX = 254
 """255 marks what the challenge leaves undecided ("void"), so no object may have it."""
@@ -53,7 +53,7 @@ def write(export: Export, style: VocStyle) -> ExportResult:
 
     Raises:
         DataError: More categories than a palette can hold, or one whose name labelmap.txt cannot.
-        FaultsError: Masks at fault, or with more instances than a palette can hold.
+        ProblemsError: Masks at fault, or with more instances than a palette can hold.
     """
     dataset, folder = export.dataset, export.folder
     _check_categories(dataset)
@@ -78,14 +78,14 @@ def _check_categories(dataset: Dataset) -> None:
         raise DataError(
             f"{len(dataset.categories)} defect types, and a VOC palette holds {_LARGEST_INDEX}",
             where=dataset.root,
-            mend="use to-masks or to-coco, which have no such limit",
+            hint="use to-masks or to-coco, which have no such limit",
         )
     for name in dataset.categories:
         if ":" in name or name.startswith("#") or not name.isprintable():
             raise DataError(
                 f"labelmap.txt cannot hold the defect type {name!r}",
                 where=dataset.root,
-                mend="rename it: no colon, no # in front, no control characters",
+                hint="rename it: no colon, no # in front, no control characters",
             )
 
 
@@ -96,8 +96,8 @@ def _render(job: Job[VocStyle]) -> Written:
     if style.objects and len(regions) > _LARGEST_INDEX:
         raise DataError(
             f"{len(regions)} instances, and the palette of SegmentationObject holds {_LARGEST_INDEX}",
-            where=job.root / (sample.mask or sample.image),
-            mend="join them (--merge), leave the smallest out (--min-area), or write no objects (--no-objects)",
+            where=job.root / (sample.mask_path or sample.image_path),
+            hint="join them (--merge), leave the smallest out (--min-area), or write no objects (--no-objects)",
         )
     image_name = f"{stem}.jpg" if style.jpg_names else job.image_name
     job.place_image(f"JPEGImages/{image_name}")
@@ -116,8 +116,8 @@ def _listable(job: Job[VocStyle]) -> str:
     if stem != stem.strip() or stem.startswith("#") or not stem.isprintable():
         raise DataError(
             f"the lists of ImageSets cannot hold the id {stem!r}",
-            where=job.root / job.sample.image,
-            mend="rename the image: no # and no space in front",
+            where=job.root / job.sample.image_path,
+            hint="rename the image: no # and no space in front",
         )
     return stem
 
@@ -164,7 +164,7 @@ def palette_png(values: NDArray[np.uint8]) -> bytes:
 
 def _xml(job: Job[VocStyle], regions: Regions, image_name: str) -> str:
     sample = job.sample
-    depth = 1 if probe(job.root / sample.image).mode in ("grey", "grey+alpha", "bilevel") else 3
+    depth = 1 if probe(job.root / sample.image_path).mode in ("grey", "grey+alpha", "bilevel") else 3
     lines = [
         "<annotation>",
         "  <folder>JPEGImages</folder>",

@@ -15,20 +15,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 import yaml
 
-from carpet_data.findings import counted
-from carpet_data.formats.sample_files import (
-    Export,
-    ExportResult,
-    Job,
-    Tally,
-    Written,
-    render_all,
-    result,
-    written,
-)
-from carpet_data.masks import Regions, polygons
-from carpet_data.masks.polygons import Ring
-from carpet_data.samples import Dataset, Sample
+from carpet_data.core.masks import Regions, polygons
+from carpet_data.core.masks.polygons import Ring
+from carpet_data.core.text import counted
+from carpet_data.dataset import Dataset, Sample
+from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result, written
 
 Task: TypeAlias = Literal["segments", "boxes"]
 TASKS: tuple[Task, ...] = ("segments", "boxes")
@@ -58,7 +49,7 @@ def write(export: Export, style: YoloStyle) -> ExportResult:
         style: How instances are written.
 
     Raises:
-        FaultsError: Masks that are missing or at fault, up to a bound.
+        ProblemsError: Masks that are missing or at fault, up to a bound.
     """
     for part in export.parts:
         (export.folder / "images" / part).mkdir(parents=True)
@@ -67,7 +58,7 @@ def write(export: Export, style: YoloStyle) -> ExportResult:
     for sample in render_all(_render, export, style):
         tally.add(sample)
     (export.folder / "data.yaml").write_text(_data_yaml(export.dataset, tuple(export.parts)), encoding="utf-8")
-    return result("yolo", export, tally, _notices(export.parts, tally))
+    return result("yolo", export, tally, _notes(export.parts, tally))
 
 
 def _render(job: Job[YoloStyle]) -> Written:
@@ -174,18 +165,18 @@ def _data_yaml(dataset: Dataset, parts: Sequence[str]) -> str:
     return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, default_flow_style=False)
 
 
-def _notices(parts: Mapping[str, Sequence[Sample]], tally: Tally) -> list[str]:
-    notices = []
+def _notes(parts: Mapping[str, Sequence[Sample]], tally: Tally) -> list[str]:
+    notes = []
     if "val" not in parts:
-        notices.append(
+        notes.append(
             "there is no val side; data.yaml names the images of train again, so that no test image chooses a model"
             if "train" in parts or "all" in parts
             else "there is no train side and no val side; data.yaml leaves both empty"
         )
-    several = tally.notes[_SEVERAL_PARTS]
+    several = tally.remarks[_SEVERAL_PARTS]
     if several:
-        notices.append(
+        notes.append(
             f"{counted(several, 'image')} with instances of several parts: their seams cross the background, and a "
             "reader that draws outlines paints them"
         )
-    return notices
+    return notes

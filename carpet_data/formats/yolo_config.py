@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from carpet_data.dataset import Side
 from carpet_data.errors import DataError
 from carpet_data.formats.annotated import inside, is_text
 from carpet_data.formats.folders import SIDE_FOLDERS
-from carpet_data.samples import Side
 
 CLASSES = "classes.txt"
 
@@ -45,7 +45,7 @@ def read_config(root: Path) -> Config:
         DataError: The file is no YAML (line and column are named), or what it says makes no sense.
     """
     if not root.exists():
-        raise DataError("there is no such file or folder", where=root, mend="check the path")
+        raise DataError("there is no such file or folder", where=root, hint="check the path")
     path = root if root.is_file() else _yaml_of(root)
     if path is None:
         return Config(root, None, _classes(root), _usual_places(root))
@@ -68,7 +68,7 @@ def _yaml_of(root: Path) -> Path | None:
     raise DataError(
         f"several YAML files: {', '.join(path.name for path in found.values())}",
         where=root,
-        mend="name the one to read",
+        hint="name the one to read",
     )
 
 
@@ -78,13 +78,13 @@ def _load(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise DataError(f"it is not YAML ({error.problem}{place})", where=path, mend="mend the file") from error
+        raise DataError(f"it is not YAML ({error.problem}{place})", where=path, hint="fix the file") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise DataError(f"it is not YAML ({error})", where=path, mend="mend the file") from error
+        raise DataError(f"it is not YAML ({error})", where=path, hint="fix the file") from error
     except OSError as error:
-        raise DataError(f"it cannot be read ({error.strerror})", where=path, mend="check its permissions") from error
+        raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     if not isinstance(document, dict):
-        raise DataError("it is YAML, but no data.yaml of YOLO: the top is no mapping", where=path, mend=_NAMES_MEND)
+        raise DataError("it is YAML, but no data.yaml of YOLO: the top is no mapping", where=path, hint=_NAMES_MEND)
     return document
 
 
@@ -92,7 +92,7 @@ def _base(document: Mapping[str, Any], path: Path) -> Path:
     """The folder of the data: `path`, where it exists here; else the folder of the file itself."""
     stated = document.get("path")
     if stated is not None and not is_text(stated):
-        raise DataError(f"`path` is {stated!r}, not a folder", where=path, mend="write the folder, or leave it out")
+        raise DataError(f"`path` is {stated!r}, not a folder", where=path, hint="write the folder, or leave it out")
     # Files are moved between machines, and then `path` still names the old one.
     return path.parent / stated if stated and (path.parent / stated).is_dir() else path.parent
 
@@ -105,17 +105,17 @@ def _names(document: Mapping[str, Any], path: Path) -> dict[int, str] | None:
     if isinstance(stated, list):
         pairs = list(enumerate(stated))
     if pairs is None:
-        raise DataError("`names` is neither a list nor a mapping", where=path, mend=_NAMES_MEND)
+        raise DataError("`names` is neither a list nor a mapping", where=path, hint=_NAMES_MEND)
     names: dict[int, str] = {}
     for key, name in pairs:
         number = int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise DataError(f"`names` holds {key!r}, which is no class number", where=path, mend=_NAMES_MEND)
+            raise DataError(f"`names` holds {key!r}, which is no class number", where=path, hint=_NAMES_MEND)
         if isinstance(name, bool) or not isinstance(name, str | int | float) or not is_text(str(name)):
             # YAML reads an unquoted `no` as a truth value.
-            raise DataError(f"class {number} is called {name!r}, which is no text", where=path, mend="put it in quotes")
+            raise DataError(f"class {number} is called {name!r}, which is no text", where=path, hint="put it in quotes")
         if number in names or str(name) in names.values():
-            raise DataError(f"`names` holds {number}: {name} twice", where=path, mend="give each class its own name")
+            raise DataError(f"`names` holds {number}: {name} twice", where=path, hint="give each class its own name")
         names[number] = str(name)
     return dict(sorted(names.items()))
 
@@ -127,10 +127,10 @@ def _classes(root: Path) -> dict[int, str] | None:
             try:
                 lines = path.read_text(encoding="utf-8-sig").splitlines()
             except UnicodeDecodeError as error:
-                raise DataError("it is not UTF-8 text", where=path, mend="save it as UTF-8") from error
+                raise DataError("it is not UTF-8 text", where=path, hint="save it as UTF-8") from error
             names = [line.strip() for line in lines if line.strip()]
             if len(set(names)) < len(names):
-                raise DataError("a class is listed twice", where=path, mend="give each class its own name")
+                raise DataError("a class is listed twice", where=path, hint="give each class its own name")
             return dict(enumerate(names))
     return None
 
@@ -143,7 +143,7 @@ def _places(document: Mapping[str, Any], base: Path, path: Path) -> tuple[tuple[
             continue
         for text in stated if isinstance(stated, list) else [stated]:
             if not is_text(text):
-                raise DataError(f"`{key}` holds {text!r}, which is no folder", where=path, mend="write a folder")
+                raise DataError(f"`{key}` holds {text!r}, which is no folder", where=path, hint="write a folder")
             place = _existing(base, text, key, path)
             # YOLO demands a val entry; naming train (or all images) again is how one says that there is none.
             places.setdefault(place, None if place.rpartition("/")[2].casefold() == _ALL else side)
@@ -159,9 +159,9 @@ def _existing(base: Path, text: str, key: str, path: Path) -> str:
     plain = text.replace("\\", "/")
     if inside(base, plain) is None:
         raise DataError(
-            f"`{key}` names {text!r}, which leaves the data set {base}", where=path, mend="write a folder inside of it"
+            f"`{key}` names {text!r}, which leaves the data set {base}", where=path, hint="write a folder inside of it"
         )
-    raise DataError(f"`{key}` names {text!r}, which does not exist", where=path, mend="mend the entry")
+    raise DataError(f"`{key}` names {text!r}, which does not exist", where=path, hint="fix the entry")
 
 
 def _usual_places(root: Path) -> tuple[tuple[Side | None, str], ...]:
@@ -175,6 +175,6 @@ def _usual_places(root: Path) -> tuple[tuple[Side | None, str], ...]:
         raise DataError(
             "neither data.yaml nor a folder images/ is here",
             where=root,
-            mend="name the folder that holds images/ and labels/",
+            hint="name the folder that holds images/ and labels/",
         )
     return tuple(places)

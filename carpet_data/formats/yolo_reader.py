@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from carpet_data.core.images import ImageInfo
+from carpet_data.dataset import GOOD, Dataset, Shape, Side
 from carpet_data.errors import DataError
 from carpet_data.formats import annotated
 from carpet_data.formats.annotated import Faults, Picture, inside, measure, polygon_problem
@@ -18,8 +20,6 @@ from carpet_data.formats.folders import license_of
 from carpet_data.formats.listing import is_image, walk
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.yolo_config import CLASSES, Config, read_config
-from carpet_data.images import ImageInfo
-from carpet_data.samples import GOOD, Dataset, Shape, Side
 
 _SLACK = 0.05
 """How far outside of 0..1 a coordinate may be; drawing tools step over the edge a little."""
@@ -36,28 +36,28 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: Folders or data.yaml are missing or damaged.
-        FaultsError: Labels at fault: boxes, numbers that are none, unknown classes, labels without an image.
+        ProblemsError: Labels at fault: boxes, numbers that are none, unknown classes, labels without an image.
     """
     config = read_config(Path(root))
     root = config.root
     listing = walk(root)
     files = frozenset(listing.files)
-    faults = Faults()
-    sides = _sides(config, listing.files, faults)
+    problems = Faults()
+    sides = _sides(config, listing.files, problems)
     pictures: list[Picture] = []
     used: set[str] = set()
     for path in sorted(sides):
-        info = measure(root / path, faults)
+        info = measure(root / path, problems)
         label = _label_of(path)
         if label in used:
-            faults.say(f"the labels {label} belong to several images", root / path, "rename the images")
+            problems.say(f"the labels {label} belong to several images", root / path, "rename the images")
         used.add(label)
         if info is not None:
-            shapes = tuple(_shapes(root, label, config.names, info, faults)) if label in files else ()
+            shapes = tuple(_shapes(root, label, config.names, info, problems)) if label in files else ()
             pictures.append(Picture(path, sides[path], info, shapes))
     for label in sorted(_labels(listing.files, config) - used):
-        faults.say("the labels have no image", root / label, "bring the image back, or remove the labels")
-    faults.settle()
+        problems.say("the labels have no image", root / label, "bring the image back, or remove the labels")
+    problems.settle()
     names = config.names if config.names is not None else _numbered(pictures)
     return annotated.dataset(
         pictures,
@@ -69,15 +69,15 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     )
 
 
-def _sides(config: Config, files: tuple[str, ...], faults: Faults) -> dict[str, Side | None]:
+def _sides(config: Config, files: tuple[str, ...], problems: Faults) -> dict[str, Side | None]:
     """image -> side."""
     sides: dict[str, Side | None] = {}
     for side, place in config.places:
         listed = config.root / place
-        paths = _listed(listed, config, faults) if listed.is_file() else _below(place, files)
+        paths = _listed(listed, config, problems) if listed.is_file() else _below(place, files)
         for path in paths:
             if sides.setdefault(path, side) != side:
-                faults.say(
+                problems.say(
                     f"the image is on two sides: {sides[path]} and {side}", config.root / path, "list each image once"
                 )
     return sides
@@ -88,13 +88,13 @@ def _below(place: str, files: tuple[str, ...]) -> Iterator[str]:
     return (path for path in files if path.startswith(prefix) and is_image(path))
 
 
-def _listed(path: Path, config: Config, faults: Faults) -> list[str]:
+def _listed(path: Path, config: Config, problems: Faults) -> list[str]:
     """The images that a text file lists, a path a line, relative to it or to the root."""
     paths: dict[str, None] = {}
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the list of images cannot be read ({error})", where=path, mend="save it as UTF-8") from error
+        raise DataError(f"the list of images cannot be read ({error})", where=path, hint="save it as UTF-8") from error
     for number, line in enumerate(lines, start=1):
         text = line.strip().replace("\\", "/")
         if not text:
@@ -103,9 +103,9 @@ def _listed(path: Path, config: Config, faults: Faults) -> list[str]:
         known = [place for place in places if place is not None]
         found = next((place for place in known if (config.root / place).is_file()), None)
         if not known:
-            faults.say(f"{text!r} leaves the data set", f"{path} (line {number})", "list images inside of it")
+            problems.say(f"{text!r} leaves the data set", f"{path} (line {number})", "list images inside of it")
         elif found is None:
-            faults.say(f"the image {text!r} was not found", f"{path} (line {number})", "bring the image there")
+            problems.say(f"the image {text!r} was not found", f"{path} (line {number})", "bring the image there")
         else:
             paths[found] = None
     return list(paths)
@@ -135,13 +135,13 @@ def _labels(files: tuple[str, ...], config: Config) -> set[str]:
 
 
 def _shapes(
-    root: Path, label: str, names: Mapping[int, str] | None, info: ImageInfo, faults: Faults
+    root: Path, label: str, names: Mapping[int, str] | None, info: ImageInfo, problems: Faults
 ) -> Iterator[Shape]:
     path = root / label
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        faults.say(f"the labels cannot be read ({error})", path, "save them as UTF-8 text")
+        problems.say(f"the labels cannot be read ({error})", path, "save them as UTF-8 text")
         return
     for number, line in enumerate(lines, start=1):
         words = line.split()
@@ -150,13 +150,13 @@ def _shapes(
             if isinstance(shape, Shape):
                 yield shape
             else:
-                faults.say(shape, f"{path} (line {number})", _mend(words))
+                problems.say(shape, f"{path} (line {number})", _hint(words))
 
 
-def _mend(words: list[str]) -> str:
+def _hint(words: list[str]) -> str:
     if len(words) == 5:
         return "export segments instead of boxes"
-    return "mend or remove the line, or export the labels again"
+    return "correct or remove the line, or export the labels again"
 
 
 def _shape(words: list[str], names: Mapping[int, str] | None, info: ImageInfo, label: str) -> Shape | str:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data import images
+from carpet_data.core import images
 from carpet_data.errors import ImageError
 
 PLANE = 128
@@ -57,7 +57,7 @@ def describe(path: str | os.PathLike[str]) -> Descriptor:
     try:
         file_sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}", where=path, mend="restore the file") from error
+        raise ImageError(f"cannot be read: {error.strerror}", where=path, hint="restore the file") from error
     pixels = images.read(path)
     height, width = pixels.shape[:2]
     grey = to_grey(pixels)
@@ -72,7 +72,7 @@ def describe(path: str | os.PathLike[str]) -> Descriptor:
     )
 
 
-def describe_or_fault(path: str | os.PathLike[str]) -> Descriptor | ImageError:
+def describe_or_problem(path: str | os.PathLike[str]) -> Descriptor | ImageError:
     """`describe`, but an unreadable file is returned as its error, so that one bad file does not end a scan."""
     try:
         return describe(path)

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data import executor
+from carpet_data.core import executor
+from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import CarpetDataError, ImageError
-from carpet_data.executor import Progress
 from carpet_data.grouping import alignment, neighbours
-from carpet_data.grouping.descriptors import PLANE, Descriptor, describe_or_fault, signature, to_float
+from carpet_data.grouping.descriptors import PLANE, Descriptor, describe_or_problem, signature, to_float
 from carpet_data.grouping.groups import Link, chain, link
 
 THRESHOLD = 0.8
@@ -36,12 +36,12 @@ class Found:
 
     Attributes:
         links: Sorted. Near links are as many as join each group (a tree), not every pair in it.
-        faults: Images that cannot be read, in the order of their ids; they are in no link.
+        problems: Images that cannot be read, in the order of their ids; they are in no link.
         file_sha256: sample id -> hex digest of the image file's bytes.
     """
 
     links: tuple[Link, ...]
-    faults: tuple[CarpetDataError, ...]
+    problems: tuple[CarpetDataError, ...]
     file_sha256: Mapping[str, str]
 
 
@@ -65,19 +65,19 @@ def find(
         progress: Called with (images described, all images).
     """
     ids = sorted(files)
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     digests: dict[str, str] = {}
     search = Search(len(ids), near=near, threshold=threshold)
-    described = executor.run(describe_or_fault, (files[sample_id] for sample_id in ids), workers=workers)
+    described = executor.run(describe_or_problem, (files[sample_id] for sample_id in ids), workers=workers)
     for done, (sample_id, result) in enumerate(zip(ids, described, strict=True), start=1):
         if isinstance(result, ImageError):
-            faults.append(result)
+            problems.append(result)
         else:
             digests[sample_id] = result.file_sha256
             search.add(sample_id, result)
         if progress is not None:
-            progress(done, len(ids))
-    return Found(tuple(search.links()), tuple(faults), digests)
+            progress(Step(done, len(ids), "comparing images"))
+    return Found(tuple(search.links()), tuple(problems), digests)
 
 
 class Search:

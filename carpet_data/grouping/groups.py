@@ -128,7 +128,7 @@ def join(ids: Iterable[str], links: Iterable[Link]) -> Groups:
                 raise DataError(
                     f"a group names the sample {end!r}, which is not in the data set",
                     where=end,
-                    mend="correct the id, or leave it out of the groups",
+                    hint="correct the id, or leave it out of the groups",
                 )
         first, second = sorted((root(found.a), root(found.b)))
         # The smaller id stays the root, so that a group's id does not depend on the order of the links.
@@ -151,7 +151,7 @@ def groups_from_json(values: Mapping[str, Any]) -> Groups:
         if any(found.a not in of or found.b not in of for found in links):
             raise ValueError("a link names a sample that is in no group")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"these are not groups: {error!r}", mend="write the groups again") from error
+        raise DataError(f"these are not groups: {error!r}", hint="write the groups again") from error
     return Groups(of, links)
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD, Side, Split
 from carpet_data.errors import DataError, UsageError
-from carpet_data.findings import counted
 from carpet_data.grouping.allocation import Problem, allocate
-from carpet_data.samples import GOOD, Side, Split
 
 _SIDES_OF: dict[int, tuple[Side, ...]] = {2: ("train", "test"), 3: ("train", "val", "test")}
 
@@ -58,7 +58,7 @@ def pool_of(class_of: Mapping[str, str], group_of: Mapping[str, str] | None) -> 
         DataError: There are no samples.
     """
     if not class_of:
-        raise DataError("there are no images to split", mend="choose folders or classes that hold images")
+        raise DataError("there are no images to split", hint="choose folders or classes that hold images")
     members: dict[tuple[str, str], list[str]] = {}
     for sample_id in sorted(class_of):
         group = None if group_of is None else group_of.get(sample_id)
@@ -76,7 +76,7 @@ def generator(seed: int, *words: str) -> np.random.Generator:
         UsageError: The seed is negative.
     """
     if seed < 0:
-        raise UsageError(f"the seed {seed} is negative", mend="give a seed of 0 or more")
+        raise UsageError(f"the seed {seed} is negative", hint="give a seed of 0 or more")
     digest = hashlib.sha256("\x1f".join(words).encode()).digest()
     key = tuple(int.from_bytes(digest[start : start + 4], "big") for start in range(0, 16, 4))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
@@ -91,22 +91,22 @@ def limit_per_class(class_of: Mapping[str, str], per_class: int, seed: int = 0) 
         seed: What chance starts from; each class draws on its own, so that other classes change nothing.
 
     Returns:
-        The chosen part of `class_of`, and notices about classes that hold fewer.
+        The chosen part of `class_of`, and notes about classes that hold fewer.
 
     Raises:
         UsageError: `per_class` is below 1.
     """
     if per_class < 1:
-        raise UsageError(f"{per_class} images per class make no data set", mend="give 1 or more")
+        raise UsageError(f"{per_class} images per class make no data set", hint="give 1 or more")
     chosen: dict[str, str] = {}
-    notices: list[str] = []
+    notes: list[str] = []
     for class_name in sorted(set(class_of.values())):
         ids = sorted(sample_id for sample_id, name in class_of.items() if name == class_name)
         if len(ids) < per_class:
-            notices.append(f"{class_name} has {len(ids)} images, fewer than the {per_class} asked for")
+            notes.append(f"{class_name} has {len(ids)} images, fewer than the {per_class} asked for")
         for place in generator(seed, "limit", class_name).permutation(len(ids))[:per_class]:
             chosen[ids[int(place)]] = class_name
-    return dict(sorted(chosen.items())), notices
+    return dict(sorted(chosen.items())), notes
 
 
 def held_out_targets(count: int, fractions: Sequence[float]) -> tuple[int, ...]:
@@ -194,39 +194,39 @@ def by_folds(
     if not 2 <= k <= len(pool.groups):
         raise UsageError(
             f"{k} folds cannot be made of {len(pool.groups)} groups",
-            mend="give 2 folds or more, and no more than groups",
+            hint="give 2 folds or more, and no more than groups",
         )
     sizes = _sizes(pool)
     targets = np.repeat(sizes.sum(axis=0, keepdims=True) / k, k, axis=0)
     wanted = np.repeat((sizes > 0).sum(axis=0, keepdims=True) >= k, k, axis=0)
     bins = allocate(_with_total(sizes, targets, wanted), generator(seed, "folds"))
-    notices = []
+    notes = []
     for column, class_name in enumerate(pool.classes):
         groups = int((sizes[:, column] > 0).sum())
         if groups < k:
-            notices.append(f"{class_name} has {groups} groups, too few for a test image in each of {k} folds")
+            notes.append(f"{class_name} has {groups} groups, too few for a test image in each of {k} folds")
     splits = []
     for fold in range(k):
         placed: dict[str, Side] = {
             sample_id: "test" if bins[n] == fold else "train" for n, ids in enumerate(pool.groups) for sample_id in ids
         }
         made = {"protocol": "folds", "seed": seed, "k": k, "fold": fold, "groups": len(pool.groups)}
-        splits.append(Split(f"{name}{fold}", dict(sorted(placed.items())), {**made, "notices": list(notices)}))
+        splits.append(Split(f"{name}{fold}", dict(sorted(placed.items())), {**made, "notices": list(notes)}))
     return splits
 
 
 def _checked_sides(fractions: Sequence[float], sides: Sequence[Side] | None) -> tuple[Side, ...]:
-    mend = "give two or three fractions that sum to 1, such as 0.8 0.2"
+    hint = "give two or three fractions that sum to 1, such as 0.8 0.2"
     if len(fractions) not in _SIDES_OF:
-        raise UsageError(f"{len(fractions)} fractions were given", mend=mend)
+        raise UsageError(f"{len(fractions)} fractions were given", hint=hint)
     if not all(math.isfinite(f) and f >= 0 for f in fractions) or fractions[0] <= 0:
-        raise UsageError(f"the fractions {_listed(fractions)} must not be negative, and train needs a share", mend=mend)
+        raise UsageError(f"the fractions {_listed(fractions)} must not be negative, and train needs a share", hint=hint)
     if abs(sum(fractions) - 1) > 1e-6:
-        raise UsageError(f"the fractions {_listed(fractions)} sum to {sum(fractions):g}, not to 1", mend=mend)
+        raise UsageError(f"the fractions {_listed(fractions)} sum to {sum(fractions):g}, not to 1", hint=hint)
     chosen = tuple(sides) if sides is not None else _SIDES_OF[len(fractions)]
     if len(chosen) != len(fractions) or len(set(chosen)) != len(chosen) or chosen[0] != "train":
         raise UsageError(
-            f"the sides {', '.join(chosen)} do not fit {len(fractions)} fractions", mend="name train first"
+            f"the sides {', '.join(chosen)} do not fit {len(fractions)} fractions", hint="name train first"
         )
     return chosen
 
@@ -261,7 +261,7 @@ def _with_total(sizes: NDArray[np.int64], targets: NDArray[np.float64], wanted: 
 
 
 def _unmet(pool: Pool, placed: Mapping[str, Side], sides: Sequence[Side], targets: NDArray[np.float64]) -> list[str]:
-    notices = []
+    notes = []
     for column, class_name in enumerate(pool.classes):
         held = [placed[sample_id] for sample_id, name in pool.class_of.items() if name == class_name]
         got = [held.count(side) for side in sides]
@@ -270,10 +270,8 @@ def _unmet(pool: Pool, placed: Mapping[str, Side], sides: Sequence[Side], target
         missing = [side for side, n in zip(sides, got, strict=True) if not n]
         asked = [side for side in missing if targets[sides.index(side)].sum() > 0]
         if asked:
-            notices.append(
-                f"{class_name}: nothing of it is in {' and '.join(asked)}; it has {counted(groups, 'group')}"
-            )
+            notes.append(f"{class_name}: nothing of it is in {' and '.join(asked)}; it has {counted(groups, 'group')}")
         elif got != aim:
             told = ", ".join(f"{side} {n} (aim {a})" for side, n, a in zip(sides, got, aim, strict=True))
-            notices.append(f"{class_name}: {told}, because groups stay whole")
-    return notices
+            notes.append(f"{class_name}: {told}, because groups stay whole")
+    return notes

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD, Side, Split
 from carpet_data.errors import UsageError
-from carpet_data.findings import counted
 from carpet_data.grouping.partition import Pool, generator, pool_of
-from carpet_data.samples import GOOD, Side, Split
 
 
 def first_third(
@@ -54,11 +54,11 @@ def first_third(
         for sample_id in ids
         if placed[sample_id] == "train"
     )
-    notices = _taught_nothing(pool, placed, left_out)
+    notes = _taught_nothing(pool, placed, left_out)
     if left_out:
-        notices.insert(0, f"{len(left_out)} train images are left out: images of their groups are in test")
+        notes.insert(0, f"{len(left_out)} train images are left out: images of their groups are in test")
     kept = {sample_id: side for sample_id, side in sorted(placed.items()) if sample_id not in set(left_out)}
-    made = {"protocol": "first-third", "groups": len(pool.groups), "left_out": left_out, "notices": notices}
+    made = {"protocol": "first-third", "groups": len(pool.groups), "left_out": left_out, "notices": notes}
     return Split(name, kept, made)
 
 
@@ -94,9 +94,9 @@ def k_shot(
         DataError: There are no samples.
     """
     if k < 1:
-        raise UsageError(f"{k} shots teach nothing", mend="give 1 or more")
+        raise UsageError(f"{k} shots teach nothing", hint="give 1 or more")
     pool = pool_of(class_of, group_of)
-    notices: list[str] = []
+    notes: list[str] = []
     taught: set[int] = set()
     kept: set[int] = set()
     # Rare classes choose first: a group of several classes counts for all of them.
@@ -107,15 +107,15 @@ def k_shot(
         free = [number for number in shuffled if number not in taught and number not in kept]
         spare = len(groups) - 1 if len(groups) > 1 else 1
         if k > spare:
-            notices.append(f"{class_name} has {counted(len(groups), 'group')}, so {min(k, spare)} teach instead of {k}")
+            notes.append(f"{class_name} has {counted(len(groups), 'group')}, so {min(k, spare)} teach instead of {k}")
         taught.update(free[: max(0, min(k, spare) - len(have))])
         # One group stays for test, whatever the classes after this one choose.
         kept.update([number for number in shuffled if number not in taught][:1])
     for class_name in pool.defect_classes:
         groups = pool.groups_of(class_name)
         if set(groups) <= taught:
-            notices.append(f"{class_name} has no test image: all of its {counted(len(groups), 'group')} teach")
-    made = {"protocol": "k-shot", "k": k, "seed": seed, "groups": len(pool.groups), "notices": notices}
+            notes.append(f"{class_name} has no test image: all of its {counted(len(groups), 'group')} teach")
+    made = {"protocol": "k-shot", "k": k, "seed": seed, "groups": len(pool.groups), "notices": notes}
     return _by_taught(pool, taught, side_of, name, made)
 
 
@@ -173,29 +173,29 @@ def _in_turn(
     pool = pool_of(class_of, group_of)
     groups = {class_name: pool.groups_of(class_name) for class_name in pool.defect_classes}
     if not groups:
-        raise UsageError("there is no defect class to rotate", mend="choose folders that hold defects")
+        raise UsageError("there is no defect class to rotate", hint="choose folders that hold defects")
     smallest = min(groups, key=lambda class_name: (len(groups[class_name]), class_name))
     if len(groups[smallest]) < 2:
         raise UsageError(
             f"{smallest} has a single group, which cannot both teach and test",
-            mend="leave that class out, or add images",
+            hint="leave that class out, or add images",
         )
     most = max(len(numbers) for numbers in groups.values())
     rounds = len(groups[smallest]) if count is None else count
     if not 1 <= rounds <= most:
-        raise UsageError(f"{rounds} rotations cannot be made", mend=f"give 1 to {most}")
+        raise UsageError(f"{rounds} rotations cannot be made", hint=f"give 1 to {most}")
     defects = {number for numbers in groups.values() for number in numbers}
     splits = []
     for turn in range(rounds):
         chosen = {numbers[turn % len(numbers)] for numbers in groups.values()}
         taught = chosen if teach_one else defects - chosen
-        notices = [
+        notes = [
             f"{class_name} has no group left for {'test' if teach_one else 'train'}"
             for class_name, numbers in groups.items()
             if set(numbers) <= chosen
         ]
         protocol = "rotation" if teach_one else "leave-one-out"
-        made = {"protocol": protocol, "turn": turn, "groups": len(pool.groups), "notices": notices}
+        made = {"protocol": protocol, "turn": turn, "groups": len(pool.groups), "notices": notes}
         splits.append(_by_taught(pool, taught, side_of, f"{name}{turn}", made))
     return splits
 

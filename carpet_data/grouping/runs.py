@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from carpet_data.errors import DataError, FaultsError, UsageError
+from carpet_data.errors import DataError, ProblemsError, UsageError
 from carpet_data.grouping.groups import Link, Reason, chain
 
 _JOINT = "/"
@@ -32,7 +32,7 @@ class NameGroups:
     reason: Reason
 
     @property
-    def notices(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """What a user should know."""
         if not self.unmatched:
             return ()
@@ -90,19 +90,19 @@ def by_runs(names: Iterable[str], pattern: str, gap: int) -> NameGroups:
 
     Raises:
         UsageError: The pattern is no regular expression or has not one capture group, or the gap is negative.
-        FaultsError: A capture is no integer.
+        ProblemsError: A capture is no integer.
     """
     compiled = _compiled(pattern)
     if compiled.groups != 1:
         raise UsageError(
             f"the pattern {pattern!r} has {compiled.groups} capture groups, and runs need one",
-            mend=r"put parentheses around the frame number, such as 'num_(\d+)'",
+            hint=r"put parentheses around the frame number, such as 'num_(\d+)'",
         )
     if gap < 0:
-        raise UsageError(f"a gap of {gap} makes no sense", mend="give the largest step inside a run, 0 or more")
+        raise UsageError(f"a gap of {gap} makes no sense", hint="give the largest step inside a run, 0 or more")
     numbers: list[tuple[int, str]] = []
     unmatched: list[str] = []
-    faults: list[DataError] = []
+    problems: list[DataError] = []
     for name in sorted(set(names)):
         match = compiled.search(name)
         text = None if match is None else match.group(1)
@@ -111,11 +111,11 @@ def by_runs(names: Iterable[str], pattern: str, gap: int) -> NameGroups:
         elif re.fullmatch(r"-?[0-9]{1,4000}", text):  # int() also takes "1_000" and " 7 "
             numbers.append((int(text), name))
         else:
-            faults.append(
-                DataError(f"the pattern captures {text!r}, which is no integer", where=name, mend=r"capture (\d+)")
+            problems.append(
+                DataError(f"the pattern captures {text!r}, which is no integer", where=name, hint=r"capture (\d+)")
             )
-    if faults:
-        raise FaultsError(faults)
+    if problems:
+        raise ProblemsError(problems)
     of = {name: name for name in unmatched}
     for run in _cut(sorted(numbers), gap):
         title = f"{run[0][0]}-{run[-1][0]}"
@@ -137,5 +137,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
     except re.error as error:
         raise UsageError(
-            f"{pattern!r} is no regular expression: {error}", mend="correct it, and quote it for the shell"
+            f"{pattern!r} is no regular expression: {error}", hint="correct it, and quote it for the shell"
         ) from error

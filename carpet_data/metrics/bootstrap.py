@@ -81,7 +81,7 @@ def resample(outcomes: Sequence[Outcome], statistic: Statistic, *, resamples: in
     if resamples < _FEWEST_RESAMPLES or seed < 0:
         raise UsageError(
             f"{resamples} resamples with the seed {seed}",
-            mend=f"draw at least {_FEWEST_RESAMPLES} times, with a seed of 0 or more",
+            hint=f"draw at least {_FEWEST_RESAMPLES} times, with a seed of 0 or more",
         )
     first = outcomes[0]
     used: NDArray[np.bool_] = np.logical_not(np.isnan(first.scores(statistic)).all(axis=0))
@@ -100,7 +100,7 @@ def resample(outcomes: Sequence[Outcome], statistic: Statistic, *, resamples: in
         raise DataError(
             f"{first.name}: a class stands in so few units of mixed classes that it vanished from {int(lost.sum())} of "
             f"{resamples} resamples",
-            mend="test on more groups of the rare classes, or leave the class out",
+            hint="test on more groups of the rare classes, or leave the class out",
         )
     return values[:, ~lost]
 
@@ -166,7 +166,7 @@ def _refuse_lonely(outcome: Outcome, used: NDArray[np.bool_]) -> None:
             raise DataError(
                 f"{outcome.name}: all test images of the class {lonely[0]} belong to one group, so their spread is "
                 "unknown",
-                mend="test on two groups of each class at least, or leave the class out",
+                hint="test on two groups of each class at least, or leave the class out",
             )
     if len(np.unique(outcome.units)) < 2:
-        raise DataError(f"{outcome.name}: all test images belong to one group", mend="test on two groups at least")
+        raise DataError(f"{outcome.name}: all test images belong to one group", hint="test on two groups at least")

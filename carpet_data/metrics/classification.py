@@ -63,7 +63,7 @@ class Counts(NamedTuple):
         if values.ndim < 2 or values.shape[-1] != values.shape[-2]:
             raise UsageError(
                 f"a confusion table is square, this one has the shape {values.shape}",
-                mend="make it with confusion(truth, predicted, count)",
+                hint="make it with confusion(truth, predicted, count)",
             )
         return cls(np.diagonal(values, axis1=-2, axis2=-1), values.sum(axis=-1), values.sum(axis=-2))
 
@@ -143,11 +143,11 @@ def as_labels(values: ArrayLike, count: int, what: str) -> I64:
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
         raise UsageError(
             f"{what} are not labels: shape {labels.shape}, {labels.dtype}",
-            mend="give one whole number an image, the place of its class among the classes",
+            hint="give one whole number an image, the place of its class among the classes",
         )
     if labels.size and not (labels.min() >= 0 and labels.max() < count):
         outside = labels[(labels < 0) | (labels >= count)][0]
-        raise UsageError(f"{what}: the label {outside} is none of {count} classes", mend=f"use 0 … {count - 1}")
+        raise UsageError(f"{what}: the label {outside} is none of {count} classes", hint=f"use 0 … {count - 1}")
     return labels.astype(np.int64)
 
 
@@ -165,7 +165,7 @@ def confusion(truth: ArrayLike, predicted: ArrayLike, count: int) -> I64:
     rows, columns = as_labels(truth, count, "truth"), as_labels(predicted, count, "predicted")
     if len(rows) != len(columns):
         raise UsageError(
-            f"{len(rows)} true labels, but {len(columns)} predicted ones", mend="give one of each an image"
+            f"{len(rows)} true labels, but {len(columns)} predicted ones", hint="give one of each an image"
         )
     table = np.bincount(rows * count + columns, minlength=count * count).astype(np.int64)
     return table.reshape(count, count)
@@ -194,7 +194,7 @@ def macro_f1(table: ArrayLike) -> float:
 def _value(statistic: Statistic, table: ArrayLike) -> float:
     value = float(statistic.of(Counts.of(table)))
     if np.isnan(value):
-        raise DataError(f"no images, no {statistic.name}", mend="score at least one image")
+        raise DataError(f"no images, no {statistic.name}", hint="score at least one image")
     return value
 
 

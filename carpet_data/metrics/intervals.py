@@ -54,7 +54,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     if n < 1 or not 0 <= successes <= n:
         raise UsageError(
             f"{successes} successes of {n} trials are no share",
-            mend="give at least one trial and from 0 to n successes",
+            hint="give at least one trial and from 0 to n successes",
         )
     z = NormalDist().inv_cdf(0.5 + level / 2)
     share = successes / n
@@ -69,4 +69,4 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
 def check_level(level: float) -> None:
     """Refuse what is no level of confidence."""
     if not 0 < level < 1:
-        raise UsageError(f"a level of confidence of {level} is none", mend="give a level between 0 and 1, such as 0.95")
+        raise UsageError(f"a level of confidence of {level} is none", hint="give a level between 0 and 1, such as 0.95")

@@ -71,7 +71,7 @@ class Outcome:
             DataError: No rows; the same row twice; a sample with two truths or in two units.
         """
         if len(classes) < 2:
-            raise UsageError(f"{name}: there is nothing to tell apart with one class", mend="give at least two classes")
+            raise UsageError(f"{name}: there is nothing to tell apart with one class", hint="give at least two classes")
         rows = cls(
             name=name,
             classes=tuple(classes),
@@ -85,9 +85,9 @@ class Outcome:
         )
         lengths = {len(column) for column in rows._columns()}
         if len(lengths) > 1:
-            raise UsageError(f"{name}: the columns differ in length: {sorted(lengths)}", mend="give one value a row")
+            raise UsageError(f"{name}: the columns differ in length: {sorted(lengths)}", hint="give one value a row")
         if lengths == {0}:
-            raise DataError(f"{name}: no image was predicted", mend="put images on the test side of the split")
+            raise DataError(f"{name}: no image was predicted", hint="put images on the test side of the split")
         ordered = rows._take(np.lexsort((rows.samples, rows.seeds, rows.partitions)))
         ordered._refuse_repeats()
         ordered._refuse_two("truth", ordered.truth)
@@ -145,7 +145,7 @@ class Outcome:
         missing = np.isnan(scores)
         if missing.all():
             raise DataError(
-                f"{self.name}: no images, no {statistic.name}", mend="put images of the class on the test side"
+                f"{self.name}: no images, no {statistic.name}", hint="put images of the class on the test side"
             )
         uneven = missing.any(axis=0) & ~missing.all(axis=0)
         if uneven.any():
@@ -153,7 +153,7 @@ class Outcome:
             row = int(np.flatnonzero(missing[:, column])[0])
             raise DataError(
                 f"{self.name}: the class {self.classes[column]} has no test image in {self.replicates()[0][row]}",
-                mend="split so that every class has groups on every test side, or pool the partitions",
+                hint="split so that every class has groups on every test side, or pool the partitions",
             )
         return scores
 
@@ -180,7 +180,7 @@ class Outcome:
         if self.classes != other.classes or self.pooled != other.pooled:
             raise UsageError(
                 f"{both} differ in their classes or in how they are pooled",
-                mend="compare conditions of one experiment",
+                hint="compare conditions of one experiment",
             )
         mine, others = self._keys(), other._keys()
         if mine != others:
@@ -189,14 +189,14 @@ class Outcome:
             raise DataError(
                 f"{both} were not tested on the same images: {len(lonely)} rows stand in one only, the first is "
                 f"{sample} of partition {partition}, seed {seed}",
-                mend="test every condition on the same partitions and seeds",
+                hint="test every condition on the same partitions and seeds",
             )
         for what, here, there in (("truth", self.truth, other.truth), ("unit", self.units, other.units)):
             differs = np.flatnonzero(here != there)
             if len(differs):
                 raise DataError(
                     f"{both} differ in the {what} of {self.samples[differs[0]]}",
-                    mend="predict both from the same data set",
+                    hint="predict both from the same data set",
                 )
 
     def _columns(self) -> tuple[NDArray[np.generic], ...]:
@@ -224,7 +224,7 @@ class Outcome:
             partition, seed, sample = self._keys()[int(np.flatnonzero(same)[0])]
             raise DataError(
                 f"{self.name}: {sample} was predicted twice in partition {partition}, seed {seed}",
-                mend="predict every test image once a model",
+                hint="predict every test image once a model",
             )
 
     def _refuse_two(self, what: str, column: NDArray[np.generic]) -> None:
@@ -234,5 +234,5 @@ class Outcome:
         if two.any():
             raise DataError(
                 f"{self.name}: {samples[int(np.flatnonzero(two)[0])]} has more than one {what}",
-                mend="predict all partitions from the same data set",
+                hint="predict all partitions from the same data set",
             )

@@ -157,10 +157,10 @@ def mcnemar_exact(baseline_right: ArrayLike, candidate_right: ArrayLike) -> McNe
     if ours.shape != theirs.shape or ours.ndim != 1 or (ours.size and {ours.dtype.kind, theirs.dtype.kind} != {"b"}):
         raise UsageError(
             f"not two rows of truth values: {ours.shape} {ours.dtype} and {theirs.shape} {theirs.dtype}",
-            mend="give one truth value an image and classifier",
+            hint="give one truth value an image and classifier",
         )
     if not ours.size:
-        raise DataError("no image was predicted", mend="put images on the test side of the split")
+        raise DataError("no image was predicted", hint="put images on the test side of the split")
     only_baseline, only_candidate = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     tail = _coin_tail(min(only_baseline, only_candidate), only_baseline + only_candidate)
     return McNemar(only_baseline, only_candidate, min(1.0, 2 * tail))
@@ -183,7 +183,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         UsageError: A value outside 0 … 1.
     """
     if not all(0 <= value <= 1 for value in p_values):
-        raise UsageError("not all are p-values", mend="give numbers from 0 to 1")
+        raise UsageError("not all are p-values", hint="give numbers from 0 to 1")
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):

@@ -90,10 +90,10 @@ def corrected_t(differences: ArrayLike, *, train: float, test: float, level: flo
     check_level(level)
     values = _checked(differences)
     if not (train > 0 and test > 0 and math.isfinite(train) and math.isfinite(test)):
-        raise UsageError(f"train {train} and test {test} are no sizes", mend="give both sides' fractions, above 0")
+        raise UsageError(f"train {train} and test {test} are no sizes", hint="give both sides' fractions, above 0")
     n = len(values)
     if n < 2:
-        raise DataError("the spread over partitions needs two of them at least", mend="compare over more partitions")
+        raise DataError("the spread over partitions needs two of them at least", hint="compare over more partitions")
     mean, spread = float(values.mean()), float(values.std(ddof=1))
     if spread <= ROUNDING:
         return CorrectedT(mean, None, n - 1, None, None)
@@ -146,9 +146,9 @@ def sign_flip(differences: ArrayLike, *, seed: int = 0) -> SignFlip:
     values = _checked(differences)
     n = len(values)
     if n == 0:
-        raise DataError("no partitions to compare", mend="compare over at least one partition")
+        raise DataError("no partitions to compare", hint="compare over at least one partition")
     if seed < 0:
-        raise UsageError(f"the seed {seed} is below 0", mend="give a seed of 0 or more")
+        raise UsageError(f"the seed {seed} is below 0", hint="give a seed of 0 or more")
     sums, drawn = (_all_sums(values), False) if n <= _MOST_EXACT else (_drawn_sums(values, seed), True)
     as_far = int((np.abs(sums) >= abs(float(values.sum())) - ROUNDING).sum()) + drawn
     return SignFlip(
@@ -181,6 +181,6 @@ def _checked(differences: ArrayLike) -> F64:
     if values.ndim != 1 or not np.isfinite(values).all():
         raise UsageError(
             "the differences are not one row of finite numbers",
-            mend="give one number a partition (partition_differences)",
+            hint="give one number a partition (partition_differences)",
         )
     return values

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from carpet_data.colours import of_classes
+from carpet_data.core.colors import of_classes
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError
-from carpet_data.executor import Progress
 from carpet_data.formats.export import ALL, parts
-from carpet_data.layout import recipes
 from carpet_data.reporting.dataset_page import ClassRow, RecipeRow, Sheet, Tail
 from carpet_data.reporting.thumbnails import MOST_BYTES, sheet
-from carpet_data.samples import Dataset, Sample
 from carpet_data.statistics.summary import imbalance
+from carpet_data.store import recipes
 
 __all__ = ["classes", "made_by", "sheets", "tail"]
 
@@ -64,7 +64,7 @@ def sheets(dataset: Dataset, progress: Progress | None = None) -> tuple[tuple[Sh
         progress: Called with (classes done, all classes).
 
     Returns:
-        The sheets, and the faults of samples that cannot be shown.
+        The sheets, and the problems of samples that cannot be shown.
     """
     colours = of_classes(dataset.classes)
     of_class: dict[str, dict[str, list[Sample]]] = {name: {"real": [], "synthetic": []} for name in dataset.classes}
@@ -75,15 +75,15 @@ def sheets(dataset: Dataset, progress: Progress | None = None) -> tuple[tuple[Sh
     # Each class has its share, so that the last one is not left without.
     room = MOST_BYTES // max(1, groups)
     found: list[Sheet] = []
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     for done, (name, origins) in enumerate(of_class.items(), start=1):
-        real, real_faults = sheet(dataset.root, origins["real"], count, room)
-        made, made_faults = sheet(dataset.root, origins["synthetic"], count, room)
-        faults += [*real_faults, *made_faults]
+        real, real_problems = sheet(dataset.root, origins["real"], count, room)
+        made, made_problems = sheet(dataset.root, origins["synthetic"], count, room)
+        problems += [*real_problems, *made_problems]
         found.append(Sheet(name, colours[name], real, made, len(origins["real"]), len(origins["synthetic"])))
         if progress is not None:
-            progress(done, len(of_class))
-    return tuple(found), faults
+            progress(Step(done, len(of_class), "reading samples"))
+    return tuple(found), problems
 
 
 def made_by(dataset: Dataset) -> tuple[RecipeRow, ...]:
@@ -107,5 +107,5 @@ def _document(root: Path, code: str) -> dict[str, Any] | None:
     try:
         return recipes.load(root, code)
     except (DataError, ValueError):
-        # The page is about what is there and says that this is not; `doctor` names the file and the mend.
+        # The page is about what is there and says that this is not; `doctor` names the file and the hint.
         return None

@@ -181,7 +181,7 @@ class DatasetPage:
         recipes: Of the synthetic samples.
         provenance: Name -> how the data set was made.
         splits: Every split: name -> how many images on each side.
-        notices: What a reader must know.
+        notes: What a reader must know.
         versions: Package -> version.
     """
 
@@ -204,7 +204,7 @@ class DatasetPage:
     recipes: tuple[RecipeRow, ...]
     provenance: Mapping[str, Any]
     splits: Mapping[str, Mapping[str, int]]
-    notices: tuple[str, ...]
+    notes: tuple[str, ...]
     versions: Mapping[str, str]
 
     @property

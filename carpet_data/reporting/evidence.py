@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from carpet_data.dataset import Dataset
 from carpet_data.errors import CarpetDataError
 from carpet_data.metrics.classification import accuracy, balanced_accuracy, confusion, macro_f1
 from carpet_data.reporting import pages
 from carpet_data.reporting.dataset_page import RunRow, Training
 from carpet_data.reporting.pages import ValidationPage
-from carpet_data.samples import Dataset
-from carpet_data.training import runs
-from carpet_data.training.runs import RunInfo
+from carpet_data.store import runs
+from carpet_data.store.runs import RunInfo
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Evidence:
         validation_stale: Whether the data set has changed since.
         training: The last finished training; None without.
         runs: All runs, the last first.
-        faults: Of runs that are damaged; they are left out.
+        problems: Of runs that are damaged; they are left out.
     """
 
     validation: ValidationPage | None
@@ -38,18 +38,18 @@ class Evidence:
     validation_stale: bool
     training: Training | None
     runs: tuple[RunRow, ...]
-    faults: tuple[CarpetDataError, ...]
+    problems: tuple[CarpetDataError, ...]
 
 
 def gather(dataset: Dataset) -> Evidence:
-    """Read the runs of a data set back; damage ends nothing here, it is among the faults."""
-    faults: list[CarpetDataError] = []
+    """Read the runs of a data set back; damage ends nothing here, it is among the problems."""
+    problems: list[CarpetDataError] = []
 
     def tried(read: Callable[[], T], otherwise: T) -> T:
         try:
             return read()
         except CarpetDataError as error:
-            faults.append(error)
+            problems.append(error)
             return otherwise
 
     nothing: tuple[RunInfo, ...] = ()
@@ -67,7 +67,7 @@ def gather(dataset: Dataset) -> Evidence:
             RunRow(run.folder.name, run.command, run.started, run.finished, run.seconds, _stale(run, dataset))
             for run in reversed(found)
         ),
-        faults=tuple(faults),
+        problems=tuple(problems),
     )
 
 

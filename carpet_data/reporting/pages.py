@@ -188,7 +188,7 @@ class ValidationPage:
         partitions: Every partition.
         checks: The shortcut check and its like.
         leak: What was looked at to see that no test image taught, in a sentence.
-        notices: What a reader must know, a sentence each.
+        notes: What a reader must know, a sentence each.
         settings: Name -> value of the training and the protocol.
         versions: Package -> version.
         license: Of the data; empty where unknown.
@@ -211,7 +211,7 @@ class ValidationPage:
     partitions: tuple[Partition, ...] = ()
     checks: tuple[Check, ...] = ()
     leak: str = ""
-    notices: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     license: str = ""
@@ -246,15 +246,15 @@ def load(folder: Path) -> ValidationPage | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    mend = "run validate again, or delete this run folder"
+    hint = "run validate again, or delete this run folder"
     try:
         page = TypeAdapter(ValidationPage).validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise DataError(
-            f"the page of a validation is damaged ({place}: {first['msg']})", where=path, mend=mend
+            f"the page of a validation is damaged ({place}: {first['msg']})", where=path, hint=hint
         ) from error
     if page.schema != SCHEMA:
-        raise DataError(f"the page has schema {page.schema}, this version reads {SCHEMA}", where=path, mend=mend)
+        raise DataError(f"the page has schema {page.schema}, this version reads {SCHEMA}", where=path, hint=hint)
     return page

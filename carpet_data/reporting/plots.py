@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from carpet_data.colours import SERIES
-from carpet_data.layout.files import write_bytes
-from carpet_data.plot_style import STYLE
+from carpet_data.core.colors import SERIES
+from carpet_data.core.plot_style import STYLE
 from carpet_data.reporting.series import averaged
 from carpet_data.reporting.texts import shortened
+from carpet_data.store.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +95,7 @@ def comparison(rows: Sequence[Condition], path: Path) -> Path:
 def _save(path: Path, draw: Callable[[], Figure]) -> Path:
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; that is no fault of the data.
+        # A name in a script that the font lacks is drawn as boxes; that is no problem of the data.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         # No clock and no version in the file: equal data give equal bytes.
         draw().savefig(buffer, format="png", metadata={"Software": None})

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from carpet_data.core.text import printable
 from carpet_data.errors import ImageError
-from carpet_data.findings import printable
 from carpet_data.reporting import charts
 from carpet_data.reporting.texts import duration, p_text
 from carpet_data.version import __version__
@@ -83,9 +83,9 @@ def data_uri(path: Path) -> str:
     """
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
-        raise ImageError("only PNG and JPEG pictures go into a page", where=path, mend="convert the picture")
+        raise ImageError("only PNG and JPEG pictures go into a page", where=path, hint="convert the picture")
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise ImageError("the picture is missing", where=path, mend="make it again, or leave it out") from error
+        raise ImageError("the picture is missing", where=path, hint="make it again, or leave it out") from error
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

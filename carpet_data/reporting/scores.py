@@ -28,7 +28,7 @@ def load(path: Path) -> ScoreTable:
     Raises:
         DataError: It is missing, or no output of `carpet-data score --json`.
     """
-    mend = f"make it again: carpet-data score DATASET --json > {path.name}"
+    hint = f"make it again: carpet-data score DATASET --json > {path.name}"
     try:
         values = json.loads(path.read_bytes())
         groups = values["groups"]
@@ -37,9 +37,9 @@ def load(path: Path) -> ScoreTable:
         columns = (*_FIGURES, *(("Network",) if network else ()))
         return ScoreTable(columns, rows, str(values["against"]), None if network is None else str(network))
     except FileNotFoundError as error:
-        raise DataError("there is no such score file", where=path, mend=mend) from error
+        raise DataError("there is no such score file", where=path, hint=hint) from error
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"this is no score file ({error})", where=path, mend=mend) from error
+        raise DataError(f"this is no score file ({error})", where=path, hint=hint) from error
 
 
 def _row(group: Mapping[str, Any], network: bool) -> ScoreRow:

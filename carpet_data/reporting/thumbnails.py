@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data import masks
+from carpet_data.core import masks
+from carpet_data.core.images import read
+from carpet_data.core.masks.runs import to_binary
+from carpet_data.dataset import Sample
 from carpet_data.errors import CarpetDataError, OutputError
-from carpet_data.images import read
-from carpet_data.masks.runs import to_binary
-from carpet_data.samples import Sample
-from carpet_data.synthesis.sheet import around, evenly
+from carpet_data.synthesis.engine.sheet import around, evenly
 
 __all__ = ["MOST_BYTES", "SIDE", "Thumbnail", "sheet", "thumbnail"]
 
@@ -69,21 +69,21 @@ def sheet(
         room: Bytes they may take together; the first that does not fit ends the sheet.
 
     Returns:
-        The thumbnails, and the faults of samples that cannot be shown.
+        The thumbnails, and the problems of samples that cannot be shown.
     """
     found: list[Thumbnail] = []
-    faults: list[CarpetDataError] = []
+    problems: list[CarpetDataError] = []
     for sample in evenly(samples, count):
         try:
             made = thumbnail(root, sample)
         except CarpetDataError as error:
-            faults.append(error)
+            problems.append(error)
             continue
         room -= made.size
         if room < 0:
             break
         found.append(made)
-    return tuple(found), faults
+    return tuple(found), problems
 
 
 def thumbnail(root: Path, sample: Sample) -> Thumbnail:
@@ -96,7 +96,7 @@ def thumbnail(root: Path, sample: Sample) -> Thumbnail:
     Raises:
         DataError: The image or the mask cannot be read.
     """
-    image = read(root / sample.image)
+    image = read(root / sample.image_path)
     mask = to_binary(masks.load(root, sample).runs)
     height, width = image.shape[:2]
     x, y, w, h = around(mask) if mask.any() else (0, 0, width, height)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from carpet_data.layout.files import write_bytes
 from carpet_data.reporting import plots
 from carpet_data.reporting.pages import PAGE, Condition, Picture, ValidationPage
 from carpet_data.reporting.render import data_uri, render
+from carpet_data.store.files import write_bytes
 
 __all__ = ["write"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from carpet_data import masks
+from carpet_data.core import masks
+from carpet_data.dataset import Connectivity, Sample
 from carpet_data.errors import CarpetDataError
-from carpet_data.samples import Connectivity, Sample
 
 
 @dataclass(frozen=True, slots=True)

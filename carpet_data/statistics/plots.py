@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from carpet_data.core.plot_style import STYLE
 from carpet_data.formats.output import check_apart, fresh_folder
-from carpet_data.plot_style import STYLE
 from carpet_data.statistics.measure import InstanceSize
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
         plots += [("defect-areas.png", defect_areas), ("defect-boxes.png", defect_boxes)]
     plots.append(("image-sizes.png", image_sizes))
     with fresh_folder(out, overwrite=overwrite) as folder, mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; that is no fault of the data.
+        # A name in a script that the font lacks is drawn as boxes; that is no problem of the data.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         for name, draw in plots:
             figure = draw(stats)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from carpet_data.samples import GOOD
+from carpet_data.dataset import GOOD
 from carpet_data.statistics.measure import InstanceSize, Measured
 
 

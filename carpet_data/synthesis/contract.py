@@ -141,7 +141,7 @@ class Method(Protocol):
 class LearnedMethod(Method, Protocol):
     """A method that is fitted to the train side before it can render; torch is imported inside its functions only.
 
-    This is what the engine asks of it; a fit asks for a `learner` too, see `carpet_data.generators.fit_plan`.
+    This is what the engine asks of it; a fit asks for a `learner` too, see `carpet_data.learned.fit_plan`.
 
     `render` stays a pure function of its arguments and of the weights that were opened; on a CPU it computes on one
     thread, so that bytes do not depend on the number of workers.

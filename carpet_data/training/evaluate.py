@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from carpet_data.backbones import Network
-from carpet_data.compute.devices import amp as mixed_precision
-from carpet_data.compute.devices import memory_guard
-from carpet_data.executor import Progress
+from carpet_data.core.progress import Progress, Step
+from carpet_data.networks import Network
+from carpet_data.networks.devices import amp as mixed_precision
+from carpet_data.networks.devices import memory_guard
 from carpet_data.training.features import FeatureTable
 from carpet_data.training.tables import ImageTable
 
@@ -109,7 +109,7 @@ def predict(
                 logits = network(network.prepare(table.pixels[start : start + batch_size]))
                 pieces.append(logits.double().cpu().numpy())
                 if progress is not None:
-                    progress(min(start + batch_size, len(table)), len(table))
+                    progress(Step(min(start + batch_size, len(table)), len(table), "predicting"))
     finally:
         network.train(training)
     logits_all = np.concatenate(pieces) if pieces else np.zeros((0, network.head.out_features))

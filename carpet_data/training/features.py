@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from carpet_data.backbones import Network
-from carpet_data.compute.devices import memory_guard
+from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import UsageError
-from carpet_data.executor import Progress
-from carpet_data.layout.files import replacing
+from carpet_data.networks import Network
+from carpet_data.networks.devices import memory_guard
+from carpet_data.store.files import replacing
 from carpet_data.training import views as variation
 from carpet_data.training.tables import ImageTable
 
@@ -89,9 +89,9 @@ def extract(
         DeviceMemoryError: A batch does not fit into memory.
     """
     if views < 1:
-        raise UsageError(f"{views} views", mend="use one or more")
+        raise UsageError(f"{views} views", hint="use one or more")
     if views > 1 and strength == "none":
-        raise UsageError(f"{views} views without variation are all the same", mend="use --augment light, or one view")
+        raise UsageError(f"{views} views without variation are all the same", hint="use --augment light, or one view")
     variation.check(strength)
     network.check_size(table.size, table.size)
     device = network.head.weight.device if device is None else device
@@ -101,7 +101,7 @@ def extract(
         known = _read(file, (views, len(table), network.feature_size))
         if known is not None:
             if progress is not None:
-                progress(views * len(table), views * len(table))
+                progress(Step(views * len(table), views * len(table), "computing features"))
             return FeatureTable(known, table.labels, table.ids, table.classes, table.origins)
     values = np.empty((views, len(table), network.feature_size), np.float32)
     training = network.training
@@ -116,7 +116,7 @@ def extract(
                     )
                     values[view, rows] = network.features(network.prepare(pixels)).float().cpu().numpy()
                     if progress is not None:
-                        progress(view * len(table) + rows.stop, views * len(table))
+                        progress(Step(view * len(table) + rows.stop, views * len(table), "computing features"))
     finally:
         network.train(training)
     if file is not None:

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from carpet_data.backbones import Network
-from carpet_data.compute import devices
-from carpet_data.compute.checkpoints import Keeper
-from carpet_data.samples import GOOD
-from carpet_data.synthesis.seeds import generator
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import GOOD
+from carpet_data.networks import Network, devices
+from carpet_data.networks.checkpoints import Keeper
+from carpet_data.synthesis.engine.seeds import generator
 from carpet_data.training import losses, mixing, optimizers
 from carpet_data.training.evaluate import predict
-from carpet_data.training.history import History, Report, Tick
+from carpet_data.training.history import TRAINING, History
 from carpet_data.training.progressing import State, Tally, ValFigures, val_figures
 from carpet_data.training.sampling import Shares, batches, order, total_steps
 from carpet_data.training.settings import Settings
@@ -64,7 +64,7 @@ def fit_network(
     device: torch.device,
     keeper: Keeper | None = None,
     resume: bool = False,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> NetworkFit:
     """Train a network on images.
 
@@ -76,7 +76,7 @@ def fit_network(
         device: Where to compute.
         keeper: Of the checkpoint, written after each epoch; None for none.
         resume: Go on from the keeper's checkpoint, if there is one.
-        report: Called after each epoch.
+        progress: Called after each epoch.
 
     Raises:
         UsageError: The network has no such stage to freeze, or the images are too small for it.
@@ -128,8 +128,8 @@ def fit_network(
             done = tally.epoch(epoch + 1, rate, _val(network, val, settings, device))
             state.see(done, weights)
             keeper.keep(lambda: state.checkpoint(weights, optimizer))
-            if report is not None:
-                report(Tick("training", epoch + 1, epochs, done))
+            if progress is not None:
+                progress(Step(epoch + 1, epochs, TRAINING, done.metrics()))
     keeper.flush()
     state.take_best(weights)
     network.eval()

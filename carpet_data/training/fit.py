@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from carpet_data import backbones
-from carpet_data.backbones import Network, Weights
-from carpet_data.backbones.network import fresh_head
-from carpet_data.compute import devices
-from carpet_data.compute.checkpoints import FILE, Keeper
+from carpet_data import networks
+from carpet_data.core.progress import Progress
 from carpet_data.errors import DataError, UsageError
+from carpet_data.networks import Network, Weights, devices
+from carpet_data.networks.checkpoints import FILE, Keeper
+from carpet_data.networks.network import fresh_head
 from carpet_data.training import views
 from carpet_data.training.features import extract
 from carpet_data.training.finetune import fit_network
 from carpet_data.training.head import HeadFit, fit_head, second_stage
-from carpet_data.training.history import History, Report, Tick
+from carpet_data.training.history import History
 from carpet_data.training.sampling import Shares
 from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
@@ -65,8 +64,8 @@ def prepare_network(settings: Settings, classes: tuple[str, ...]) -> tuple[Netwo
         UsageError: There is no such network, or no such stage to freeze.
         WeightsError: The weights cannot be had.
     """
-    architecture, weights = backbones.choose(settings.architecture, settings.weights)
-    network = backbones.build(
+    architecture, weights = networks.choose(settings.architecture, settings.weights)
+    network = networks.build(
         architecture,
         weights,
         classes=len(classes),
@@ -101,7 +100,7 @@ def fit(
     folder: Path | None = None,
     resume: bool = False,
     cache: Path | None = None,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> Fit:
     """Train a classifier.
 
@@ -113,7 +112,7 @@ def fit(
         resume: Go on from the checkpoint there, if there is one: the result is that of a training never interrupted,
             to the bit on the CPU.
         cache: A folder where features are kept for the next run; None to keep none.
-        report: Told of progress.
+        progress: Called while features are computed and after each epoch.
 
     Raises:
         DataError: Fewer than two classes have train images, the training diverges, or the checkpoint is of another
@@ -127,16 +126,16 @@ def fit(
         there = ", ".join(name for name, count in zip(train.classes, train.counts(), strict=True) if count)
         raise DataError(
             f"the train side shows one class only ({there or 'none'}); there is nothing to tell apart",
-            mend="add images of another class, or split so that two classes have train images",
+            hint="add images of another class, or split so that two classes have train images",
         )
     if train.size != settings.resize:
         raise UsageError(
             f"the images are of {train.size} pixels, the settings say {settings.resize}",
-            mend="load the table with size=settings.resize",
+            hint="load the table with size=settings.resize",
         )
     views.check(settings.augment)
     if settings.mix == "mask-cutmix" and train.masks is None:
-        raise UsageError("mask-cutmix needs the masks", mend="load the table with masks=True")
+        raise UsageError("mask-cutmix needs the masks", hint="load the table with masks=True")
     device = devices.resolve(settings.device)
     network, weights = prepare_network(settings, train.classes)
     identity = _identity(settings, network, weights, train, val)
@@ -146,17 +145,19 @@ def fit(
         keeper.every_s = _HEAD_WRITES_S
         again = settings.retrain_head or settings.lmr
         head = _fresh(network, settings) if again else network.head
-        done = _fit_features(network, head, train, val, settings, device, keeper, resume, cache, report)
+        done = _fit_features(network, head, train, val, settings, device, keeper, resume, cache, progress)
         history, best, steps = done.history, done.best_epoch, done.steps
     else:
-        trained = fit_network(network, train, val, settings, device=device, keeper=keeper, resume=resume, report=report)
+        trained = fit_network(
+            network, train, val, settings, device=device, keeper=keeper, resume=resume, progress=progress
+        )
         history, best, steps = trained.history, trained.best_epoch, trained.steps
         if settings.retrain_head or settings.lmr:
             # Seconds of work that always give the same, so the checkpoint of the first stage serves it as well. The
             # features are of weights that no other run has: keeping them would only fill the disk.
             anew = second_stage(settings).but(lmr=settings.lmr)
             done = _fit_features(
-                network, _fresh(network, settings), train, val, anew, device, None, False, None, report
+                network, _fresh(network, settings), train, val, anew, device, None, False, None, progress
             )
             second, steps = done.history, steps + done.steps
     seconds = time.perf_counter() - started
@@ -177,13 +178,13 @@ def _fit_features(
     keeper: Keeper | None,
     resume: bool,
     cache: Path | None,
-    report: Report | None,
+    progress: Progress | None,
 ) -> HeadFit:
     shared: dict[str, Any] = {
         "device": device,
         "batch_size": max(settings.batch_size, 2),
         "cache": cache,
-        "progress": _told(report),
+        "progress": progress,
     }
     found = extract(
         network,
@@ -206,16 +207,10 @@ def _fit_features(
         device=device,
         keeper=keeper,
         resume=resume,
-        report=report,
+        progress=progress,
     )
     network.head = done.head.to(device)
     return done
-
-
-def _told(report: Report | None) -> Callable[[int, int], None] | None:
-    if report is None:
-        return None
-    return lambda done, total: report(Tick("features", done, total))
 
 
 def _identity(

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from carpet_data.backbones import Network, parts
-from carpet_data.compute.devices import memory_guard
 from carpet_data.errors import UsageError
+from carpet_data.networks import Network, parts
+from carpet_data.networks.devices import memory_guard
 
 __all__ = ["heat", "overlay"]
 
@@ -94,7 +94,7 @@ def _leaves(network: Network) -> Iterator[list[torch.Tensor]]:
     """Cuts the graph at the last map, so that a frozen body has a gradient there and no other is computed."""
     module = network.last_map or parts.last_tokens(network.body)
     if module is None:
-        raise UsageError(f"{network.architecture} has no last map to look at", mend="use another architecture")
+        raise UsageError(f"{network.architecture} has no last map to look at", hint="use another architecture")
     leaves: list[torch.Tensor] = []
 
     def cut(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:  # noqa: ARG001

@@ -9,14 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from carpet_data.backbones.network import fresh_head
-from carpet_data.compute import devices
-from carpet_data.compute.checkpoints import Keeper
+from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import UsageError
-from carpet_data.synthesis.seeds import generator
+from carpet_data.networks import devices
+from carpet_data.networks.checkpoints import Keeper
+from carpet_data.networks.network import fresh_head
+from carpet_data.synthesis.engine.seeds import generator
 from carpet_data.training import lmr, losses, mixing, optimizers
 from carpet_data.training.evaluate import of_logits
-from carpet_data.training.history import History, Report, Tick
+from carpet_data.training.history import TRAINING, History
 from carpet_data.training.progressing import State, Tally, ValFigures, val_figures
 from carpet_data.training.sampling import Shares, batches, order, total_steps, view_of
 from carpet_data.training.settings import Settings
@@ -68,7 +69,7 @@ def fit_head(
     device: torch.device | str = "cpu",
     keeper: Keeper | None = None,
     resume: bool = False,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> HeadFit:
     """Train a linear classifier on features.
 
@@ -88,7 +89,7 @@ def fit_head(
         device: Where to compute.
         keeper: Of the checkpoint; None for none.
         resume: Go on from the keeper's checkpoint, if there is one.
-        report: Called after each epoch.
+        progress: Called after each epoch.
 
     Raises:
         UsageError: The shapes do not agree.
@@ -153,8 +154,8 @@ def fit_head(
                 done = tally.epoch(epoch + 1, rate, val)
                 state.see(done, weights)
                 keeper.keep(lambda: state.checkpoint(weights, optimizer))
-                if report is not None:
-                    report(Tick("head" if again else "training", epoch + 1, epochs, done))
+                if progress is not None:
+                    progress(Step(epoch + 1, epochs, "training head" if again else TRAINING, done.metrics()))
         finally:
             # Also for Ctrl-C: what was kept last is the end of the last whole epoch.
             keeper.flush()
@@ -210,13 +211,13 @@ def _check(features: F32, labels: I64, classes: int, val_features: F32 | None, v
     if features.ndim != 3 or features.shape[1] != len(labels):
         raise UsageError(
             f"features of shape {features.shape} do not go with {len(labels)} labels",
-            mend="give (views, images, features) and one label an image",
+            hint="give (views, images, features) and one label an image",
         )
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= classes:
-        raise UsageError(f"labels must be in 0 … {classes - 1}, at least one", mend="look at the labels")
+        raise UsageError(f"labels must be in 0 … {classes - 1}, at least one", hint="look at the labels")
     if (val_features is None) != (val_labels is None):
-        raise UsageError("val features and val labels come together", mend="give both or neither")
+        raise UsageError("val features and val labels come together", hint="give both or neither")
     if val_features is not None and val_labels is not None and len(val_features) != len(val_labels):
         raise UsageError(
-            f"{len(val_features)} val features, but {len(val_labels)} val labels", mend="give one label an image"
+            f"{len(val_features)} val features, but {len(val_labels)} val labels", hint="give one label an image"
         )

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from carpet_data.backbones import Network
-from carpet_data.executor import Progress
-from carpet_data.images import encode_png
-from carpet_data.layout.files import write_bytes
-from carpet_data.layout.names import component
+from carpet_data.core.images import encode_png
+from carpet_data.core.progress import Progress, Step
+from carpet_data.networks import Network
+from carpet_data.store.files import write_bytes
+from carpet_data.store.names import component
 from carpet_data.training import gradcam
 from carpet_data.training.evaluate import Predictions
 from carpet_data.training.tables import ImageTable
@@ -64,7 +64,7 @@ def write_heatmaps(
             write_bytes(file, encode_png(np.rint(values * 255).astype(np.uint8)))
             files.append(file)
         if progress is not None:
-            progress(len(files), len(rows))
+            progress(Step(len(files), len(rows), "drawing heat maps"))
     return files
 
 

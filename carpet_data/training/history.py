@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from carpet_data.training.settings import Monitor
 
-__all__ = ["Epoch", "History", "Report", "Tick", "Watch"]
+__all__ = ["TRAINING", "Epoch", "History", "Watch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,16 @@ class Epoch:
     learning_rate: float
     seconds: float
 
+    def metrics(self) -> dict[str, float]:
+        """What a progress bar shows: loss and accuracy, those of val where there are val images."""
+        shown = {
+            "loss": self.train_loss,
+            "accuracy": self.train_accuracy,
+            "val loss": self.val_loss,
+            "val accuracy": self.val_accuracy,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
     def to_json(self) -> dict[str, Any]:
         """The epoch as plain values."""
         return asdict(self)
@@ -47,25 +57,8 @@ class Epoch:
 
 History: TypeAlias = tuple[Epoch, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """How far a training has come.
-
-    Attributes:
-        doing: "images", "features", "training" or "head".
-        done: Of `total`.
-        total: Images or epochs; None where it is not known yet.
-        epoch: The epoch just ended; None while there is none.
-    """
-
-    doing: str
-    done: int
-    total: int | None
-    epoch: Epoch | None = None
-
-
-Report: TypeAlias = Callable[[Tick], None]
+TRAINING = "training"
+"""The name of the steps that are epochs."""
 
 
 @dataclass(slots=True)

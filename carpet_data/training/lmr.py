@@ -6,7 +6,7 @@ a class-balanced batch of features z_i with labels y_i and class counts n_y, thr
 1. Reconstruction. With the cosine similarity s_ij = z_i·z_j / (|z_i| |z_j|) and an exclusion e_ij that is 0 where j = i
    or y_j is a few-shot class, else 1:
    w_ij = e_ij exp(s_ij / T) / Σ_m e_im exp(s_im / T),  r_i = Σ_j w_ij z_j.
-   Few-shot samples are left out as sources because it is their lack of variety that is to be mended. Where a batch
+   Few-shot samples are left out as sources because it is their lack of variety that is to be repaired. Where a batch
    leaves no source at all, r_i = z_i.
 2. Contribution. m_i = c(y_i) r_i + (1 − c(y_i)) z_i, with a weight that falls with the class's count and reaches 0
    where a class is no longer few-shot: c(y) = C · max(0, 1 − log n_y / log(F + 1)), F being the largest count of a

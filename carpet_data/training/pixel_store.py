@@ -110,7 +110,7 @@ def open_store(count: int, size: int, *, masks: bool, memory_bytes: int, folder:
         raise OutputError(
             f"there is no room for {_gib(needed)} of pixels ({error.strerror})",
             where=folder or tempfile.gettempdir(),
-            mend="use a smaller --resize, or free some disk space",
+            hint="use a smaller --resize, or free some disk space",
         ) from error
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from carpet_data.compute.checkpoints import Checkpoint, optimizer_tensors, restore_optimizer
 from carpet_data.errors import DataError
 from carpet_data.metrics import accuracy, balanced_accuracy, confusion
+from carpet_data.networks.checkpoints import Checkpoint, optimizer_tensors, restore_optimizer
 from carpet_data.training.evaluate import Predictions
 from carpet_data.training.history import Epoch, Watch
 from carpet_data.training.settings import Settings
@@ -62,7 +62,7 @@ class Tally:
         if not np.isfinite(loss):
             raise DataError(
                 f"the training diverged: the loss of epoch {number} is {loss}",
-                mend="use a smaller --lr, or --schedule cosine",
+                hint="use a smaller --lr, or --schedule cosine",
             )
         seconds = time.perf_counter() - self.started
         right = float(self.right) / self.images

@@ -7,8 +7,8 @@ from typing import Any
 
 from carpet_data.errors import DataError
 from carpet_data.metrics import Interval, Outcome, Scores, bootstrap_interval, wilson
+from carpet_data.store.runs import Prediction
 from carpet_data.training.evaluate import Predictions
-from carpet_data.training.runs import Prediction
 from carpet_data.training.tables import ImageTable
 
 __all__ = ["SideScores", "rows", "score"]

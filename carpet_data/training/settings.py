@@ -141,18 +141,18 @@ class Settings:
         if not self.frozen and self.batch_size < 2:
             raise UsageError(
                 "a batch of one image has no statistics for batch normalisation",
-                mend="use --batch-size 2 or more, or --freeze backbone",
+                hint="use --batch-size 2 or more, or --freeze backbone",
             )
         shares = sorted(name for name in _SHARES if getattr(self, name) is not None)
         if shares and self.sampling == "instance":
             raise UsageError(
                 f"{shares[0].replace('_', ' ')} says how often images are drawn, but each is drawn once an epoch",
-                mend="use --sampling balanced (or sqrt) with it",
+                hint="use --sampling balanced (or sqrt) with it",
             )
         if self.frozen and self.mix in ("cutmix", "mask-cutmix"):
             raise UsageError(
                 f"{self.mix} cuts images, but with a frozen backbone only features are trained on",
-                mend="use --freeze none (or until STAGE), or --mix mixup, which mixes features too",
+                hint="use --freeze none (or until STAGE), or --mix mixup, which mixes features too",
             )
 
     @property
@@ -189,7 +189,7 @@ class Settings:
 
             near = difflib.get_close_matches(unknown[0], known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"use: {', '.join(sorted(known))}"
-            raise UsageError(f"no setting is called {unknown[0]!r}", mend=hint)
+            raise UsageError(f"no setting is called {unknown[0]!r}", hint=hint)
         return cls(**values)
 
     def digest(self) -> str:
@@ -227,5 +227,5 @@ def _check(name: str, value: Any) -> None:
         raise _wrong(name, value, "give a number from 0 to below 1")
 
 
-def _wrong(name: str, value: Any, mend: str) -> UsageError:
-    return UsageError(f"{name.replace('_', ' ')} cannot be {value!r}", mend=mend)
+def _wrong(name: str, value: Any, hint: str) -> UsageError:
+    return UsageError(f"{name.replace('_', ' ')} cannot be {value!r}", hint=hint)

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data import executor
-from carpet_data import masks as mask_files
+from carpet_data.core import executor
+from carpet_data.core import masks as mask_files
+from carpet_data.core.images import read
+from carpet_data.core.masks.runs import to_binary
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError, UsageError
-from carpet_data.executor import Progress
-from carpet_data.images import read
-from carpet_data.masks.runs import to_binary
-from carpet_data.samples import Dataset, Sample
 from carpet_data.training import pixel_store
 
 __all__ = ["ImageTable", "load"]
@@ -101,7 +101,7 @@ def load(
     workers: int | None = None,
     memory_bytes: int = _MEMORY_BYTES,
     cache_folder: Path | None = None,
-    on_fault: OnFault = "raise",
+    on_problem: OnFault = "raise",
     progress: Progress | None = None,
 ) -> ImageTable:
     """Decode and resize images.
@@ -118,7 +118,7 @@ def load(
         workers: Processes; None for one per core where there is enough to do.
         memory_bytes: A larger table lies in a file and is mapped, which is slower and noted.
         cache_folder: Where such a file is kept for the next run; None for a temporary one.
-        on_fault: "raise", or "skip" to leave out what cannot be read, with a note.
+        on_problem: "raise", or "skip" to leave out what cannot be read, with a note.
         progress: Told (done, total) in images.
 
     Raises:
@@ -126,14 +126,14 @@ def load(
         UsageError: The size is not positive, or a sample's class is not among the classes.
     """
     if size < 1:
-        raise UsageError(f"images of {size} pixels", mend="use --resize 64 or more")
+        raise UsageError(f"images of {size} pixels", hint="use --resize 64 or more")
     if not samples:
-        raise DataError("there are no images to load", where=dataset.root, mend="look at carpet-data stats")
+        raise DataError("there are no images to load", where=dataset.root, hint="look at carpet-data stats")
     index = {name: number for number, name in enumerate(classes)}
     strange = sorted({sample.class_name for sample in samples} - set(index))
     if strange:
         raise UsageError(
-            f"the class {strange[0]!r} is not among {', '.join(classes)}", mend="use the classes that it was trained on"
+            f"the class {strange[0]!r} is not among {', '.join(classes)}", hint="use the classes that it was trained on"
         )
     store = pixel_store.open_store(
         len(samples),
@@ -143,25 +143,25 @@ def load(
         folder=cache_folder,
         key=_key(dataset, samples, size, masks) if cache_folder is not None else "images",
     )
-    kept, faults = list(range(len(samples))), list[str]()
+    kept, problems = list(range(len(samples))), list[str]()
     if not store.filled:
         chosen = 1 if sum(sample.width * sample.height for sample in samples) < _WORTH_WORKERS else workers
-        jobs = (_Job(dataset.root, sample, size, masks, on_fault == "skip") for sample in samples)
+        jobs = (_Job(dataset.root, sample, size, masks, on_problem == "skip") for sample in samples)
         kept.clear()
         with store.filling():
             for number, loaded in enumerate(executor.run(_load, jobs, workers=chosen)):
                 if isinstance(loaded, CarpetDataError):
-                    faults.append(f"left out: {loaded.where or samples[number].image}: {loaded.what}")
+                    problems.append(f"left out: {loaded.where or samples[number].image_path}: {loaded.what}")
                 else:
                     store.put(len(kept), *loaded)
                     kept.append(number)
                 if progress is not None:
-                    progress(number + 1, len(samples))
+                    progress(Step(number + 1, len(samples), "reading images"))
             if not kept:
                 raise DataError(
                     f"none of {len(samples)} images can be read",
                     where=dataset.root,
-                    mend="run carpet-data doctor on it",
+                    hint="run carpet-data doctor on it",
                 )
     pixels, mask_pixels = store.close(len(kept))
     rows = [samples[number] for number in kept]
@@ -173,7 +173,7 @@ def load(
         masks=mask_pixels,
         origins=tuple(sample.origin for sample in rows),
         groups=tuple(sample.group if sample.group is not None else sample.id for sample in rows),
-        notes=(*faults, *store.notes),
+        notes=(*problems, *store.notes),
     )
 
 
@@ -184,11 +184,11 @@ def _key(dataset: Dataset, samples: Sequence[Sample], size: int, masks: bool) ->
         files = [sample.image_sha256, sample.mask_sha256]
         if sample.image_sha256 is None:
             # A raw folder knows no hashes; its files are told apart as make does it.
-            paths = (sample.image, sample.mask) if masks else (sample.image,)
+            paths = (sample.image_path, sample.mask_path) if masks else (sample.image_path,)
             states = [(dataset.root / path).stat() for path in paths if path and (dataset.root / path).is_file()]
             files = [f"{state.st_mtime_ns} {state.st_size}" for state in states]
         digest.update(
-            repr((str(dataset.root.resolve()), sample.image, files, sample.annotation if masks else 0)).encode()
+            repr((str(dataset.root.resolve()), sample.image_path, files, sample.annotation if masks else 0)).encode()
         )
     return f"images-{digest.hexdigest()[:32]}"
 
@@ -207,7 +207,7 @@ _Loaded: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
 
 def _load(job: _Job) -> _Loaded | CarpetDataError:
     try:
-        pixels = _resized(read(job.root / job.sample.image), job.size)
+        pixels = _resized(read(job.root / job.sample.image_path), job.size)
         return pixels, _mask(job) if job.masks else None
     except CarpetDataError as error:
         if job.skip:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.errors import UsageError
-from carpet_data.synthesis.albumentations_pipeline import Pipeline, build
-from carpet_data.synthesis.recipes import find
-from carpet_data.synthesis.recipes import load as load_recipe
+from carpet_data.synthesis.methods.albumentations_pipeline import Pipeline, build
+from carpet_data.synthesis.recipe.files import find
+from carpet_data.synthesis.recipe.files import load as load_recipe
 
 __all__ = ["VIEWS", "augment", "check", "identity"]
 
@@ -178,7 +178,7 @@ def _document(name: str) -> str:
         raise UsageError(
             f"{name!r} is no augmentation: {error.what}",
             where=error.where,
-            mend=f"use {', '.join(VIEWS)}, or a recipe of the method augment (augment, or FILE.yaml)",
+            hint=f"use {', '.join(VIEWS)}, or a recipe of the method augment (augment, or FILE.yaml)",
         ) from error
     state = path.stat()
     return _document_of(path, state.st_mtime_ns, state.st_size)
@@ -191,7 +191,7 @@ def _document_of(path: Path, modified_ns: int, size: int) -> str:  # noqa: ARG00
         raise UsageError(
             f"it is a recipe of the method {recipe.envelope.method}",
             where=path,
-            mend="training varies images by recipes of the method augment only",
+            hint="training varies images by recipes of the method augment only",
         )
     return json.dumps(recipe.parameters.model_dump()["pipeline"], sort_keys=True)
 

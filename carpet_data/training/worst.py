@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from carpet_data.backbones import Network
-from carpet_data.images import encode_png
-from carpet_data.layout.files import write_bytes
-from carpet_data.layout.names import component
+from carpet_data.core.images import encode_png
+from carpet_data.networks import Network
+from carpet_data.store.files import write_bytes
+from carpet_data.store.names import component
 from carpet_data.training import gradcam
 from carpet_data.training.evaluate import Predictions
 from carpet_data.training.tables import ImageTable

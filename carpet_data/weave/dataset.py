@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from carpet_data.images import write_png
-from carpet_data.samples import GOOD
+from carpet_data.core.images import write_png
+from carpet_data.dataset import GOOD
 from carpet_data.weave.defects import DEFECTS
 from carpet_data.weave.image import generator, render
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.samples import GOOD
+from carpet_data.dataset import GOOD
 from carpet_data.weave.cloth import Cloth, make_cloth
 from carpet_data.weave.defects import DEFECTS
 from carpet_data.weave.defects.base import Change

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import Chromium
+from helpers.chromium import Chromium
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The module, connected to a MongoDB in a temporary folder."""
-    from mongo import own_database
+    from helpers.mongo import own_database
 
     return own_database(tmp_path_factory.mktemp("mongo"))
 

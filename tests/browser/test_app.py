@@ -17,11 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from chromium import Chromium
+from helpers.chromium import Chromium
 
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.sample import sample
-from carpet_data.verbs.synthesize import synthesize
+from carpet_data.preparation.prepare import prepare
+from carpet_data.synthesis.engine.synthesize import synthesize
+from carpet_data.weave.sample import sample
 
 pytestmark = [
     pytest.mark.xdist_group("fiftyone"),
@@ -112,9 +112,9 @@ def tiles(page: Chromium, path: Path) -> np.ndarray[Any, Any]:
 
 
 def test_the_app_shows_all_samples_in_colour(page: Chromium, root: Path, artefacts: Path) -> None:
-    from carpet_data import layout
+    from carpet_data import store
 
-    page.wait_for(f"{COUNT} == '{len(layout.read(root))} samples'")
+    page.wait_for(f"{COUNT} == '{len(store.read(root))} samples'")
     hsv = tiles(page, artefacts / "browse-grid.png")
     # Holes and cuts are drawn in their own colours over grey cloth.
     for hue in (10, 101):
@@ -137,7 +137,7 @@ def test_a_class_filter_changes_the_count(page: Chromium) -> None:
 def test_a_saved_view_opens_and_a_synthetic_sample_shows_its_recipe(
     page: Chromium, app: App, root: Path, artefacts: Path
 ) -> None:
-    from carpet_data import layout
+    from carpet_data import store
 
     # FiftyOne 1.22 shows an error of its server where a saved view is opened on a page that had a filter.
     look(page, app)
@@ -147,7 +147,7 @@ def test_a_saved_view_opens_and_a_synthetic_sample_shows_its_recipe(
     page.wait_for(f"{LOOKERS}.length == 3")
     page.click(f"{LOOKERS}[0]")
     page.wait_for("document.querySelector('[data-cy=modal]')")
-    made = [each for each in layout.read(root) if each.origin == "synthetic"]
+    made = [each for each in store.read(root) if each.origin == "synthetic"]
     recipe = made[0].provenance["recipe"] if made[0].provenance else ""
     page.wait_for(f"document.querySelector('[data-cy=modal]').innerText.includes('{recipe}')")
     text = page.evaluate("document.querySelector('[data-cy=modal]').innerText")

@@ -12,23 +12,23 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import synthesis
-from command import Called
-from run_folders import line, write_run
-from shapes import SHAPES
-from sources import write_source
+from helpers import synthesis
+from helpers.command import Called
+from helpers.run_folders import line, write_run
+from helpers.shapes import SHAPES
+from helpers.sources import write_source
 
-from carpet_data import browse, layout
+from carpet_data import browse, store
 from carpet_data.errors import DataError
-from carpet_data.fiftyone_bridge import inserting
-from carpet_data.fiftyone_bridge import sync as syncing
-from carpet_data.fiftyone_bridge.naming import INFO
-from carpet_data.verbs.drop import drop
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.sample import sample as make_sample
-from carpet_data.verbs.synthesize import synthesize
-from carpet_data.verbs.to_coco import to_coco
-from carpet_data.verbs.train import train
+from carpet_data.fiftyone import inserting
+from carpet_data.fiftyone import sync as syncing
+from carpet_data.fiftyone.naming import INFO
+from carpet_data.formats.to_coco import to_coco
+from carpet_data.preparation.drop import drop
+from carpet_data.preparation.prepare import prepare
+from carpet_data.synthesis.engine.synthesize import synthesize
+from carpet_data.training.train import train
+from carpet_data.weave.sample import sample as make_sample
 
 pytestmark = [
     pytest.mark.xdist_group("fiftyone"),
@@ -106,12 +106,12 @@ def test_every_mask_is_exact(kind: str, fiftyone: Any, hostile_shapes: Path, tmp
 
 def test_what_is_known_of_a_sample_is_shown(fiftyone: Any, root: Path) -> None:
     dataset = opened(fiftyone, root)
-    source = layout.read(root)
+    source = store.read(root)
     shown = by_id(dataset)
     assert shown.keys() == source.by_id().keys()
     for sample in source:
         one = shown[sample.id]
-        assert one.filepath == str(root / sample.image)
+        assert one.filepath == str(root / sample.image_path)
         assert one["class"].label == sample.class_name
         assert one.origin == sample.origin
         assert one.split == source.splits["main"].sides.get(sample.id)
@@ -156,7 +156,7 @@ def test_opening_again_changes_nothing_and_keeps_what_people_added(fiftyone: Any
 
 def test_what_changed_is_written_again_and_nothing_else(fiftyone: Any, root: Path) -> None:
     dataset = opened(fiftyone, root)
-    source = layout.read(root)
+    source = store.read(root)
     gone, changed = (sample.id for sample in source.of_class("hole")[:2])
     edited = next(sample.id for sample in source.of_class("thread"))
     for sample in dataset:
@@ -186,7 +186,7 @@ def test_what_changed_is_written_again_and_nothing_else(fiftyone: Any, root: Pat
 
 
 def test_the_last_run_is_shown_by_condition(fiftyone: Any, root: Path) -> None:
-    source = layout.read(root)
+    source = store.read(root)
     one, two = source.splits["main"].ids("test")[:2]
     names = {sample.id: sample.class_name for sample in source}
     classes = dict.fromkeys(source.classes, 0.0)
@@ -220,7 +220,7 @@ def test_the_last_run_is_shown_by_condition(fiftyone: Any, root: Path) -> None:
 
 def test_saved_views_hold_what_they_say(fiftyone: Any, root: Path) -> None:
     dataset = opened(fiftyone, root)
-    source = layout.read(root)
+    source = store.read(root)
     assert dataset.list_saved_views() == ["synthetic hole", "real beside its synthetic children", "smallest defects"]
     made = [sample.id for sample in source if sample.origin == "synthetic"]
     assert sorted(dataset.load_saved_view("synthetic hole").values("carpet_id")) == made
@@ -277,13 +277,13 @@ def test_a_copy_is_another_data_set(fiftyone: Any, root: Path, tmp_path: Path) -
 
 def test_an_image_that_was_deleted_and_a_mask_that_cannot_be_read_are_named(fiftyone: Any, root: Path) -> None:
     dataset = opened(fiftyone, root)
-    holes = [sample for sample in layout.read(root).of_class("hole") if sample.origin == "real"]
-    image, mask = root / holes[0].image, root / str(holes[1].mask)
+    holes = [sample for sample in store.read(root).of_class("hole") if sample.origin == "real"]
+    image, mask = root / holes[0].image_path, root / str(holes[1].mask_path)
     image.unlink()
     result = browse(root, workers=1)
     assert [warning.where for warning in result.warnings] == [str(image)]
     assert len(fiftyone.load_dataset(result.dataset)) == len(dataset)
-    # A copy that was never opened before, with a broken mask, which is mended later.
+    # A copy that was never opened before, with a broken mask, which is repaired later.
     other = Path(shutil.copytree(root, root.with_name("other")))
     good = (other / mask.relative_to(root)).read_bytes()
     (other / mask.relative_to(root)).write_bytes(b"no picture")
@@ -363,13 +363,13 @@ def test_a_coco_file_that_is_none(run: Run, tmp_path: Path) -> None:
 def test_the_command_loads_and_says_so(run: Run, root: Path) -> None:
     called = run("browse", root, "--no-launch", "--json", "--workers", 1)
     assert called.code == 0, called.err
-    assert called.json["added"] == called.json["samples"] == len(layout.read(root))
+    assert called.json["added"] == called.json["samples"] == len(store.read(root))
     assert called.json["url"] is None
     text = run("browse", root, "--no-launch", "--workers", 1)
     assert "nothing changed" in text.out
     assert run("browse", root, "--no-launch", "-q").out == ""
     assert run("browse", root, "--split", "nosuch", "--no-launch").code == 2
-    (root / layout.read(root).of_class("hole")[0].image).unlink()
+    (root / store.read(root).of_class("hole")[0].image_path).unlink()
     warned = run("browse", root, "--no-launch")
     assert warned.code == 0
     assert "warning:" in warned.err
@@ -452,7 +452,7 @@ def stored(dataset: Any) -> list[Any]:
 def test_samples_are_written_as_fiftyone_writes_them(
     fiftyone: Any, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_run(root, [line(layout.read(root).samples[0].id, "good", {"good": 0.5, "hole": 0.3, "thread": 0.2})])
+    write_run(root, [line(store.read(root).samples[0].id, "good", {"good": 0.5, "hole": 0.3, "thread": 0.2})])
     dataset = opened(fiftyone, root)
     ours, media = stored(dataset), dataset.media_type
     fiftyone.delete_dataset(dataset.name)

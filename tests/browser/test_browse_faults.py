@@ -1,4 +1,4 @@
-"""What people get wrong with browse, each in a process of its own: an error with its mend, never a traceback."""
+"""What people get wrong with browse, each in a process of its own: an error with its hint, never a traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sources import write_source
+from helpers.sources import write_source
 
 pytestmark = [
     pytest.mark.xdist_group("fiftyone"),
@@ -64,7 +64,7 @@ def test_a_database_that_cannot_be_reached(root: Path) -> None:
     assert found["error"] == "DatabaseError"
     assert "does not answer" in found["what"]
     assert "secret" not in json.dumps(found)
-    assert "without --database-uri" in found["mend"]
+    assert "without --database-uri" in found["hint"]
 
 
 def test_without_a_database_named_the_one_of_fiftyone_is_started(root: Path, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_missing_mongod(root: Path, tmp_path: Path) -> None:
     )
     found = fault(called(root, "--no-launch", "--json", code=code, FIFTYONE_DATABASE_DIR=str(tmp_path / "db")))
     assert "MongoDB that comes with FiftyOne is missing" in found["what"]
-    assert "--database-uri" in found["mend"]
+    assert "--database-uri" in found["hint"]
 
 
 def test_fiftyone_that_is_not_installed(root: Path) -> None:
@@ -103,7 +103,7 @@ def test_fiftyone_that_is_not_installed(root: Path) -> None:
     )
     found = fault(called(root, "--no-launch", "--json", code=code))
     assert found["error"] == "MissingExtraError"
-    assert "carpet-data[browse]" in found["mend"]
+    assert "carpet-data[browse]" in found["hint"]
 
 
 def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:

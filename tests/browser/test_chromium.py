@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chromium import BrowserError, Chromium
+from helpers.chromium import BrowserError, Chromium
 
 _PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>a page</title>
 <style>body { background: white } @media (prefers-color-scheme: dark) { body { background: black } }</style>

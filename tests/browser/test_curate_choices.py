@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-import synthesis
-from command import Called
-from sources import hashes
+from helpers import synthesis
+from helpers.command import Called
+from helpers.sources import hashes
 
-from carpet_data import layout
-from carpet_data.errors import DataError, FaultsError, UsageError
-from carpet_data.images import encode_png
-from carpet_data.layout import Addition
-from carpet_data.samples import GOOD, Dataset
-from carpet_data.verbs.browse import browse
-from carpet_data.verbs.check import check
-from carpet_data.verbs.curate import curate, undo_curation
-from carpet_data.verbs.stats import stats
-from carpet_data.verbs.synthesize import synthesize
-from carpet_data.verbs.to_coco import to_coco
+from carpet_data import store
+from carpet_data.core.images import encode_png
+from carpet_data.dataset import GOOD, Dataset
+from carpet_data.errors import DataError, ProblemsError, UsageError
+from carpet_data.fiftyone.browse import browse
+from carpet_data.fiftyone.curate import curate, undo_curation
+from carpet_data.formats.check import check
+from carpet_data.formats.to_coco import to_coco
+from carpet_data.statistics.stats import stats
+from carpet_data.store import Addition
+from carpet_data.synthesis.engine.synthesize import synthesize
 
 pytestmark = [
     pytest.mark.xdist_group("fiftyone"),
@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index[2:6, 2:6], index[20:25, 20:25] = 1, 2
     image = encode_png(np.full((40, 40, 3), 7, np.uint8))
     mixed = Addition("mixed", "hole", image, encode_png(index), ((1, "hole"), (2, "thread")))
-    layout.append(root, [mixed], command="x", identity="x", split="main")
+    store.append(root, [mixed], command="x", identity="x", split="main")
     return root
 
 
@@ -89,7 +89,7 @@ def _is(sample_id: str) -> Any:
 
 def test_tag_and_edit_then_curate_then_all_agree_then_undo(fiftyone: Any, root: Path, run: Run, tmp_path: Path) -> None:
     opened = _opened(fiftyone, root)
-    whole, before = hashes(root), layout.read(root)
+    whole, before = hashes(root), store.read(root)
     made, holes, threads = (
         _ids(before, *kind) for kind in (("synthetic", "hole"), ("real", "hole"), ("real", "thread"))
     )
@@ -109,14 +109,14 @@ def test_tag_and_edit_then_curate_then_all_agree_then_undo(fiftyone: Any, root: 
         threads[0]: ("thread", "hole"),
         threads[1]: ("thread", GOOD),
     }
-    after = layout.read(root)
+    after = store.read(root)
     assert len(after) == len(before) - 2
     counts = {each["name"]: each["images"] for each in stats(root, workers=1).to_json()["classes"]}
     assert counts == {name: len(after.of_class(name)) for name in ("good", "hole", "thread")}
     to_coco(root, tmp_path / "coco", workers=1)
     checked = check(tmp_path / "coco", root, workers=1)
-    assert (checked.findings, checked.compared) == ((), len(after))
-    assert list(layout.verify(root)) == []
+    assert (checked.problems, checked.compared) == ((), len(after))
+    assert list(store.verify(root)) == []
     # FiftyOne still shows what was before.
     with pytest.raises(DataError, match="changed since it was opened"):
         curate(root)
@@ -133,7 +133,7 @@ def test_tag_and_edit_then_curate_then_all_agree_then_undo(fiftyone: Any, root: 
 
 def test_a_view_drops_real_samples_only_when_asked(fiftyone: Any, root: Path) -> None:
     opened = _opened(fiftyone, root)
-    dataset = layout.read(root)
+    dataset = store.read(root)
     made, real = _ids(dataset, "synthetic", "hole")[:2], _ids(dataset, "real", "hole")[:1]
     opened.save_view("bad ones", opened.select_by("carpet_id", [*made, *real]))
     _tag(opened, "reject", _ids(dataset, "real", "thread")[0])
@@ -156,7 +156,7 @@ def test_a_view_drops_real_samples_only_when_asked(fiftyone: Any, root: Path) ->
 
 def test_keep(fiftyone: Any, root: Path) -> None:
     opened = _opened(fiftyone, root)
-    dataset = layout.read(root)
+    dataset = store.read(root)
     synthetic = {sample.id for sample in dataset if sample.origin == "synthetic"}
     made = _ids(dataset, "synthetic", "hole")
     _tag(opened, "fine", *made[:2])
@@ -171,15 +171,15 @@ def test_keep(fiftyone: Any, root: Path) -> None:
 
 def test_edits_that_cannot_be_brought_back_are_all_told(fiftyone: Any, root: Path) -> None:
     opened = _opened(fiftyone, root)
-    whole, dataset = hashes(root), layout.read(root)
+    whole, dataset = hashes(root), store.read(root)
     holes, threads = _ids(dataset, "real", "hole"), _ids(dataset, "real", "thread")
     _label_instances(opened, holes[0], "hole", "thread")
     _label_instances(opened, "mixed", "thread", "thread")
     _label_instances(opened, threads[0], "hole")
     _label(opened, threads[0], GOOD)
-    with pytest.raises(FaultsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         curate(root)
-    assert len(caught.value.faults) == 3
+    assert len(caught.value.problems) == 3
     assert "its instances were given several classes" in str(caught.value)
     assert "its class was changed to 'good', but its labels to 'hole'" in str(caught.value)
     assert hashes(root) == whole
@@ -193,13 +193,13 @@ def test_an_index_mask_whose_image_is_relabelled(fiftyone: Any, root: Path) -> N
     assert curate(root).number is None, "two classes in one image are no edit"
     _label(opened, "mixed", "thread")
     curate(root)
-    assert layout.read(root).by_id()["mixed"].defect_classes == ("thread",)
-    assert list(layout.verify(root)) == []
+    assert store.read(root).by_id()["mixed"].defect_classes == ("thread",)
+    assert list(store.verify(root)) == []
 
 
 def test_samples_of_the_users_own_and_removed_labels_are_left_alone(fiftyone: Any, root: Path) -> None:
     opened = _opened(fiftyone, root)
-    hole = _ids(layout.read(root), "real", "hole")[0]
+    hole = _ids(store.read(root), "real", "hole")[0]
     sample = opened.one(_is(hole))
     sample["ground_truth"].detections = sample["ground_truth"].detections[:1]
     sample["class"] = None
@@ -212,7 +212,7 @@ def test_samples_of_the_users_own_and_removed_labels_are_left_alone(fiftyone: An
 
 def test_the_choices_as_a_file(fiftyone: Any, root: Path, run: Run, tmp_path: Path) -> None:
     opened = _opened(fiftyone, root)
-    hole = _ids(layout.read(root), "synthetic", "hole")[0]
+    hole = _ids(store.read(root), "synthetic", "hole")[0]
     _tag(opened, "reject", hole)
     whole = hashes(root)
     exported = run("curate", root, "--export-choices", tmp_path / "choices.json")
@@ -227,9 +227,9 @@ def test_a_data_set_that_fiftyone_does_not_know_or_that_has_changed(fiftyone: An
     assert unknown.code == 1
     assert "was not opened in FiftyOne yet" in unknown.err
     opened = _opened(fiftyone, root)
-    dataset = layout.read(root)
+    dataset = store.read(root)
     _tag(opened, "reject", _ids(dataset, "real", "hole")[0])
-    layout.drop(root, [_ids(dataset, "real", "hole")[1]], "other")
+    store.drop(root, [_ids(dataset, "real", "hole")[1]], "other")
     whole = hashes(root)
     changed = run("curate", root)
     assert changed.code == 1

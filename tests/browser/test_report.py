@@ -6,12 +6,12 @@ import itertools
 from pathlib import Path
 
 import pytest
-from chromium import Chromium
-from run_pages import add_training, add_validation, prepared
-from validation_pages import MANY, page
+from helpers.chromium import Chromium
+from helpers.run_pages import add_training, add_validation, prepared
+from helpers.validation_pages import MANY, page
 
 from carpet_data.reporting import validation
-from carpet_data.verbs.report import report
+from carpet_data.reporting.report import report
 
 pytestmark = pytest.mark.xdist_group("browser")
 

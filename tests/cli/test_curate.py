@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import synthesis
-from command import Called
-from sources import hashes
+from helpers import synthesis
+from helpers.command import Called
+from helpers.sources import hashes
 
-from carpet_data import layout
+from carpet_data import store
 
 Run = Callable[..., Called]
 
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 def _choices(root: Path, **more: object) -> Path:
     path = root.parent / "choices.json"
-    fingerprint = layout.read(root).fingerprint("main")
+    fingerprint = store.read(root).fingerprint("main")
     path.write_text(json.dumps({"schema": 1, "fingerprint": fingerprint, "split": "main", **more}))
     return path
 
@@ -99,7 +99,7 @@ def test_options_that_make_no_sense_together(run: Run, root: Path, arguments: tu
     whole = hashes(root.parent)
     called = run("curate", root, *arguments)
     assert called.code == 2, called.err
-    assert "mend:" in called.err
+    assert "hint:" in called.err
     assert hashes(root.parent) == whole
 
 
@@ -109,7 +109,7 @@ def test_bad_input_is_told(run: Run, root: Path, tmp_path: Path) -> None:
     for arguments in ((), ("--undo",), ("--export-choices", tmp_path / "out.json")):
         failed = run("curate", raw, *arguments, "--json")
         assert (failed.code, failed.json["what"]) == (1, "this is no prepared data set: it has no dataset.json")
-        assert failed.json["mend"] == f"prepare it first: carpet-data prepare '{raw}' -o 'my source-prepared'"
+        assert failed.json["hint"] == f"prepare it first: carpet-data prepare '{raw}' -o 'my source-prepared'"
     (tmp_path / "file").write_text("no folder")
     assert "no prepared data set" in run("curate", tmp_path / "file").err
     assert "there is no such folder" in run("curate", tmp_path / "nowhere").err

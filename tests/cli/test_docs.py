@@ -24,10 +24,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from command import Called
+from helpers.command import Called
 
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.sample import sample
+from carpet_data.preparation.prepare import prepare
+from carpet_data.weave.sample import sample
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")])

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import exit_code
+from helpers.command import exit_code
 
 from carpet_data.diagnosis.codes import CODES
-from carpet_data.verbs.sample import sample
+from carpet_data.weave.sample import sample
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/doctor.md"
 
@@ -53,7 +53,7 @@ def test_errors_are_summed_up_and_exit_with_1(root: Path, capsys: pytest.Capture
     assert "ERROR truncated (5): The end of an image file is missing." in out
     assert [name in out for name in masks] == [True, True, True, False, False]
     assert "… and 2 more (--all shows them)" in out
-    assert out.count("mend:") == 1
+    assert out.count("hint:") == 1
     assert "\x1b" not in out
     assert out.rstrip().endswith("5 errors, 0 warnings, 0 infos")
 
@@ -70,8 +70,8 @@ def test_json_holds_every_fault(root: Path, capsys: pytest.CaptureFixture[str]) 
     assert run(str(root), "--json") == 1
     values = json.loads(capsys.readouterr().out)
     assert values["counts"] == {"error": 5, "warning": 0, "info": 0}
-    assert [fault["where"] for fault in values["faults"]] == masks
-    assert all(fault["mend"] and fault["what"] and fault["code"] == "truncated" for fault in values["faults"])
+    assert [fault["where"] for fault in values["problems"]] == masks
+    assert all(fault["hint"] and fault["what"] and fault["code"] == "truncated" for fault in values["problems"])
 
 
 def test_quiet_says_it_by_the_exit_code_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,9 +88,9 @@ def test_a_control_character_in_a_name_is_shown_escaped(root: Path, capsys: pyte
     assert "\x1b" not in out
 
 
-def test_a_missing_folder_is_an_error_with_its_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_is_an_error_with_its_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(tmp_path / "nowhere")) == 1
-    assert "mend:" in capsys.readouterr().err
+    assert "hint:" in capsys.readouterr().err
 
 
 def test_the_page_names_every_code_as_the_program_does() -> None:
@@ -106,4 +106,4 @@ def test_the_page_names_every_code_as_the_program_does() -> None:
 def _source_of_verify() -> str:
     from importlib import import_module
 
-    return Path(str(import_module("carpet_data.layout.verify").__file__)).read_text()
+    return Path(str(import_module("carpet_data.store.verify").__file__)).read_text()

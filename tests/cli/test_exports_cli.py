@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command import exit_code
-from shapes import SHAPES, write_mvtec
+from helpers.command import exit_code
+from helpers.shapes import SHAPES, write_mvtec
 
 COMMANDS = ("to-yolo", "to-voc", "to-folder", "to-mvtec", "to-masks")
 
@@ -56,9 +56,9 @@ def test_faults_and_wrong_use(command: str, source: Path, capsys: pytest.Capture
         (source / "ground_truth/hole/a_mask.png").write_bytes(b"no image")
         capsys.readouterr()
         assert exit_code(command, source, "--json") == 1
-        fault = json.loads(capsys.readouterr().out)["faults"][0]
+        fault = json.loads(capsys.readouterr().out)["problems"][0]
         assert fault["where"].endswith("a_mask.png")
-        assert fault["mend"]
+        assert fault["hint"]
     assert "Traceback" not in capsys.readouterr().err
 
 

@@ -21,13 +21,13 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from command import exit_code
+from helpers.command import exit_code
 
+from carpet_data.archives import http
+from carpet_data.archives.addresses import ADDRESSES, MVTEC_LICENSE, is_mvtec
+from carpet_data.archives.download import Patience
+from carpet_data.archives.fetch import FetchResult, fetch, find_source
 from carpet_data.errors import FetchError, LockedError, OutputError, UsageError
-from carpet_data.formats.archive import http
-from carpet_data.formats.archive.addresses import ADDRESSES, MVTEC_LICENSE, is_mvtec
-from carpet_data.formats.archive.download import Patience
-from carpet_data.verbs.fetch import FetchResult, fetch, find_source
 
 QUICK = Patience(timeout_s=5, retries=3, pause_s=0.01)
 ONCE = Patience(timeout_s=5, retries=0, pause_s=0.01)
@@ -482,7 +482,7 @@ def test_too_little_disk(site: Site, tmp_path: Path) -> None:
     site.announced = 10**17
     with pytest.raises(FetchError, match="larger than"):
         get(site, tmp_path)
-    from carpet_data.formats.archive.limits import Limits
+    from carpet_data.archives.limits import Limits
 
     with pytest.raises(OutputError, match="and the disk has"):
         get(site, tmp_path, limits=Limits(total_bytes=10**18))

@@ -8,19 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import synthesis
-import tiny_learner
 import torch
-from command import Called
+from helpers import synthesis, tiny_learner
+from helpers.command import Called
 
-from carpet_data import layout
-from carpet_data.cli import fit as fit_command
+from carpet_data import store as layout
+from carpet_data.cli import common
 from carpet_data.errors import UsageError
-from carpet_data.generators import memorisation
-from carpet_data.generators.learning import Tick
-from carpet_data.generators.place import Place
-from carpet_data.synthesis import registry
-from carpet_data.verbs.fit import fit
+from carpet_data.learned import memorisation
+from carpet_data.learned.fit import fit
+from carpet_data.learned.fit_runtime import Place
+from carpet_data.synthesis.recipe import registry
 
 Run = Callable[..., Called]
 
@@ -64,7 +62,7 @@ def test_fit_then_again(root: Path, recipe: Path, run: Run) -> None:
     sheets = [line for line in done.err.splitlines() if "samples-" in line]
     assert len(sheets) == 5
     assert sheets[-1].startswith("step 30 of 30, denoise 0.")
-    assert all(Path(line.rpartition("samples: ")[2]).is_file() for line in sheets)
+    assert all(Path(line.rpartition(": ")[2]).is_file() for line in sheets)
     assert "30 steps of 4 crops in" in done.out
     assert "copies of donors among its samples:" in done.out
     again = run("fit", root, "--recipe", recipe, "--device", "cpu")
@@ -90,7 +88,7 @@ def test_an_interrupted_fit_says_that_it_went_on(root: Path, tmp_path: Path, run
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("carpet_data.generators.store.write", stop)
+        patch.setattr("carpet_data.synthesis.engine.model_store.write", stop)
         stopped = run("fit", root, "--recipe", recipe, "--device", "cpu")
     assert (stopped.code, stopped.out) == (130, "")
     planned = run("fit", root, "--recipe", recipe, "--dry-run")
@@ -157,11 +155,11 @@ def test_a_leak_is_refused_before_anything_is_learned(root: Path, recipe: Path, 
     assert not (root / "models").exists()
 
 
-def test_a_diverged_fit_is_an_error_with_its_mend(root: Path, tmp_path: Path, run: Run) -> None:
+def test_a_diverged_fit_is_an_error_with_its_hint(root: Path, tmp_path: Path, run: Run) -> None:
     failed = run("fit", root, "--recipe", tiny_learner.recipe(tmp_path, fault="nan"), "--device", "cpu", "--json")
     assert failed.code == 1
     assert "the fit diverged" in failed.json["what"]
-    assert "learning_rate" in failed.json["mend"]
+    assert "learning_rate" in failed.json["hint"]
 
 
 def test_of_several_processes_one_speaks(root: Path, recipe: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,22 +177,13 @@ def test_only_the_main_process_writes(root: Path, recipe: Path, run: Run, monkey
     assert not (root / "models").exists()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.2, "0 s left"), (89, "89 s left"), (1500, "25 min left"), (9000, "2.5 h left")]
-)
-def test_time_left_in_words(seconds: float, said: str) -> None:
-    tick = Tick(5, 10, {"loss": 0.25}, seconds)
-    assert fit_command._figures(tick) == f"loss 0.2500, {said}"
-    assert fit_command._where(Tick(5, 10, {"loss": 0.25}, None)) == "step 5 of 10, loss 0.2500"
-
-
 def test_on_a_terminal_sheets_stay_and_the_bar_goes(
     root: Path, recipe: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_command, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(common, "is_terminal", lambda stream: True)
     monkeypatch.setenv("COLUMNS", "80")
     done = run("fit", root, "--recipe", recipe, "--device", "cpu")
     assert done.code == 0
-    named = [line for line in done.err.splitlines() if line.startswith("samples of step")]
+    named = [line for line in done.err.splitlines() if line.startswith("step ")]
     assert len(named) == 5
     assert all(line.endswith(".png") for line in named), "paths are not broken over lines"

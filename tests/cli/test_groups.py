@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from command import exit_code, printed
-from sources import write_source
+from helpers.command import exit_code, printed
+from helpers.sources import write_source
 
-from carpet_data import layout
-from carpet_data.verbs.prepare import prepare
+from carpet_data import store
+from carpet_data.preparation.prepare import prepare
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_json(data: Path) -> None:
 
 
 def test_dropped_samples_leave_their_group(data: Path) -> None:
-    layout.drop(data, ["train_good_000"], "a copy")
+    store.drop(data, ["train_good_000"], "a copy")
     values = json.loads(printed("groups", data, "--json"))
     assert (values["samples"], values["groups"]) == (17, [])
 
@@ -49,4 +49,4 @@ def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         assert exit_code("groups", *words) == 1
         error = capsys.readouterr().err
         assert told in error
-        assert "mend: " in error
+        assert "hint: " in error

@@ -10,13 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from command import exit_code, printed
-from sources import hashes, write_source
+from helpers.command import exit_code, printed
+from helpers.sources import hashes, write_source
 
-from carpet_data import layout, masks
+from carpet_data import store
+from carpet_data.core import masks
+from carpet_data.dataset import IndexFile, MaskFile
 from carpet_data.formats import read
-from carpet_data.samples import IndexFile, MaskFile
-from carpet_data.verbs.prepare import prepare
+from carpet_data.preparation.prepare import prepare
 
 CARPET = {
     "train/good": 280,
@@ -63,15 +64,15 @@ def test_the_folder_is_what_it_is_said_to_be(source: Path, tmp_path: Path) -> No
     assert dataset.categories == raw.categories
     for sample in dataset:
         assert sample.source is not None
-        assert sample.image == f"images/{sample.class_name}/{sample.id}.png"
-        assert (out / sample.image).read_bytes() == (source / sample.source).read_bytes()
+        assert sample.image_path == f"images/{sample.class_name}/{sample.id}.png"
+        assert (out / sample.image_path).read_bytes() == (source / sample.source).read_bytes()
         assert sample.side == sample.source.split("/")[0]
-        if sample.mask is not None:
-            assert sample.mask == f"masks/{sample.class_name}/{sample.id}.png"
+        if sample.mask_path is not None:
+            assert sample.mask_path == f"masks/{sample.class_name}/{sample.id}.png"
             truth = source / "ground_truth" / sample.class_name / f"{Path(sample.source).stem}_mask.png"
-            assert (out / sample.mask).read_bytes() == truth.read_bytes()
+            assert (out / sample.mask_path).read_bytes() == truth.read_bytes()
     assert sorted(dataset.splits["main"].sides) == [sample.id for sample in dataset]
-    assert list(layout.verify(out)) == []
+    assert list(store.verify(out)) == []
 
 
 def test_twice_the_same_bytes_with_any_number_of_workers(source: Path, tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_twice_the_same_bytes_with_any_number_of_workers(source: Path, tmp_path:
 def test_a_moved_folder_still_works(source: Path, tmp_path: Path) -> None:
     run("prepare", source, "-o", tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "moved")
-    assert list(layout.verify(tmp_path / "moved")) == []
+    assert list(store.verify(tmp_path / "moved")) == []
     assert str(tmp_path) not in (tmp_path / "moved" / "dataset.json").read_text()
 
 
@@ -159,7 +160,7 @@ def test_masks_become_exact(tmp_path: Path) -> None:
     values = json.loads(run("prepare", source, "-o", tmp_path / "out", "--json"))
     assert values["masks"] == {"binary": 4, "kept": 5, "none": 8}
     assert values["empty_masks"] == ["ground_truth/hole/003_mask.png"]
-    assert any("3 masks had grey values and were thresholded at 128" in notice for notice in values["notices"])
+    assert any("3 masks had grey values and were thresholded at 128" in note for note in values["notes"])
     raw = read(source).by_id()
     for sample in read(tmp_path / "out"):
         ours = masks.load(tmp_path / "out", sample).runs
@@ -169,8 +170,8 @@ def test_masks_become_exact(tmp_path: Path) -> None:
             theirs.start.tolist(),
             theirs.stop.tolist(),
         )
-        if sample.mask is not None:
-            stored = cv2.imread(str(tmp_path / "out" / sample.mask), cv2.IMREAD_UNCHANGED)
+        if sample.mask_path is not None:
+            stored = cv2.imread(str(tmp_path / "out" / sample.mask_path), cv2.IMREAD_UNCHANGED)
             assert stored.dtype == np.uint8
             assert stored.ndim == 2
             assert set(np.unique(stored).tolist()) <= {0, 255}
@@ -222,12 +223,12 @@ def test_touching_instances_and_types_become_an_index_mask(tmp_path: Path) -> No
         "images/1.png": (IndexFile, ["cut", "hole"], [12, 12]),
         "images/2.png": (MaskFile, ["hole", "hole"], [12, 12]),
     }
-    assert list(layout.verify(tmp_path / "out")) == []
+    assert list(store.verify(tmp_path / "out")) == []
 
 
 def test_hostile_names_and_shapes(hostile_shapes: Path, tmp_path: Path) -> None:
     run("prepare", hostile_shapes, "-o", tmp_path / "out")
-    raw = {sample.image: sample for sample in read(hostile_shapes)}
+    raw = {sample.image_path: sample for sample in read(hostile_shapes)}
     dataset = read(tmp_path / "out")
     assert len(dataset) == len(raw)
     for sample in dataset:
@@ -251,7 +252,7 @@ def test_the_default_output_is_beside_the_source(tmp_path: Path, monkeypatch: py
     source = write_source(tmp_path / "weave")
     monkeypatch.chdir(source)
     run("prepare", "-q")
-    assert layout.is_prepared(tmp_path / "weave-prepared")
+    assert store.is_prepared(tmp_path / "weave-prepared")
 
 
 def test_exit_codes_and_errors(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

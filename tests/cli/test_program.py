@@ -14,13 +14,14 @@ from types import ModuleType
 
 import click
 import pytest
-from command import Called
-from shapes import SHAPES, write_mvtec
+from helpers.command import Called
+from helpers.shapes import SHAPES, write_mvtec
 
 import carpet_data
 from carpet_data import errors
 from carpet_data.cli import common
 from carpet_data.cli.app import COMMANDS, app
+from carpet_data.core.progress import Step
 
 Run = Callable[..., Called]
 PROJECT = Path(__file__).resolve().parents[2]
@@ -69,7 +70,7 @@ def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
 
 def test_import_is_light_and_to_coco_needs_no_albumentations() -> None:
     assert not HEAVY & modules_after("import carpet_data")
-    loaded = modules_after("import carpet_data.verbs.to_coco, carpet_data.verbs.check")
+    loaded = modules_after("import carpet_data.formats.to_coco, carpet_data.formats.check")
     assert not {"albumentations", "matplotlib", "pydantic", "rich", "scipy", "torch"} & loaded
 
 
@@ -115,7 +116,7 @@ def test_wrong_use_is_exit_code_2(run: Run) -> None:
 def test_errors_are_json_when_asked_for(run: Run, tmp_path: Path) -> None:
     failed = run("stats", tmp_path / "none", "--json")
     assert failed.code == 1
-    assert set(failed.json) == {"error", "what", "where", "mend"}
+    assert set(failed.json) == {"error", "what", "where", "hint"}
 
 
 def test_wrong_use_is_json_when_asked_for(run: Run) -> None:
@@ -123,7 +124,7 @@ def test_wrong_use_is_json_when_asked_for(run: Run) -> None:
         failed = run(*words, "--json")
         assert failed.code == 2
         assert failed.json["error"] == "UsageError"
-        assert failed.json["mend"].startswith("see carpet-data ")
+        assert failed.json["hint"].startswith("see carpet-data ")
         assert failed.err == ""
 
 
@@ -159,7 +160,7 @@ def test_errors_of_the_system_are_no_traceback(run: Run, monkeypatch: pytest.Mon
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/data/x")
 
-    monkeypatch.setattr("carpet_data.verbs.exporting.read", full)
+    monkeypatch.setattr("carpet_data.formats.exporting.read", full)
     failed = run("to-coco", "anything", "-o", "out")
     assert failed.code == 1
     assert "No space left" in failed.err
@@ -167,24 +168,24 @@ def test_errors_of_the_system_are_no_traceback(run: Run, monkeypatch: pytest.Mon
 
 
 def test_every_error_survives_the_way_home_from_a_worker() -> None:
-    kinds = [getattr(errors, name) for name in errors.__all__ if name != "FaultsError"]
+    kinds = [getattr(errors, name) for name in errors.__all__ if name != "ProblemsError"]
     for kind in kinds:
-        error = pickle.loads(pickle.dumps(kind("what", where=Path("a/b"), mend="mend it")))
+        error = pickle.loads(pickle.dumps(kind("what", where=Path("a/b"), hint="fix it")))
         assert type(error) is kind
-        assert (error.what, error.where, error.mend) == ("what", "a/b", "mend it")
-        assert str(error) == "a/b: what\n  mend: mend it"
-    several = errors.FaultsError([errors.DataError(str(n)) for n in range(30)])
+        assert (error.what, error.where, error.hint) == ("what", "a/b", "fix it")
+        assert str(error) == "a/b: what\n  hint: fix it"
+    several = errors.ProblemsError([errors.DataError(str(n)) for n in range(30)])
     again = pickle.loads(pickle.dumps(several))
-    assert len(again.faults) == 30
+    assert len(again.problems) == 30
     assert "… and 10 more" in str(again)
-    assert len(json.loads(json.dumps(again.to_json()))["faults"]) == 30
+    assert len(json.loads(json.dumps(again.to_json()))["problems"]) == 30
     missing = errors.MissingExtraError.of("torch", "train", "training")
     assert "pip install 'carpet-data[train]'" in str(missing)
 
 
 def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with common.Ui().progress("x") as update:
-        update(1, 2)
+        update(Step(1, 2))
     assert capsys.readouterr().err == ""
 
 

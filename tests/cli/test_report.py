@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from command import Called
-from run_pages import add_training, add_validation, prepared
-from sources import hashes, write_source
+from helpers.command import Called
+from helpers.run_pages import add_training, add_validation, prepared
+from helpers.sources import hashes, write_source
 
 from carpet_data import read
 
@@ -64,7 +64,7 @@ def test_a_validation_and_a_training_are_shown(root: Path, run: Run) -> None:
     called = run("report", root, "--json", "--workers", 1)
     assert called.code == 0, called.out
     assert called.json["verdict"] == "helps"
-    assert called.json["notices"] == []
+    assert called.json["notes"] == []
     shown = text(Path(called.json["out"]))
     for expected in ("Helps", "p = 0.004", "validate-001", "train-001", "train-002", "interrupted", "Learning curves"):
         assert expected in shown, expected
@@ -115,13 +115,13 @@ def test_damage_is_a_notice_and_the_page_is_written(root: Path, run: Run) -> Non
     folder = add_validation(root)
     (folder / "page.json").write_text("{", encoding="utf-8")
     (sample,) = read(root).of_class("thread")[:1]
-    (root / sample.image).unlink()
-    (root / sample.image).write_bytes(b"no picture")
+    (root / sample.image_path).unlink()
+    (root / sample.image_path).write_bytes(b"no picture")
     called = run("report", root, "--json", "--workers", 1)
     assert called.code == 0, called.out
-    notices = "\n".join(called.json["notices"])
-    assert "page.json" in notices
-    assert Path(sample.image).name in notices
+    notes = "\n".join(called.json["notes"])
+    assert "page.json" in notes
+    assert Path(sample.image_path).name in notes
     assert called.json["verdict"] is None
 
 
@@ -197,7 +197,7 @@ def test_names_are_text_and_never_markup(tmp_path: Path, run: Run) -> None:
 
 def test_no_network_and_no_torch_are_needed(root: Path) -> None:
     code = (
-        "import sys; from carpet_data.verbs.report import report; "
+        "import sys; from carpet_data.reporting.report import report; "
         f"report({str(root)!r}, workers=1); "
         "print([name for name in ('torch', 'matplotlib', 'fiftyone') if name in sys.modules])"
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command import Called
+from helpers.command import Called
 
 Run = Callable[..., Called]
 
@@ -74,7 +74,7 @@ def test_refuses_a_full_folder_unless_told(run: Run, tmp_path: Path) -> None:
     (out / "mine.txt").write_text("keep")
     done = run("sample", out, *TWO, "--json")
     assert done.code == 1
-    assert done.json["mend"].endswith("--overwrite")
+    assert done.json["hint"].endswith("--overwrite")
     assert (out / "mine.txt").read_text() == "keep"
     done = run("sample", out, *TWO, "--overwrite")
     assert done.code == 1

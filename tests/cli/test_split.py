@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from command import exit_code, printed
-from sources import write_source
+from helpers.command import exit_code, printed
+from helpers.sources import write_source
 
-from carpet_data import layout
+from carpet_data import store
 from carpet_data.formats import read
-from carpet_data.verbs.prepare import prepare
+from carpet_data.preparation.prepare import prepare
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_named_split_is_added(data: Path) -> None:
     assert set(splits) == {"main", "val"}
     assert set(splits["val"].counts()) == {"train", "val", "test"}
     assert (splits["val"].made["seed"], splits["val"].made["pool"]) == (3, "all")
-    assert list(layout.verify(data)) == []
+    assert list(store.verify(data)) == []
 
 
 def test_the_same_request_gives_the_same_bytes(data: Path) -> None:
@@ -60,7 +60,7 @@ def test_groups_stay_whole_in_every_split(data: Path) -> None:
         for sample_id, side in split.sides.items():
             sides.setdefault(group_of.get(sample_id, sample_id), set()).add(side)
         assert all(len(its) == 1 for its in sides.values()), split.name
-    assert list(layout.verify(data, hashes=False)) == []
+    assert list(store.verify(data, hashes=False)) == []
 
 
 def test_repeats_are_the_splits_of_their_seeds(data: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_source_protocol_keeps_groups_from_straddling(tmp_path: Path) -> Non
     # Two good images are on both sides: the held-out ones stay, their twins in train do not teach.
     assert split.counts() == {"train": 4, "test": 11}
     assert split.made["left_out"] == ["train_good_000", "train_good_001"]
-    assert list(layout.verify(data)) == []
+    assert list(store.verify(data)) == []
 
 
 def test_many_splits_are_told_in_a_line_each(data: Path) -> None:
@@ -119,10 +119,10 @@ def test_one_existing_name_of_many_refuses_all(data: Path, capsys: pytest.Captur
 
 def test_synthetic_samples_refuse_another_split(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = (data / "images" / "hole" / "test_hole_000.png").read_bytes()
-    layout.append(data, [layout.Addition("s", "hole", pixels)], command="weave", identity="1", split="main")
+    store.append(data, [store.Addition("s", "hole", pixels)], command="weave", identity="1", split="main")
     assert exit_code("split", str(data), "--name", "x") == 1
     error = capsys.readouterr().err
     assert "1 synthetic samples belong to the train side" in error
-    assert "mend: split before synthesizing" in error
-    layout.drop(data, ["s"], "not wanted")
+    assert "hint: split before synthesizing" in error
+    store.drop(data, ["s"], "not wanted")
     printed("split", data, "--name", "x")

@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from command import exit_code
+from helpers.command import exit_code
 
 from carpet_data.errors import OutputError, UsageError
+from carpet_data.preparation.prepare import prepare
 from carpet_data.statistics.plots import write_plots
+from carpet_data.statistics.stats import stats
 from carpet_data.statistics.summary import Distribution, distribution, imbalance
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.stats import stats
 
 ALL_PLOTS = ["class-counts.png", "defect-areas.png", "defect-boxes.png", "image-sizes.png"]
 

@@ -11,22 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import Called
-from sources import write_source
+from helpers.command import Called
+from helpers.sources import write_source
 from torchvision.models import get_model, get_model_weights
 
-from carpet_data import layout
+from carpet_data import store
+from carpet_data.archives import download as downloading
+from carpet_data.core.images import read
+from carpet_data.core.progress import Step
 from carpet_data.errors import UsageError, WeightsError
-from carpet_data.experiments import sweep as running
 from carpet_data.experiments import sweep_images, sweep_table
-from carpet_data.formats.archive import download as downloading
-from carpet_data.images import read
-from carpet_data.training import runs
+from carpet_data.experiments import sweep_run as running
+from carpet_data.experiments.sweep import SweepResult, sweep
+from carpet_data.preparation.prepare import prepare
+from carpet_data.preparation.split import split
+from carpet_data.store import runs
 from carpet_data.training.settings import Settings
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.split import split
-from carpet_data.verbs.sweep import SweepResult, sweep
-from carpet_data.verbs.train import train
+from carpet_data.training.train import train
 
 Run = Callable[..., Called]
 PUBLISHED = (("resnet18", "IMAGENET1K_V1"), ("resnet50", "IMAGENET1K_V1"), ("resnet50", "IMAGENET1K_V2"))
@@ -60,7 +61,7 @@ def no_weights_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise AssertionError("a sweep tried to download")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
-    monkeypatch.setattr("carpet_data.backbones.weights.download", refuse)
+    monkeypatch.setattr("carpet_data.networks.weights.download", refuse)
     assert hasattr(downloading, "download")
     with torch.random.fork_rng():
         yield
@@ -151,9 +152,9 @@ def test_a_stopped_sweep_goes_on_to_the_same_table(
     table = write(tmp_path)
     whole = sweep(prepared, table, seeds=2, out=tmp_path / "whole", workers=1)
 
-    def stop(done: int, total: int) -> None:
-        assert total == 20  # (2 + 3) epochs, two sizes, two seeds
-        if done == 10:  # in the second training of row 2, at its last epoch
+    def stop(step: Step) -> None:
+        assert step.total == 20  # (2 + 3) epochs, two sizes, two seeds
+        if step.done == 10:  # in the second training of row 2, at its last epoch
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -201,7 +202,7 @@ def test_rows_without_weights_say_so_and_another_network_stands_in(run: Run, pre
     assert (info.command, info.finished) == ("sweep", True)
     with (tmp_path / "run" / "sweep.csv").open(encoding="utf-8") as file:
         assert [row["status"] for row in csv.DictReader(file)][2:] == ["done", "fallback"]
-    ids = set(layout.read(prepared).splits["main"].ids("test"))
+    ids = set(store.read(prepared).splits["main"].ids("test"))
     found = runs.predictions(tmp_path / "run")
     assert {p.condition for p in found} == {"row 3", "fallback 1"}
     assert {p.id for p in found} == ids
@@ -215,7 +216,7 @@ def test_nothing_to_run_is_an_error_that_leaves_nothing(run: Run, prepared: Path
     assert called.code == 1
     assert called.json["error"] == "WeightsError"
     assert "no row of homework can be run (resnet18: weights IMAGENET1K_V1 not here" in called.json["what"]
-    assert "--download" in called.json["mend"]
+    assert "--download" in called.json["hint"]
     assert not (tmp_path / "run").exists()
     assert sorted(path.name for path in prepared.rglob("*")) == before
 

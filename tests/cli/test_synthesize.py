@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import synthesis
 from click.testing import CliRunner, Result
-from sources import hashes
+from helpers import synthesis
+from helpers.sources import hashes
 
 from carpet_data.cli import app, main
 from carpet_data.cli.app import COMMANDS
-from carpet_data.synthesis import registry
-from carpet_data.verbs.sample import sample
+from carpet_data.synthesis.recipe import registry
+from carpet_data.weave.sample import sample
 
 MINE = ("synthesize", "rebalance", "recipes", "preview", "drop")
 
@@ -105,7 +105,7 @@ def test_a_folder_that_is_no_data_set(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "empty").mkdir()
     code, _, err = run(capsys, "synthesize", tmp_path / "empty", "--class", "hole", "--n", "2")
     assert code == 1
-    assert "mend:" in err
+    assert "hint:" in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
 
 

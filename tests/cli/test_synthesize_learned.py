@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import synthesis
 import torch
-from command import Called
-from sources import hashes
+from helpers import synthesis
+from helpers.command import Called
+from helpers.sources import hashes
 
-from carpet_data import layout
-from carpet_data.generators import fitting, store
-from carpet_data.synthesis import recipes, registry
+from carpet_data import store as layout
+from carpet_data.learned import fitting
+from carpet_data.synthesis.engine import model_store
+from carpet_data.synthesis.recipe import files, registry
 
 Run = Callable[..., Called]
 QUICK = ("--arch", "resnet18", "--weights", "none", "--resize", 32, "--views", 1, "--steps", 5, "--seeds", 1)
@@ -54,14 +55,14 @@ def test_first_the_command_that_fits_then_images(root: Path, recipe: Path, run: 
     before = hashes(root)
     refused = run(*ask)
     assert refused.code == 1
-    assert f"mend: run carpet-data fit {root} --recipe {recipe} --split main" in refused.err
+    assert f"hint: run carpet-data fit {root} --recipe {recipe} --split main" in refused.err
     assert run(*ask, "--json").json["error"] == "DataError"
     planned = run(*ask, "--dry-run")
     assert planned.code == 0, planned.err
     assert "3 would be made" in planned.out
     assert "carpet-data fit" in planned.out
     assert hashes(root) == before
-    fitted = fitting.fit(layout.read(root), "main", recipes.load(recipe), device="cpu")
+    fitted = fitting.fit(layout.read(root), "main", files.load(recipe), device="cpu")
     called = run(*ask)
     assert called.code == 0, called.err
     assert "hole: 3 made" in called.out
@@ -73,7 +74,7 @@ def test_first_the_command_that_fits_then_images(root: Path, recipe: Path, run: 
 
 
 def test_a_device_that_is_not_there_is_wrong_use(root: Path, recipe: Path, run: Run) -> None:
-    fitting.fit(layout.read(root), "main", recipes.load(recipe), device="cpu")
+    fitting.fit(layout.read(root), "main", files.load(recipe), device="cpu")
     called = run("synthesize", root, "--class", "hole", "--n", 1, "--recipe", recipe, "--device", "quantum")
     assert called.code == 2
     assert "--device auto" in called.err
@@ -94,7 +95,7 @@ def test_recipes_say_which_are_learned(recipe: Path, run: Run) -> None:
 
 def test_no_torch_where_nothing_is_sampled(root: Path, recipe: Path) -> None:
     program = (
-        "import sys, json; sys.path.insert(0, sys.argv[1]); import synthesis; synthesis.register();"
+        "import sys, json; sys.path.insert(0, sys.argv[1]); from helpers import synthesis; synthesis.register();"
         "from carpet_data.cli.app import app\n"
         "for command in json.loads(sys.argv[2]):\n"
         "    try: app(command)\n"
@@ -105,7 +106,7 @@ def test_no_torch_where_nothing_is_sampled(root: Path, recipe: Path) -> None:
     # albumentations takes torch along where it is installed, so augment is not among them.
     recipe_commands = [["recipes", "check", "ddpm-inpaint", "perlin"], ["recipes", "show", str(recipe)]]
     commands = [*recipe_commands, [*ask, "donor-paste"], [*ask, str(recipe)]]
-    arguments = [str(Path(synthesis.__file__).parent), json.dumps(commands)]
+    arguments = [str(Path(synthesis.__file__).parents[1]), json.dumps(commands)]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -116,7 +117,7 @@ def test_validate_fits_in_each_partition(root: Path, recipe: Path, run: Run) -> 
     assert called.code == 0, called.err
     work = root / "runs/validate-001/work"
     spaces = [layout.read(path.parent) for path in sorted(work.glob("*/mean/dataset.json"))]
-    models = [store.find(dataset, "main", recipes.load(recipe)) for dataset in spaces]
+    models = [model_store.find(dataset, "main", files.load(recipe)) for dataset in spaces]
     assert len(models) == 2
     assert len({model.data for model in models}) == 2
     for dataset, model in zip(spaces, models, strict=True):

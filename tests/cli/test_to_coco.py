@@ -16,14 +16,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from command import Called
+from helpers.command import Called
+from helpers.shapes import SHAPES, write_mvtec
 from PIL import Image
-from shapes import SHAPES, write_mvtec
 
+from carpet_data.dataset import IndexFile, Sample
 from carpet_data.errors import DataError, UsageError
-from carpet_data.samples import IndexFile, Sample
-from carpet_data.verbs.check import check
-from carpet_data.verbs.to_coco import to_coco
+from carpet_data.formats.check import check
+from carpet_data.formats.to_coco import to_coco
 
 Run = Callable[..., Called]
 FEW = {name: (("hole", "thread")[n % 2], SHAPES[name]) for n, name in enumerate(("ring", "point", "diagonal", "comb"))}
@@ -114,7 +114,7 @@ def test_names_that_some_file_system_refuses(run: Run, tmp_path: Path) -> None:
     assert [name.startswith("test_hole_a_b-") for name in names] == [True, True]
     assert names == sorted(path.name for path in (tmp_path / "out" / "images").glob("test_*"))
     checked = run("check", tmp_path / "out", "--against", root, "--json").json
-    assert (checked["compared"], checked["differing_pixels"], checked["findings"]) == (3, 0, [])
+    assert (checked["compared"], checked["differing_pixels"], checked["problems"]) == (3, 0, [])
 
 
 def test_merge_min_area_and_tolerance(run: Run, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_failure_leaves_the_old_output_whole(run: Run, carpet: Path, tmp_path:
     failed = run("to-coco", carpet, "-o", out, "--overwrite")
     assert failed.code == 1
     assert "ring_mask.png" in failed.err
-    assert "mend:" in failed.err
+    assert "hint:" in failed.err
     assert tree(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["carpet", "out"]
 
@@ -225,12 +225,12 @@ def test_faults_are_collected(run: Run, carpet: Path, tmp_path: Path) -> None:
     (carpet / "ground_truth" / "thread" / "comb_mask.png").unlink()
     failed = run("to-coco", carpet, "-o", tmp_path / "out", "--json")
     assert failed.code == 1
-    faults = failed.json["faults"]
+    faults = failed.json["problems"]
     said = {Path(fault["where"]).name: fault["what"] for fault in faults}
     assert "5x5" in said["ring_mask.png"]
     assert "largest value is 1" in said["point_mask.png"]
     assert "no mask" in said["comb.png"]
-    assert all(fault["mend"] for fault in faults)
+    assert all(fault["hint"] for fault in faults)
     assert not (tmp_path / "out").exists()
 
 
@@ -263,7 +263,7 @@ def test_an_unreadable_source_and_a_missing_one(run: Run, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     empty = run("to-coco", tmp_path / "empty", "-o", tmp_path / "out")
     assert empty.code == 1
-    assert "mend:" in empty.err
+    assert "hint:" in empty.err
 
 
 def test_unknown_split(run: Run, carpet: Path, tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_touching_instances_and_several_types_survive(tmp_path: Path) -> None:
     to_coco(dataset, tmp_path / "out", workers=1)
     document = load(tmp_path / "out", "all")
     assert [(a["category_id"], a["area"]) for a in document["annotations"]] == [(1, 225), (1, 300), (2, 104)]
-    assert check(tmp_path / "out", dataset, workers=1).findings == ()
+    assert check(tmp_path / "out", dataset, workers=1).problems == ()
     # Read back by our own reader, written again, the instances are the same.
     again = to_coco(tmp_path / "out", tmp_path / "again", workers=1)
     assert again.categories == ("hole", "thread")
@@ -359,7 +359,7 @@ def test_check_finds_each_damage(
     damage(tmp_path / "out", change)
     found = run("check", tmp_path / "out", "--against", carpet, "--json")
     assert found.code == 1
-    assert code in {finding["code"] for finding in found.json["findings"]}
+    assert code in {problem["code"] for problem in found.json["problems"]}
 
 
 def test_check_of_a_file_alone(run: Run, carpet: Path, tmp_path: Path) -> None:
@@ -433,7 +433,7 @@ def test_real_data_come_back_to_the_pixel(
     found = check(tmp_path / "out", root)
     assert found.differing_pixels == 0
     assert found.compared == {"mvtec/carpet": 16, "mvtec/screw_512": 480, "mtd": 1344}[name]
-    assert found.findings == ()
+    assert found.problems == ()
 
 
 def test_interrupting_says_so(tmp_path: Path) -> None:

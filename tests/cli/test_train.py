@@ -14,21 +14,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-import synthesis
 import torch
-from command import Called
+from helpers import synthesis
+from helpers.command import Called
 
-from carpet_data import layout
-from carpet_data.backbones import load_model
-from carpet_data.cli import train as train_command
-from carpet_data.cli import training_options
-from carpet_data.compute.checkpoints import FILE
-from carpet_data.layout.names import component
-from carpet_data.training import runs, tables
+from carpet_data import store
+from carpet_data.cli import common
+from carpet_data.core.progress import Step
+from carpet_data.networks import load_model
+from carpet_data.networks.checkpoints import FILE
+from carpet_data.store import runs
+from carpet_data.store.names import component
+from carpet_data.training import tables
 from carpet_data.training.evaluate import predict
 
 Run = Callable[..., Called]
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
+SUPPORT = Path(__file__).resolve().parents[1]
 SMALL = (
     "--arch",
     "resnet18",
@@ -87,7 +88,7 @@ def test_everything_is_in_the_run_folder_and_agrees(root: Path, run: Run) -> Non
     heats = {Path(name).stem for name in there if name.startswith("heatmaps/")}
     assert len(heats) == 2
     assert heats < tests
-    dataset = layout.read(root)
+    dataset = store.read(root)
     info = runs.last(root, "train")
     assert info is not None
     assert info.finished
@@ -125,8 +126,8 @@ def test_the_data_set_is_left_as_it_was(root: Path, run: Run) -> None:
 
 
 def test_synthetic_train_images_may_be_left_out(root: Path, run: Run, tmp_path: Path, monkeypatch: Any) -> None:
-    from carpet_data.synthesis import registry
-    from carpet_data.verbs.synthesize import synthesize
+    from carpet_data.synthesis.engine.synthesize import synthesize
+    from carpet_data.synthesis.recipe import registry
 
     monkeypatch.setattr(registry, "METHODS", dict(registry.METHODS))
     synthesis.register()
@@ -139,26 +140,27 @@ def test_synthetic_train_images_may_be_left_out(root: Path, run: Run, tmp_path: 
 
 
 def test_progress_tells_loss_accuracy_and_time_left(root: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_options, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(common, "is_terminal", lambda stream: True)
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("FORCE_COLOR", "1")
     seen: list[str] = []
-    shown = training_options.figures
-    monkeypatch.setattr(training_options, "figures", lambda tick: seen.append(shown(tick)) or shown(tick))
+    shown = Step.metrics_text
+    monkeypatch.setattr(Step, "metrics_text", lambda step: seen.append(shown(step)) or shown(step))
     done = run("train", root, *SMALL, "--split", "three", "--epochs", "2")
     assert done.code == 0
     assert "training" in done.err
     assert re.fullmatch(
-        r"loss \d\.\d{3}, accuracy \d\.\d\d; val \d\.\d{3}, \d\.\d\d", [text for text in seen if text][-1]
+        r"loss \d\.\d{4}, accuracy \d\.\d\d, val loss \d\.\d{4}, val accuracy \d\.\d\d",
+        [text for text in seen if text][-1],
     )
     assert "heat maps" in done.err
 
 
 def stopped_at(epoch: int) -> Any:
     @contextmanager
-    def progress(ui: object) -> Iterator[Any]:
-        def report(tick: Any) -> None:
-            if tick.epoch is not None and tick.done == epoch:
+    def progress(ui: object, description: str) -> Iterator[Any]:
+        def report(step: Any) -> None:
+            if step.what == "training" and step.done == epoch:
                 raise KeyboardInterrupt
 
         yield report
@@ -172,7 +174,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(
     command = ("train", root, *SMALL, "--epochs", "6", "--augment", "light", "--views", "2")
     whole = run(*command, "-o", tmp_path / "whole", "--json").json
     with monkeypatch.context() as patch:
-        patch.setattr(train_command, "training_progress", stopped_at(3))
+        patch.setattr(common.Ui, "progress", stopped_at(3))
         assert run(*command).code == 130
     folder = root / "runs" / "train-001"
     assert (folder / FILE).is_file()
@@ -189,8 +191,9 @@ def test_a_killed_training_goes_on_when_run_again(root: Path, run: Run, tmp_path
     command = ["train", str(root), *SMALL, "--freeze", "until layer3", "--epochs", "3", "--batch-size", "8"]
     out = tmp_path / "run"
     program = (
-        f"import sys; sys.path.insert(0, {str(SUPPORT)!r}); import killing, torch; torch.set_num_threads(1);"
-        "killing.arm('carpet_data.compute.checkpoints:write', 'after', 2);"
+        f"import sys; sys.path.insert(0, {str(SUPPORT)!r}); import torch; torch.set_num_threads(1);"
+        "from helpers import killing;"
+        "killing.arm('carpet_data.networks.checkpoints:write', 'after', 2);"
         f"from carpet_data.cli import main; main({[*command, '-o', str(out)]!r})"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == -9
@@ -203,8 +206,8 @@ def test_a_killed_training_goes_on_when_run_again(root: Path, run: Run, tmp_path
 
 
 def test_a_damaged_image_is_named_and_left_out_only_if_asked(root: Path, run: Run) -> None:
-    dataset = layout.read(root)
-    path = dataset.root / dataset.on_side("main", "train")[0].image
+    dataset = store.read(root)
+    path = dataset.root / dataset.on_side("main", "train")[0].image_path
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(data[: len(data) // 2])
@@ -212,7 +215,7 @@ def test_a_damaged_image_is_named_and_left_out_only_if_asked(root: Path, run: Ru
     assert failed.code == 1
     assert str(path) in failed.err
     assert not (root / "runs").exists()
-    done = run("train", root, *SMALL, "--epochs", "1", "--skip-faults", "--json")
+    done = run("train", root, *SMALL, "--epochs", "1", "--skip-faulty", "--json")
     assert done.code == 0
     assert path.name in " ".join(done.json["notes"])
     assert done.json["images"]["train"] == len(dataset.on_side("main", "train")) - 1

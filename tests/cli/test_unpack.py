@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command import exit_code
+from helpers.command import exit_code
 
 FILES = {
     "carpet/train/good/000.png": b"good",
@@ -64,13 +64,13 @@ def test_json_and_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr() == ("", "")
 
 
-def test_faults_are_exit_code_1_with_their_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_are_exit_code_1_with_their_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = make(tmp_path / "carpet.tar.xz", FILES)
     archive.write_bytes(archive.read_bytes()[:-40])
     assert exit_code("unpack", archive, "-o", tmp_path / "out") == 1
     shown = capsys.readouterr()
     assert "damaged" in shown.err
-    assert "mend:" in shown.err
+    assert "hint:" in shown.err
     assert "Traceback" not in shown.err
     assert exit_code("unpack", archive, "-o", tmp_path / "out", "--json") == 1
     assert json.loads(capsys.readouterr().out)["error"] == "FetchError"

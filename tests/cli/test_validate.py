@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from carpets import COUNTS, copied, planted, rewritten
-from command import Called
+from helpers.carpets import COUNTS, copied, planted, rewritten
+from helpers.command import Called
 
 import carpet_data
-from carpet_data import layout
+from carpet_data import store
+from carpet_data.core.progress import Step
 from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.preparation.prepare import prepare
 from carpet_data.reporting.pages import load
-from carpet_data.training import runs
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.sample import sample
+from carpet_data.store import runs
+from carpet_data.weave.sample import sample
 
 QUICK = ("--arch", "resnet18", "--weights", "none", "--resize", 32, "--views", 2, "--steps", 20, "--seeds", 2)
 QUICK = (*QUICK, "--device", "cpu", "--workers", 1)
@@ -49,7 +50,7 @@ def test_a_run_folder_with_report_figures_and_predictions(carpet: Path, tmp_path
     assert about.finished
     assert about.settings["conditions"] == CONDITIONS
     found = runs.predictions(folder)
-    test = {s.id for s in layout.read(carpet).on_side("main", "test")}
+    test = {s.id for s in store.read(carpet).on_side("main", "test")}
     assert {(p.condition, p.partition, p.seed, p.side) for p in found} == {
         (name, "main", seed, "test") for name in CONDITIONS for seed in (0, 1)
     }
@@ -103,9 +104,9 @@ def test_recipes_are_compared_on_the_same_split(carpet: Path, run: Run) -> None:
     assert {verdict["adjusted_over"] for verdict in values["verdicts"]} == {2}
     work = Path(values["run"]) / "work" / "main"
     for name in ("donor-paste", "nsa"):
-        made = layout.read(work / name)
+        made = store.read(work / name)
         assert {s.provenance["method"] for s in made if s.provenance is not None} == {name}
-        assert list(layout.verify(made.root)) == []
+        assert list(store.verify(made.root)) == []
 
 
 def test_existing_splits_are_partitions(tmp_path: Path, run: Run) -> None:
@@ -122,13 +123,13 @@ def test_a_stopped_run_goes_on(carpet: Path, tmp_path: Path) -> None:
         architecture="resnet18", weights="none", resize=32, views=2, steps=20, device="cpu", augment="light"
     )
 
-    def stop(what: str, done: int, total: int | None) -> None:
-        if what.startswith("training, partition 1") and done == 2:
+    def stop(step: Step) -> None:
+        if step.what.startswith("training, partition 1") and step.done == 2:
             raise KeyboardInterrupt
 
     whole = carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, out=tmp_path / "whole", workers=1)
     with pytest.raises(KeyboardInterrupt):
-        carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, workers=1, said=stop)
+        carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, workers=1, progress=stop)
     resumed = carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, workers=1)
     assert resumed.resumed
     assert resumed.folder == carpet / "runs" / "validate-001"
@@ -153,7 +154,7 @@ def test_a_planted_mark_is_flagged_and_lifts_nothing(carpet: Path, run: Run) -> 
 
 
 def test_a_leaking_manifest_is_refused(carpet: Path, run: Run) -> None:
-    dataset = layout.read(carpet)
+    dataset = store.read(carpet)
     donor = next(s.provenance["donors"][0] for s in dataset if s.provenance is not None)
     rewritten(carpet, "splits/main.jsonl", lambda row: row | {"side": "test"} if row.get("id") == donor else row)
     called = run("validate", carpet, *QUICK)
@@ -163,7 +164,7 @@ def test_a_leaking_manifest_is_refused(carpet: Path, run: Run) -> None:
     assert not (carpet / "runs").exists()
 
 
-def test_bad_input_is_named_with_its_mend(carpet: Path, tmp_path: Path, run: Run) -> None:
+def test_bad_input_is_named_with_its_hint(carpet: Path, tmp_path: Path, run: Run) -> None:
     def fails(*arguments: object, code: int = 1) -> str:
         called = run("validate", *arguments, *QUICK)
         assert called.code == code, called.err
@@ -180,7 +181,7 @@ def test_bad_input_is_named_with_its_mend(carpet: Path, tmp_path: Path, run: Run
     assert "give one of them" in fails(carpet, "--splits", "main", "--partitions", 2, code=2)
     assert "leave --to out" in fails(carpet, "--to", 30, code=2)
     assert "no augmentation" in fails(carpet, "--augment", "stronger", code=2)
-    test = {s.id for s in layout.read(tmp_path / "plain").on_side("main", "test")}
+    test = {s.id for s in store.read(tmp_path / "plain").on_side("main", "test")}
     path = tmp_path / "plain" / "splits" / "main.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(x for x in lines if json.loads(x).get("id") not in test), encoding="utf-8")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cloth import write_cloth
+from helpers.cloth import write_cloth
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from carpet_data.archives.limits import Limits
+from carpet_data.archives.streams import TarStream
+from carpet_data.archives.unpack import unpack
 from carpet_data.errors import CarpetDataError, FetchError, UsageError
-from carpet_data.formats.archive.limits import Limits
-from carpet_data.formats.archive.streams import TarStream
 from carpet_data.formats.output import MARKER
-from carpet_data.verbs.unpack import unpack
 
 MIB = 2**20
 
@@ -45,8 +45,8 @@ def refused(place: Path, data: bytes, words: str, limits: Limits | None = None) 
         with pytest.raises(FetchError) as caught:
             unpack(place / "attack", place / out, overwrite=True, limits=limits)
         # Not by `match`, which would also find the words in the path, and the path names the test.
-        assert re.search(words, f"{caught.value.what} {caught.value.mend}"), caught.value.what
-    assert caught.value.mend
+        assert re.search(words, f"{caught.value.what} {caught.value.hint}"), caught.value.what
+    assert caught.value.hint
     assert caught.value.where == str(place / "attack")
     assert sorted(path.name for path in place.iterdir()) == ["attack", "out"]
     assert sorted(path.name for path in (place / "out").iterdir()) == [MARKER, "mine.txt"]

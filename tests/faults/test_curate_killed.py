@@ -1,4 +1,4 @@
-"""Curation and its undo, killed for real at every step: readers see one state or the other, the next run mends all."""
+"""Curation and its undo, killed for real at every step: readers see one state or the other, the next run hints all."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import synthesis
-from sources import hashes
+from helpers import synthesis
+from helpers.sources import hashes
 
-from carpet_data import layout
+from carpet_data import store
+from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError, OutputError
-from carpet_data.layout.choices import Choices, save
-from carpet_data.samples import GOOD
-from carpet_data.verbs.curate import curate, undo_curation
+from carpet_data.fiftyone.curate import curate, undo_curation
+from carpet_data.store.choices import Choices, save
 
 # Kills its own process, as `kill -9` would, at the N-th call of one function: before or after it.
 _KILLED = """
@@ -24,23 +24,23 @@ import sys
 from pathlib import Path
 support, root, choices, target, when, number = sys.argv[1:]
 sys.path.insert(0, support)
-import killing
-from carpet_data.verbs.curate import curate, undo_curation
+from helpers import killing
+from carpet_data.fiftyone.curate import curate, undo_curation
 killing.arm(target, when, int(number))
 undo_curation(Path(root)) if choices == "undo" else curate(Path(root), Path(choices))
 """
 
-_OWN = "carpet_data.layout.curation:"
+_OWN = "carpet_data.store.curation:"
 POINTS = [
-    ("carpet_data.layout.journal:Journal.open", "after", 1),
+    ("carpet_data.store.journal:Journal.open", "after", 1),
     (_OWN + "link_or_copy", "after", 1),
     (_OWN + "link_or_copy", "before", 3),
-    ("carpet_data.layout.manifest:write", "before", 1),
-    ("carpet_data.layout.manifest:write", "after", 1),
+    ("carpet_data.store.manifest:write", "before", 1),
+    ("carpet_data.store.manifest:write", "after", 1),
     (_OWN + "_keep_one", "after", 1),
     (_OWN + "_keep_one", "before", 4),
     (_OWN + "_remove_empty", "after", 1),
-    ("carpet_data.layout.journal:Journal.remove", "before", 1),
+    ("carpet_data.store.journal:Journal.remove", "before", 1),
 ]
 ONLY_APPLYING = [(_OWN + "_save", "after", 1), (_OWN + "_log", "before", 1), (_OWN + "_write_log", "after", 1)]
 ONLY_UNDOING = [(_OWN + "_forget", "before", 1), (_OWN + "_forget", "after", 1), ("shutil:rmtree", "before", 2)]
@@ -51,7 +51,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """The data set before and after a curation, and its choices."""
     folder = tmp_path_factory.mktemp("states")
     before = synthesis.dataset(folder / "before")
-    dataset = layout.read(before)
+    dataset = store.read(before)
     holes, threads = (dataset.of_class(name) for name in ("hole", "thread"))
     choices = Choices(
         (holes[0].id, threads[0].id),
@@ -66,18 +66,18 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
 
 
 def _kill(root: Path, choices: Path | str, target: str, when: str, number: int) -> None:
-    arguments = [str(Path(synthesis.__file__).parent), str(root), str(choices), target, when, str(number)]
+    arguments = [str(Path(synthesis.__file__).parents[1]), str(root), str(choices), target, when, str(number)]
     done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 def _readable(root: Path, *states: Path) -> None:
     """Whatever the kill left: the data set is one of the states, and every file of it is there."""
-    found = layout.read(root)
-    assert any(found.samples == layout.read(state).samples for state in states)
-    assert not [each for each in layout.verify(root) if each.severity == "error"]
+    found = store.read(root)
+    assert any(found.samples == store.read(state).samples for state in states)
+    assert not [each for each in store.verify(root) if each.severity == "error"]
     with pytest.raises(OutputError, match="stopped here before it had finished: curate"):
-        layout.drop(root, [found.samples[0].id], "other")
+        store.drop(root, [found.samples[0].id], "other")
 
 
 @pytest.mark.parametrize(("target", "when", "number"), POINTS + ONLY_APPLYING)
@@ -92,7 +92,7 @@ def test_a_killed_curation_is_completed_by_running_it_again(
     result = curate(root, choices)
     assert (len(result.dropped), len(result.relabelled), result.number) == (2, 2, 1)
     assert hashes(root) == hashes(after)
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     # Undo instead gives the curation up, wherever the kill fell.
     undo_curation(other)
     assert hashes(other) == hashes(before)
@@ -115,8 +115,8 @@ def test_a_killed_undo_is_completed_by_running_it_again(
 def test_a_killed_undo_takes_no_earlier_curation_back(states: tuple[Path, Path, Path], tmp_path: Path) -> None:
     _, after, _ = states
     root = Path(shutil.copytree(after, tmp_path / "set"))
-    curate(root, Choices((layout.read(root).samples[0].id,)))
-    _kill(root, "undo", "carpet_data.layout.manifest:write", "after", 1)
+    curate(root, Choices((store.read(root).samples[0].id,)))
+    _kill(root, "undo", "carpet_data.store.manifest:write", "after", 1)
     undo_curation(root)
     assert hashes(root) == hashes(after)
 
@@ -131,13 +131,13 @@ def test_an_error_in_the_middle_rolls_back(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("carpet_data.layout.curation._commit", full)
+        patched.setattr("carpet_data.store.curation._commit", full)
         with pytest.raises(OSError, match="No space"):
             curate(root, choices)
         assert hashes(root) == hashes(before)
     curate(root, choices)
     with monkeypatch.context() as patched:
-        patched.setattr("carpet_data.layout.curation._commit", full)
+        patched.setattr("carpet_data.store.curation._commit", full)
         with pytest.raises(OSError, match="No space"):
             undo_curation(root)
     assert hashes(root) == hashes(after)
@@ -163,13 +163,13 @@ def test_a_file_system_without_links_gets_copies(
 def test_a_journal_that_was_removed_to_give_it_up(states: tuple[Path, Path, Path], tmp_path: Path, when: str) -> None:
     before, after, choices = states
     root = Path(shutil.copytree(before, tmp_path / "set"))
-    _kill(root, choices, "carpet_data.layout.manifest:write", when, 1)
+    _kill(root, choices, "carpet_data.store.manifest:write", when, 1)
     shutil.rmtree(root / ".journal")
     # The data set is whole, with files left over at most, so other commands go on.
-    assert {each.code for each in layout.verify(root)} <= {"file-unknown"}
+    assert {each.code for each in store.verify(root)} <= {"file-unknown"}
     curate(root, choices)
     assert hashes(root) == hashes(after)
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
 
 
 def test_files_that_were_put_in_the_way_or_taken_away_stop_the_undo(

@@ -16,14 +16,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from cloth import HOLE, HOLE_MASK, SIDE, examine, only, picture, save, spot
+from helpers.cloth import HOLE, HOLE_MASK, SIDE, examine, only, picture, save, spot
 from numpy.typing import NDArray
 from PIL import Image
 
 
 def test_a_healthy_data_set_has_no_fault(root: Path) -> None:
     diagnosis = examine(root)
-    assert diagnosis.faults == ()
+    assert diagnosis.problems == ()
     assert diagnosis.exit_code == 0
     assert (diagnosis.images, diagnosis.masks) == (18, 10)
     assert diagnosis.classes == {"good": 8, "cut": 5, "hole": 5}
@@ -231,7 +231,7 @@ def test_each_fault_is_found_in_its_file(root: Path, row: str) -> None:
     found = only(diagnosis, code)
     assert found.where == where
     # An error elsewhere would be a false one.
-    errors = {fault.code for fault in diagnosis.faults if fault.severity == "error"}
+    errors = {fault.code for fault in diagnosis.problems if fault.severity == "error"}
     allowed = {code} | ({"mask-missing"} if row == "other size" else set())
     assert errors <= allowed
     assert diagnosis.exit_code == (1 if errors else 0)
@@ -254,7 +254,7 @@ def test_a_mask_whose_shape_is_in_its_alpha_channel_would_be_lost(root: Path) ->
 
 def test_a_lower_threshold_makes_a_dark_mask_whole(root: Path) -> None:
     replace_mask(root, spot(1))
-    assert examine(root, threshold=1).faults == ()
+    assert examine(root, threshold=1).problems == ()
 
 
 def test_a_mask_drawn_on_the_stored_pixels_of_a_turned_image(root: Path) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cloth import HOLE_MASK, SIDE, examine, only, picture, save, spot
+from helpers.cloth import HOLE_MASK, SIDE, examine, only, picture, save, spot
 from numpy.typing import NDArray
 
+from carpet_data.diagnosis.doctor import doctor
 from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import ReadOptions
-from carpet_data.verbs.doctor import doctor
-from carpet_data.verbs.prepare import prepare
+from carpet_data.preparation.prepare import prepare
 
 
 def lighter(seed: int) -> NDArray[np.uint8]:
@@ -94,7 +94,7 @@ def test_loco_masks_in_an_mvtec_layout(root: Path) -> None:
     found = only(diagnosis, "loco-masks")
     assert found.where == "ground_truth/hole"
     assert len(found.files) == 5
-    assert "mvtec-loco" in found.mend
+    assert "mvtec-loco" in found.hint
     assert diagnosis.of("unknown-file") == ()
     assert diagnosis.of("mask-missing") == ()
 
@@ -120,7 +120,7 @@ def test_many_near_duplicates_straddle_a_split_and_the_names_say_how_to_group(tm
     assert len(diagnosis.of("near-duplicates")) == 12
     leak = only(diagnosis, "split-leak")
     assert "36 of 36 images belong to 12 groups" in leak.what
-    assert r"--group-runs 'num_(\d+)' --gap 20" in leak.mend
+    assert r"--group-runs 'num_(\d+)' --gap 20" in leak.hint
 
 
 def test_a_split_of_the_source_that_leaks(root: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_split_of_the_source_that_leaks(root: Path) -> None:
 
 def test_without_near_the_search_is_for_exact_copies_only(root: Path) -> None:
     save(root / "train/good/lighter.png", lighter(0))
-    assert doctor(root, near_duplicates=False, workers=1).faults == ()
+    assert doctor(root, near_duplicates=False, workers=1).problems == ()
 
 
 def test_the_number_of_workers_changes_nothing(root: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_number_of_workers_changes_nothing(root: Path) -> None:
 def test_a_missing_file_of_a_prepared_folder(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "prepared"
     prepare(root, out, workers=1)
-    assert doctor(out, workers=1).faults == ()
+    assert doctor(out, workers=1).problems == ()
     victim = sorted((out / "images/hole").iterdir())[0]
     other = sorted((out / "masks/cut").iterdir())[0]
     victim.unlink()
@@ -174,7 +174,7 @@ def test_a_prepared_folder_that_holds_near_duplicates_together_is_not_blamed(roo
     save(root / "train/good/lighter.png", lighter(0))
     out = tmp_path / "prepared"
     prepare(root, out, workers=1)
-    assert doctor(out, workers=1).faults == ()
+    assert doctor(out, workers=1).problems == ()
 
 
 def test_a_damaged_coco_file_is_one_fault(tmp_path: Path) -> None:

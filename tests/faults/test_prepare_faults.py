@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sources import hashes, write_source
+from helpers.sources import hashes, write_source
 
-from carpet_data import layout
-from carpet_data.errors import DataError, FaultsError, LockedError, OutputError, UsageError
-from carpet_data.layout.lock import locked
-from carpet_data.verbs import prepare as verb
-from carpet_data.verbs.prepare import prepare
+from carpet_data import store
+from carpet_data.errors import DataError, LockedError, OutputError, ProblemsError, UsageError
+from carpet_data.preparation import prepare as verb
+from carpet_data.preparation.prepare import prepare
+from carpet_data.store.lock import locked
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_a_fault_is_named_and_nothing_written(
     source: Path, tmp_path: Path, file: str, damage: Callable[[Path], None], told: str
 ) -> None:
     damage(source / file)
-    with pytest.raises(FaultsError, match=told) as caught:
+    with pytest.raises(ProblemsError, match=told) as caught:
         prepare(source, tmp_path / "out", workers=1)
-    assert [fault.where for fault in caught.value.faults] == [str(source / file)]
-    assert caught.value.faults[0].mend
+    assert [fault.where for fault in caught.value.problems] == [str(source / file)]
+    assert caught.value.problems[0].hint
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
@@ -77,7 +77,7 @@ def test_a_fault_can_be_left_out(
     result = prepare(source, tmp_path / "out", workers=1, skip_faulty=True)
     assert [fault.where for fault in result.skipped] == [str(source / file)]
     assert (result.samples, result.classes["hole"]) == (16, 4)
-    assert "test_hole_001" not in layout.read(tmp_path / "out").by_id()
+    assert "test_hole_001" not in store.read(tmp_path / "out").by_id()
     assert str(source / file) in result.text()
     assert result.to_json()["skipped"][0]["where"] == str(source / file)
 
@@ -86,9 +86,9 @@ def test_all_faults_are_named_at_once(source: Path, tmp_path: Path) -> None:
     truncate(source / HOLE)
     truncate(source / "train/good/000.png")
     shrink(source / "ground_truth/thread/003_mask.png")
-    with pytest.raises(FaultsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         prepare(source, tmp_path / "out", workers=1)
-    assert len(caught.value.faults) == 3
+    assert len(caught.value.problems) == 3
 
 
 def test_nothing_but_faults(source: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_the_slower_of_two_writers_replaces_nothing(
     monkeypatch.setattr(verb, "create", overtaken)
     with pytest.raises(OutputError, match="not empty"):
         prepare(source, out, workers=1)
-    assert layout.read(out).splits["main"].made["seed"] == 9
+    assert store.read(out).splits["main"].made["seed"] == 9
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
 
 
@@ -178,7 +178,7 @@ def test_an_unwritable_source_is_enough_and_is_left_as_it_was(source: Path, tmp_
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
         out = prepare(source, tmp_path / "out", workers=1).out
-        layout.drop(out, ["test_hole_000"], "blurred")
+        store.drop(out, ["test_hole_000"], "blurred")
         prepare(source, tmp_path / "out", workers=1, overwrite=True, seed=3)
     finally:
         for path in (*folders, *files):

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from sources import SMALL, hashes, write_source
+from helpers.sources import SMALL, hashes, write_source
 
-from carpet_data import layout
+from carpet_data import store
 from carpet_data.errors import OutputError
-from carpet_data.verbs.prepare import prepare
+from carpet_data.preparation.prepare import prepare
 
-_SUPPORT = str(Path(__file__).parents[1] / "support")
+_SUPPORT = str(Path(__file__).parents[1])
 
 # Runs `prepare` and kills its own process, as `kill -9` would, at the N-th call of one function: before or after it.
 _KILLED = """
@@ -26,27 +26,27 @@ import sys
 from pathlib import Path
 support, root, out, target, when, number, overwrite = sys.argv[1:]
 sys.path.insert(0, support)
-import killing
+from helpers import killing
 killing.arm(target, when, int(number))
-from carpet_data.layout import create
+from carpet_data.store import creating as create
 create._CHUNK = 4
-from carpet_data.verbs.prepare import prepare
+from carpet_data.preparation.prepare import prepare
 prepare(Path(root), Path(out), workers=1, seed=int(overwrite), overwrite=overwrite == "1")
 """
 
 POINTS = [
-    ("carpet_data.layout.create:place", "before", 1),
-    ("carpet_data.layout.create:place", "after", 9),
-    ("carpet_data.layout.files:os.link", "after", 7),
-    ("carpet_data.layout.journal:Journal.commit", "before", 2),
-    ("carpet_data.layout.journal:Journal.commit", "after", 3),
-    ("carpet_data.layout.journal:os.fsync", "before", 2),
-    ("carpet_data.layout.manifest:write", "before", 1),
-    ("carpet_data.layout.manifest:write", "after", 1),
-    ("carpet_data.layout.splits:write", "after", 1),
-    ("carpet_data.layout.description:write", "after", 1),
-    ("carpet_data.layout.journal:shutil.rmtree", "before", 1),
-    ("carpet_data.layout.create:_move", "before", 1),
+    ("carpet_data.store.creating:place", "before", 1),
+    ("carpet_data.store.creating:place", "after", 9),
+    ("carpet_data.store.files:os.link", "after", 7),
+    ("carpet_data.store.journal:Journal.commit", "before", 2),
+    ("carpet_data.store.journal:Journal.commit", "after", 3),
+    ("carpet_data.store.journal:os.fsync", "before", 2),
+    ("carpet_data.store.manifest:write", "before", 1),
+    ("carpet_data.store.manifest:write", "after", 1),
+    ("carpet_data.store.splits:write", "after", 1),
+    ("carpet_data.store.description:write", "after", 1),
+    ("carpet_data.store.journal:shutil.rmtree", "before", 1),
+    ("carpet_data.store.creating:_move", "before", 1),
 ]
 
 
@@ -78,17 +78,17 @@ def test_the_same_command_completes_it(
     prepare(source, out, workers=1)
     assert hashes(out) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert list(layout.verify(out)) == []
+    assert list(store.verify(out)) == []
 
 
 def test_what_was_written_is_not_written_again(source: Path, tmp_path: Path) -> None:
-    killed(source, tmp_path / "out", "carpet_data.layout.journal:Journal.commit", "after", 3)
+    killed(source, tmp_path / "out", "carpet_data.store.journal:Journal.commit", "after", 3)
     assert prepare(source, tmp_path / "out", workers=1).resumed == 12
 
 
 def test_a_recorded_file_that_vanished_is_written_again(source: Path, whole: dict[str, str], tmp_path: Path) -> None:
     # As after a power failure, when the record reached the disk and the file did not.
-    killed(source, tmp_path / "out", "carpet_data.layout.journal:Journal.commit", "after", 3)
+    killed(source, tmp_path / "out", "carpet_data.store.journal:Journal.commit", "after", 3)
     scratch = tmp_path / ".out.unfinished"
     next((scratch / "images").rglob("*.png")).unlink()
     mask = next((scratch / "masks").rglob("*.png"))
@@ -98,13 +98,13 @@ def test_a_recorded_file_that_vanished_is_written_again(source: Path, whole: dic
     assert hashes(tmp_path / "out") == whole
 
 
-def test_another_command_is_refused_with_the_mend(source: Path, whole: dict[str, str], tmp_path: Path) -> None:
+def test_another_command_is_refused_with_the_hint(source: Path, whole: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    killed(source, out, "carpet_data.layout.journal:Journal.commit", "after", 2)
+    killed(source, out, "carpet_data.store.journal:Journal.commit", "after", 2)
     with pytest.raises(OutputError, match="stopped before it had finished") as caught:
         prepare(source, out, seed=7, workers=1)
     assert f"prepare {source} -o {out}" in caught.value.what
-    assert "again" in str(caught.value.mend)
+    assert "again" in str(caught.value.hint)
     # The refusal cost nothing: the first command still completes.
     assert prepare(source, out, workers=1).resumed == 8
     assert hashes(out) == whole
@@ -112,14 +112,14 @@ def test_another_command_is_refused_with_the_mend(source: Path, whole: dict[str,
 
 def test_overwrite_gives_up_what_another_had_written(source: Path, whole: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    killed(write_source(tmp_path / "other", seed=5), out, "carpet_data.layout.manifest:write", "before", 1)
+    killed(write_source(tmp_path / "other", seed=5), out, "carpet_data.store.manifest:write", "before", 1)
     prepare(source, out, overwrite=True, workers=1)
     assert hashes(out) == whole
 
 
 def test_a_source_that_changed_meanwhile_is_noticed(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source")
-    killed(source, tmp_path / "out", "carpet_data.layout.journal:Journal.commit", "after", 2)
+    killed(source, tmp_path / "out", "carpet_data.store.journal:Journal.commit", "after", 2)
     mask = source / "ground_truth" / "hole" / "000_mask.png"
     other = (source / "ground_truth" / "hole" / "001_mask.png").read_bytes()
     mask.unlink()
@@ -131,9 +131,9 @@ def test_a_source_that_changed_meanwhile_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "number"),
     [
-        ("carpet_data.layout.manifest:write", 1),
-        ("carpet_data.layout.lock:Lock.moved", 1),
-        ("carpet_data.layout.lock:Lock.moved", 2),
+        ("carpet_data.store.manifest:write", 1),
+        ("carpet_data.store.lock:Lock.moved", 1),
+        ("carpet_data.store.lock:Lock.moved", 2),
     ],
 )
 def test_replacing_never_loses_the_old(source: Path, tmp_path: Path, target: str, number: int) -> None:
@@ -143,7 +143,7 @@ def test_replacing_never_loses_the_old(source: Path, tmp_path: Path, target: str
     killed(source, out, target, "after", number, overwrite=True)
     with pytest.raises(OutputError, match="not empty"):  # the old or the new is there, whole
         prepare(source, out, seed=1, workers=1)
-    assert list(layout.verify(out)) == []
+    assert list(store.verify(out)) == []
     prepare(source, out, seed=1, overwrite=True, workers=1)
     new = hashes(out)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -175,7 +175,7 @@ def test_killed_at_any_moment_with_workers(tmp_path: Path, files: int) -> None:
     assert process.wait() == -signal.SIGKILL
     assert not out.exists()
     prepare(source, out, workers=2)
-    assert list(layout.verify(out)) == []
+    assert list(store.verify(out)) == []
     prepare(source, tmp_path / "whole", workers=1)
     assert hashes(out) == hashes(tmp_path / "whole")
     assert not scratch.exists()
@@ -188,17 +188,17 @@ def test_killed_at_any_moment_with_workers(tmp_path: Path, files: int) -> None:
 _APPEND_KILLED = """
 import os, signal, sys
 from pathlib import Path
-from carpet_data import layout
-from carpet_data.images import encode_png
+from carpet_data import store
+from carpet_data.core.images import encode_png
 import numpy as np
 root, at = Path(sys.argv[1]), sys.argv[2]
 if at == "split":
-    layout.append.__globals__["splits"].write = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
+    store.append.__globals__["splits"].write = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
 pixels = encode_png(np.zeros((4, 4), np.uint8))
-with layout.appending(root, command="weave", identity="one", split="main") as appender:
+with store.appending(root, command="weave", identity="one", split="main") as appender:
     print(sorted(f"s{n}" for n in range(5) if f"s{n}" in appender), flush=True)
     for number in range(5):
-        appender.add(layout.Addition(f"s{number}", "hole", pixels, mask=pixels))
+        appender.add(store.Addition(f"s{number}", "hole", pixels, mask=pixels))
         if number == 2:
             appender.commit()
         if at == str(number):
@@ -209,22 +209,22 @@ with layout.appending(root, command="weave", identity="one", split="main") as ap
 def test_killed_appending_is_completed(source: Path, tmp_path: Path) -> None:
     root = tmp_path / "out"
     prepare(source, root, workers=1)
-    before = layout.read(root)
+    before = store.read(root)
     partials = []
     for at, already in (("1", "[]"), ("3", "[]"), ("split", "['s0', 's1', 's2']")):
         done = subprocess.run([sys.executable, "-c", _APPEND_KILLED, str(root), at], capture_output=True, text=True)
         assert (done.returncode, done.stdout.strip()) == (-signal.SIGKILL, already), done.stderr
-        partials.append(len(layout.read(root)))
-        assert next(problem.code for problem in layout.verify(root)) == "unfinished-command"
+        partials.append(len(store.read(root)))
+        assert next(problem.code for problem in store.verify(root)) == "unfinished-command"
         with pytest.raises(OutputError, match="weave"):
-            layout.drop(root, [before.samples[0].id], "blurred")
+            store.drop(root, [before.samples[0].id], "blurred")
     assert partials[:2] == [len(before), len(before)]
     done = subprocess.run([sys.executable, "-c", _APPEND_KILLED, str(root), ""], capture_output=True, text=True)
     assert done.stdout.strip() == "['s0', 's1', 's2', 's3', 's4']", done.stderr
-    after = layout.read(root)
+    after = store.read(root)
     assert [s.id for s in after if s.origin == "synthetic"] == ["s0", "s1", "s2", "s3", "s4"]
     assert set(after.splits["main"].ids("train")) == {*before.splits["main"].ids("train"), *(f"s{n}" for n in range(5))}
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     assert not any(path.name.startswith(".") for path in root.rglob("*"))
 
 
@@ -235,6 +235,6 @@ def test_stopped_appending_can_be_given_up(source: Path, tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", _APPEND_KILLED, str(root), "2"], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     shutil.copytree(root, tmp_path / "copy")
-    assert layout.abandon(root) == 3
+    assert store.abandon(root) == 3
     assert hashes(root) == before
-    assert layout.abandon(root) == 0
+    assert store.abandon(root) == 0

@@ -15,17 +15,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import synthesis
-from sources import hashes, write_source
+from helpers import synthesis
+from helpers.sources import hashes, write_source
 
-from carpet_data import layout
+from carpet_data import store
+from carpet_data.core.images import read
+from carpet_data.dataset import GOOD
 from carpet_data.errors import LeakError, OutputError
-from carpet_data.images import read
-from carpet_data.samples import GOOD
-from carpet_data.synthesis import pools, recipes, registry
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.rebalance import rebalance
-from carpet_data.verbs.synthesize import synthesize
+from carpet_data.preparation.prepare import prepare
+from carpet_data.synthesis.engine import candidates
+from carpet_data.synthesis.engine.rebalance import rebalance
+from carpet_data.synthesis.engine.synthesize import synthesize
+from carpet_data.synthesis.recipe import files, registry
 
 # Runs a verb and kills its own process, as `kill -9` would, at the N-th call of one function: before or after it.
 _KILLED = """
@@ -34,29 +35,29 @@ from importlib import import_module
 from pathlib import Path
 support, verb, root, recipe, target, when, number = sys.argv[1:]
 sys.path.insert(0, support)
-import synthesis
+from helpers import synthesis
 synthesis.register()
-import killing
+from helpers import killing
 killing.arm(target, when, int(number))
-import_module("carpet_data.layout.append")._CHUNK = 4
+import_module("carpet_data.store.append")._CHUNK = 4
 if verb == "synthesize":
-    from carpet_data.verbs.synthesize import synthesize
+    from carpet_data.synthesis.engine.synthesize import synthesize
     synthesize(Path(root), ["hole", "thread"], 10, recipe=recipe, workers=1)
 else:
-    from carpet_data.verbs.rebalance import rebalance
+    from carpet_data.synthesis.engine.rebalance import rebalance
     rebalance(Path(root), 12, recipe=recipe, workers=1)
 """
 
 POINTS = [
-    ("carpet_data.layout.append:Appender.add", "before", 1),
-    ("carpet_data.layout.append:Appender.add", "after", 7),
-    ("carpet_data.layout.journal:Journal.commit", "before", 2),
-    ("carpet_data.layout.journal:Journal.commit", "after", 3),
-    ("carpet_data.layout.recipes:save", "before", 1),
-    ("carpet_data.layout.manifest:write", "before", 1),
-    ("carpet_data.layout.manifest:write", "after", 1),
-    ("carpet_data.layout.splits:write", "after", 1),
-    ("carpet_data.synthesis.sheet:of_lot", "before", 2),
+    ("carpet_data.store.append:Appender.add", "before", 1),
+    ("carpet_data.store.append:Appender.add", "after", 7),
+    ("carpet_data.store.journal:Journal.commit", "before", 2),
+    ("carpet_data.store.journal:Journal.commit", "after", 3),
+    ("carpet_data.store.recipes:save", "before", 1),
+    ("carpet_data.store.manifest:write", "before", 1),
+    ("carpet_data.store.manifest:write", "after", 1),
+    ("carpet_data.store.splits:write", "after", 1),
+    ("carpet_data.synthesis.engine.sheet:of_lot", "before", 2),
 ]
 
 
@@ -111,19 +112,19 @@ def test_the_same_command_completes_it(
     number: int,
 ) -> None:
     root = Path(shutil.copytree(made, tmp_path / "set"))
-    support = str(Path(synthesis.__file__).parent)
+    support = str(Path(synthesis.__file__).parents[1])
     arguments = [support, verb, str(root), str(recipe), target, when, str(number)]
     done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     _run(verb, root, recipe, workers=2 if number == 3 else 1)
     assert hashes(root) == whole[verb]
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
 
 
 def test_another_command_is_refused_until_it_is_complete(made: Path, recipe: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(made, tmp_path / "set"))
-    support = str(Path(synthesis.__file__).parent)
-    arguments = [support, "synthesize", str(root), str(recipe), "carpet_data.layout.manifest:write", "before", "1"]
+    support = str(Path(synthesis.__file__).parents[1])
+    arguments = [support, "synthesize", str(root), str(recipe), "carpet_data.store.manifest:write", "before", "1"]
     subprocess.run([sys.executable, "-c", _KILLED, *arguments], capture_output=True)
     with pytest.raises(OutputError, match="stopped here before it had finished: synthesize"):
         synthesize(root, ["hole"], 3, recipe=recipe, workers=1)
@@ -136,8 +137,8 @@ def test_a_full_disk_leaves_the_data_set_as_it_was(
     made: Path, recipe: Path, whole: dict[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = Path(shutil.copytree(made, tmp_path / "set"))
-    before = layout.read(root).fingerprint("main")
-    append = import_module("carpet_data.layout.append")  # the package's own `append` is a function
+    before = store.read(root).fingerprint("main")
+    append = import_module("carpet_data.store.append")  # the package's own `append` is a function
     original, left = append.write_bytes, 15
 
     def full(path: Path, data: bytes, **options: bool) -> None:
@@ -151,7 +152,7 @@ def test_a_full_disk_leaves_the_data_set_as_it_was(
         patched.setattr(append, "write_bytes", full)
         with pytest.raises(OSError, match="No space"):
             _run("synthesize", root, recipe)
-    assert layout.read(root).fingerprint("main") == before
+    assert store.read(root).fingerprint("main") == before
     assert not list(root.rglob("*.partial"))
     _run("synthesize", root, recipe)
     assert hashes(root) == whole["synthesize"]
@@ -162,10 +163,10 @@ MARKER = (255, 0, 255)
 
 def _poison(root: Path, sides: tuple[str, ...]) -> None:
     """Paint the images of some sides in one colour, and make their masks huge."""
-    dataset = layout.read(root)
+    dataset = store.read(root)
     for sample in dataset:
         if dataset.splits["main"].sides.get(sample.id) in sides:
-            for path, value in ((sample.image, MARKER[::-1]), (sample.mask, 255)):
+            for path, value in ((sample.image_path, MARKER[::-1]), (sample.mask_path, 255)):
                 if path is not None:
                     file = root / path
                     pixels = np.full((*read(file).shape[:2], *np.shape(value)), value, np.uint8)
@@ -174,9 +175,9 @@ def _poison(root: Path, sides: tuple[str, ...]) -> None:
 
 
 def _shows_marker(root: Path) -> bool:
-    made = [sample for sample in layout.read(root) if sample.origin == "synthetic"]
+    made = [sample for sample in store.read(root) if sample.origin == "synthetic"]
     assert made
-    return any((read(root / sample.image) == MARKER).all(axis=2).any() for sample in made)
+    return any((read(root / sample.image_path) == MARKER).all(axis=2).any() for sample in made)
 
 
 @pytest.mark.parametrize("method", ["donor-disc", "whole-disc", "texture-disc"])
@@ -193,8 +194,8 @@ def test_a_poisoned_test_image_never_shows(tmp_path: Path, method: str) -> None:
     assert not _shows_marker(root)
     made = [{k: v for k, v in hashes(place).items() if "disc" in k and "previews" not in k} for place in (root, clean)]
     assert made[0] == made[1]
-    loaded = recipes.load(recipe)
-    found = [pools.build(layout.read(place), "main", "hole", loaded) for place in (root, clean)]
+    loaded = files.load(recipe)
+    found = [candidates.build(store.read(place), "main", "hole", loaded) for place in (root, clean)]
     assert found[0].facts.areas_frac == found[1].facts.areas_frac
     assert found[0].facts.centres_frac == found[1].facts.centres_frac
     # The test can fail: poison on the train side does show.
@@ -215,10 +216,10 @@ def _edit(root: Path, change: dict[str, object]) -> None:
 def test_doctor_catches_a_manifest_that_was_edited_to_leak(tmp_path: Path, role: str) -> None:
     root = synthesis.dataset(tmp_path / "set")
     synthesize(root, ["hole"], 3, recipe=synthesis.recipe(tmp_path / "r"), workers=1)
-    assert list(layout.verify(root)) == []
-    held_out = layout.read(root).splits["main"].ids("test")[0]
+    assert list(store.verify(root)) == []
+    held_out = store.read(root).splits["main"].ids("test")[0]
     _edit(root, {role: [held_out] if role in ("donors", "textures") else held_out})
-    problems = list(layout.verify(root))
+    problems = list(store.verify(root))
     assert [problem.code for problem in problems] == ["ancestor-held-out"]
     assert held_out in problems[0].what
     assert problems[0].severity == "error"
@@ -229,7 +230,7 @@ def test_doctor_catches_an_ancestor_whose_bytes_are_held_out(tmp_path: Path) -> 
     root = tmp_path / "set"
     prepare(source, root, workers=1)
     synthesize(root, ["hole"], 3, recipe=synthesis.recipe(tmp_path / "r"), workers=1)
-    dataset = layout.read(root)
+    dataset = store.read(root)
     held_out = next(s for s in dataset.on_side("main", "test") if s.class_name == GOOD)
     host = next(s.provenance["host"] for s in dataset if s.provenance is not None)
     # The same image under two ids, as a careless copy would bring it in.
@@ -239,16 +240,16 @@ def test_doctor_catches_an_ancestor_whose_bytes_are_held_out(tmp_path: Path) -> 
         if row["id"] == held_out.id:
             row["image_sha256"] = dataset.by_id()[host].image_sha256
     path.write_text("".join(json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n" for row in rows))
-    codes = [problem.code for problem in layout.verify(root, hashes=False)]
+    codes = [problem.code for problem in store.verify(root, hashes=False)]
     assert "ancestor-held-out" in codes
 
 
 def test_nothing_from_outside_train_can_be_written(tmp_path: Path) -> None:
     root = synthesis.dataset(tmp_path / "set")
-    held_out = layout.read(root).splits["main"].ids("test")[0]
-    addition = layout.Addition("x", "hole", b"", provenance={"host": held_out})
+    held_out = store.read(root).splits["main"].ids("test")[0]
+    addition = store.Addition("x", "hole", b"", provenance={"host": held_out})
     with (
         pytest.raises(LeakError, match=held_out),
-        layout.appending(root, command="x", identity="x", split="main") as appender,
+        store.appending(root, command="x", identity="x", split="main") as appender,
     ):
         appender.add(addition)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import frozen  # noqa: E402
+from helpers import frozen  # noqa: E402
 
 
 def method_pixels(folder: Path) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import frozen
 import pytest
+from helpers import frozen
 
 NAME = "exports_frozen"
 REGENERATE = f"where that is meant, regenerate with {frozen.REGENERATE} {NAME}"

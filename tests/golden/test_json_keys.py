@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import frozen
 import pytest
+from helpers import frozen
 
 NAME = "json_keys"
 # One process makes them all: later commands work on what earlier ones made.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
-import frozen
 import pytest
+from helpers import frozen
 
 NAME = "method_pixels"
 REGENERATE = f"{frozen.REGENERATE} {NAME}"

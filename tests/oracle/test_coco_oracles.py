@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mongo import own_database
+from helpers.mongo import own_database
+from helpers.shapes import SHAPES
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from shapes import SHAPES
 
-from carpet_data.verbs.check import check
-from carpet_data.verbs.to_coco import to_coco
+from carpet_data.formats.check import check
+from carpet_data.formats.to_coco import to_coco
 
 Mask = NDArray[np.bool_]
 KINDS = ("polygon", "rle")
@@ -252,6 +252,6 @@ def test_fiftyone_reads_the_masks(export: Path, test_json: Path, fiftyone: Any) 
 def test_our_own_check_agrees_with_itself(export: Path, hostile_shapes: Path) -> None:
     found = check(export, hostile_shapes, workers=1)
     assert found.passed
-    assert found.findings == ()
+    assert found.problems == ()
     assert found.differing_pixels == 0
     assert found.compared == len(SHAPES) + 2

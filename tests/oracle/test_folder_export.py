@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from carpet_data.dataset import Dataset
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.samples import Dataset
-from carpet_data.verbs.to_folder import to_folder
+from carpet_data.formats.to_folder import to_folder
 
 pytestmark = pytest.mark.oracle
 
@@ -29,7 +29,7 @@ def test_image_folder_reads_classes_and_bytes(dataset: Dataset, tmp_path: Path) 
         sample = by_id[Path(path).stem]
         assert reader.classes[number] == sample.class_name
         assert image.size == (sample.width, sample.height)
-        assert Path(path).read_bytes() == dataset.path(sample.image).read_bytes()
+        assert Path(path).read_bytes() == dataset.path(sample.image_path).read_bytes()
 
 
 def test_empty_classes_make_the_numbers_agree(dataset: Dataset, tmp_path: Path) -> None:
@@ -38,9 +38,9 @@ def test_empty_classes_make_the_numbers_agree(dataset: Dataset, tmp_path: Path) 
     assert (
         datasets.ImageFolder(plain.out / "train").class_to_idx != datasets.ImageFolder(plain.out / "test").class_to_idx
     )
-    assert any("hole, thread" in notice for notice in plain.notices)
+    assert any("hole, thread" in note for note in plain.notes)
     whole = to_folder(dataset, tmp_path / "whole", empty_classes=True)
-    assert whole.notices == ()
+    assert whole.notes == ()
     numbers = [datasets.ImageFolder(whole.out / part, allow_empty=True).class_to_idx for part in ("train", "test")]
     assert numbers[0] == numbers[1] == {"good": 0, "hole": 1, "thread": 2}
     assert (whole.out / "classes.txt").read_text().split() == ["good", "hole", "thread"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from carpet_data.core.masks import find, load
+from carpet_data.core.masks.runs import to_binary
+from carpet_data.dataset import Dataset
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.masks import find, load
-from carpet_data.masks.runs import to_binary
-from carpet_data.samples import Dataset
-from carpet_data.verbs.to_masks import to_masks
+from carpet_data.formats.to_masks import to_masks
 
 pytestmark = pytest.mark.oracle
 
@@ -46,7 +46,7 @@ def test_masks_hold_category_ids_and_instances(dataset: Dataset, tmp_path: Path)
         if len(regions) < 50:
             for number, (_, runs) in enumerate(regions, start=1):
                 np.testing.assert_array_equal(values == number, to_binary(runs))
-        assert (result.out / row["image"]).read_bytes() == dataset.path(sample.image).read_bytes()
+        assert (result.out / row["image"]).read_bytes() == dataset.path(sample.image_path).read_bytes()
 
 
 def test_images_may_stay(dataset: Dataset, tmp_path: Path) -> None:

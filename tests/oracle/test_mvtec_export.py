@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carpet_data.errors import FaultsError
+from carpet_data.core.images import read_values, write_png
+from carpet_data.core.masks import load
+from carpet_data.core.masks.runs import to_binary
+from carpet_data.dataset import Dataset, IndexFile, MaskFile, Sample, Split
+from carpet_data.errors import ProblemsError
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.images import read_values, write_png
-from carpet_data.masks import load
-from carpet_data.masks.runs import to_binary
-from carpet_data.samples import Dataset, IndexFile, MaskFile, Sample, Split
-from carpet_data.verbs.to_mvtec import to_mvtec
+from carpet_data.formats.to_mvtec import to_mvtec
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,14 @@ def test_round_trip_keeps_masks_classes_and_sides(dataset: Dataset, tmp_path: Pa
     again = mvtec.read(to_mvtec(dataset, tmp_path / "out", workers=1).out, ReadOptions())
     assert again.format == "mvtec"
     assert len(again) == len(dataset)
-    by_stem = {Path(sample.image).stem: sample for sample in again}
+    by_stem = {Path(sample.image_path).stem: sample for sample in again}
     for sample in dataset:
         copy = by_stem[sample.id]
         assert (copy.class_name, copy.side) == (sample.class_name, sample.side)
         np.testing.assert_array_equal(
             to_binary(load(again.root, copy).runs), to_binary(load(dataset.root, sample).runs), sample.id
         )
-        assert again.path(copy.image).read_bytes() == dataset.path(sample.image).read_bytes()
+        assert again.path(copy.image_path).read_bytes() == dataset.path(sample.image_path).read_bytes()
 
 
 def test_every_defect_of_the_test_side_has_its_mask_by_name(dataset: Dataset, tmp_path: Path) -> None:
@@ -60,15 +60,15 @@ def test_train_holds_good_images_only_and_nothing_is_lost(dataset: Dataset, tmp_
     files = _tree(result.out)
     assert {name.split("/")[1] for name in files if name.startswith("train/")} == {"good"}
     assert sum(name.startswith(("train/", "test/")) for name in files) == len(dataset)
-    assert any(notice.startswith("5 images of train and val went to test") for notice in result.notices), result.notices
+    assert any(note.startswith("5 images of train and val went to test") for note in result.notes), result.notes
 
 
 def test_sides_can_be_kept(dataset: Dataset, tmp_path: Path) -> None:
     split = _with_defects_in_train(dataset)
     result = to_mvtec(split, tmp_path / "out", sides="keep", workers=1)
-    assert not any("went to test" in notice for notice in result.notices)
+    assert not any("went to test" in note for note in result.notes)
     again = mvtec.read(result.out, ReadOptions())
-    assert {Path(s.image).stem: s.side for s in again} == dict(split.splits["main"].sides)
+    assert {Path(s.image_path).stem: s.side for s in again} == dict(split.splits["main"].sides)
 
 
 def test_what_a_binary_mask_cannot_say_is_counted(tmp_path: Path) -> None:
@@ -82,9 +82,9 @@ def test_what_a_binary_mask_cannot_say_is_counted(tmp_path: Path) -> None:
     sample = Sample("a", "a.png", "combined", 30, 20, annotation=IndexFile("m.png", table))
     result = to_mvtec(Dataset(root, "d", (sample,), ("cut", "hole")), tmp_path / "out", workers=1)
     np.testing.assert_array_equal(read_values(result.out / "ground_truth/combined/a_mask.png") > 0, values > 0)
-    assert [notice.split(" show ")[0].split(" have ")[0] for notice in result.notices[1:]] == ["1 image", "1 image"]
-    assert "other defect types" in result.notices[1]
-    assert "touch" in result.notices[2]
+    assert [note.split(" show ")[0].split(" have ")[0] for note in result.notes[1:]] == ["1 image", "1 image"]
+    assert "other defect types" in result.notes[1]
+    assert "touch" in result.notes[2]
 
 
 def test_a_good_image_with_a_defect_is_a_fault(tmp_path: Path) -> None:
@@ -92,6 +92,6 @@ def test_a_good_image_with_a_defect_is_a_fault(tmp_path: Path) -> None:
     root.mkdir()
     write_png(root / "a.png", np.full((20, 30), 255, np.uint8))
     sample = Sample("a", "a.png", "good", 30, 20, annotation=MaskFile("a.png"))
-    with pytest.raises(FaultsError, match="counts as good"):
+    with pytest.raises(ProblemsError, match="counts as good"):
         to_mvtec(Dataset(root, "d", (sample,), ()), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from carpet_data.core.masks import find, load
+from carpet_data.core.masks.runs import to_binary
+from carpet_data.dataset import Dataset, Sample
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.masks import find, load
-from carpet_data.masks.runs import to_binary
-from carpet_data.samples import Dataset, Sample
-from carpet_data.verbs.to_yolo import to_yolo
+from carpet_data.formats.to_yolo import to_yolo
 
 pytestmark = pytest.mark.oracle
 
@@ -137,7 +137,7 @@ def test_boxes(dataset: Dataset, tmp_path: Path, ultralytics: Any) -> None:
 
 def test_several_parts_in_one_polygon(dataset: Dataset, tmp_path: Path, ultralytics: Any) -> None:
     result = to_yolo(dataset, tmp_path / "merged", merge=True, workers=1)
-    assert any("several parts" in notice for notice in result.notices)
+    assert any("several parts" in note for note in result.notes)
     for sample in dataset:
         if not _large_enough(sample) or sample.side == "train":
             continue

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carpet_data.synthesis import blend
 from carpet_data.synthesis.contract import Donor, Facts, Image, Mask, Redraw, Scene
-from carpet_data.synthesis.donor_parameters import DonorPasteParameters
+from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
+from carpet_data.synthesis.ops import blend
 
 SEEDS = st.integers(0, 2**32 - 1)
 RELAXED = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])

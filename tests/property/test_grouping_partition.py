@@ -5,11 +5,11 @@ from collections import Counter
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from carpet_data.dataset import Split
 from carpet_data.errors import UsageError
 from carpet_data.grouping import protocols
 from carpet_data.grouping.groups import groups_from_json, join, link
 from carpet_data.grouping.partition import by_folds, by_fractions, held_out_targets, limit_per_class
-from carpet_data.samples import Split
 
 CLASSES = ("good", "cut", "hole", "thread")
 pools = st.lists(st.tuples(st.sampled_from(CLASSES), st.one_of(st.none(), st.integers(0, 8))), min_size=1, max_size=50)

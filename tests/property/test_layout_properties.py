@@ -10,10 +10,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carpet_data import masks
-from carpet_data.layout import conversion, manifest, names
-from carpet_data.layout.manifest import Tombstone
-from carpet_data.samples import GOOD, IndexFile, MaskFile, MaskStack, Sample
+from carpet_data.core import masks
+from carpet_data.dataset import GOOD, IndexFile, MaskFile, MaskStack, Sample
+from carpet_data.store import conversion, manifest, names
+from carpet_data.store.manifest import Tombstone
 
 texts = st.text(min_size=1, max_size=40)
 paths = st.from_regex(r"[a-zA-Z0-9_ äü]{1,12}(/[a-zA-Z0-9_.]{1,12}x){0,3}", fullmatch=True)
@@ -29,7 +29,7 @@ tables = st.lists(st.integers(1, 65535), unique=True, max_size=5).flatmap(
 samples = st.builds(
     Sample,
     id=texts,
-    image=paths,
+    image_path=paths,
     class_name=texts,
     width=st.integers(1, 10**6),
     height=st.integers(1, 10**6),
@@ -85,11 +85,11 @@ def test_instances_survive_their_conversion(seed: int, count: int, mixed: bool, 
             assert cv2.imwrite(str(root / f"{number}.png"), (owner == number).astype(np.uint8) * 255)
             files.append((f"{number}.png", "cut" if mixed and number % 2 else "hole"))
         source = Sample("a", "a.png", "hole", 8, 6, annotation=MaskStack(tuple(files)))
-        finding = conversion.inspect((folder, source))
-        assert isinstance(finding, conversion.MaskForm)
-        assert finding.form in ("binary", "index")
-        (root / "mask.png").write_bytes(conversion.render(root, source, finding.form))  # type: ignore[arg-type]
-        written = IndexFile("mask.png", finding.table) if finding.form == "index" else MaskFile("mask.png")
+        problem = conversion.inspect((folder, source))
+        assert isinstance(problem, conversion.MaskForm)
+        assert problem.form in ("binary", "index")
+        (root / "mask.png").write_bytes(conversion.render(root, source, problem.form))  # type: ignore[arg-type]
+        written = IndexFile("mask.png", problem.table) if problem.form == "index" else MaskFile("mask.png")
         copy = Sample("a", "a.png", "hole", 8, 6, annotation=written)
         wanted, got = (
             sorted(
@@ -99,6 +99,6 @@ def test_instances_survive_their_conversion(seed: int, count: int, mixed: bool, 
             for sample in (source, copy)
         )
         assert got == wanted
-        assert finding.lost == count - len(wanted)
-        assert finding.empty == (not wanted)
+        assert problem.lost == count - len(wanted)
+        assert problem.empty == (not wanted)
         assert source.class_name != GOOD

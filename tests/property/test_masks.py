@@ -5,16 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from helpers.shapes import SHAPES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
-from shapes import SHAPES
 
-from carpet_data.masks import LabelMask, find, polygons, rle
-from carpet_data.masks.regions import Regions
-from carpet_data.masks.runs import from_binary, from_values, to_binary, to_values
+from carpet_data.core.masks import LabelMask, find, polygons, rle
+from carpet_data.core.masks.regions import Regions
+from carpet_data.core.masks.runs import from_binary, from_values, to_binary, to_values
 
 Mask = NDArray[np.bool_]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.outcomes import simulated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from outcomes import simulated
 
 from carpet_data import metrics
 

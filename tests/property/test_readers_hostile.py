@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.trees import image
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from trees import image
 
+from carpet_data.core.masks import load
 from carpet_data.errors import CarpetDataError
 from carpet_data.formats import ReadOptions, coco_reader, loco, read, yolo_reader
-from carpet_data.masks import load
 
 _LEAVES = (
     st.none()
@@ -76,7 +76,7 @@ def _try(root: Path, reader: Any) -> None:
     try:
         dataset = reader(root, ReadOptions())
         for sample in dataset:
-            assert not sample.image.startswith(("/", "../"))
+            assert not sample.image_path.startswith(("/", "../"))
             sample.id.encode(), sample.class_name.encode()
             load(dataset.root, sample)
         (dataset.license + "".join(dataset.categories)).encode()

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.shapes import write_mvtec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from shapes import write_mvtec
 
+from carpet_data.core.masks import find, load, rle
+from carpet_data.dataset import Dataset
 from carpet_data.formats import read
 from carpet_data.formats.pairing import Named, pair
-from carpet_data.masks import find, load, rle
-from carpet_data.samples import Dataset
-from carpet_data.verbs.to_coco import to_coco
-from carpet_data.verbs.to_mvtec import to_mvtec
-from carpet_data.verbs.to_yolo import to_yolo
+from carpet_data.formats.to_coco import to_coco
+from carpet_data.formats.to_mvtec import to_mvtec
+from carpet_data.formats.to_yolo import to_yolo
 
 Facts = dict[str, tuple[object, ...]]
 
@@ -67,7 +67,11 @@ def test_any_names(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = write_mvtec(Path(folder) / "data", dict.fromkeys(names, ("hole", mask)))
         dataset = read(root)
-        pairs = {Path(sample.image).stem: Path(sample.mask or "").stem for sample in dataset if sample.side == "test"}
+        pairs = {
+            Path(sample.image_path).stem: Path(sample.mask_path or "").stem
+            for sample in dataset
+            if sample.side == "test"
+        }
         assert pairs == {name: f"{name}_mask" for name in names}
         out = Path(folder) / "out"
         to_mvtec(dataset, out, workers=1)
@@ -93,7 +97,7 @@ def test_pairing_is_by_name(images: set[str], masks: set[str]) -> None:
     for image, mask in outcome.mask_of.items():
         assert fold(mask[2:]) in (fold(image[2:] + "_mask"), fold(image[2:]))
     taken = list(outcome.mask_of.values())
-    if not outcome.faults:
+    if not outcome.problems:
         assert len(set(taken)) == len(taken)
         assert {*taken, *outcome.orphans} == {f"m/{name}" for name in masks}
     left = {f"i/{name}" for name in images} - outcome.mask_of.keys()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from carpet_data.verbs.doctor import Diagnosis, doctor
-from carpet_data.verbs.stats import stats
+from carpet_data.diagnosis.doctor import Diagnosis, doctor
+from carpet_data.statistics.stats import stats
 
 pytestmark = pytest.mark.real
 
@@ -21,7 +21,7 @@ def tiles(real_data: Callable[[str], Path]) -> Diagnosis:
 def test_no_error_in_the_tiles(tiles: Diagnosis) -> None:
     assert tiles.exit_code == 0
     assert (tiles.images, tiles.masks) == (1344, 392)
-    assert {fault.code for fault in tiles.faults} == {
+    assert {fault.code for fault in tiles.problems} == {
         "mask-empty",
         "mask-grey",
         "near-duplicates",
@@ -44,8 +44,8 @@ def test_the_repeated_tiles_are_found_and_the_way_to_group_them_is_named(tiles: 
     assert len(groups) > 200
     assert sum(1 + len(fault.files) for fault in groups) > 1300
     random_split = tiles.of("split-leak")[0]
-    assert r"--group-runs 'num_(\d+)' --gap 100" in random_split.mend
-    assert "224 groups" in random_split.mend
+    assert r"--group-runs 'num_(\d+)' --gap 100" in random_split.hint
+    assert "224 groups" in random_split.hint
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_neither_screws_nor_carpet_are_blamed_falsely(
 ) -> None:
     diagnosis = doctor(real_data(name))
     assert diagnosis.exit_code == 0
-    warnings = [fault for fault in diagnosis.faults if fault.severity == "warning"]
+    warnings = [fault for fault in diagnosis.problems if fault.severity == "warning"]
     assert [(fault.code, fault.where, fault.files) for fault in warnings] == [("near-duplicates", twins[0], twins[1:])]
 
 

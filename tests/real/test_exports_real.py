@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from carpet_data.core.masks import load
+from carpet_data.core.masks.runs import to_binary
 from carpet_data.formats import read
-from carpet_data.masks import load
-from carpet_data.masks.runs import to_binary
-from carpet_data.verbs.to_masks import to_masks
-from carpet_data.verbs.to_mvtec import to_mvtec
-from carpet_data.verbs.to_yolo import to_yolo
+from carpet_data.formats.to_masks import to_masks
+from carpet_data.formats.to_mvtec import to_mvtec
+from carpet_data.formats.to_yolo import to_yolo
 
 pytestmark = pytest.mark.real
 
@@ -26,7 +26,7 @@ def test_no_pixel_differs(name: str, real_data: Callable[[str], Path], tmp_path:
     segments = to_yolo(dataset, tmp_path / "yolo").out
     masks = to_masks(dataset, tmp_path / "masks", images="none").out
     again = read(to_mvtec(dataset, tmp_path / "mvtec").out)
-    copies = {Path(sample.image).stem: sample for sample in again}
+    copies = {Path(sample.image_path).stem: sample for sample in again}
     defects = [sample for sample in dataset if sample.annotation is not None]
     assert len(defects) in (15, 119)
     for sample in defects:

@@ -35,7 +35,7 @@ def test_near_duplicates_find_the_tiles() -> None:
     files = images_of("mtd")
     run_of = runs.by_runs(files, r"num_(\d+)", 100).of
     found = duplicates.find(files)
-    assert found.faults == ()
+    assert found.problems == ()
     of = groups.join(files, found.links).of
     members: dict[str, list[str]] = {}
     for name, run in run_of.items():

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sources import hashes
+from helpers.sources import hashes
 
-from carpet_data import layout, masks
+from carpet_data import store
+from carpet_data.core import masks
 from carpet_data.formats import read
-from carpet_data.verbs.groups import groups
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.split import split
+from carpet_data.preparation.groups import groups
+from carpet_data.preparation.prepare import prepare
+from carpet_data.preparation.split import split
 
 pytestmark = pytest.mark.real
 
@@ -56,10 +57,10 @@ def test_tiles_keep_their_runs_on_one_side(real_data: Callable[[str], Path], tmp
     for partition in dataset.splits.values():
         assert all(len({partition.sides[id_of[name]] for name in names}) == 1 for names in runs), partition.name
     assert groups(tmp_path / "mtd").total == 224
-    assert list(layout.verify(tmp_path / "mtd")) == []
-    raw = {sample.image: sample for sample in read(root)}
+    assert list(store.verify(tmp_path / "mtd")) == []
+    raw = {sample.image_path: sample for sample in read(root)}
     for sample in dataset:
-        if sample.mask is not None:
+        if sample.mask_path is not None:
             assert sample.source is not None
             assert masks.load(dataset.root, sample).runs.area == masks.load(root, raw[sample.source]).runs.area
 
@@ -79,10 +80,10 @@ def test_near_duplicates_join_runs_and_cut_none(real_data: Callable[[str], Path]
 def test_pixels_are_those_of_the_source(name: str, real_data: Callable[[str], Path], tmp_path: Path) -> None:
     root = real_data(name)
     before = hashes(root)
-    # Finding near duplicates takes most of the time, and the tiles above have it covered.
+    # Problem near duplicates takes most of the time, and the tiles above have it covered.
     out = prepare(root, tmp_path / "out", near_duplicates=False).out
     assert hashes(root) == before
-    raw = {sample.image: sample for sample in read(root)}
+    raw = {sample.image_path: sample for sample in read(root)}
     dataset = read(out)
     assert len(dataset) == len(raw)
     for sample in dataset:
@@ -95,4 +96,4 @@ def test_pixels_are_those_of_the_source(name: str, real_data: Callable[[str], Pa
             theirs.start.tolist(),
             theirs.stop.tolist(),
         )
-    assert list(layout.verify(out)) == []
+    assert list(store.verify(out)) == []

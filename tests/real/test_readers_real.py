@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from carpet_data.core.masks import find, load, rle
+from carpet_data.dataset import Dataset
 from carpet_data.formats import mvtec, read
 from carpet_data.formats.detect import detect
-from carpet_data.masks import find, load, rle
-from carpet_data.samples import Dataset
-from carpet_data.verbs.to_coco import to_coco
-from carpet_data.verbs.to_yolo import to_yolo
+from carpet_data.formats.to_coco import to_coco
+from carpet_data.formats.to_yolo import to_yolo
 
 pytestmark = pytest.mark.real
 
@@ -33,17 +33,17 @@ def test_counts(name: str, images: int, masks: int, sides: dict[str, int], real_
     assert detect(root) == "mvtec"
     dataset = read(root)
     assert len(dataset) == images
-    assert sum(sample.mask is not None for sample in dataset) == masks
+    assert sum(sample.mask_path is not None for sample in dataset) == masks
     assert dataset.splits["source"].counts() == sides
-    assert all(sample.mask or sample.class_name == "good" for sample in dataset)
+    assert all(sample.mask_path or sample.class_name == "good" for sample in dataset)
     tree = mvtec.scan(root)
-    assert (tree.orphans, tree.unknown, tree.faults) == ((), (), ())
+    assert (tree.orphans, tree.unknown, tree.problems) == ((), (), ())
 
 
 def test_mtd_has_a_long_tail_and_four_empty_masks(real_data: Callable[[str], Path]) -> None:
     dataset = read(real_data("mtd"))
     assert Counter(sample.class_name for sample in dataset) == MTD_CLASSES
-    empty = [sample for sample in dataset if sample.mask and len(load(dataset.root, sample).runs) == 0]
+    empty = [sample for sample in dataset if sample.mask_path and len(load(dataset.root, sample).runs) == 0]
     assert len(empty) == 4
     assert {sample.class_name for sample in empty} == {"uneven"}
 
@@ -54,7 +54,7 @@ def test_the_folder_above_lists_the_data_sets(real_data: Callable[[str], Path]) 
     carpet = real_data("mvtec/carpet")
     with pytest.raises(DataError) as caught:
         detect(carpet.parent)
-    assert str(carpet) in str(caught.value.mend)
+    assert str(carpet) in str(caught.value.hint)
 
 
 def _instances(dataset: Dataset) -> dict[str, list[tuple[str, str]]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from carpet_data import layout
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.sweep import sweep
+from carpet_data import store
+from carpet_data.experiments.sweep import sweep
+from carpet_data.preparation.prepare import prepare
 
 pytestmark = pytest.mark.real
 
@@ -27,7 +27,7 @@ def test_the_homework_on_few_shots(
     # Rows that differ by the network only are one training of the network that stands in.
     assert len(others) == 11
     assert len({(line.settings.resize, line.settings.epochs) for line in others}) == 11
-    test = layout.read(root).splits["main"].ids("test")
+    test = store.read(root).splits["main"].ids("test")
     for line in others:
         assert (line.architecture, line.missing) == ("efficientnet_lite0", "")
         assert line.records[0].test_images == len(test)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from carpet_data import layout
-from carpet_data.images import read
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.synthesize import synthesize
+from carpet_data import store
+from carpet_data.core.images import read
+from carpet_data.preparation.prepare import prepare
+from carpet_data.synthesis.engine.synthesize import synthesize
 
 pytestmark = pytest.mark.real
 
@@ -28,7 +28,7 @@ def test_on_real_images(
     reports = synthesize(root, classes, 5, workers=2).classes
     assert [report.made for report in reports] == [5] * len(classes)
     assert all((report.plates > 0) is not is_object for report in reports)
-    dataset = layout.read(root)
+    dataset = store.read(root)
     by_id = dataset.by_id()
     for sample in (s for s in dataset if s.origin == "synthetic"):
         record = sample.provenance
@@ -37,9 +37,9 @@ def test_on_real_images(
         # Objects keep their orientation; only the first use of a host is certain to be as it is.
         assert not record["variation"]["flip_x"]
         if not record.get("plate") and record["variation"]["gain"] == 1:
-            host, image = (read(root / s.image) for s in (by_id[record["host"]], sample))
+            host, image = (read(root / s.image_path) for s in (by_id[record["host"]], sample))
             changed = np.abs(image.astype(int) - host).reshape(*image.shape[:2], -1).max(axis=2) > 8
-            mask = read(root / str(sample.mask)) > 0
+            mask = read(root / str(sample.mask_path)) > 0
             assert (changed & ~mask).mean() <= 0.01
             assert (changed & mask).any()
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from carpet_data.backbones import load_model
+from carpet_data.networks import load_model
+from carpet_data.preparation.prepare import prepare
 from carpet_data.training.settings import Settings
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.train import train
+from carpet_data.training.train import train
 
 
 @pytest.mark.real

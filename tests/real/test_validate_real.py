@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import carpet_data
-from carpet_data import layout
+from carpet_data import store
 from carpet_data.experiments.conditions import BASELINE, DEFAULTS
-from carpet_data.verbs.prepare import prepare
+from carpet_data.preparation.prepare import prepare
 
 pytestmark = pytest.mark.real
 
@@ -21,7 +21,7 @@ def test_rotations_of_real_carpet(real_data: Callable[[str], Path], tmp_path: Pa
     settings = DEFAULTS.but(
         architecture="resnet18", weights="none", resize=64, views=2, steps=20, device="cpu", augment="light"
     )
-    splits = sorted(name for name in layout.read(root).splits if name.startswith("rotation"))
+    splits = sorted(name for name in store.read(root).splits if name.startswith("rotation"))
     done = carpet_data.validate(root, settings, splits=splits, recipes=["donor-paste"], to=3, seeds=1, workers=2)
     assert done.comparison is not None
     assert done.comparison.partitions == tuple(splits)

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from carpet_data.archives.limits import Limits
+from carpet_data.archives.names import Names, safe_parts
+from carpet_data.archives.streams import kind_of
+from carpet_data.archives.unpack import dataset_roots, unpack
 from carpet_data.errors import FetchError, OutputError
-from carpet_data.formats.archive.limits import Limits
-from carpet_data.formats.archive.names import Names, safe_parts
-from carpet_data.formats.archive.streams import kind_of
 from carpet_data.formats.output import MARKER
-from carpet_data.verbs.unpack import dataset_roots, unpack
 
 KINDS = ("tar", "tar.xz", "tar.gz", "tar.bz2", "zip")
 CARPET = {
@@ -61,7 +61,7 @@ def test_every_kind_comes_out_as_it_went_in(tmp_path: Path, kind: str) -> None:
     archive.write_bytes(packed(kind, CARPET))
     done: list[tuple[int, int | None]] = []
 
-    result = unpack(archive, tmp_path / "out", progress=lambda now, total: done.append((now, total)))
+    result = unpack(archive, tmp_path / "out", progress=lambda step: done.append((step.done, step.total)))
 
     assert tree(tmp_path / "out") == CARPET
     assert (result.kind, result.files, result.bytes) == (kind, 6, sum(map(len, CARPET.values())))
@@ -227,7 +227,7 @@ def test_what_is_no_archive_is_named(tmp_path: Path, head: bytes, words: str) ->
     (tmp_path / "what.tar.xz").write_bytes(head)
     with pytest.raises(FetchError, match=words) as caught:
         kind_of(tmp_path / "what.tar.xz")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tar"])

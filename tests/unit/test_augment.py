@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from carpet_data.errors import UsageError
-from carpet_data.synthesis import recipes
-from carpet_data.synthesis.albumentations_pipeline import build
 from carpet_data.synthesis.contract import Candidate, Facts, Image, Redraw, Scene
+from carpet_data.synthesis.methods.albumentations_pipeline import build
 from carpet_data.synthesis.methods.augment import DEFAULT_PIPELINE, Augment, AugmentParameters
+from carpet_data.synthesis.recipe import files
 
 FACTS = Facts("hole", (), (), (), 0.0, is_object=False)
 
@@ -141,11 +141,11 @@ def test_a_defect_that_leaves_the_image_is_drawn_again() -> None:
 
 
 def test_the_shipped_recipe_is_the_default() -> None:
-    recipe = recipes.load("augment")
+    recipe = files.load("augment")
     assert recipe.parameters == AugmentParameters()
     assert recipe.parameters.model_dump()["pipeline"] == DEFAULT_PIPELINE
 
 
 @pytest.mark.parametrize("name", ["augment-object", "procedural", "procedural-crack", "procedural-abrasion"])
 def test_the_other_shipped_recipes_load(name: str) -> None:
-    assert recipes.load(name).method == name.split("-")[0]
+    assert files.load(name).method == name.split("-")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carpet_data.colours import CLASSES, GOOD_COLOUR, of_classes
+from carpet_data.core.colors import CLASSES, GOOD_COLOUR, of_classes
 
 NAMES = st.lists(st.text(min_size=1), unique=True, max_size=20)
 

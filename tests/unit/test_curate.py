@@ -9,25 +9,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import synthesis
+from helpers import synthesis
+from helpers.sources import hashes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sources import hashes
 
-from carpet_data import layout
-from carpet_data.errors import DataError, FaultsError, LockedError, UsageError
-from carpet_data.images import encode_png
-from carpet_data.layout import Addition
-from carpet_data.layout.choices import Choices, load, save
-from carpet_data.layout.lock import locked
-from carpet_data.layout.relabel import relabelled
-from carpet_data.samples import GOOD, Dataset, IndexFile, Sample
-from carpet_data.verbs.check import check
-from carpet_data.verbs.curate import curate, undo_curation
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.stats import stats
-from carpet_data.verbs.synthesize import synthesize
-from carpet_data.verbs.to_coco import to_coco
+from carpet_data import store
+from carpet_data.core.images import encode_png
+from carpet_data.dataset import GOOD, Dataset, IndexFile, Sample
+from carpet_data.errors import DataError, LockedError, ProblemsError, UsageError
+from carpet_data.fiftyone.curate import curate, undo_curation
+from carpet_data.formats.check import check
+from carpet_data.formats.to_coco import to_coco
+from carpet_data.preparation.prepare import prepare
+from carpet_data.statistics.stats import stats
+from carpet_data.store import Addition
+from carpet_data.store.choices import Choices, load, save
+from carpet_data.store.lock import locked
+from carpet_data.store.relabel import relabelled
+from carpet_data.synthesis.engine.synthesize import synthesize
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index = np.zeros((40, 40), np.uint8)
     index[2:6, 2:6], index[20:25, 20:25] = 1, 2
     mixed = Addition("mixed", "hole", encode_png(np.full((40, 40, 3), 7, np.uint8)), encode_png(index), _TABLE)
-    layout.append(root, [mixed], command="x", identity="x", split="main")
+    store.append(root, [mixed], command="x", identity="x", split="main")
     return root
 
 
@@ -71,21 +71,21 @@ def _kept(root: Path) -> dict[str, str]:
 
 
 def test_rejected_samples_go_with_their_files_and_come_back(root: Path) -> None:
-    whole, before = hashes(root), layout.read(root)
+    whole, before = hashes(root), store.read(root)
     made, real = _ids(before)[:2], _ids(before, "real")[0]
     result = curate(root, _choices(before, reject=(*made, real)))
     assert (result.number, set(result.dropped)) == (1, {*made, real})
-    after = layout.read(root)
+    after = store.read(root)
     assert {s.id for s in before} - {s.id for s in after} == {*made, real}
-    assert _files(root) == {path for s in after for path in (s.image, s.mask) if path is not None}
+    assert _files(root) == {path for s in after for path in (s.image_path, s.mask_path) if path is not None}
     for sample in (before.by_id()[each] for each in (*made, real)):
-        assert sample.mask is not None
-        assert all(hashes(root / "undo" / "001")[path] == whole[path] for path in (sample.image, sample.mask))
-    assert list(layout.verify(root)) == []
+        assert sample.mask_path is not None
+        assert all(hashes(root / "undo" / "001")[path] == whole[path] for path in (sample.image_path, sample.mask_path))
+    assert list(store.verify(root)) == []
     # Splits, recipes and groups stay as they are, and the ids are not given away again.
     assert _kept(root) == {path: whole[path] for path in _kept(root)}
     with pytest.raises(DataError, match="taken"):
-        layout.append(root, [Addition(made[0], "hole", b"")], command="x", identity="y", split="main")
+        store.append(root, [Addition(made[0], "hole", b"")], command="x", identity="y", split="main")
     back = undo_curation(root)
     assert (back.undone, dict(back.dropped)) == (True, dict(result.dropped))
     assert hashes(root) == whole
@@ -95,7 +95,7 @@ def test_rejected_samples_go_with_their_files_and_come_back(root: Path) -> None:
 def test_the_source_is_never_touched(tmp_path: Path) -> None:
     root = synthesis.dataset(tmp_path / "set")
     source = hashes(tmp_path / "source")
-    dataset = layout.read(root)
+    dataset = store.read(root)
     curate(root, Choices(reject=(_ids(dataset, "real")[0],), relabel={_ids(dataset, "real")[1]: "thread"}))
     assert hashes(tmp_path / "source") == source
     undo_curation(root)
@@ -103,7 +103,7 @@ def test_the_source_is_never_touched(tmp_path: Path) -> None:
 
 
 def test_stats_coco_and_manifest_agree_after_it(root: Path, tmp_path: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     holes, threads = _ids(before), _ids(before, "real", "thread")
     relabel = {holes[3]: "thread", threads[0]: "hole", threads[1]: GOOD}
     result = curate(root, _choices(before, reject=tuple(holes[:2]), relabel=relabel))
@@ -112,30 +112,33 @@ def test_stats_coco_and_manifest_agree_after_it(root: Path, tmp_path: Path) -> N
         threads[0]: ("thread", "hole"),
         threads[1]: ("thread", GOOD),
     }
-    after = layout.read(root)
+    after = store.read(root)
     counts = {each["name"]: each["images"] for each in stats(root, workers=1).to_json()["classes"]}
     assert counts == {name: len(after.of_class(name)) for name in ("good", "hole", "thread")}
     assert counts == {"good": 9, "hole": 5 + 6 - 2 - 1 + 1 + 1, "thread": 4 + 1 - 2}
     exported = to_coco(root, tmp_path / "coco", workers=1)
     assert sum(file.images for file in exported.files) == len(after)
     checked = check(tmp_path / "coco", root, workers=1)
-    assert (checked.findings, checked.compared) == ((), len(after))
-    assert list(layout.verify(root)) == []
+    assert (checked.problems, checked.compared) == ((), len(after))
+    assert list(store.verify(root)) == []
 
 
 def test_a_relabelled_sample_keeps_its_pixels_group_side_and_what_made_it(root: Path) -> None:
-    whole, before = hashes(root), layout.read(root)
+    whole, before = hashes(root), store.read(root)
     made, real = _ids(before)[0], _ids(before, "real")[0]
     curate(root, _choices(before, relabel={made: "thread", real: "thread"}))
-    after = layout.read(root)
+    after = store.read(root)
     for sample_id in (made, real):
         old, new = before.by_id()[sample_id], after.by_id()[sample_id]
-        assert (new.image, new.mask) == (
-            old.image.replace("/hole/", "/thread/"),
-            old.mask.replace("/hole/", "/thread/"),
+        assert (new.image_path, new.mask_path) == (
+            old.image_path.replace("/hole/", "/thread/"),
+            old.mask_path.replace("/hole/", "/thread/"),
         )
         assert (new.image_sha256, new.mask_sha256) == (old.image_sha256, old.mask_sha256)
-        assert (hashes(root)[new.image], hashes(root)[new.mask]) == (whole[old.image], whole[old.mask])
+        assert (hashes(root)[new.image_path], hashes(root)[new.mask_path]) == (
+            whole[old.image_path],
+            whole[old.mask_path],
+        )
         assert (new.group, new.source, new.side, new.origin) == (old.group, old.source, old.side, old.origin)
     assert before.splits["main"] == after.splits["main"]
     provenance = dict(after.by_id()[made].provenance or {})
@@ -144,7 +147,7 @@ def test_a_relabelled_sample_keeps_its_pixels_group_side_and_what_made_it(root: 
     assert after.by_id()[real].provenance is None
     log = [json.loads(line) for line in (root / "curations.jsonl").read_text().splitlines()]
     assert log == [{"curation": 1, "dropped": {}, "relabelled": {made: ["hole", "thread"], real: ["hole", "thread"]}}]
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
 
 
 def test_an_index_mask_renames_the_instances_of_the_old_class_only() -> None:
@@ -152,33 +155,33 @@ def test_an_index_mask_renames_the_instances_of_the_old_class_only() -> None:
     sample = Sample("a", "images/hole/a.bmp", "hole", 4, 4, IndexFile("masks/hole/a.png", table), mask_sha256="0" * 64)
     new = relabelled(sample, "thread")
     assert new.annotation == IndexFile("masks/thread/a.png", ((1, "thread"), (2, "cut"), (5, "thread")))
-    assert (new.image, new.mask_sha256) == ("images/thread/a.bmp", "0" * 64)
+    assert (new.image_path, new.mask_sha256) == ("images/thread/a.bmp", "0" * 64)
     assert relabelled(sample, GOOD).annotation is None
 
 
 def test_a_defect_that_is_good_loses_its_mask_until_undo(root: Path) -> None:
-    whole, before = hashes(root), layout.read(root)
+    whole, before = hashes(root), store.read(root)
     curate(root, _choices(before, relabel={"mixed": GOOD}))
-    sample = layout.read(root).by_id()["mixed"]
+    sample = store.read(root).by_id()["mixed"]
     assert (sample.class_name, sample.annotation, sample.mask_sha256) == (GOOD, None, None)
     assert hashes(root / "undo" / "001")["masks/hole/mixed.png"] == whole["masks/hole/mixed.png"]
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     undo_curation(root)
     assert hashes(root) == whole
 
 
 def test_good_may_become_a_defect_without_a_mask_and_is_told(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     good = before.of_class(GOOD)[0].id
     result = curate(root, _choices(before, relabel={good: "hole"}))
     assert result.unmasked == (good,)
     assert "--skip-unmasked" in result.text()
-    assert layout.read(root).by_id()[good].annotation is None
-    assert list(layout.verify(root)) == []
+    assert store.read(root).by_id()[good].annotation is None
+    assert list(store.verify(root)) == []
 
 
 def test_keep_drops_other_synthetic_train_samples_and_real_ones_only_when_asked(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     synthetic = {s.id for s in before if s.origin == "synthetic"}
     kept = _ids(before)[:2]
     choices = _choices(before, keep=tuple(kept))
@@ -186,12 +189,12 @@ def test_keep_drops_other_synthetic_train_samples_and_real_ones_only_when_asked(
     train = set(before.splits["main"].ids("train"))
     assert set(curate(root, choices, real=True, dry_run=True).dropped) == train - set(kept)
     result = curate(root, choices)
-    assert {s.id for s in layout.read(root)} == {s.id for s in before} - set(result.dropped)
+    assert {s.id for s in store.read(root)} == {s.id for s in before} - set(result.dropped)
     assert set(result.dropped) == synthetic - set(kept)
 
 
 def test_a_dry_run_tells_all_and_changes_nothing(root: Path) -> None:
-    whole, before = hashes(root), layout.read(root)
+    whole, before = hashes(root), store.read(root)
     first, second = _ids(before)[:2]
     result = curate(root, _choices(before, reject=(first,), relabel={second: "thread"}), dry_run=True)
     assert hashes(root) == whole
@@ -201,9 +204,9 @@ def test_a_dry_run_tells_all_and_changes_nothing(root: Path) -> None:
 
 
 def test_a_data_set_that_has_changed_since_is_refused(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     choices = _choices(before, reject=(_ids(before)[0],))
-    layout.drop(root, [_ids(before)[1]], "other")
+    store.drop(root, [_ids(before)[1]], "other")
     whole = hashes(root)
     for dry_run in (True, False):
         with pytest.raises(DataError, match="has changed since"):
@@ -215,9 +218,9 @@ def test_a_data_set_that_has_changed_since_is_refused(root: Path) -> None:
 
 
 def test_choices_that_cannot_be_followed_are_all_told(root: Path) -> None:
-    whole, before = hashes(root), layout.read(root)
+    whole, before = hashes(root), store.read(root)
     hole = _ids(before)[0]
-    with pytest.raises(FaultsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         curate(root, _choices(before, reject=("nobody",), relabel={hole: "tear", "nothing": "hole"}))
     told = str(caught.value)
     assert all(
@@ -238,30 +241,30 @@ def test_choices_that_cannot_be_followed_are_all_told(root: Path) -> None:
 
 
 def test_an_image_that_is_gone_can_be_rejected_but_not_relabelled(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     hole = before.by_id()[_ids(before)[0]]
-    (root / hole.image).unlink()
+    (root / hole.image_path).unlink()
     whole = hashes(root)
     with pytest.raises(DataError, match="the file is missing"):
         curate(root, _choices(before, relabel={hole.id: "thread"}))
     curate(root, _choices(before, reject=(hole.id,)))
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     undo_curation(root)
     assert hashes(root) == whole
 
 
 def test_a_dropped_host_leaves_its_children_and_tells_of_them(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     sample = before.by_id()[_ids(before)[0]]
     host = dict(sample.provenance or {})["host"]
     result = curate(root, _choices(before, reject=(host,)))
     assert result.children >= 1
     assert "made from dropped ones" in result.text()
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
 
 
 def test_nothing_to_change_writes_nothing(root: Path) -> None:
-    whole, before = hashes(root), layout.read(root)
+    whole, before = hashes(root), store.read(root)
     hole = _ids(before)[0]
     result = curate(root, _choices(before, relabel={hole: "hole"}))
     assert (result.number, hashes(root)) == (None, whole)
@@ -271,7 +274,7 @@ def test_nothing_to_change_writes_nothing(root: Path) -> None:
 def test_curations_are_undone_one_after_another(root: Path) -> None:
     states = [hashes(root)]
     for number in range(3):
-        dataset = layout.read(root)
+        dataset = store.read(root)
         hole = _ids(dataset)[0]
         relabel = {hole: "thread"} if number == 1 else {}
         curate(root, _choices(dataset, reject=() if relabel else (hole,), relabel=relabel))
@@ -284,37 +287,37 @@ def test_curations_are_undone_one_after_another(root: Path) -> None:
 
 
 def test_undo_leaves_later_work_alone_and_refuses_where_it_cannot(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     first, second = _ids(before)[:2]
     curate(root, _choices(before, reject=(first,), relabel={second: "thread"}))
     added = Addition("later", "hole", encode_png(np.full((9, 9, 3), 7, np.uint8)), encode_png(np.eye(9) > 0))
-    layout.append(root, [added], command="x", identity="z", split="main")
+    store.append(root, [added], command="x", identity="z", split="main")
     undo_curation(root)
-    after = layout.read(root)
+    after = store.read(root)
     assert {s.id for s in after} == {s.id for s in before} | {"later"}
     curate(root, _choices(after, reject=(first,), relabel={second: "thread"}))
-    layout.drop(root, [second], "other")
+    store.drop(root, [second], "other")
     whole = hashes(root)
     with pytest.raises(DataError, match=f"{second} has changed since curation 1"):
         undo_curation(root)
     assert hashes(root) == whole
-    layout.restore(root, [second])
+    store.restore(root, [second])
     shutil.rmtree(root / "undo")
     with pytest.raises(DataError, match="its undo folder is gone"):
         undo_curation(root)
 
 
 def test_a_sample_whose_files_were_moved_away_is_not_restored_without_them(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     hole = _ids(before)[0]
     curate(root, _choices(before, reject=(hole,)))
     with pytest.raises(DataError, match="curate"):
-        layout.restore(root, [hole])
-    assert list(layout.verify(root)) == []
+        store.restore(root, [hole])
+    assert list(store.verify(root)) == []
 
 
 def test_it_waits_for_other_writers(root: Path) -> None:
-    choices = _choices(layout.read(root), reject=(_ids(layout.read(root))[0],))
+    choices = _choices(store.read(root), reject=(_ids(store.read(root))[0],))
     with locked(root, "weave"):
         for attempt in (lambda: curate(root, choices), lambda: undo_curation(root)):
             with pytest.raises(LockedError, match="weave"):
@@ -358,16 +361,16 @@ def test_choices_as_a_file(tmp_path: Path) -> None:
 @given(data=st.data())
 def test_any_choices_and_their_undo(made: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     root = Path(shutil.copytree(made, tmp_path_factory.mktemp("any") / "set"))
-    whole, before = hashes(root), layout.read(root)
+    whole, before = hashes(root), store.read(root)
     ids = st.sampled_from([sample.id for sample in before])
     reject = data.draw(st.sets(ids, max_size=6))
     relabel = data.draw(st.dictionaries(ids, st.sampled_from(["good", "hole", "thread"]), max_size=6))
     result = curate(root, _choices(before, reject=tuple(reject), relabel=relabel))
-    after = layout.read(root)
+    after = store.read(root)
     expected = {s.id: relabel.get(s.id, s.class_name) for s in before if s.id not in reject}
     assert {s.id: s.class_name for s in after} == expected
-    assert _files(root) == {path for s in after for path in (s.image, s.mask) if path is not None}
-    assert list(layout.verify(root)) == []
+    assert _files(root) == {path for s in after for path in (s.image_path, s.mask_path) if path is not None}
+    assert list(store.verify(root)) == []
     if result.number is not None:
         undo_curation(root)
     assert hashes(root) == whole
@@ -379,12 +382,12 @@ def test_real_carpet_there_and_back(real_data: Callable[[str], Path], tmp_path: 
     source = real_data("mvtec/carpet")
     raw = hashes(source)
     root = prepare(source, tmp_path / "carpet", near_duplicates=False, workers=1).out
-    whole, dataset = hashes(root), layout.read(root)
+    whole, dataset = hashes(root), store.read(root)
     holes, cuts = _ids(dataset, "real", "hole"), _ids(dataset, "real", "cut")
     curate(root, _choices(dataset, reject=(holes[0],), relabel={cuts[0]: "hole"}))
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     to_coco(root, tmp_path / "coco", workers=1)
     checked = check(tmp_path / "coco", root, workers=1)
-    assert (checked.findings, checked.compared, checked.differing_pixels) == ((), len(dataset) - 1, 0)
+    assert (checked.problems, checked.compared, checked.differing_pixels) == ((), len(dataset) - 1, 0)
     undo_curation(root)
     assert (hashes(root), hashes(source)) == (whole, raw)

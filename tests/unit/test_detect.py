@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from sources import write_source
-from trees import coco, files, image
+from helpers.sources import write_source
+from helpers.trees import coco, files, image
 
 from carpet_data.errors import DataError
 from carpet_data.formats import read
 from carpet_data.formats.detect import detect, looks_like_dataset
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.to_masks import to_masks
+from carpet_data.formats.to_masks import to_masks
+from carpet_data.preparation.prepare import prepare
 
 MVTEC = (["train/good/0.png", "test/hole/0.png"], ["ground_truth/hole/0_mask.png"])
 
@@ -78,9 +78,9 @@ def test_the_parent_of_categories_lists_them(tmp_path: Path) -> None:
     files(tmp_path / "screw", *MVTEC)
     with pytest.raises(DataError) as caught:
         detect(tmp_path)
-    assert caught.value.mend is not None
-    assert str(tmp_path / "carpet") in caught.value.mend
-    assert str(tmp_path / "screw") in caught.value.mend
+    assert caught.value.hint is not None
+    assert str(tmp_path / "carpet") in caught.value.hint
+    assert str(tmp_path / "screw") in caught.value.hint
     assert "train/ and test/" in caught.value.what
 
 
@@ -89,8 +89,8 @@ def test_a_part_names_the_whole(part: str, tmp_path: Path, monkeypatch: pytest.M
     files(tmp_path / "carpet", *MVTEC)
     with pytest.raises(DataError, match="part of a data set") as caught:
         detect(tmp_path / "carpet" / part)
-    assert caught.value.mend is not None
-    assert caught.value.mend.endswith(str(tmp_path / "carpet"))
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith(str(tmp_path / "carpet"))
     monkeypatch.chdir(tmp_path / "carpet" / part)
     assert not looks_like_dataset(Path())
 
@@ -101,22 +101,22 @@ def test_a_data_set_may_be_called_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "hint"),
     [("carpet.tar.xz", "carpet-data unpack"), ("test/hole/0.png", "name the folder"), ("x.txt", "name")],
 )
-def test_files(name: str, mend: str, tmp_path: Path) -> None:
+def test_files(name: str, hint: str, tmp_path: Path) -> None:
     files(tmp_path, *MVTEC)
     (tmp_path / name).touch()
     with pytest.raises(DataError) as caught:
         detect(tmp_path / name)
-    assert mend in str(caught.value.mend)
+    assert hint in str(caught.value.hint)
 
 
 def test_an_image_of_a_data_set_names_the_data_set(tmp_path: Path) -> None:
     files(tmp_path / "carpet", *MVTEC)
     with pytest.raises(DataError) as caught:
         detect(tmp_path / "carpet/test/hole/0.png")
-    assert str(caught.value.mend).endswith(str(tmp_path / "carpet"))
+    assert str(caught.value.hint).endswith(str(tmp_path / "carpet"))
 
 
 def test_strays_above_make_no_whole(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_strays_above_make_no_whole(tmp_path: Path) -> None:
     assert detect(files(tmp_path / "mine" / "classes", ["hole/0.png", "cut/0.png"])) == "folder"
     with pytest.raises(DataError) as caught:
         detect(tmp_path / "mine" / "empty")
-    assert "carpet-data sample" in str(caught.value.mend)
+    assert "carpet-data sample" in str(caught.value.hint)
 
 
 def test_nothing_is_recognised(tmp_path: Path) -> None:
@@ -134,11 +134,11 @@ def test_nothing_is_recognised(tmp_path: Path) -> None:
         detect(tmp_path / "absent")
     with pytest.raises(DataError) as empty:
         detect(tmp_path)
-    assert "carpet-data sample" in str(empty.value.mend)
+    assert "carpet-data sample" in str(empty.value.hint)
     image(tmp_path / "0.png")
     with pytest.raises(DataError) as flat:
         detect(tmp_path)
-    assert "--from folder" in str(flat.value.mend)
+    assert "--from folder" in str(flat.value.hint)
     assert not looks_like_dataset(tmp_path)
     assert not looks_like_dataset(tmp_path / "absent")
 
@@ -167,7 +167,7 @@ def test_a_refused_scan_becomes_an_error_of_ours(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError) as caught:
         detect(tmp_path)
-    assert "permissions" in str(caught.value.mend)
+    assert "permissions" in str(caught.value.hint)
     assert not looks_like_dataset(tmp_path)
 
 
@@ -190,8 +190,8 @@ def test_what_commands_wrote_is_no_class_of_the_folder_around_it(tmp_path: Path)
     to_masks(tmp_path / "ready", tmp_path / "index-masks", workers=1)
     with pytest.raises(DataError) as caught:
         detect(tmp_path)
-    assert "name one of the data sets in it" in str(caught.value.mend)
-    assert str(tmp_path / "ready") in str(caught.value.mend)
+    assert "name one of the data sets in it" in str(caught.value.hint)
+    assert str(tmp_path / "ready") in str(caught.value.hint)
     assert not looks_like_dataset(tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_a_side_without_images_is_named(tmp_path: Path) -> None:
     (tmp_path / "train" / "good").mkdir(parents=True)
     with pytest.raises(DataError) as caught:
         detect(tmp_path)
-    assert caught.value.mend == "put images into class folders such as train/good: there are none"
+    assert caught.value.hint == "put images into class folders such as train/good: there are none"
 
 
 @pytest.mark.parametrize("text", [None, "", '{"format": "carpet-da', "{}", "[]"])
@@ -215,4 +215,4 @@ def test_a_prepared_folder_with_a_damaged_description_is_no_mere_folder(text: st
     with pytest.raises(DataError) as caught:
         read(ready)
     assert str(caught.value.where).startswith(str(ready))
-    assert caught.value.mend
+    assert caught.value.hint

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from carpet_data.synthesis import character
 from carpet_data.synthesis.contract import Candidate, Donor, Facts, Image, Mask, Redraw, Scene
-from carpet_data.synthesis.donor_parameters import DonorPasteParameters
+from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
+from carpet_data.synthesis.ops import donor_style
 from carpet_data.weave.image import generator, render
 
 SIZE = 512
@@ -86,13 +86,13 @@ def pit(value: float = 130.0) -> Donor:
 
 @pytest.mark.parametrize(("name", "style"), [("color", "tint"), ("hole", "seam"), ("metal_contamination", "cutout")])
 def test_the_way_to_blend_is_read_from_the_donor(name: str, style: str, donors: dict[str, Donor]) -> None:
-    assert character.measure(donors[name].image, donors[name].mask, is_object=False).style == style
+    assert donor_style.measure(donors[name].image, donors[name].mask, is_object=False).style == style
 
 
 def test_a_small_pit_on_smooth_ground_is_a_relief_and_a_part_of_an_object_a_seam() -> None:
     donor = pit()
-    assert character.measure(donor.image, donor.mask, is_object=False).style == "relief"
-    assert character.measure(donor.image, donor.mask, is_object=True).style == "seam"
+    assert donor_style.measure(donor.image, donor.mask, is_object=False).style == "relief"
+    assert donor_style.measure(donor.image, donor.mask, is_object=True).style == "seam"
 
 
 def test_a_stain_keeps_the_texture_of_the_host(cloth: Image, donors: dict[str, Donor]) -> None:
@@ -294,10 +294,10 @@ def test_a_loose_outline_around_a_dark_thing_is_drawn_in_and_one_around_nothing_
     cv2.line(loose, (200, 200), (280, 240), 1, 24)
     image = cloth.copy()
     image[thread > 0] = 5
-    tight = character.tightened(image, loose > 0)
+    tight = donor_style.tightened(image, loose > 0)
     assert overlap(tight, thread > 0) > overlap(loose > 0, thread > 0) + 0.1
     assert not (tight & ~(loose > 0)).any()
-    assert np.array_equal(character.tightened(cloth, loose > 0), loose > 0)
+    assert np.array_equal(donor_style.tightened(cloth, loose > 0), loose > 0)
 
 
 def test_a_recipe_with_an_unknown_field_or_a_range_upside_down_is_refused() -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from carpet_data.synthesis import colour, placement, warp
 from carpet_data.synthesis.contract import Donor, Image, Mask, Redraw
-from carpet_data.synthesis.warp import Inner, Patch
+from carpet_data.synthesis.ops import color, placement, warp
+from carpet_data.synthesis.ops.warp import Inner, Patch
 from carpet_data.weave.image import generator, render
 
 
@@ -180,7 +180,7 @@ def test_light_follows_the_host_and_black_stays_black(channels: int) -> None:
     where = np.ones((60, 60), np.bool_)
     where[20:40, 20:40] = False
     image, host = (image[..., 0], host[..., 0]) if channels == 1 else (image, host)
-    out = colour.match(image, host, where)
+    out = color.match(image, host, where)
     assert out.dtype == np.uint8
     assert out[where].mean() == pytest.approx(host[where].mean(), abs=1.5)
     assert out[25:35, 25:35].max() <= 4
@@ -190,13 +190,13 @@ def test_colour_follows_the_host() -> None:
     rng = np.random.default_rng(4)
     image = np.clip(rng.normal((120, 120, 120), 8, (60, 60, 3)), 0, 255).astype(np.uint8)
     host = np.clip(rng.normal((130, 110, 90), 8, (60, 60, 3)), 0, 255).astype(np.uint8)
-    out = colour.match(image, host, np.ones((60, 60), np.bool_))
+    out = color.match(image, host, np.ones((60, 60), np.bool_))
     assert np.abs(out.reshape(-1, 3).mean(axis=0) - host.reshape(-1, 3).mean(axis=0)).max() < 3
-    half = colour.match(image, host, np.ones((60, 60), np.bool_), strength=0.5)
+    half = color.match(image, host, np.ones((60, 60), np.bool_), strength=0.5)
     assert half[..., 0].mean() == pytest.approx((image[..., 0].mean() + out[..., 0].mean()) / 2, abs=1.5)
 
 
 def test_without_a_collar_light_is_left_alone() -> None:
     image = np.full((5, 5, 3), 90, np.uint8)
     host = np.full((5, 5, 3), 30, np.uint8)
-    assert np.array_equal(colour.match(image, host, np.zeros((5, 5), np.bool_)), image)
+    assert np.array_equal(color.match(image, host, np.zeros((5, 5), np.bool_)), image)

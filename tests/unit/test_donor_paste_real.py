@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from carpet_data.images import read
-from carpet_data.synthesis import character, foreground, placement
+from carpet_data.core.images import read
 from carpet_data.synthesis.contract import Candidate, Donor, Facts, Image, Mask, Redraw, Scene
-from carpet_data.synthesis.donor_parameters import DonorPasteParameters
+from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
+from carpet_data.synthesis.ops import donor_style, foreground, placement
 
 pytestmark = pytest.mark.real
 
@@ -70,7 +70,7 @@ def test_carpet_defects_join_the_weave_and_their_masks_are_true(
     overlaps = []
     for number in range(3):
         donor = load(root, class_name, number)
-        assert character.measure(donor.image, donor.mask, is_object=False).style in STYLES[class_name]
+        assert donor_style.measure(donor.image, donor.mask, is_object=False).style in STYLES[class_name]
         for seed in range(2):
             made = paste(host, donor, seed)
             if made is not None:

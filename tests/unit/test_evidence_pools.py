@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from carpets import prepared_carpet
+from helpers.carpets import prepared_carpet
 
-from carpet_data import layout
-from carpet_data.samples import Dataset, Split
+from carpet_data import store
+from carpet_data.dataset import Dataset, Split
 
 BENCHMARKS = str(Path(__file__).resolve().parents[2] / "benchmarks")
 TO = 7
@@ -36,7 +36,7 @@ def tables(pools: ModuleType) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def carpet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Split]:
-    dataset = layout.read(prepared_carpet(tmp_path_factory.mktemp("carpet"), to=None))
+    dataset = store.read(prepared_carpet(tmp_path_factory.mktemp("carpet"), to=None))
     # One class keeps a single donor: too few to learn from.
     split = dataset.splits["main"]
     holes = [s.id for s in dataset.on_side("main", "train") if s.class_name == "hole"][1:]
@@ -62,7 +62,7 @@ def wanted(pools: ModuleType, root: Path) -> list[Any]:
 
 
 def counts(root: Path) -> dict[str, int]:
-    train = layout.read(root).on_side("main", "train")
+    train = store.read(root).on_side("main", "train")
     return {name: sum(s.class_name == name for s in train) for name in ("hole", "thread")}
 
 
@@ -77,7 +77,7 @@ def test_a_class_with_too_few_donors_is_made_by_another_recipe_and_that_is_said(
     assert record["left_out"] == ["hole"]
     made = {
         (s.class_name, s.provenance["method"])
-        for s in layout.read(work / "ddpm-inpaint")
+        for s in store.read(work / "ddpm-inpaint")
         if s.origin == "synthetic" and s.provenance is not None
     }
     assert made == {("hole", "donor-paste"), ("thread", "ddpm-inpaint")}
@@ -101,7 +101,7 @@ def test_a_pool_of_another_recipe_is_made_anew(
     pools.make(pool("donor-paste"), *carpet, workers=1)
     assert pools.made(pool("augment")) is None
     pools.make(pool("augment"), *carpet, workers=1)
-    train = layout.read(tmp_path / "one").on_side("main", "train")
+    train = store.read(tmp_path / "one").on_side("main", "train")
     methods = {s.provenance["method"] for s in train if s.origin == "synthetic" and s.provenance is not None}
     assert methods == {"augment"}
 
@@ -122,9 +122,9 @@ def test_the_images_are_scored_and_copies_looked_for(pools: ModuleType, tables: 
 
 
 def test_steps_are_derived_for_learned_recipes_only(pools: ModuleType, tmp_path: Path) -> None:
-    from carpet_data.synthesis import recipes
+    from carpet_data.synthesis.recipe import files
 
     assert pools.derived(tmp_path, "augment", 5) == "augment"
-    derived, shipped = recipes.load(pools.derived(tmp_path, "ddpm-inpaint", 5)), recipes.load("ddpm-inpaint")
+    derived, shipped = files.load(pools.derived(tmp_path, "ddpm-inpaint", 5)), files.load("ddpm-inpaint")
     assert derived.parameters.fit.steps == 5  # type: ignore[attr-defined]
     assert derived.parameters.model_copy(update={"fit": None}) == shipped.parameters.model_copy(update={"fit": None})

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from carpet_data import executor
+from carpet_data.core import executor
 from carpet_data.errors import CarpetDataError, DataError, MissingExtraError
-from carpet_data.verbs.to_coco import to_coco
+from carpet_data.formats.to_coco import to_coco
 
 
 def square(number: int) -> int:
@@ -30,7 +30,7 @@ def slow_first(number: int) -> int:
 
 def fail_at_seven(number: int) -> int:
     if number == 7:
-        raise DataError("seven", where="jobs", mend="leave it out")
+        raise DataError("seven", where="jobs", hint="leave it out")
     return number
 
 
@@ -58,7 +58,7 @@ def test_an_error_comes_home_as_it_is(workers: int) -> None:
     results = executor.run(fail_at_seven, range(40), workers=workers, chunk=2)
     with pytest.raises(DataError, match="seven") as caught:
         list(results)
-    assert caught.value.mend == "leave it out"
+    assert caught.value.hint == "leave it out"
 
 
 def test_jobs_are_read_only_so_far_ahead() -> None:
@@ -108,7 +108,7 @@ def test_ray_gives_the_same_results_and_errors(ray_engine: None) -> None:
         assert list(executor.run(square, range(50), workers=2, chunk=4)) == [n * n for n in range(50)]
         with pytest.raises(DataError, match="seven") as caught:
             list(executor.run(fail_at_seven, range(40), workers=2, chunk=2))
-        assert caught.value.mend == "leave it out"
+        assert caught.value.hint == "leave it out"
         with pytest.raises(CarpetDataError, match="cluster died"):
             list(executor.run(die, range(20), workers=2, chunk=2))
 
@@ -133,7 +133,7 @@ def test_a_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 INTERRUPTED = """
 import os, signal, sys, threading, time
-from carpet_data import executor
+from carpet_data.core import executor
 
 if os.environ.get("WORKER"):  # a worker that is still importing the script, as slow ones import numpy
     time.sleep(1)

@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shapes import SHAPES, write_mvtec
+from helpers.shapes import SHAPES, write_mvtec
 
-from carpet_data.errors import DataError, FaultsError, OutputError, UsageError
+from carpet_data.core.images import write_png
+from carpet_data.dataset import Dataset, MaskFile, Sample
+from carpet_data.errors import DataError, OutputError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions, mvtec, yolo
 from carpet_data.formats.output import fresh_folder
+from carpet_data.formats.to_folder import to_folder
+from carpet_data.formats.to_masks import to_masks
+from carpet_data.formats.to_mvtec import to_mvtec
+from carpet_data.formats.to_voc import to_voc
+from carpet_data.formats.to_yolo import to_yolo
 from carpet_data.formats.voc import colour_map
-from carpet_data.images import write_png
-from carpet_data.samples import Dataset, MaskFile, Sample
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.to_folder import to_folder
-from carpet_data.verbs.to_masks import to_masks
-from carpet_data.verbs.to_mvtec import to_mvtec
-from carpet_data.verbs.to_voc import to_voc
-from carpet_data.verbs.to_yolo import to_yolo
+from carpet_data.preparation.prepare import prepare
 
 Verb = Callable[..., Any]
 VERBS: tuple[Verb, ...] = (to_yolo, to_voc, to_folder, to_mvtec, to_masks)
@@ -101,10 +101,10 @@ def test_faults_are_collected_and_leave_the_old_output(verb: Verb, source: Path,
         write_png(broken / f"ground_truth/hole/{name}_mask.png", np.zeros((5, 5), np.uint8))
     verb(dataset, tmp_path / "out", workers=1)
     before = _hashes(tmp_path / "out")
-    with pytest.raises(FaultsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         verb(_read(broken), tmp_path / "out", overwrite=True)
-    assert len(caught.value.faults) == 2
-    assert all(fault.mend for fault in caught.value.faults)
+    assert len(caught.value.problems) == 2
+    assert all(fault.hint for fault in caught.value.problems)
     assert _hashes(tmp_path / "out") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]
 
@@ -115,12 +115,12 @@ def test_a_defect_without_a_mask_is_a_fault_or_left_out(verb: Verb, source: Path
     first = next(sample for sample in whole.samples if sample.annotation is not None)
     samples = tuple(replace(s, annotation=None) if s is first else s for s in whole.samples)
     dataset = replace(whole, samples=samples)
-    with pytest.raises(FaultsError, match="has no mask"):
+    with pytest.raises(ProblemsError, match="has no mask"):
         verb(dataset, tmp_path / "out")
     result = verb(dataset, tmp_path / "out", skip_unmasked=True, workers=1)
     assert result.images == 19
     assert not any(first.id in name for name in _hashes(result.out))
-    assert "left out for want of a mask: 1 image" in result.notices
+    assert "left out for want of a mask: 1 image" in result.notes
 
 
 @pytest.mark.parametrize("verb", [to_yolo, to_voc, to_masks])
@@ -129,7 +129,7 @@ def test_small_instances_are_left_out_and_counted(verb: Verb, source: Path, tmp_
     larger = verb(_read(source), tmp_path / "larger", min_area=2, workers=1)
     # "point" and the point inside "nested rings", each in two images.
     assert everything.instances - larger.instances == 4
-    assert "left out as smaller than the least area: 4 instances" in larger.notices
+    assert "left out as smaller than the least area: 4 instances" in larger.notes
     with pytest.raises(UsageError, match="at least 1"):
         verb(_read(source), tmp_path / "bad", min_area=0)
 
@@ -152,7 +152,7 @@ def test_hostile_ids_and_classes_stay_inside(tmp_path: Path) -> None:
 
 def test_voc_refuses_what_its_palette_cannot_hold(hostile_shapes: Path, tmp_path: Path) -> None:
     dataset = _read(hostile_shapes)
-    with pytest.raises(FaultsError, match="2000 instances") as caught:
+    with pytest.raises(ProblemsError, match="2000 instances") as caught:
         to_voc(dataset, tmp_path / "voc", workers=1)
     assert "2000 specks" in str(caught.value)
     assert to_voc(dataset, tmp_path / "voc", objects=False, workers=1).instances == 2026
@@ -251,4 +251,4 @@ def test_a_place_that_cannot_be_had_is_named_and_not_a_hidden_one(
     with pytest.raises(OutputError, match="you may not write here") as caught:
         to_mvtec(_read(source), tmp_path / "out")
     assert caught.value.where == str(tmp_path / "out")
-    assert caught.value.mend
+    assert caught.value.hint

@@ -9,9 +9,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from carpet_data.core.masks import LabelMask, find, polygons
+from carpet_data.core.masks.runs import from_binary
 from carpet_data.formats.yolo import corner_texts, joined
-from carpet_data.masks import LabelMask, find, polygons
-from carpet_data.masks.runs import from_binary
 
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24)))
 

@@ -147,7 +147,7 @@ def test_unreadable_images_are_told_and_the_rest_goes_on(tmp_path: Path) -> None
     files |= {"b.png": tmp_path / "b.png", "gone.png": tmp_path / "gone.png"}
     found = duplicates.find(files, workers=1)
     assert len(found.links) == 1
-    assert [Path(str(fault.where)).name for fault in found.faults] == ["b.png", "gone.png"]
+    assert [Path(str(fault.where)).name for fault in found.problems] == ["b.png", "gone.png"]
     assert set(found.file_sha256) == {"a.png", "c.png"}
     with pytest.raises(ImageError):
         descriptors.describe(tmp_path / "b.png")
@@ -159,7 +159,7 @@ def test_order_and_workers_change_nothing(tmp_path: Path) -> None:
     }
     files = save(tmp_path, images)
     steps: list[tuple[int, int | None]] = []
-    once = duplicates.find(files, workers=2, progress=lambda done, total: steps.append((done, total)))
+    once = duplicates.find(files, workers=2, progress=lambda step: steps.append((step.done, step.total)))
     again = duplicates.find(dict(reversed(files.items())), workers=1)
     assert once == again
     assert len(once.links) == 2

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from carpet_data.errors import DataError, FaultsError, UsageError
+from carpet_data.errors import DataError, ProblemsError, UsageError
 from carpet_data.grouping import groups, runs
 from carpet_data.grouping.groups import Link, chain, from_mapping, groups_from_json, join, link
 
@@ -57,9 +57,9 @@ def test_names_are_grouped_by_what_is_captured() -> None:
     found = runs.by_regex(names, r"tile(\d+)")
     assert found.of["test/cut/tile7_b.png"] == "7"
     assert found.unmatched == ("train/good/odd.png",)
-    assert "1 of 4 images" in found.notices[0]
+    assert "1 of 4 images" in found.notes[0]
     assert found.links() == [Link("test/cut/tile7_a.png", "test/cut/tile7_b.png", "name", 1.0, "7")]
-    assert runs.by_regex(names[:3], r"tile(\d+)").notices == ()
+    assert runs.by_regex(names[:3], r"tile(\d+)").notes == ()
 
 
 def test_several_captures_are_joined_and_none_means_the_whole_match() -> None:
@@ -92,16 +92,16 @@ def test_numbers_are_compared_as_numbers() -> None:
 
 
 def test_a_capture_that_is_no_integer_names_its_file() -> None:
-    with pytest.raises(FaultsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         runs.by_runs(["n1", "nx", "n1_000"], r"n(.*)", 5)
-    assert [fault.where for fault in caught.value.faults] == ["n1_000", "nx"]
+    assert [fault.where for fault in caught.value.problems] == ["n1_000", "nx"]
 
 
 @pytest.mark.parametrize(("pattern", "gap"), [("(", 1), (r"\d+", 1), (r"(\d)(\d)", 1), (r"(\d+)", -1)])
 def test_wrong_patterns_are_wrong_use(pattern: str, gap: int) -> None:
     with pytest.raises(UsageError) as caught:
         runs.by_runs(["1"], pattern, gap)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_wrong_regex_is_wrong_use() -> None:

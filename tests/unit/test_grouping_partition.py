@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
+from carpet_data.dataset import Side, Split
 from carpet_data.errors import DataError, UsageError
 from carpet_data.grouping import partition, protocols
 from carpet_data.grouping.partition import by_folds, by_fractions, held_out_targets, limit_per_class
-from carpet_data.samples import Side, Split
 
 CARPET = {"good": 308, "color": 19, "cut": 17, "hole": 17, "metal_contamination": 17, "thread": 19}
 
@@ -22,9 +22,9 @@ def per_class(split: Split, class_of: dict[str, str], side: Side) -> dict[str, i
 
 
 def test_the_homework_split_of_carpet() -> None:
-    chosen, notices = limit_per_class(samples(CARPET), 17, seed=3)
+    chosen, notes = limit_per_class(samples(CARPET), 17, seed=3)
     split = by_fractions(chosen, fractions=(0.8, 0.2), seed=3)
-    assert notices == []
+    assert notes == []
     assert split.counts() == {"train": 78, "test": 24}
     assert per_class(split, chosen, "train") == dict.fromkeys(CARPET, 13)
     assert per_class(split, chosen, "test") == dict.fromkeys(CARPET, 4)
@@ -55,9 +55,9 @@ def test_limit_is_stable_when_other_classes_change() -> None:
     once, _ = limit_per_class(samples({"a": 30, "b": 5}), 4, seed=1)
     again, _ = limit_per_class(samples({"a": 30, "b": 90, "c": 2}), 4, seed=1)
     assert [i for i in once if i.startswith("a")] == [i for i in again if i.startswith("a")]
-    other, notices = limit_per_class(samples({"a": 30, "c": 2}), 4, seed=2)
+    other, notes = limit_per_class(samples({"a": 30, "c": 2}), 4, seed=2)
     assert [i for i in once if i.startswith("a")] != [i for i in other if i.startswith("a")]
-    assert notices == ["c has 2 images, fewer than the 4 asked for"]
+    assert notes == ["c has 2 images, fewer than the 4 asked for"]
     with pytest.raises(UsageError):
         limit_per_class({"a": "a"}, 0)
 
@@ -72,7 +72,7 @@ def test_groups_stay_whole_and_targets_are_met_where_groups_allow() -> None:
     }
     for group in set(group_of.values()):
         assert len({split.sides[i] for i in class_of if group_of[i] == group}) == 1
-    assert any("cut" in notice and "groups stay whole" in notice for notice in split.made["notices"])
+    assert any("cut" in note and "groups stay whole" in note for note in split.made["notices"])
 
 
 def test_every_class_with_two_groups_is_on_both_sides() -> None:

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from carpet_data.core.images import encode_png, flat_png, probe, read, read_values, write_png
 from carpet_data.errors import ImageError, UsageError
-from carpet_data.images import encode_png, flat_png, probe, read, read_values, write_png
 
 RNG = np.random.default_rng(3)
 COLOURS: NDArray[np.uint8] = RNG.integers(0, 256, (12, 17, 3), dtype=np.uint8)
@@ -163,7 +163,7 @@ def test_what_is_no_image_is_named(tmp_path: Path, content: bytes, message: str)
     with pytest.raises(ImageError, match=message) as caught:
         read(path)
     assert caught.value.where == str(path)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_missing_and_truncated_files(tmp_path: Path) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sources import write_source
+from helpers.sources import write_source
 
-from carpet_data import layout, masks
+from carpet_data import store
+from carpet_data.core import masks
+from carpet_data.core.images import encode_png
 from carpet_data.errors import DataError, LeakError, LockedError, OutputError, UsageError
-from carpet_data.images import encode_png
-from carpet_data.layout import Addition, recipes
-from carpet_data.layout.lock import locked
-from carpet_data.verbs.prepare import prepare
+from carpet_data.preparation.prepare import prepare
+from carpet_data.store import Addition, recipes
+from carpet_data.store.lock import locked
 
 IMAGE = encode_png(np.full((6, 8, 3), 90, np.uint8))
 MASK = encode_png(np.eye(6, 8) > 0)
@@ -29,11 +30,11 @@ def root(tmp_path: Path) -> Path:
 
 
 def append(root: Path, *additions: Addition, split: str | None = "main") -> int:
-    return layout.append(root, additions, command="weave", identity="1", split=split)
+    return store.append(root, additions, command="weave", identity="1", split=split)
 
 
 def test_added_samples_are_read_back(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     teachers = before.splits["main"].ids("train")
     provenance = {"recipe": "abc", "host": teachers[0], "donors": [teachers[1]], "k": 3}
     table = tuple((number, "hole" if number % 2 else "thread") for number in range(1, 6))
@@ -43,7 +44,7 @@ def test_added_samples_are_read_back(root: Path) -> None:
         Addition("aa", "thread", IMAGE, INDEX, table, group=teachers[0]),
         Addition("good-one", "good", IMAGE),
     )
-    after = layout.read(root)
+    after = store.read(root)
     assert added == 3
     assert len(after) == len(before) + 3
     assert [sample.id for sample in after] == sorted(sample.id for sample in after)
@@ -53,12 +54,12 @@ def test_added_samples_are_read_back(root: Path) -> None:
     assert len(masks.find(masks.load(root, after.by_id()["aa"]))) == 5
     assert set(after.splits["main"].ids("train")) == {*teachers, "zz", "aa", "good-one"}
     assert after.splits["main"].ids("test") == before.splits["main"].ids("test")
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     assert after.fingerprint("main") != before.fingerprint("main")
 
 
 def test_an_error_leaves_the_data_set_as_it_was(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     held_out = before.splits["main"].ids("test")[0]
     for provenance in ({"host": held_out}, {"donors": [before.samples[0].id, held_out, "nobody"]}):
         with pytest.raises(LeakError, match="not on the train side"):
@@ -72,9 +73,9 @@ def test_an_error_leaves_the_data_set_as_it_was(root: Path) -> None:
     for addition, told in bad:
         with pytest.raises(DataError, match=told):
             append(root, addition)
-    assert layout.read(root) == before
+    assert store.read(root) == before
     # Nothing was recorded, so nothing is unfinished: another command may go on.
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     assert append(root, Addition("a", "hole", IMAGE, MASK)) == 1
     with pytest.raises(DataError, match="taken"):
         append(root, Addition("a", "hole", IMAGE, MASK))
@@ -83,7 +84,7 @@ def test_an_error_leaves_the_data_set_as_it_was(root: Path) -> None:
 def test_an_id_twice_in_one_appending_is_refused(root: Path) -> None:
     with pytest.raises(DataError, match="taken"):
         append(root, Addition("a", "hole", IMAGE), Addition("a", "hole", IMAGE))
-    assert len(layout.read(root)) == 17
+    assert len(store.read(root)) == 17
 
 
 def test_a_split_that_is_not_there(root: Path) -> None:
@@ -92,36 +93,36 @@ def test_a_split_that_is_not_there(root: Path) -> None:
 
 
 def test_dropped_samples_are_tombstones(root: Path) -> None:
-    before = layout.read(root)
+    before = store.read(root)
     ids = ["test_hole_000", "train_good_003"]
-    assert layout.drop(root, ids, "blurred") == 2
-    assert layout.drop(root, ids, "again") == 0
-    after = layout.read(root)
+    assert store.drop(root, ids, "blurred") == 2
+    assert store.drop(root, ids, "again") == 0
+    after = store.read(root)
     assert {sample.id for sample in before} - {sample.id for sample in after} == set(ids)
     assert not set(ids) & set(after.splits["main"].sides)
     line = next(line for line in (root / "manifest.jsonl").read_text().splitlines() if ids[0] in line)
     assert (json.loads(line)["dropped"], json.loads(line)["reason"]) == (True, "blurred")
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     # Its id is not given away again.
     with pytest.raises(DataError, match="taken"):
         append(root, Addition(ids[0], "hole", IMAGE))
-    assert layout.restore(root, [*ids, "nobody"]) == 2
-    assert layout.read(root) == before
+    assert store.restore(root, [*ids, "nobody"]) == 2
+    assert store.read(root) == before
 
 
 def test_an_unknown_id_drops_nothing(root: Path) -> None:
     before = (root / "manifest.jsonl").read_bytes()
     with pytest.raises(UsageError, match="'nobody'"):
-        layout.drop(root, ["test_hole_000", "nobody"], "blurred")
+        store.drop(root, ["test_hole_000", "nobody"], "blurred")
     assert (root / "manifest.jsonl").read_bytes() == before
 
 
 def test_changes_wait_for_one_another(root: Path) -> None:
     with locked(root, "weave"):
         attempts: list[Callable[[], Any]] = [
-            lambda: layout.drop(root, ["test_hole_000"], "x"),
-            lambda: layout.restore(root, []),
-            lambda: layout.abandon(root),
+            lambda: store.drop(root, ["test_hole_000"], "x"),
+            lambda: store.restore(root, []),
+            lambda: store.abandon(root),
             lambda: append(root, Addition("a", "hole", IMAGE)),
         ]
         for attempt in attempts:
@@ -131,9 +132,9 @@ def test_changes_wait_for_one_another(root: Path) -> None:
 
 def test_a_folder_that_is_not_prepared_stays_as_it_is(tmp_path: Path) -> None:
     for attempt in (
-        lambda: layout.drop(tmp_path, [], "x"),
+        lambda: store.drop(tmp_path, [], "x"),
         lambda: append(tmp_path),
-        lambda: layout.restore(tmp_path, []),
+        lambda: store.restore(tmp_path, []),
     ):
         with pytest.raises(DataError, match="no prepared data set"):
             attempt()
@@ -170,7 +171,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def straddle(root: Path) -> None:
     """Put one sample of each side into one group."""
-    split = layout.read(root).splits["main"]
+    split = store.read(root).splits["main"]
     path = root / "manifest.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for row in rows:
@@ -203,48 +204,48 @@ DAMAGES: list[tuple[str, Callable[[Path], object]]] = [
 
 @pytest.mark.parametrize(("code", "damage"), DAMAGES)
 def test_each_problem_is_found_alone(root: Path, code: str, damage: Callable[[Path], object]) -> None:
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
     damage(root)
-    problems = list(layout.verify(root))
+    problems = list(store.verify(root))
     assert {problem.code for problem in problems} == {code}
     for problem in problems:
         assert problem.severity == ("warning" if code == "file-unknown" else "error")
         assert problem.what
-        assert problem.mend
+        assert problem.hint
         assert not Path(problem.where).is_absolute()
 
 
 def test_a_held_out_ancestor_is_found(root: Path) -> None:
-    split = layout.read(root).splits["main"]
+    split = store.read(root).splits["main"]
     weave(root, host=split.ids("train")[0], donors=[split.ids("test")[0]])
-    assert list(layout.verify(root)) == []  # it is in no split yet
+    assert list(store.verify(root)) == []  # it is in no split yet
     lines = (root / "splits/main.jsonl").read_text().splitlines()
     for side, codes in (("train", {"ancestor-held-out"}), ("test", {"ancestor-held-out", "synthetic-held-out"})):
         rows = sorted([*lines[1:], json.dumps({"id": "s", "side": side})], key=lambda line: json.loads(line)["id"])
         (root / "splits/main.jsonl").write_text("\n".join([lines[0], *rows]) + "\n")
-        assert {problem.code for problem in layout.verify(root)} == codes
+        assert {problem.code for problem in store.verify(root)} == codes
 
 
 def test_hashes_can_be_left_out(root: Path) -> None:
     replace(root / "images/hole/test_hole_000.png", IMAGE)
-    assert list(layout.verify(root, hashes=False)) == []
+    assert list(store.verify(root, hashes=False)) == []
 
 
 def test_a_split_with_unknown_ids_is_not_read(root: Path) -> None:
     edit(root / "splits/main.jsonl", "test_hole_000", "test_hole_0000")
     with pytest.raises(DataError, match="not in the manifest"):
-        layout.read(root)
+        store.read(root)
 
 
 def test_a_later_version_is_not_guessed_at(root: Path) -> None:
     edit(root / "dataset.json", '"version": 1', '"version": 2')
     with pytest.raises(DataError, match="version 2"):
-        layout.read(root)
+        store.read(root)
 
 
 def test_an_unfinished_command_refuses_splits(root: Path) -> None:
-    from carpet_data.layout.journal import Journal
-    from carpet_data.verbs.split import split
+    from carpet_data.preparation.split import split
+    from carpet_data.store.journal import Journal
 
     Journal.open(root, "weave it", "1").close()
     with pytest.raises(OutputError, match="weave it"):

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from carpet_data.dataset import IndexFile, MaskFile, MaskStack, Sample, Split
 from carpet_data.errors import DataError, LockedError, OutputError, UsageError
-from carpet_data.layout import description, manifest, names, splits
-from carpet_data.layout.description import Description
-from carpet_data.layout.files import place, replacing, sha256
-from carpet_data.layout.journal import Journal, refuse_unfinished, unfinished
-from carpet_data.layout.lock import locked
-from carpet_data.layout.manifest import Tombstone
-from carpet_data.samples import IndexFile, MaskFile, MaskStack, Sample, Split
+from carpet_data.store import description, manifest, names, splits
+from carpet_data.store.description import Description
+from carpet_data.store.files import place, replacing, sha256
+from carpet_data.store.journal import Journal, refuse_unfinished, unfinished
+from carpet_data.store.lock import locked
+from carpet_data.store.manifest import Tombstone
 
 
 def made(sample_id: str, **fields: object) -> Sample:
@@ -94,7 +94,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, change: dict[str, object], told
     with pytest.raises(DataError, match=told) as caught:
         list(manifest.stream(path))
     assert caught.value.where == f"{path}, line 2"
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_another_command_is_refused(tmp_path: Path) -> None:
     for attempt in (lambda: Journal.open(tmp_path, "make", "y"), lambda: refuse_unfinished(tmp_path)):
         with pytest.raises(OutputError, match="make the first") as caught:
             attempt()
-        assert "again" in str(caught.value.mend)
+        assert "again" in str(caught.value.hint)
 
 
 def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_shards_without_a_command_are_rubbish(tmp_path: Path) -> None:
 _HOLD = """
 import sys
 from pathlib import Path
-from carpet_data.layout.lock import locked
+from carpet_data.store.lock import locked
 with locked(Path(sys.argv[1]), "weave the carpet"):
     print("held", flush=True)
     sys.stdin.read()
@@ -249,7 +249,7 @@ def test_a_folder_that_may_not_be_changed_says_so(tmp_path: Path, monkeypatch: p
     def refuse(path: object, *_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("carpet_data.layout.lock.os.open", refuse)
+    monkeypatch.setattr("carpet_data.store.lock.os.open", refuse)
     with pytest.raises(OutputError, match="may not change") as caught, locked(tmp_path, "mine"):
         pass
     assert caught.value.where == str(tmp_path)

@@ -10,22 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-import synthesis
-from sources import hashes
+from helpers import synthesis
+from helpers.sources import hashes
 
-from carpet_data import layout
+from carpet_data import store as layout
+from carpet_data.core.images import read
+from carpet_data.dataset import Sample
 from carpet_data.errors import DataError, OutputError, UsageError
-from carpet_data.generators import fitting, store
-from carpet_data.images import read
-from carpet_data.samples import Sample
-from carpet_data.synthesis import recipes, registry, rendering
-from carpet_data.synthesis.planning import makes_nulls
-from carpet_data.synthesis.recipe import Recipe
-from carpet_data.verbs import learned
-from carpet_data.verbs.drop import drop
-from carpet_data.verbs.rebalance import rebalance
-from carpet_data.verbs.split import split
-from carpet_data.verbs.synthesize import synthesize
+from carpet_data.learned import fitting
+from carpet_data.learned.fit_first import fit_first
+from carpet_data.preparation.drop import drop
+from carpet_data.preparation.split import split
+from carpet_data.synthesis.engine import fitted_models, model_store
+from carpet_data.synthesis.engine import render as rendering
+from carpet_data.synthesis.engine.plan import makes_nulls
+from carpet_data.synthesis.engine.rebalance import rebalance
+from carpet_data.synthesis.engine.synthesize import synthesize
+from carpet_data.synthesis.recipe import files, registry
+from carpet_data.synthesis.recipe.model import Recipe
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -39,7 +41,7 @@ def methods() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory, methods: None) -> Recipe:
-    return recipes.load(synthesis.recipe(tmp_path_factory.mktemp("recipes"), "mean"))
+    return files.load(synthesis.recipe(tmp_path_factory.mktemp("recipes"), "mean"))
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +83,9 @@ def test_the_same_bytes_for_any_number_of_workers_and_in_parts(root: Path, recip
     dataset = layout.read(root)
     for sample in made_in(root):
         if record(sample)["variation"]["gain"] == 1:
-            host = read(root / dataset.by_id()[record(sample)["host"]].image)
-            mask = read(root / str(sample.mask)) > 0
-            assert np.array_equal(read(root / sample.image)[~mask], host[~mask])
+            host = read(root / dataset.by_id()[record(sample)["host"]].image_path)
+            mask = read(root / str(sample.mask_path)) > 0
+            assert np.array_equal(read(root / sample.image_path)[~mask], host[~mask])
 
 
 def test_a_run_that_is_stopped_goes_on(
@@ -107,7 +109,7 @@ def test_a_run_that_is_stopped_goes_on(
 
 
 def test_the_model_is_opened_once_in_a_process(root: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    import mean_learner
+    from helpers import mean_learner
 
     opened: list[tuple[Path, str]] = []
     honest = mean_learner.Mean.open
@@ -115,12 +117,12 @@ def test_the_model_is_opened_once_in_a_process(root: Path, recipe: Recipe, monke
         mean_learner.Mean, "open", lambda self, *given: (opened.append(given), honest(self, *given))[-1]
     )
     synthesize(root, ["hole", "thread"], 3, recipe=recipe, workers=1, device="cpu")
-    assert opened == [(store.find(layout.read(root), "main", recipe).weights, "cpu")]
+    assert opened == [(model_store.find(layout.read(root), "main", recipe).weights, "cpu")]
 
 
 def test_the_record_names_model_weights_and_device(root: Path, recipe: Recipe) -> None:
     result = synthesize(root, ["hole"], 2, recipe=recipe, workers=1)
-    model = store.find(layout.read(root), "main", recipe)
+    model = model_store.find(layout.read(root), "main", recipe)
     assert result.model == result.to_json()["model"] == model.folder.name
     assert f"model {model.folder.name}" in result.text()
     for sample in made_in(root):
@@ -157,7 +159,7 @@ def test_a_recipe_that_is_not_fitted_names_the_command(bare: Path, recipe: Recip
     for ask in (lambda: synthesize(bare, ["hole"], 2, recipe=recipe), lambda: rebalance(bare, 9, recipe=recipe)):
         with pytest.raises(DataError, match="not fitted") as caught:
             ask()
-        assert f"carpet-data fit {bare} --recipe {recipe.file} --split main" in str(caught.value.mend)
+        assert f"carpet-data fit {bare} --recipe {recipe.file} --split main" in str(caught.value.hint)
     assert hashes(bare) == before
 
 
@@ -169,7 +171,7 @@ def test_a_dry_run_plans_with_and_without_a_model(root: Path, bare: Path, recipe
     assert "carpet-data fit" in without.text()
     assert hashes(bare) == before
     planned = synthesize(root, ["hole"], 3, recipe=recipe, dry_run=True)
-    assert planned.notices == ()
+    assert planned.notes == ()
     assert planned.model is not None
     synthesize(root, ["hole"], 3, recipe=recipe, workers=1, device="cpu")
     hosts = [record(sample)["host"] for sample in made_in(root)]
@@ -181,12 +183,12 @@ def test_a_stale_model_is_refused(root: Path, recipe: Recipe) -> None:
     drop(root, [f"id={gone.id}"])
     with pytest.raises(DataError, match=r"stale.*1 removed") as caught:
         synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
-    assert "carpet-data fit" in str(caught.value.mend)
+    assert "carpet-data fit" in str(caught.value.hint)
     assert "stale" in synthesize(root, ["hole"], 2, recipe=recipe, dry_run=True).text()
 
 
 def test_damaged_weights_are_refused(root: Path, recipe: Recipe) -> None:
-    (store.find(layout.read(root), "main", recipe).weights / "classes.json").write_text('["thread", "hole"]')
+    (model_store.find(layout.read(root), "main", recipe).weights / "classes.json").write_text('["thread", "hole"]')
     with pytest.raises(DataError, match="damaged"):
         synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
 
@@ -199,7 +201,7 @@ def test_a_class_that_the_model_never_learned_is_refused(tmp_path: Path, recipe:
     fitting.fit(dataset, "main", recipe, device="cpu")
     with pytest.raises(DataError, match=r"not fitted to the class 'thread', which had 1 train image then") as caught:
         synthesize(root, ["hole", "thread"], 2, recipe=recipe, workers=1, device="cpu")
-    assert "--class thread --recipe donor-paste" in str(caught.value.mend)
+    assert "--class thread --recipe donor-paste" in str(caught.value.hint)
     assert made_in(root) == []
     planned = rebalance(root, 7, recipe=recipe, dry_run=True)
     done = rebalance(root, 7, recipe=recipe, workers=1, device="cpu")
@@ -212,7 +214,7 @@ def test_a_model_whose_draws_are_all_refused_may_need_more_steps(root: Path, tmp
     before = hashes(root)
     with pytest.raises(DataError, match=r"hole: the gates refused all draws of 24 images") as caught:
         synthesize(root, ["hole"], 30, recipe=never, workers=1, device="cpu")
-    assert "fit longer" in str(caught.value.mend)
+    assert "fit longer" in str(caught.value.hint)
     assert hashes(root) == before
 
 
@@ -227,21 +229,21 @@ def test_a_device_that_is_not_there(root: Path, recipe: Recipe, tmp_path: Path) 
     with pytest.raises(UsageError, match="quantum"):
         synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="quantum")
     plain = synthesis.recipe(tmp_path)
-    told = synthesize(root, ["hole"], 1, recipe=plain, workers=1, device="cuda").notices
+    told = synthesize(root, ["hole"], 1, recipe=plain, workers=1, device="cuda").notes
     assert "changes nothing" in told[0]
 
 
 def test_workers_of_a_gpu() -> None:
-    source = learned.Source.__new__(learned.Source)
+    source = fitted_models.Source.__new__(fitted_models.Source)
     object.__setattr__(source, "device", "cuda:1")
-    assert (source.workers(None), source.workers(5)) == (learned.GPU_WORKERS, 5)
+    assert (source.workers(None), source.workers(5)) == (fitted_models.GPU_WORKERS, 5)
     object.__setattr__(source, "device", "cpu")
     assert (source.workers(None), source.workers(1)) == (None, 1)
 
 
 def test_drop_and_split_know_samples_of_models(root: Path, recipe: Recipe) -> None:
     synthesize(root, ["hole"], 4, recipe=recipe, workers=1, device="cpu")
-    name = store.find(layout.read(root), "main", recipe).folder.name
+    name = model_store.find(layout.read(root), "main", recipe).folder.name
     assert len(drop(root, [f"model={name}", "k<1"]).ids) == 1
     assert [problem.code for problem in layout.verify(root)] == []
     with pytest.raises(OutputError, match="3 synthetic samples belong to the train side"):
@@ -254,14 +256,14 @@ def test_drop_and_split_know_samples_of_models(root: Path, recipe: Recipe) -> No
 def test_fit_first_fits_once_and_only_what_learns(bare: Path, tmp_path: Path, recipe: Recipe) -> None:
     root = Path(shutil.copytree(bare, tmp_path / "set"))
     ticks: list[tuple[int, int | None]] = []
-    assert not learned.fit_first(root, recipes.load(synthesis.recipe(tmp_path)), device="cpu")
-    assert not (root / store.MODELS).exists()
-    given: dict[str, Any] = {"device": "cpu", "progress": lambda done, total: ticks.append((done, total))}
-    assert learned.fit_first(root, recipe, seed=3, **given)
+    assert not fit_first(root, files.load(synthesis.recipe(tmp_path)), device="cpu")
+    assert not (root / model_store.MODELS).exists()
+    given: dict[str, Any] = {"device": "cpu", "progress": lambda step: ticks.append((step.done, step.total))}
+    assert fit_first(root, recipe, seed=3, **given)
     assert ticks[-1] == (20, 20)
-    assert store.find(layout.read(root), "main", recipe).seed == 3
+    assert model_store.find(layout.read(root), "main", recipe).seed == 3
     before = hashes(root)
-    assert not learned.fit_first(root, recipe, seed=4, **given)
+    assert not fit_first(root, recipe, seed=4, **given)
     assert hashes(root) == before
 
 
@@ -269,10 +271,10 @@ def test_fit_first_takes_the_model_of_the_same_train_images(
     fitted: Path, bare: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     root = Path(shutil.copytree(bare, tmp_path / "set"))
-    assert not learned.fit_first(root, recipe, device="cpu", like=fitted)
-    ours, theirs = (store.find(layout.read(each), "main", recipe) for each in (root, fitted))
+    assert not fit_first(root, recipe, device="cpu", like=fitted)
+    ours, theirs = (model_store.find(layout.read(each), "main", recipe) for each in (root, fitted))
     assert replace(ours, folder=theirs.folder) == theirs
     other = Path(shutil.copytree(bare, tmp_path / "other"))
     gone = next(s for s in layout.read(other).on_side("main", "train") if s.class_name == "good")
     drop(other, [f"id={gone.id}"])
-    assert learned.fit_first(other, recipe, device="cpu", like=fitted), "another train side wants its own"
+    assert fit_first(other, recipe, device="cpu", like=fitted), "another train side wants its own"

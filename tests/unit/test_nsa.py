@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scenes import carpet, carpet_scene, check_candidate
+from helpers.scenes import carpet, carpet_scene, check_candidate
 
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
 from carpet_data.synthesis.methods.nsa import Nsa, NsaParameters, clone

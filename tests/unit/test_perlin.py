@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.scenes import carpet_scene, check_candidate, facts, iou_with_change
 from pydantic import ValidationError
-from scenes import carpet_scene, check_candidate, facts, iou_with_change
 
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
 from carpet_data.synthesis.methods.perlin import Perlin, PerlinParameters
-from carpet_data.synthesis.perlin_noise import perlin_noise
+from carpet_data.synthesis.ops.perlin_noise import perlin_noise
 
 
 def render(scene: Scene, seed: int = 0, **parameters: Any) -> Candidate:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from scenes import carpet, grey_of
+from helpers.scenes import carpet, grey_of
 
-from carpet_data.synthesis.plates import clean_plate
+from carpet_data.synthesis.engine.backgrounds import clean_plate
 
 
 @pytest.mark.parametrize("class_name", ["hole", "cut", "color", "thread", "metal_contamination"])

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from carpet_data import images
+from carpet_data.core import images
 from carpet_data.errors import UsageError
 from carpet_data.synthesis.contract import Candidate, Facts, Image, Redraw, Scene
+from carpet_data.synthesis.defect_models.fabric import find_fabric
+from carpet_data.synthesis.defect_models.kinds import KINDS, kind_of
+from carpet_data.synthesis.defect_models.object_core import object_core
 from carpet_data.synthesis.methods.procedural import Procedural, ProceduralParameters
-from carpet_data.synthesis.models.fabric import find_fabric
-from carpet_data.synthesis.models.kinds import KINDS, kind_of
-from carpet_data.synthesis.models.object_core import object_core
 from carpet_data.weave import make_cloth
 from carpet_data.weave.image import generator, render
 
@@ -205,7 +205,7 @@ def test_kinds_by_name(name: str, woven: bool, kind: str | None) -> None:
 def test_a_class_whose_name_says_nothing_is_an_error_that_helps() -> None:
     with pytest.raises(UsageError, match="poke") as caught:
         draw(plain(), facts("poke"))
-    assert "parameters.kind" in str(caught.value.mend)
+    assert "parameters.kind" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("seed", range(4))

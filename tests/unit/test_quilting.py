@@ -7,11 +7,11 @@ import time
 import cv2
 import numpy as np
 import pytest
+from helpers.scenes import carpet, grey_of
 from numpy.typing import NDArray
-from scenes import carpet, grey_of
 
 from carpet_data.synthesis.contract import Redraw
-from carpet_data.synthesis.quilting import Finder, agree, bounds, cut_between, fill
+from carpet_data.synthesis.ops.quilting import Finder, agree, bounds, cut_between, fill
 
 
 def noise(shape: tuple[int, ...], seed: int = 0, sigma: float = 1.5) -> NDArray[np.uint8]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import coco, files, image
+from helpers.trees import coco, files, image
 
-from carpet_data.errors import DataError, FaultsError
+from carpet_data.core.masks import find, load, rle
+from carpet_data.dataset import Dataset, Shape, Shapes
+from carpet_data.errors import DataError, ProblemsError
 from carpet_data.formats import ReadOptions, coco_reader, read
-from carpet_data.masks import find, load, rle
-from carpet_data.samples import Dataset, Shape, Shapes
 
 SQUARE = [[2, 1, 5, 1, 5, 4, 2, 4]]
 RUNS = {"size": [8, 12], "counts": [17, 3, 5, 3, 5, 3, 60]}
@@ -52,9 +52,9 @@ def test_where_images_lie(json_name: str, image_name: str, tmp_path: Path) -> No
     image(root / image_name)
     path = coco(root / json_name)
     by_folder = read(root)
-    assert [sample.image for sample in by_folder] == [image_name]
+    assert [sample.image_path for sample in by_folder] == [image_name]
     by_file = _read(path)
-    assert by_file.path(by_file.samples[0].image).resolve() == (root / image_name).resolve()
+    assert by_file.path(by_file.samples[0].image_path).resolve() == (root / image_name).resolve()
     assert by_folder.categories == by_file.categories == ("hole",)
     assert by_folder.samples[0].annotation == Shapes(
         (Shape("hole", polygons=(tuple(map(float, SQUARE[0])),), label="annotation 17"),)
@@ -137,7 +137,7 @@ def test_what_our_exports_say_of_the_image(tmp_path: Path) -> None:
 def test_backslashes_of_windows(tmp_path: Path) -> None:
     image(tmp_path / "images/sub/a.png")
     coco(tmp_path / "annotations/set.json", images=[_image(file_name="sub\\a.png")])
-    assert _read(tmp_path).samples[0].image == "images/sub/a.png"
+    assert _read(tmp_path).samples[0].image_path == "images/sub/a.png"
 
 
 def test_numbers_as_text_ids_are_fine_while_they_agree(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_overlapping_instances_are_refused_when_loaded(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"overlap in 9 pixels") as caught:
         load(dataset.root, dataset.samples[0])
     assert "annotation 18" in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -214,9 +214,9 @@ def test_faults(name: str, tmp_path: Path) -> None:
     changes, message = FAULTS[name]
     files(tmp_path / "data", ["a.png"])
     coco(tmp_path / "data" / "set.json", **changes)
-    with pytest.raises(FaultsError, match=f"(?s){message}") as caught:
+    with pytest.raises(ProblemsError, match=f"(?s){message}") as caught:
         _read(tmp_path / "data")
-    assert all(fault.where and fault.mend for fault in caught.value.faults)
+    assert all(fault.where and fault.hint for fault in caught.value.problems)
 
 
 def test_damaged_run_lengths_are_found_when_loaded(tmp_path: Path) -> None:
@@ -230,16 +230,16 @@ def test_damaged_run_lengths_are_found_when_loaded(tmp_path: Path) -> None:
 
 def test_faults_are_collected_up_to_a_bound(tmp_path: Path) -> None:
     coco(tmp_path / "set.json", images=[_image(id=n, file_name=f"{n}.png") for n in range(300)], annotations=[])
-    with pytest.raises(FaultsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         _read(tmp_path)
-    assert len(caught.value.faults) == 100
+    assert len(caught.value.problems) == 100
 
 
 def test_an_image_on_two_sides(tmp_path: Path) -> None:
     image(tmp_path / "images/a.png")
     coco(tmp_path / "annotations/instances_train.json")
     coco(tmp_path / "annotations/instances_test.json")
-    with pytest.raises(FaultsError, match="on two sides: test and train"):
+    with pytest.raises(ProblemsError, match="on two sides: test and train"):
         _read(tmp_path)
 
 

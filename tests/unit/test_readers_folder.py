@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trees import files, image, mask
+from helpers.trees import files, image, mask
 
-from carpet_data.errors import DataError, FaultsError, UsageError
+from carpet_data.dataset import Dataset
+from carpet_data.errors import DataError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions, folder, read
-from carpet_data.samples import Dataset
 
 
 def _read(root: Path, **options: str) -> Dataset:
@@ -17,7 +17,7 @@ def _read(root: Path, **options: str) -> Dataset:
 
 
 def _told(dataset: Dataset) -> dict[str, tuple[str, str | None]]:
-    return {sample.image: (sample.class_name, sample.mask) for sample in dataset}
+    return {sample.image_path: (sample.class_name, sample.mask_path) for sample in dataset}
 
 
 def test_flat_folders_take_the_class_from_the_mask(tmp_path: Path) -> None:
@@ -88,23 +88,23 @@ def test_orphans_and_strays(tmp_path: Path) -> None:
 
 def test_named_folders(tmp_path: Path) -> None:
     root = files(tmp_path, ["photos/raw/a.png"], ["labels/drawn/a.png"])
-    assert _told(_read(root, images="photos/raw", masks="labels/drawn")) == {
+    assert _told(_read(root, images_dir="photos/raw", masks_dir="labels/drawn")) == {
         "photos/raw/a.png": ("defect", "labels/drawn/a.png")
     }
     with pytest.raises(DataError, match="holds no image files"):
-        _read(root, images="photos/raw", masks="absent")
+        _read(root, images_dir="photos/raw", masks_dir="absent")
     for escape in ("../x", "/x"):
         with pytest.raises(UsageError, match="leaves the data set"):
-            _read(root, images=escape)
+            _read(root, images_dir=escape)
 
 
 def test_masks_below_or_beside_the_images(tmp_path: Path) -> None:
     root = files(tmp_path / "below", ["photos/a.png"], ["photos/drawn/a.png"])
-    assert _told(_read(root, images="photos", masks="photos/drawn")) == {
+    assert _told(_read(root, images_dir="photos", masks_dir="photos/drawn")) == {
         "photos/a.png": ("defect", "photos/drawn/a.png")
     }
     root = files(tmp_path / "beside", ["photos/a.png"], ["photos/a.label.png"])
-    assert _told(_read(root, images="photos", masks="photos", mask_suffix=".label")) == {
+    assert _told(_read(root, images_dir="photos", masks_dir="photos", mask_suffix=".label")) == {
         "photos/a.png": ("defect", "photos/a.label.png")
     }
 
@@ -120,9 +120,9 @@ def test_pair_by(tmp_path: Path) -> None:
         "images/IMG_007_left.png": ("defect", "masks/label-007.png"),
         "images/IMG_008_left.png": ("good", None),
     }
-    with pytest.raises(FaultsError, match="is not found in the name"):
+    with pytest.raises(ProblemsError, match="is not found in the name"):
         _read(root, pair_by=r"IMG_(007)")
-    with pytest.raises(FaultsError, match="fits several images"):
+    with pytest.raises(ProblemsError, match="fits several images"):
         _read(root, pair_by=r"(00)")
     with pytest.raises(UsageError, match="captures nothing"):
         _read(root, pair_by=r"\d+")
@@ -132,14 +132,14 @@ def test_pair_by(tmp_path: Path) -> None:
 
 def test_one_flat_mask_for_two_classes_is_a_fault(tmp_path: Path) -> None:
     root = files(tmp_path, ["images/hole/0.png", "images/cut/0.png"], ["masks/0.png"])
-    with pytest.raises(FaultsError, match="fits several images"):
+    with pytest.raises(ProblemsError, match="fits several images"):
         _read(root)
 
 
 def test_a_mask_below_the_threshold_is_no_good_image(tmp_path: Path) -> None:
     root = files(tmp_path, ["images/a.png"])
     mask(root / "masks/a.png", value=1)
-    with pytest.raises(FaultsError, match="none reaches the threshold"):
+    with pytest.raises(ProblemsError, match="none reaches the threshold"):
         _read(root)
     assert folder.read(root, ReadOptions(threshold=1)).samples[0].class_name == "defect"
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trees import files, image, mask
+from helpers.trees import files, image, mask
 
-from carpet_data.errors import DataError, FaultsError
+from carpet_data.core.images import write_png
+from carpet_data.core.masks import find, load
+from carpet_data.dataset import MaskFile, MaskStack
+from carpet_data.errors import DataError, ProblemsError
 from carpet_data.formats import ReadOptions, ad2, loco, mvtec, read
-from carpet_data.images import write_png
-from carpet_data.masks import find, load
-from carpet_data.samples import MaskFile, MaskStack
 
 
 def _pairs(root: Path) -> dict[str, str | None]:
-    return {sample.image: sample.mask for sample in mvtec.read(root, ReadOptions())}
+    return {sample.image_path: sample.mask_path for sample in mvtec.read(root, ReadOptions())}
 
 
 def test_mvtec(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_equal_stems_are_both_kept(tmp_path: Path) -> None:
 
 def test_a_mask_that_fits_two_images_is_a_fault(tmp_path: Path) -> None:
     root = files(tmp_path, ["train/hole/0.png", "test/hole/0.png"], ["ground_truth/hole/0_mask.png"])
-    assert len(mvtec.scan(root).faults) == 1
-    with pytest.raises(FaultsError, match="fits several images") as caught:
+    assert len(mvtec.scan(root).problems) == 1
+    with pytest.raises(ProblemsError, match="fits several images") as caught:
         mvtec.read(root, ReadOptions())
     assert "ground_truth/train" in str(caught.value)
     (root / "ground_truth/hole/0_mask.png").unlink()
@@ -120,7 +120,7 @@ def test_a_mask_that_fits_two_images_is_a_fault(tmp_path: Path) -> None:
 
 def test_two_masks_for_one_image_are_a_fault(tmp_path: Path) -> None:
     root = files(tmp_path, ["test/hole/0.png"], ["ground_truth/hole/0_mask.png", "ground_truth/hole/0_mask.bmp"])
-    with pytest.raises(FaultsError, match="several masks"):
+    with pytest.raises(ProblemsError, match="several masks"):
         mvtec.read(root, ReadOptions())
 
 
@@ -207,7 +207,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
 def test_a_broken_link_is_a_missing_image(tmp_path: Path) -> None:
     root = files(tmp_path, ["train/good/0.png"])
     (root / "train/good/1.png").symlink_to("nowhere.png")
-    with pytest.raises(FaultsError, match=r"1\.png: the file is missing"):
+    with pytest.raises(ProblemsError, match=r"1\.png: the file is missing"):
         mvtec.read(root, ReadOptions())
 
 
@@ -215,9 +215,9 @@ def test_damaged_images_are_all_named(tmp_path: Path) -> None:
     root = files(tmp_path, ["train/good/0.png"])
     for number in range(1, 4):
         (root / f"train/good/{number}.png").write_bytes(b"no image")
-    with pytest.raises(FaultsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         mvtec.read(root, ReadOptions())
-    assert len(caught.value.faults) == 3
+    assert len(caught.value.problems) == 3
 
 
 def test_empty_missing_and_not_a_folder(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_ad2(tmp_path: Path) -> None:
     )
     dataset = read(root)
     assert dataset.format == "mvtec-ad2"
-    assert {sample.image: (sample.side, sample.class_name, sample.mask) for sample in dataset} == {
+    assert {sample.image_path: (sample.side, sample.class_name, sample.mask_path) for sample in dataset} == {
         "train/good/0.png": ("train", "good", None),
         "validation/good/1.png": ("val", "good", None),
         "test_public/good/2.png": ("test", "good", None),

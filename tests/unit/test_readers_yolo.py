@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trees import files, image
+from helpers.trees import files, image
 
-from carpet_data.errors import DataError, FaultsError
+from carpet_data.core.masks import find, load
+from carpet_data.dataset import Dataset, Shapes
+from carpet_data.errors import DataError, ProblemsError
 from carpet_data.formats import ReadOptions, read, yolo_reader
-from carpet_data.masks import find, load
-from carpet_data.samples import Dataset, Shapes
 
 # Columns 2..4 of 12 and rows 1..3 of 8.
 SQUARE = " ".join(f"{x / 12:.6f} {y / 8:.6f}" for x, y in ((2, 1), (5, 1), (5, 4), (2, 4)))
@@ -78,7 +78,7 @@ def test_entries(text: str, tmp_path: Path) -> None:
 
 def test_absolute_paths_inside(tmp_path: Path) -> None:
     _one(tmp_path, f"0 {SQUARE}", f"path: {tmp_path}\ntrain: {tmp_path}/images/train\nnames: [hole]")
-    assert _read(tmp_path).samples[0].image == "images/train/a.png"
+    assert _read(tmp_path).samples[0].image_path == "images/train/a.png"
 
 
 def test_the_folder_that_path_names(tmp_path: Path) -> None:
@@ -132,11 +132,11 @@ LINES: dict[str, tuple[str, str]] = {
 def test_faulty_lines(name: str, tmp_path: Path) -> None:
     line, message = LINES[name]
     _one(tmp_path, f"0 {SQUARE}\r\n{line}\r\n")
-    with pytest.raises(FaultsError, match=message) as caught:
+    with pytest.raises(ProblemsError, match=message) as caught:
         _read(tmp_path)
-    (fault,) = caught.value.faults
+    (fault,) = caught.value.problems
     assert str(fault.where).endswith("a.txt (line 2)")
-    assert fault.mend
+    assert fault.hint
 
 
 CONFIGS: dict[str, tuple[str, str]] = {
@@ -162,36 +162,36 @@ def test_faulty_configurations(name: str, tmp_path: Path) -> None:
     _one(tmp_path, f"0 {SQUARE}", text)
     with pytest.raises(DataError, match=message) as caught:
         _read(tmp_path)
-    assert caught.value.mend or isinstance(caught.value, FaultsError)
+    assert caught.value.hint or isinstance(caught.value, ProblemsError)
 
 
 def test_labels_without_image(tmp_path: Path) -> None:
     _one(tmp_path, f"0 {SQUARE}")
     _label(tmp_path / "labels/train/gone.txt", f"0 {SQUARE}")
-    with pytest.raises(FaultsError, match=r"gone\.txt: the labels have no image"):
+    with pytest.raises(ProblemsError, match=r"gone\.txt: the labels have no image"):
         _read(tmp_path)
 
 
 def test_labels_of_two_images(tmp_path: Path) -> None:
     _one(tmp_path, f"0 {SQUARE}")
     image(tmp_path / "images/train/a.bmp")
-    with pytest.raises(FaultsError, match="belong to several images"):
+    with pytest.raises(ProblemsError, match="belong to several images"):
         _read(tmp_path)
 
 
 def test_an_image_on_two_sides(tmp_path: Path) -> None:
     _one(tmp_path, f"0 {SQUARE}", "train: images/train\nval: val.txt\nnames: [cut]")
     _label(tmp_path / "val.txt", "images/train/a.png\n")
-    with pytest.raises(FaultsError, match="on two sides: train and val"):
+    with pytest.raises(ProblemsError, match="on two sides: train and val"):
         _read(tmp_path)
 
 
 def test_lists_with_missing_images(tmp_path: Path) -> None:
     _one(tmp_path, f"0 {SQUARE}", "train: train.txt\nnames: [cut]")
     _label(tmp_path / "train.txt", "images/train/a.png\nimages/train/b.png\n/etc/hostname\n")
-    with pytest.raises(FaultsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         _read(tmp_path)
-    assert [fault.where.rpartition(" (")[2] for fault in caught.value.faults if fault.where] == ["line 2)", "line 3)"]
+    assert [fault.where.rpartition(" (")[2] for fault in caught.value.problems if fault.where] == ["line 2)", "line 3)"]
 
 
 def test_nothing_there(tmp_path: Path) -> None:

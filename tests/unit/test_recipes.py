@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import disc_method
 import pytest
+from helpers import disc_method
 from pydantic import BaseModel, ConfigDict, Field
 
-from carpet_data.errors import CarpetDataError, DataError, FaultsError, UsageError
-from carpet_data.synthesis import recipes, registry, strict_yaml
-from carpet_data.synthesis.recipe import Envelope, Recipe
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
+from carpet_data.synthesis.recipe import files, registry, strict_yaml
+from carpet_data.synthesis.recipe.model import Envelope, Recipe
 
 DISC = "schema: 1\nmethod: disc\nversion: 1\n"
 
@@ -20,7 +20,7 @@ DISC = "schema: 1\nmethod: disc\nversion: 1\n"
 @pytest.fixture(autouse=True)
 def methods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.METHODS, "disc", (disc_method.TARGET, "a disc"))
-    monkeypatch.setitem(registry.METHODS, "donor-disc", ("disc_method:DonorDisc", "a disc of its donor"))
+    monkeypatch.setitem(registry.METHODS, "donor-disc", ("helpers.disc_method:DonorDisc", "a disc of its donor"))
 
 
 def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
@@ -31,8 +31,8 @@ def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
 
 def faults_of(path: Path) -> list[CarpetDataError]:
     with pytest.raises(DataError) as caught:
-        recipes.load(path)
-    return list(caught.value.faults) if isinstance(caught.value, FaultsError) else [caught.value]
+        files.load(path)
+    return list(caught.value.problems) if isinstance(caught.value, ProblemsError) else [caught.value]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_strict_yaml_refuses_is_named_by_line(text: str, line: int, words: 
     with pytest.raises(DataError, match=words) as caught:
         strict_yaml.parse(text, "mine.yaml")
     assert caught.value.where == f"mine.yaml, line {line}"
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_files_that_are_no_recipe(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(data)
     with pytest.raises(DataError):
-        recipes.load(path)
+        files.load(path)
 
 
 def test_defaults_are_filled_in(tmp_path: Path) -> None:
-    recipe = recipes.load(write(tmp_path, DISC + "parameters:\n  radius_px: [2, 9]\n"))
+    recipe = files.load(write(tmp_path, DISC + "parameters:\n  radius_px: [2, 9]\n"))
     assert recipe.name == "mine"
     assert recipe.document()["parameters"] == {
         "radius_px": [2, 9],
@@ -113,30 +113,30 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "what", "mend"),
+    ("text", "line", "what", "hint"),
     [
         (DISC + "parameters:\n  radus_px: [1, 2]\n", 5, "parameters.radus_px: there is no such field", "'radius_px'"),
         (DISC + "parameters:\n  blend: {sofd: 1}\n", 5, "parameters.blend.sofd", "'soft'"),
         (DISC + "gates:\n  visble: 2\n", 5, "gates.visble", "'visible'"),
         (DISC + "gats: {}\n", 4, "gats", "'gates'"),
-        (DISC + "parameters:\n  level: '7'\n", 5, "parameters.level", "mend"),
-        (DISC + "parameters:\n  level: 1:30\n", 5, "parameters.level", "mend"),
-        (DISC + "parameters:\n  outside: no\n", 5, "parameters.outside", "mend"),
-        (DISC + "parameters:\n  level: 300\n", 5, "parameters.level", "mend"),
-        (DISC + "parameters:\n  radius_px:\n    - 1\n    - x\n", 7, "parameters.radius_px.1", "mend"),
-        (DISC + "parameters: 5\n", 4, "parameters", "mend"),
-        ("schema: 2\nmethod: disc\nversion: 1\n", 1, "schema", "mend"),
+        (DISC + "parameters:\n  level: '7'\n", 5, "parameters.level", "correct"),
+        (DISC + "parameters:\n  level: 1:30\n", 5, "parameters.level", "correct"),
+        (DISC + "parameters:\n  outside: no\n", 5, "parameters.outside", "correct"),
+        (DISC + "parameters:\n  level: 300\n", 5, "parameters.level", "correct"),
+        (DISC + "parameters:\n  radius_px:\n    - 1\n    - x\n", 7, "parameters.radius_px.1", "correct"),
+        (DISC + "parameters: 5\n", 4, "parameters", "correct"),
+        ("schema: 2\nmethod: disc\nversion: 1\n", 1, "schema", "correct"),
         ("schema: 1\nmethod: disk\nversion: 1\n", 2, "no method is called 'disk'", "'disc'"),
         ("schema: 1\nmethod: disc\nversion: 9\n", 3, "version 9", "version: 1"),
     ],
 )
 def test_faults_name_the_line_the_field_and_the_nearest(
-    tmp_path: Path, text: str, line: int, what: str, mend: str
+    tmp_path: Path, text: str, line: int, what: str, hint: str
 ) -> None:
     (fault,) = faults_of(path := write(tmp_path, text))
     assert fault.where == f"{path}, line {line}"
     assert what in fault.what
-    assert mend in str(fault.mend)
+    assert hint in str(fault.hint)
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
@@ -160,13 +160,13 @@ def test_extends_lays_one_over_the_other(tmp_path: Path) -> None:
         "base.yaml",
     )
     mine = write(tmp_path, "extends: base.yaml\ngates: {visible: 1}\nparameters: {radius_px: [4, 5]}\n")
-    recipe = recipes.load(mine)
+    recipe = files.load(mine)
     assert (recipe.envelope.gates.visible, recipe.envelope.gates.border) == (1, "allow")
     assert recipe.parameters.model_dump()["radius_px"] == (4, 5)
     assert recipe.parameters.model_dump()["level"] == 9
     # The same recipe written out has the same identity: how it is written is not what it is.
     out = DISC + "gates: {visible: 1, border: allow}\nparameters: {level: 9, radius_px: [4, 5]}\n"
-    assert recipes.load(write(tmp_path, out, "out.yaml")).identity == recipe.identity
+    assert files.load(write(tmp_path, out, "out.yaml")).identity == recipe.identity
 
 
 def test_a_fault_in_what_is_extended_is_named_there(tmp_path: Path) -> None:
@@ -194,10 +194,10 @@ def test_extends_that_cannot_be(tmp_path: Path, base: str, mine: str, words: str
 
 def test_names_that_are_no_recipe() -> None:
     with pytest.raises(UsageError, match="no recipe is called 'donor-past'") as caught:
-        recipes.load("donor-past")
-    assert "'donor-paste'" in str(caught.value.mend)
+        files.load("donor-past")
+    assert "'donor-paste'" in str(caught.value.hint)
     with pytest.raises(UsageError, match="no such recipe file"):
-        recipes.load("nowhere/mine.yaml")
+        files.load("nowhere/mine.yaml")
 
 
 # A hash that changes here changes every id and every image of its recipe. New parameters declare
@@ -206,20 +206,20 @@ def test_names_that_are_no_recipe() -> None:
 
 def test_identities_last(tmp_path: Path) -> None:
     table = json.loads((Path(__file__).parents[1] / "golden" / "recipe_identities.json").read_text())
-    found = {text: recipes.load(write(tmp_path, DISC + text)).identity for text in table}
+    found = {text: files.load(write(tmp_path, DISC + text)).identity for text in table}
     assert found == table
 
 
 def test_labels_and_null_samples_change_no_image(tmp_path: Path) -> None:
-    plain = recipes.load(write(tmp_path, DISC))
-    labelled = recipes.load(write(tmp_path, DISC + "summary: a disc\nnull_share: 0.5\n", "other.yaml"))
+    plain = files.load(write(tmp_path, DISC))
+    labelled = files.load(write(tmp_path, DISC + "summary: a disc\nnull_share: 0.5\n", "other.yaml"))
     assert plain.identity == labelled.identity
     assert plain.kept() == labelled.kept()
 
 
 def test_spelling_changes_no_identity(tmp_path: Path) -> None:
-    a = recipes.load(write(tmp_path, DISC + "gates: {visible: 1}\nparameters: {level: 255}\n"))
-    b = recipes.load(write(tmp_path, "# words\nversion: 1\nmethod: 'disc'\nschema: 1\ngates:\n  visible: 1.0\n"))
+    a = files.load(write(tmp_path, DISC + "gates: {visible: 1}\nparameters: {level: 255}\n"))
+    b = files.load(write(tmp_path, "# words\nversion: 1\nmethod: 'disc'\nschema: 1\ngates:\n  visible: 1.0\n"))
     assert a.identity == b.identity
 
 
@@ -243,11 +243,11 @@ def test_a_parameter_that_was_added_keeps_old_identities() -> None:
 
 
 def test_every_shipped_recipe_is_sound_and_teaches() -> None:
-    assert "donor-paste" in recipes.shipped()
-    for name in recipes.shipped():
-        recipe = recipes.load(name)
+    assert "donor-paste" in files.shipped()
+    for name in files.shipped():
+        recipe = files.load(name)
         assert recipe.envelope.summary, name
-        assert recipes.find(name).read_text(encoding="utf-8").startswith("# "), name
+        assert files.find(name).read_text(encoding="utf-8").startswith("# "), name
 
 
 def test_a_broken_method_is_named() -> None:
@@ -258,4 +258,4 @@ def test_a_broken_method_is_named() -> None:
 def test_the_shipped_recipes_keep_their_identities() -> None:
     """A changed hash means other images for people who ask again: raise the method's version, then the table."""
     table = json.loads((Path(__file__).parents[1] / "golden" / "shipped_recipes.json").read_text())
-    assert {name: recipes.load(name).identity for name in recipes.shipped()} == table
+    assert {name: files.load(name).identity for name in files.shipped()} == table

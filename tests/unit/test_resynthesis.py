@@ -8,14 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from scenes import SIDE, carpet, carpet_scene, check_candidate, donor, facts, iou_with_change
+from helpers.scenes import SIDE, carpet, carpet_scene, check_candidate, donor, facts, iou_with_change
 
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
-from carpet_data.synthesis.instances import edges_touched
 from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
-from carpet_data.synthesis.mosaic import Source
-from carpet_data.synthesis.settle import noise_level, visible
-from carpet_data.synthesis.tint import is_stain, likeness, stained
+from carpet_data.synthesis.ops.compositing import noise_level, visible
+from carpet_data.synthesis.ops.guided_quilting import Source
+from carpet_data.synthesis.ops.new_instance import edges_touched
+from carpet_data.synthesis.ops.stain_transfer import is_stain, likeness, stained
 
 CLASSES = ["hole", "cut", "color", "thread", "metal_contamination"]
 

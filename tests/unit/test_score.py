@@ -14,20 +14,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from carpet_data import images
 from carpet_data.cli.app import main
+from carpet_data.core import images
+from carpet_data.core.images import encode_png
+from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError, OutputError, UsageError
-from carpet_data.images import encode_png
-from carpet_data.layout import Addition, appending, read
-from carpet_data.samples import Dataset
+from carpet_data.experiments.quality.metrics import (
+    earth_mover,
+    earth_mover_histogram,
+    frechet_diagonal,
+    kernel_distance,
+)
+from carpet_data.experiments.quality.score import ScoreResult, score
+from carpet_data.experiments.quality.score_backbone import find_weights, load_backbone
+from carpet_data.experiments.quality.texture_statistics import BINS, NAMES, describe
+from carpet_data.preparation.prepare import prepare
+from carpet_data.store import Addition, appending, read
 from carpet_data.synthesis.contract import Facts, Scene
 from carpet_data.synthesis.methods.procedural import Procedural, ProceduralParameters
-from carpet_data.synthesis.score import earth_mover, earth_mover_histogram, frechet_diagonal, kernel_distance
-from carpet_data.synthesis.score_backbone import find_weights, load_backbone
-from carpet_data.synthesis.texture_statistics import BINS, NAMES, describe
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.sample import sample
-from carpet_data.verbs.score import ScoreResult, score
+from carpet_data.weave.sample import sample
 
 F64 = NDArray[np.float64]
 numbers = st.lists(st.floats(-100, 100), min_size=1, max_size=30).map(lambda values: np.array(values))
@@ -144,7 +149,7 @@ def add(root: Path, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None, nu
 
 def drawn(root: Path, kind: str, count: int, **provenance: Any) -> None:
     dataset = read(root)
-    host = images.read(root / dataset.of_class("good")[0].image)
+    host = images.read(root / dataset.of_class("good")[0].image_path)
     for k in range(count):
         scene = Scene(host, None, (), (), Facts(kind, (), (), (), 0.0, is_object=False))
         made = Procedural().render(scene, ProceduralParameters(), np.random.default_rng(k))
@@ -162,8 +167,8 @@ def train_of(root: Path, class_name: str, side: str = "train") -> list[str]:
 
 def pixels(root: Path, sample_id: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     found = read(root).by_id()[sample_id]
-    assert found.mask is not None
-    return images.read(root / found.image), images.read_values(root / found.mask) > 0
+    assert found.mask_path is not None
+    return images.read(root / found.image_path), images.read_values(root / found.mask_path) > 0
 
 
 def test_copies_are_seen_as_copies(data: Path) -> None:
@@ -219,7 +224,7 @@ def test_test_images_are_looked_at_only_when_asked(data: Path) -> None:
     assert before_all.groups[0].distances.real_crops > before.groups[0].distances.real_crops
     for each in tests:
         image, _ = pixels(data, each)
-        path = data / read(data).by_id()[each].image
+        path = data / read(data).by_id()[each].image_path
         path.unlink()
         path.write_bytes(encode_png(255 - image))
     assert score(data, workers=1).to_json() == before.to_json()
@@ -235,7 +240,7 @@ def test_workers_change_nothing_and_the_result_is_json(data: Path) -> None:
 
 
 def test_a_class_without_real_images_still_has_its_own_numbers(data: Path) -> None:
-    from carpet_data.layout import drop
+    from carpet_data.store import drop
 
     for name in train_of(data, "color"):
         drop(data, [name], reason="test", command="test")
@@ -249,7 +254,7 @@ def test_a_class_without_real_images_still_has_its_own_numbers(data: Path) -> No
 def test_nothing_synthetic_is_an_error_that_helps(base: Path) -> None:
     with pytest.raises(DataError, match="no synthetic") as caught:
         score(base)
-    assert "synthesize" in str(caught.value.mend)
+    assert "synthesize" in str(caught.value.hint)
     with pytest.raises(UsageError, match="no split"):
         score(base, split="other")
 
@@ -308,7 +313,7 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_plot_in_the_way_is_refused_before_anything_is_measured(data: Path, tmp_path: Path) -> None:
-    from carpet_data.synthesis.score_file import check_plot
+    from carpet_data.experiments.quality.score_file import check_plot
 
     (tmp_path / "there.png").write_bytes(b"")
     with pytest.raises(OutputError, match="exists"):

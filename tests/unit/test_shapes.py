@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from carpet_data.synthesis.shapes import (
+from carpet_data.synthesis.ops.new_shape import (
     axis_of,
     bend,
     cropped,

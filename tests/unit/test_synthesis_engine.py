@@ -13,19 +13,21 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import synthesis
-from sources import hashes
+from helpers import synthesis
+from helpers.sources import hashes
 
-from carpet_data import layout
+from carpet_data import store
+from carpet_data.core.images import probe, read
+from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, DataError, OutputError, UsageError
-from carpet_data.images import probe, read
-from carpet_data.samples import GOOD
-from carpet_data.synthesis import planning, pools, recipes, registry, rendering, seeds
-from carpet_data.synthesis.planning import Planner
-from carpet_data.verbs.drop import drop
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.rebalance import rebalance
-from carpet_data.verbs.synthesize import synthesize
+from carpet_data.preparation.drop import drop
+from carpet_data.preparation.prepare import prepare
+from carpet_data.synthesis.engine import candidates, plan, seeds
+from carpet_data.synthesis.engine import render as rendering
+from carpet_data.synthesis.engine.plan import Planner
+from carpet_data.synthesis.engine.rebalance import rebalance
+from carpet_data.synthesis.engine.synthesize import synthesize
+from carpet_data.synthesis.recipe import files, registry
 
 REDRAWING = synthesis.LENIENT + "parameters: {redraw_share: 0.6}\nattempts: 2\n"
 
@@ -64,7 +66,7 @@ def test_the_same_tree_for_any_number_of_workers_and_any_order_of_asking(root: P
     synthesize(others[2], ["hole"], 20, recipe=recipe, workers=1)
     whole = hashes(root)
     assert [hashes(other) == whole for other in others] == [True, True, True]
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
 
 
 def test_asking_again_makes_nothing_new(root: Path, tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_what_was_dropped_is_made_up_for_by_others(root: Path, tmp_path: Path) -
     synthesize(root, ["hole"], 6, recipe=recipe, workers=1)
     assert len(drop(root, ["origin=synthetic", "k<2"]).ids) == 2
     assert synthesize(root, ["hole"], 6, recipe=recipe, workers=1).classes[0].made == 2
-    numbers = sorted(s.provenance["k"] for s in layout.read(root) if s.provenance is not None)
+    numbers = sorted(s.provenance["k"] for s in store.read(root) if s.provenance is not None)
     assert numbers == [2, 3, 4, 5, 6, 7]
 
 
@@ -91,18 +93,18 @@ def test_another_seed_recipe_or_pool_makes_others_beside(root: Path, tmp_path: P
     brighter = synthesis.recipe(tmp_path / "other", more=synthesis.LENIENT + "parameters: {level: 9}\n")
     for recipe, seed in ((plain, 0), (plain, 1), (brighter, 0)):
         assert synthesize(root, ["hole"], 3, recipe=recipe, seed=seed, workers=1).classes[0].made == 3
-    host = next(s for s in layout.read(root).on_side("main", "train") if s.class_name == GOOD)
-    layout.drop(root, [host.id], "test")
+    host = next(s for s in store.read(root).on_side("main", "train") if s.class_name == GOOD)
+    store.drop(root, [host.id], "test")
     assert synthesize(root, ["hole"], 3, recipe=plain, workers=1).classes[0].made == 3
-    assert sum(s.origin == "synthetic" for s in layout.read(root)) == 12
+    assert sum(s.origin == "synthetic" for s in store.read(root)) == 12
 
 
 def test_the_record_says_where_it_came_from(root: Path, tmp_path: Path) -> None:
     recipe = synthesis.recipe(tmp_path)
     synthesize(root, ["hole"], 4, recipe=recipe, seed=3, workers=1)
-    dataset = layout.read(root)
+    dataset = store.read(root)
     train = {sample.id for sample in dataset.on_side("main", "train")}
-    loaded = recipes.load(recipe)
+    loaded = files.load(recipe)
     for k, sample in enumerate(s for s in dataset if s.origin == "synthetic"):
         record = sample.provenance
         assert record is not None
@@ -118,21 +120,21 @@ def test_the_record_says_where_it_came_from(root: Path, tmp_path: Path) -> None:
 
 def test_mask_and_image_are_what_the_method_made(root: Path, tmp_path: Path) -> None:
     synthesize(root, ["hole"], 6, recipe=synthesis.recipe(tmp_path), workers=1)
-    dataset = layout.read(root)
+    dataset = store.read(root)
     for sample in (s for s in dataset if s.origin == "synthetic"):
         assert sample.provenance is not None
-        assert sample.mask is not None
-        mask = read(root / sample.mask) > 0
-        host = read(dataset.path(dataset.by_id()[sample.provenance["host"]].image))
+        assert sample.mask_path is not None
+        mask = read(root / sample.mask_path) > 0
+        host = read(dataset.path(dataset.by_id()[sample.provenance["host"]].image_path))
         # Five hosts at most and six images: the last is on a varied host, the others on hosts as they are.
         if sample.provenance["variation"]["gain"] == 1.0:
-            assert np.array_equal((read(root / sample.image) != host).any(axis=2) & ~mask, np.zeros_like(mask))
+            assert np.array_equal((read(root / sample.image_path) != host).any(axis=2) & ~mask, np.zeros_like(mask))
 
 
 def test_hosts_and_donors_are_used_evenly(root: Path, tmp_path: Path) -> None:
-    recipe = recipes.load(synthesis.recipe(tmp_path))
+    recipe = files.load(synthesis.recipe(tmp_path))
     method = registry.load(recipe.target)
-    found = pools.build(layout.read(root), "main", "hole", recipe)
+    found = candidates.build(store.read(root), "main", "hole", recipe)
     planner = Planner(found, recipe, method, 0)
     count = 6 * len(found.hosts) * len(found.donors)
     jobs = [planner.job(k) for k in range(count)]
@@ -143,7 +145,7 @@ def test_hosts_and_donors_are_used_evenly(root: Path, tmp_path: Path) -> None:
     # Nobody meets only one partner, and nothing of the order is the ids' own.
     assert len({(job.host.sample.id, job.donors[0].sample.id) for job in jobs}) > 2 * len(found.hosts)
     first = [job.variation for job in jobs[: len(found.hosts)]]
-    assert first == [planning.Variation()] * len(found.hosts)
+    assert first == [plan.Variation()] * len(found.hosts)
     assert len({(v.flip_x, v.flip_y) for v in (job.variation for job in jobs)}) == 4
     assert any(job.variation.angle_deg for job in jobs)
     assert Planner(found, recipe, method, 0).job(17) == jobs[17]
@@ -162,22 +164,22 @@ def test_dry_run_prints_the_plan_and_writes_nothing(root: Path, tmp_path: Path) 
 def test_null_samples_are_good_pasted_on_good(root: Path, tmp_path: Path) -> None:
     recipe = synthesis.recipe(tmp_path, more=synthesis.LENIENT + "null_share: 0.5\n")
     assert synthesize(root, ["hole"], 8, recipe=recipe, workers=1).classes[0].nulls == 4
-    dataset = layout.read(root)
+    dataset = store.read(root)
     nulls = [s for s in dataset if s.provenance is not None and s.provenance.get("null")]
     assert len(nulls) == 4
     for sample in nulls:
-        assert (sample.class_name, sample.mask) == (GOOD, None)
+        assert (sample.class_name, sample.mask_path) == (GOOD, None)
         assert sample.provenance is not None
         source = dataset.by_id()[sample.provenance["null_source"]]
         assert (source.class_name, source.origin) == (GOOD, "real")
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
 
 
 def test_null_samples_of_objects_take_from_themselves(root: Path, tmp_path: Path) -> None:
     # A piece of another object would be a defect, and these are labelled good.
     more = synthesis.LENIENT + "null_share: 1\nsubject: object\n"
     synthesize(root, ["hole"], 9, recipe=synthesis.recipe(tmp_path, more=more), workers=1)
-    records = [s.provenance for s in layout.read(root) if s.provenance is not None]
+    records = [s.provenance for s in store.read(root) if s.provenance is not None]
     assert sum(record["null_source"] == record["host"] for record in records if record.get("null")) == 9
     assert not any(record["variation"]["flip_x"] or record["variation"]["angle_deg"] for record in records)
     assert any(record["variation"]["gain"] != 1 for record in records)
@@ -196,32 +198,32 @@ def test_shipped_methods_without_donors_make_nulls_too(root: Path, tmp_path: Pat
     path = tmp_path / "nulls.yaml"
     path.write_text(f"schema: 1\nmethod: {name}\nversion: 1\nnull_share: 1\n", encoding="utf-8")
     assert synthesize(root, ["hole"], 2, recipe=path, workers=1).classes[0].nulls == 2
-    nulls = [s for s in layout.read(root) if s.provenance is not None and s.provenance.get("null")]
-    assert [(s.class_name, s.mask) for s in nulls] == [(GOOD, None)] * 2
+    nulls = [s for s in store.read(root) if s.provenance is not None and s.provenance.get("null")]
+    assert [(s.class_name, s.mask_path) for s in nulls] == [(GOOD, None)] * 2
 
 
 def test_methods_that_vary_whole_images_get_them(root: Path, tmp_path: Path) -> None:
     synthesize(root, ["thread"], 5, recipe=synthesis.recipe(tmp_path, "whole-disc"), workers=1)
-    for sample in (s for s in layout.read(root) if s.origin == "synthetic"):
+    for sample in (s for s in store.read(root) if s.origin == "synthetic"):
         assert sample.provenance is not None
         assert sample.provenance["donors"] == [sample.provenance["host"]]
 
 
 def test_methods_that_borrow_texture_get_other_images(root: Path, tmp_path: Path) -> None:
     synthesize(root, ["thread"], 5, recipe=synthesis.recipe(tmp_path, "texture-disc"), workers=1)
-    for sample in (s for s in layout.read(root) if s.origin == "synthetic"):
+    for sample in (s for s in store.read(root) if s.origin == "synthetic"):
         assert sample.provenance is not None
         assert len(set(sample.provenance["textures"]) - {sample.provenance["host"]}) == 2
 
 
 def test_a_class_without_train_images_can_be_drawn_but_not_pasted(tmp_path: Path) -> None:
     root = synthesis.dataset(tmp_path / "set", {"train/good": 6, "test/hole": 5, "test/thread": 1})
-    (thread,) = layout.read(root).of_class("thread")
-    if layout.read(root).splits["main"].sides[thread.id] == "train":
-        layout.drop(root, [thread.id], "test")
+    (thread,) = store.read(root).of_class("thread")
+    if store.read(root).splits["main"].sides[thread.id] == "train":
+        store.drop(root, [thread.id], "test")
     with pytest.raises(DataError, match="no train image of 'thread'") as caught:
         synthesize(root, ["thread"], 3, recipe=synthesis.recipe(tmp_path))
-    assert "procedural" in str(caught.value.mend)
+    assert "procedural" in str(caught.value.hint)
     report = synthesize(root, ["thread"], 3, recipe=synthesis.recipe(tmp_path, "disc"), workers=1).classes[0]
     assert (report.made, report.donors) == (3, 0)
 
@@ -232,10 +234,10 @@ def test_too_few_good_images_are_joined_by_clean_plates(tmp_path: Path) -> None:
     assert report.plates >= 6
     assert report.hosts == report.plates + 1
     assert len(list((root / "plates").glob("*.png"))) == report.plates
-    plates = [s for s in layout.read(root) if s.provenance is not None and s.provenance.get("plate")]
+    plates = [s for s in store.read(root) if s.provenance is not None and s.provenance.get("plate")]
     assert len(plates) >= 6
     assert not any(s.provenance is not None and s.provenance["host"] in s.provenance["donors"] for s in plates)
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
 
 
 def test_no_hosts_at_all(tmp_path: Path) -> None:
@@ -274,7 +276,7 @@ def test_gates_that_refuse_everything_leave_nothing_behind(root: Path, tmp_path:
     strict = synthesis.recipe(tmp_path, more="gates: {visible: 1000}\n")
     with pytest.raises(DataError, match=r"visible 192") as caught:
         synthesize(root, ["hole"], 500, recipe=strict, workers=1)
-    assert "loosen" in str(caught.value.mend)
+    assert "loosen" in str(caught.value.hint)
     assert hashes(root) == before
 
 
@@ -290,7 +292,7 @@ def test_a_stopped_command_is_told_so_that_it_can_be_run_again(
 ) -> None:
     recipe = synthesis.recipe(tmp_path / "my recipes")
     # Each image is committed at once, so that there is something to go on with.
-    monkeypatch.setattr(import_module("carpet_data.layout.append"), "_CHUNK", 1)
+    monkeypatch.setattr(import_module("carpet_data.store.append"), "_CHUNK", 1)
     honest, count = rendering.render, iter(range(100))
 
     def stopping(work: Any) -> rendering.Rendered:
@@ -317,7 +319,7 @@ def test_a_stopped_command_is_told_so_that_it_can_be_run_again(
 
 
 @pytest.mark.parametrize(
-    ("names", "n", "more", "words", "mend"),
+    ("names", "n", "more", "words", "hint"),
     [
         (["holes"], 3, {}, "no class is called 'holes'", "'hole'"),
         (["good"], 3, {}, "good images are not synthesised", "null_share"),
@@ -329,17 +331,17 @@ def test_a_stopped_command_is_told_so_that_it_can_be_run_again(
         (["hole"], 3, {"recipe": "doner-paste"}, "no recipe is called", "'donor-paste'"),
     ],
 )
-def test_requests_that_make_no_sense(root: Path, tmp_path: Path, names, n, more, words, mend) -> None:  # type: ignore[no-untyped-def]
+def test_requests_that_make_no_sense(root: Path, tmp_path: Path, names, n, more, words, hint) -> None:  # type: ignore[no-untyped-def]
     before = hashes(root)
     with pytest.raises(UsageError) as caught:
         synthesize(root, names, n, **{"recipe": synthesis.recipe(tmp_path), **more})
     assert words in caught.value.what
-    assert mend in str(caught.value.mend)
+    assert hint in str(caught.value.hint)
     assert hashes(root) == before
 
 
 def test_a_raw_folder_is_prepared_first(root: Path, tmp_path: Path) -> None:
-    from sources import write_source
+    from helpers.sources import write_source
 
     source = write_source(tmp_path / "raw")
     before = hashes(source)
@@ -370,16 +372,16 @@ def test_grey_and_jpeg_hosts_give_grey_and_jpeg(tmp_path: Path) -> None:
     synthesize(root, ["hole"], 2, recipe=synthesis.recipe(tmp_path, "disc"), workers=1)
     from PIL import Image
 
-    dataset = layout.read(root)
+    dataset = store.read(root)
     for sample in (s for s in dataset if s.origin == "synthetic"):
         assert sample.provenance is not None
-        path, host = root / sample.image, root / dataset.by_id()[sample.provenance["host"]].image
+        path, host = root / sample.image_path, root / dataset.by_id()[sample.provenance["host"]].image_path
         info = probe(path)
         assert (path.suffix, info.format, info.mode) == (".jpg", "jpeg", "grey")
         with Image.open(path) as made, Image.open(host) as real:
             assert made.quantization == real.quantization  # type: ignore[attr-defined]
         rows = np.arange(40)
-        far = (rows < 8) if read(root / str(sample.mask))[:16].max() == 0 else (rows > 32)
+        far = (rows < 8) if read(root / str(sample.mask_path))[:16].max() == 0 else (rows > 32)
         difference = cv2.absdiff(read(path)[far], read(host)[far])
         assert float(difference.mean()) < 1.0
 
@@ -395,7 +397,7 @@ def test_rebalance_brings_each_class_to_the_target(root: Path, tmp_path: Path) -
     assert more.after == {GOOD: result.before[GOOD], "hole": 11, "thread": 11}
     assert rebalance(root, "50%", recipe=recipe, workers=1).after == more.after
     assert "before   after" in more.text()
-    assert list(layout.verify(root)) == []
+    assert list(store.verify(root)) == []
 
 
 @pytest.mark.parametrize("to", ["0", 0, -3, "1.5", 2.0, 0.0, "most", "-2", "", "150%", float("nan")])
@@ -423,13 +425,13 @@ def test_targets_that_make_no_sense(root: Path, to: str | float) -> None:
 )
 def test_drop_by_what_the_manifest_says(root: Path, tmp_path: Path, where: list[str], count: int | None) -> None:
     synthesize(root, ["hole", "thread"], 4, recipe=synthesis.recipe(tmp_path), workers=1)
-    before = layout.read(root)
+    before = store.read(root)
     if count is None:
         count = sum(s.class_name == "hole" and s.origin == "real" for s in before)
     assert len(drop(root, where, dry_run=True).ids) == count
-    assert len(layout.read(root)) == len(before)
+    assert len(store.read(root)) == len(before)
     assert len(drop(root, where).ids) == count
-    assert len(layout.read(root)) == len(before) - count
+    assert len(store.read(root)) == len(before) - count
     assert drop(root, where).ids == ()
 
 
@@ -449,8 +451,8 @@ def test_the_tree_of_chance_keeps_its_places_apart() -> None:
 
 def test_errors_travel_between_processes(tmp_path: Path) -> None:
     root = synthesis.dataset(tmp_path / "set")
-    train = next(s for s in layout.read(root).on_side("main", "train") if s.class_name == GOOD)
-    path = root / train.image
+    train = next(s for s in store.read(root).on_side("main", "train") if s.class_name == GOOD)
+    path = root / train.image_path
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(data[:300])

@@ -12,15 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carpet_data.images import read
-from carpet_data.samples import Sample
-from carpet_data.synthesis import codec, foreground, gates
+from carpet_data.core.images import read
+from carpet_data.dataset import Sample
 from carpet_data.synthesis.contract import Box, Candidate, Donor, Facts, Image, Mask, Scene
-from carpet_data.synthesis.pixels import collared
-from carpet_data.synthesis.planning import Variation
-from carpet_data.synthesis.pools import DonorRef
-from carpet_data.synthesis.recipe import GateRules
-from carpet_data.synthesis.variation import matrix_of, vary, vary_mask
+from carpet_data.synthesis.engine import codec, gates
+from carpet_data.synthesis.engine.candidates import DonorRef
+from carpet_data.synthesis.engine.pixels import collared
+from carpet_data.synthesis.engine.plan import Variation
+from carpet_data.synthesis.engine.variation import matrix_of, vary, vary_mask
+from carpet_data.synthesis.ops import foreground
+from carpet_data.synthesis.recipe.model import GateRules
 
 RULES = GateRules()
 FACTS = Facts("hole", (0.01, 0.05), (1, 1), ((0.5, 0.5),), 0.0, is_object=False)

@@ -6,15 +6,15 @@ import shlex
 from pathlib import Path
 
 import pytest
-from sources import write_source
+from helpers.sources import write_source
 
 from carpet_data.errors import DataError, UsageError
-from carpet_data.verbs.prepare import prepare
-from carpet_data.verbs.split import split
-from carpet_data.verbs.sweep import sweep
-from carpet_data.verbs.train import train
-from carpet_data.verbs.training_data import opened, samples_of
-from carpet_data.verbs.validate import validate
+from carpet_data.experiments.sweep import sweep
+from carpet_data.experiments.validate import validate
+from carpet_data.preparation.prepare import prepare
+from carpet_data.preparation.split import split
+from carpet_data.preparation.train_data import opened, samples_of
+from carpet_data.training.train import train
 
 VERBS = (train, sweep, validate)
 
@@ -43,7 +43,7 @@ def test_every_verb_says_what_to_do(verb: object, prepared: Path, tmp_path: Path
     with pytest.raises(DataError, match="no prepared data set") as refused:
         verb(raw)  # type: ignore[operator]
     command = shlex.join(["carpet-data", "prepare", str(raw), "-o", "a source-prepared"])
-    assert refused.value.mend == f"prepare it first: {command}"
+    assert refused.value.hint == f"prepare it first: {command}"
     with pytest.raises(DataError, match="no such folder"):
         verb(tmp_path / "nothing")  # type: ignore[operator]
     with pytest.raises(UsageError, match="no split is called 'none'"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carpet_data.verbs.validation_text import plan_lines
+from carpet_data.experiments.validation_text import plan_lines
 
 
 def plan(real: list[int]) -> list[tuple[str, str, int, int, int]]:

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from carpet_data.images import read, read_values
-from carpet_data.verbs.sample import sample
+from carpet_data.core.images import read, read_values
 from carpet_data.weave import DEFECTS, make_cloth, render
 from carpet_data.weave.dataset import Job, write_image
 from carpet_data.weave.image import Rendered, generator
+from carpet_data.weave.sample import sample
 from carpet_data.weave.strands import Strand, curve, lay
 from carpet_data.weave.surface import Box, Surface, grid
 
@@ -133,7 +133,7 @@ def test_bytes_do_not_depend_on_the_workers_and_more_images_add_to_the_same(tmp_
 
 
 def test_a_failure_leaves_no_output(tmp_path: Path) -> None:
-    def stop(done: int, total: int | None) -> None:
+    def stop(step: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -143,7 +143,7 @@ def test_a_failure_leaves_no_output(tmp_path: Path) -> None:
 
 def test_progress_counts_up(tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    sample(tmp_path / "carpet", size=64, counts=COUNTS, progress=lambda done, total: seen.append((done, total)))
+    sample(tmp_path / "carpet", size=64, counts=COUNTS, progress=lambda step: seen.append((step.done, step.total)))
     assert seen == [(k, 7) for k in range(1, 8)]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from carpet_data.errors import UsageError
-from carpet_data.synthesis.albumentations_pipeline import Pipeline, build
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
+from carpet_data.synthesis.methods.albumentations_pipeline import Pipeline, build
 
 __all__ = ["DEFAULT_PIPELINE", "Augment", "AugmentParameters"]
 
@@ -76,7 +76,7 @@ class AugmentParameters(BaseModel):
         try:
             build(pipeline)
         except UsageError as error:
-            raise ValueError(f"{error.what}; {error.mend}") from error
+            raise ValueError(f"{error.what}; {error.hint}") from error
         return pipeline
 
 

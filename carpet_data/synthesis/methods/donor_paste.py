@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from pydantic import BaseModel
 
-from carpet_data.synthesis import blend, colour, geometry, placement, warp
-from carpet_data.synthesis.character import RICH_TEXTURE, Style, measure, tightened
 from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw, Scene
-from carpet_data.synthesis.donor_parameters import DonorPasteParameters
-from carpet_data.synthesis.geometry import Rhythm
-from carpet_data.synthesis.placement import Pose
-from carpet_data.synthesis.warp import Patch
+from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
+from carpet_data.synthesis.ops import blend, color, placement, pose, warp
+from carpet_data.synthesis.ops.donor_style import RICH_TEXTURE, Style, measure, tightened
+from carpet_data.synthesis.ops.placement import Pose
+from carpet_data.synthesis.ops.pose import Rhythm
+from carpet_data.synthesis.ops.warp import Patch
 
 _MIN_VISIBLE_SHARE = 0.3
 _WOVEN_STRENGTH = 0.15
@@ -81,17 +81,17 @@ class DonorPaste:
         rhythm = _rhythm(scene.host) if woven else (0, 0)
         poses = _poses(scene, donor)
         if poses is not None:
-            drawn = geometry.on_object(character, *poses, p, rng)
+            drawn = pose.on_object(character, *poses, p, rng)
         else:
             size = (scene.host.shape[1], scene.host.shape[0])
-            drawn = geometry.on_texture(donor, character, rhythm, placement.sides_of(donor), size, p, rng)
+            drawn = pose.on_texture(donor, character, rhythm, placement.sides_of(donor), size, p, rng)
         placed = _place(scene, donor, drawn, style, rhythm, poses, p, rng)
         patch, x, y = placed.patch, placed.x, placed.y
         rows, columns = slice(y, y + patch.size[1]), slice(x, x + patch.size[0])
         below = scene.host[rows, columns]
         there = None if patch.thing is None or scene.foreground is None else scene.foreground[rows, columns]
         if style in ("seam", "cutout"):  # the others carry ratios over, which are in no light
-            patch = patch.with_image(colour.match(patch.image, below, _collar(patch, there), p.light))
+            patch = patch.with_image(color.match(patch.image, below, _collar(patch, there), p.light))
         blended, region, energy = _blend(patch, below, there, style, rhythm, p, rng)
         record: dict[str, Any] = {"blend": style, **drawn.to_json(), "at": [x, y]}
         if placed.mismatch is not None:
@@ -118,7 +118,7 @@ def _poses(scene: Scene, donor: Donor) -> tuple[Pose, Pose] | None:
 def _place(
     scene: Scene,
     donor: Donor,
-    drawn: geometry.Geometry,
+    drawn: pose.Geometry,
     style: Style,
     rhythm: Rhythm,
     poses: tuple[Pose, Pose] | None,

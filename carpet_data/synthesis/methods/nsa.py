@@ -15,10 +15,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from carpet_data.synthesis.contract import Box, Candidate, Image, Mask, Redraw, Scene
-from carpet_data.synthesis.foreground import find
-from carpet_data.synthesis.quilting import grey
-from carpet_data.synthesis.settle import good_on_good, noise_level, visible
-from carpet_data.synthesis.shapes import deform
+from carpet_data.synthesis.ops.compositing import good_on_good, noise_level, visible
+from carpet_data.synthesis.ops.foreground import find
+from carpet_data.synthesis.ops.new_shape import deform
+from carpet_data.synthesis.ops.quilting import grey
 
 __all__ = ["Nsa", "NsaParameters", "clone"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
-from carpet_data.synthesis.perlin_noise import perlin_noise
-from carpet_data.synthesis.settle import free_places, good_on_good, noise_level, visible
+from carpet_data.synthesis.ops.compositing import free_places, good_on_good, noise_level, visible
+from carpet_data.synthesis.ops.perlin_noise import perlin_noise
 
 __all__ = ["Perlin", "PerlinParameters"]
 

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from carpet_data.errors import UsageError
 from carpet_data.synthesis.contract import Candidate, Facts, Image, Mask, Redraw, Scene
-from carpet_data.synthesis.models import visible, woven
-from carpet_data.synthesis.models.fabric import Fabric, find_fabric
-from carpet_data.synthesis.models.kinds import KINDS, Kind, kind_of
-from carpet_data.synthesis.models.look import look_at
-from carpet_data.synthesis.models.object_core import object_core
-from carpet_data.synthesis.models.window import Window, window_around
+from carpet_data.synthesis.defect_models import visible, woven
+from carpet_data.synthesis.defect_models.fabric import Fabric, find_fabric
+from carpet_data.synthesis.defect_models.kinds import KINDS, Kind, kind_of
+from carpet_data.synthesis.defect_models.look import look_at
+from carpet_data.synthesis.defect_models.object_core import object_core
+from carpet_data.synthesis.defect_models.window import Window, window_around
 from carpet_data.weave.defects import DEFECTS
 from carpet_data.weave.noise import F32
 
@@ -58,7 +58,7 @@ class ProceduralParameters(BaseModel):
 
 
 class Procedural:
-    """Draws defects; see `carpet_data.synthesis.models`."""
+    """Draws defects; see `carpet_data.synthesis.defect_models`."""
 
     version = 1
     donors_needed = 0
@@ -151,7 +151,7 @@ def _kind(asked: str, class_name: str, fabric: Fabric | None) -> str:
     if found is None:
         raise UsageError(
             f"the name of the class {class_name!r} does not say what its defects are",
-            mend=f"set parameters.kind in the recipe to one of: {', '.join(KINDS)}",
+            hint=f"set parameters.kind in the recipe to one of: {', '.join(KINDS)}",
         )
     return found
 

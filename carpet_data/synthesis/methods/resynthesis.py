@@ -9,10 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from carpet_data.synthesis.contract import Candidate, Donor, Mask, Redraw, Scene
-from carpet_data.synthesis.instances import Habits, Instance, cut_source, draw, edges_touched, in_channels
-from carpet_data.synthesis.mosaic import Source, mosaic
-from carpet_data.synthesis.quilting import disc
-from carpet_data.synthesis.settle import (
+from carpet_data.synthesis.ops.compositing import (
     Joined,
     free_places,
     join,
@@ -22,8 +19,11 @@ from carpet_data.synthesis.settle import (
     turn_between,
     visible,
 )
-from carpet_data.synthesis.shapes import is_thin
-from carpet_data.synthesis.tint import is_stain, likeness, stained
+from carpet_data.synthesis.ops.guided_quilting import Source, mosaic
+from carpet_data.synthesis.ops.new_instance import Habits, Instance, cut_source, draw, edges_touched, in_channels
+from carpet_data.synthesis.ops.new_shape import is_thin
+from carpet_data.synthesis.ops.quilting import disc
+from carpet_data.synthesis.ops.stain_transfer import is_stain, likeness, stained
 
 __all__ = ["Resynthesis", "ResynthesisParameters"]
 

@@ -12,7 +12,7 @@ from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import BASELINE, standard
 from carpet_data.experiments.trainings import Training, append, read
 from carpet_data.experiments.verdict import _alarms, judge
-from carpet_data.training.runs import Prediction
+from carpet_data.store.runs import Prediction
 
 CLASSES = ("good", "hole")
 NAMES = [condition.name for condition in standard()]

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from carpets import copied, rewritten
+from helpers.carpets import copied, rewritten
 
+from carpet_data.dataset import GOOD, Split
 from carpet_data.errors import DataError, LeakError, UsageError
 from carpet_data.experiments.conditions import standard
 from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
-from carpet_data.samples import GOOD, Split
 
 REAL, BASELINE, SYNTHETIC, BOTH = standard()
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from carpets import copied, planted
+from helpers.carpets import copied, planted
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carpet_data.dataset import GOOD
 from carpet_data.experiments import shortcut
 from carpet_data.experiments.conditions import DEFAULTS
 from carpet_data.experiments.partitions import Folder
 from carpet_data.experiments.separation import auc, by_unit, chance
 from carpet_data.experiments.shortcut import Answer
-from carpet_data.samples import GOOD
 
 SETTINGS = DEFAULTS.but(architecture="resnet18", weights="none", resize=64, device="cpu")
 values = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)

@@ -9,7 +9,7 @@ import pytest
 
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.experiments import sweep_table
-from carpet_data.synthesis import recipes
+from carpet_data.synthesis.recipe import files
 
 HOMEWORK = """
 32 50 resnet18 V1, 64 50 resnet18 V1, 64 100 resnet18 V1, 64 100 resnet50 V1, 128 100 resnet50 V1, 128 100 resnet50 V2,
@@ -40,7 +40,7 @@ def test_the_homework_has_its_thirteen_rows() -> None:
 
 def test_tables_are_no_recipes() -> None:
     assert "homework" in sweep_table.shipped()
-    assert not set(sweep_table.shipped()) & set(recipes.shipped())
+    assert not set(sweep_table.shipped()) & set(files.shipped())
 
 
 def test_rows_and_a_grid(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_freeze_is_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what", "mend"),
+    ("text", "what", "hint"),
     [
         ("schema: 1\nrow: []", "no key 'row'", "did you mean 'rows'?"),
         ("schema: 1\nrows:\n  - {resizee: 64}", "no setting 'resizee'", "did you mean 'resize'?"),
@@ -98,11 +98,11 @@ def test_freeze_is_replaced() -> None:
         ),
     ],
 )
-def test_a_wrong_table_is_told_where_and_how(text: str, what: str, mend: str, tmp_path: Path) -> None:
+def test_a_wrong_table_is_told_where_and_how(text: str, what: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         sweep_table.load(write(tmp_path, text))
     assert what in caught.value.what
-    assert mend in (caught.value.mend or "")
+    assert hint in (caught.value.hint or "")
     assert "mine.yaml" in (caught.value.where or "")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from carpet_data.compute.devices import one_thread
+from carpet_data.networks.devices import one_thread
 from carpet_data.training.head import fit_head
 from carpet_data.training.settings import Settings
 
@@ -27,7 +27,7 @@ def test_only_small_heads_are_trained_by_one_thread(size: int, threads: int) -> 
     features = np.zeros((1, 4, size), np.float32)
     labels = np.array([0, 1, 0, 1])
     settings = Settings(epochs=1, device="cpu")
-    fit_head(features, labels, settings, classes=2, report=lambda tick: seen.append(torch.get_num_threads()))
+    fit_head(features, labels, settings, classes=2, progress=lambda step: seen.append(torch.get_num_threads()))
     assert seen == [threads]
     assert torch.get_num_threads() == 2
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from outcomes import by_hand, simulated
+from helpers.outcomes import by_hand, simulated
 
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.metrics import ACCURACY, BALANCED_ACCURACY, MACRO_F1, Outcome, Statistic, bootstrap, recall_of

@@ -78,7 +78,7 @@ def test_what_is_no_list_of_labels_is_refused(
 ) -> None:
     with pytest.raises(kind, match=word) as caught:
         metrics.Scores.of(truth, predicted, ["good", "hole"])
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_table_that_is_not_square_is_refused() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from outcomes import CLASSES, by_hand
+from helpers.outcomes import CLASSES, by_hand
 
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.metrics import ACCURACY, BALANCED_ACCURACY, MACRO_F1, Outcome, recall_of
@@ -78,7 +78,7 @@ def test_a_table_at_fault_is_refused(
 ) -> None:
     with pytest.raises(kind, match=word) as caught:
         by_hand(rows, **given)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_one_class_is_refused() -> None:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from outcomes import by_hand, simulated
+from helpers.outcomes import by_hand, simulated
 
 from carpet_data import metrics
 from carpet_data.errors import DataError, UsageError

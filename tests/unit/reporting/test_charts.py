@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from helpers.validation_pages import NAMES, conditions, history
 from hypothesis import given
 from hypothesis import strategies as st
-from validation_pages import NAMES, conditions, history
 
 from carpet_data.reporting.charts import confusion_table, curves, forest
 from carpet_data.reporting.pages import Condition, Estimate, Point

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.validation_pages import NAMES, page
 from hypothesis import given
 from hypothesis import strategies as st
-from validation_pages import NAMES, page
 
 from carpet_data.errors import DataError
 from carpet_data.reporting.pages import PAGE, Estimate, load
@@ -51,7 +51,7 @@ def test_damage_is_named_with_its_place(before: bytes, after: bytes, named: str,
         load(tmp_path)
     assert named in caught.value.what
     assert caught.value.where == str(tmp_path / PAGE)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_figures_as_text() -> None:

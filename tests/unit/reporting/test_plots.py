@@ -8,8 +8,8 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 import pytest
+from helpers.validation_pages import MANY, NAMES, SIX, conditions, history
 from numpy.typing import NDArray
-from validation_pages import MANY, NAMES, SIX, conditions, history
 
 from carpet_data.reporting import plots
 from carpet_data.reporting.pages import Condition, Estimate

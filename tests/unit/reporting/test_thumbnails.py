@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from carpet_data import read
+from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError
 from carpet_data.reporting.contents import sheets
 from carpet_data.reporting.thumbnails import MOST_BYTES, SIDE, Thumbnail, sheet, thumbnail
-from carpet_data.samples import Dataset
 
 
 def decoded(made: Thumbnail) -> np.ndarray:

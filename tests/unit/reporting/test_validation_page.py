@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from validation_pages import MANY, NAMES, page
+from helpers.validation_pages import MANY, NAMES, page
 
 from carpet_data.errors import ImageError
 from carpet_data.reporting import pages, validation
@@ -59,7 +59,7 @@ def test_both_pages_say_everything(tmp_path: Path) -> None:
         for fact in (
             facts.sentence,
             facts.leak,
-            *facts.notices,
+            *facts.notes,
             *NAMES,
             *facts.classes,
             "AUROC 0.97",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 
-import networks
 import numpy as np
 import pytest
 import torch
+from helpers import networks
 
 from carpet_data.training import evaluate
 from carpet_data.training.features import extract
@@ -39,7 +39,7 @@ def test_a_network_and_its_cached_features_agree() -> None:
     network, table = networks.network("efficientnet_lite0"), networks.table()
     network.train()
     calls: list[tuple[int, int | None]] = []
-    whole = evaluate.predict(network, table, batch_size=3, progress=lambda *at: calls.append(at))
+    whole = evaluate.predict(network, table, batch_size=3, progress=lambda step: calls.append((step.done, step.total)))
     assert network.training
     assert calls == [(3, 7), (6, 7), (7, 7)]
     cached = evaluate.predict_features(network.head, extract(network, table))

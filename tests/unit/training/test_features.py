@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import networks
 import numpy as np
 import pytest
 import torch
+from helpers import networks
 
 from carpet_data.errors import UsageError
 from carpet_data.training import features, views
@@ -54,7 +54,12 @@ def test_what_is_kept_is_used_and_nothing_else(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(network, "features", None)  # nothing may be computed
         again = extract(
-            network, table, views=2, strength="light", cache=tmp_path, progress=lambda *at: calls.append(at)
+            network,
+            table,
+            views=2,
+            strength="light",
+            cache=tmp_path,
+            progress=lambda step: calls.append((step.done, step.total)),
         )
     assert np.array_equal(first.values, again.values)
     assert calls == [(14, 14)]
@@ -106,7 +111,14 @@ def test_taking_rows() -> None:
 def test_progress_reaches_the_end() -> None:
     calls: list[tuple[int, int | None]] = []
     table = networks.table(5)
-    extract(networks.network(), table, views=2, strength="light", batch_size=2, progress=lambda *at: calls.append(at))
+    extract(
+        networks.network(),
+        table,
+        views=2,
+        strength="light",
+        batch_size=2,
+        progress=lambda step: calls.append((step.done, step.total)),
+    )
     assert calls == [(done, 10) for done in (2, 4, 5, 7, 9, 10)]
 
 

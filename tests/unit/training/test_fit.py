@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pixel_tables import equal_weights, table
+from helpers.pixel_tables import equal_weights, table
 
-from carpet_data import backbones
+from carpet_data import networks
+from carpet_data.core.progress import Step
 from carpet_data.errors import DataError, DeviceMemoryError, UsageError
 from carpet_data.training import finetune
 from carpet_data.training.evaluate import predict
 from carpet_data.training.fit import FILE, Fit, fit, notes
-from carpet_data.training.history import Tick
 from carpet_data.training.sampling import batches, order
 from carpet_data.training.settings import Settings
 
@@ -25,16 +25,16 @@ WHOLE = HEAD.but(architecture="mobilenet_v3_small", freeze="none", epochs=3, lea
 
 
 def stop_after(epoch: int) -> Any:
-    def report(tick: Tick) -> None:
-        if tick.epoch is not None and tick.done == epoch:
+    def progress(step: Step) -> None:
+        if step.what == "training" and step.done == epoch:
             raise KeyboardInterrupt
 
-    return report
+    return progress
 
 
 def test_the_cached_head_is_that_of_the_loop_most_people_write() -> None:
     train, held_out = table(20), table(12, seed=1)
-    network = backbones.build("resnet18", backbones.find_weights("resnet18", "none"), classes=3, seed=0)
+    network = networks.build("resnet18", networks.find_weights("resnet18", "none"), classes=3, seed=0)
     network.freeze("backbone")
     network.train()
     optimizer = torch.optim.Adam(network.head.parameters(), lr=0.001)
@@ -74,11 +74,11 @@ def test_an_interrupted_training_ends_as_one_that_was_not(settings: Settings, tm
     train, val = table(), table(9, seed=1)
     whole = fit(settings, train, val)
     with pytest.raises(KeyboardInterrupt):
-        fit(settings, train, val, folder=tmp_path, report=stop_after(2))
+        fit(settings, train, val, folder=tmp_path, progress=stop_after(2))
     assert (tmp_path / FILE).is_file()
-    seen: list[Tick] = []
-    again = fit(settings, train, val, folder=tmp_path, resume=True, report=seen.append)
-    assert next(tick.done for tick in seen if tick.doing == "training") == 3
+    seen: list[Step] = []
+    again = fit(settings, train, val, folder=tmp_path, resume=True, progress=seen.append)
+    assert next(step.done for step in seen if step.what == "training") == 3
     assert equal_weights(again.network, whole.network)
     assert [e.val_loss for e in again.history] == [e.val_loss for e in whole.history]
 
@@ -86,7 +86,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(settings: Settings, tm
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     train = table()
     with pytest.raises(KeyboardInterrupt):
-        fit(HEAD, train, None, folder=tmp_path, report=stop_after(2))
+        fit(HEAD, train, None, folder=tmp_path, progress=stop_after(2))
     for settings, images, word in (
         (HEAD.but(architecture="resnet34"), train, "architecture"),
         (HEAD.but(learning_rate=0.5), train, "learning rate"),
@@ -99,7 +99,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
 
 def test_only_what_is_not_frozen_moves() -> None:
     found = fit(HEAD.but(freeze="until layer3", epochs=1), table(), None)
-    start = backbones.build("resnet18", found.weights, classes=3, seed=0)
+    start = networks.build("resnet18", found.weights, classes=3, seed=0)
     moved = {
         name.split(".")[0]
         for name, value in start.body.state_dict().items()
@@ -118,7 +118,7 @@ def test_the_second_stage_moves_the_head_only() -> None:
 
 def test_features_are_kept_for_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fit(HEAD, table(), table(9, seed=1), cache=tmp_path)
-    monkeypatch.setattr(backbones.Network, "features", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(networks.Network, "features", lambda *_: pytest.fail("computed again"))
     second = fit(HEAD.but(learning_rate=0.002), table(), table(9, seed=1), cache=tmp_path)
     assert not equal_weights(first.network.head, second.network.head)
 
@@ -151,7 +151,7 @@ def test_a_full_memory_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune.mixing, "mixup", full)
     with pytest.raises(DeviceMemoryError, match="8 images of 32x32") as refused:
         fit(WHOLE.but(mix="mixup"), table(), None)
-    assert refused.value.mend == "use --batch-size 4"
+    assert refused.value.hint == "use --batch-size 4"
 
 
 @pytest.mark.parametrize(

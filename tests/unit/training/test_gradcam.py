@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import networks
 import numpy as np
 import pytest
 import torch
+from helpers import networks
 from torch import nn
 
-from carpet_data.backbones import build, checkpoint, find_weights
-from carpet_data.images import read
+from carpet_data.core.images import read
+from carpet_data.networks import build, checkpoint, find_weights
 from carpet_data.training import evaluate, gradcam, worst
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.pixel_tables import equal_weights
 from numpy.typing import NDArray
-from pixel_tables import equal_weights
 
-from carpet_data.backbones.network import fresh_head
-from carpet_data.compute.checkpoints import Keeper
+from carpet_data.core.progress import Step
 from carpet_data.errors import DataError, UsageError
+from carpet_data.networks.checkpoints import Keeper
+from carpet_data.networks.network import fresh_head
 from carpet_data.training.head import fit_head
-from carpet_data.training.history import Tick
 from carpet_data.training.sampling import batches, order
 from carpet_data.training.settings import Settings
 
@@ -68,16 +68,18 @@ def test_an_interrupted_training_ends_as_one_that_was_not(changes: dict[str, Any
     settings = SETTINGS.but(**changes)
     whole = fit(settings, views=2)
 
-    def stop(tick: Tick) -> None:
-        if tick.done == 5:
+    def stop(step: Step) -> None:
+        if step.done == 5:
             raise KeyboardInterrupt
 
     identity = {"settings": settings.to_json()}
     keeper = Keeper(tmp_path / "c.safetensors", identity, every_s=60)
     with pytest.raises(KeyboardInterrupt):
-        fit(settings, views=2, keeper=keeper, report=stop)
-    seen: list[Tick] = []
-    again = fit(settings, views=2, keeper=Keeper(tmp_path / "c.safetensors", identity), resume=True, report=seen.append)
+        fit(settings, views=2, keeper=keeper, progress=stop)
+    seen: list[Step] = []
+    again = fit(
+        settings, views=2, keeper=Keeper(tmp_path / "c.safetensors", identity), resume=True, progress=seen.append
+    )
     assert seen[0].done == 6
     assert equal_weights(again.head, whole.head)
     assert [(e.train_loss, e.val_loss) for e in again.history] == [(e.train_loss, e.val_loss) for e in whole.history]

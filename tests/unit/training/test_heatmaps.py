@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import networks
 import numpy as np
 import pytest
+from helpers import networks
 
 from carpet_data.training import evaluate, gradcam
 from carpet_data.training.evaluate import Predictions
@@ -36,7 +36,7 @@ def test_the_file_is_the_heat_of_the_predicted_class(count: int, tmp_path: Path)
         table,
         found,
         count=count,
-        progress=lambda done, total: said.append((done, total)),
+        progress=lambda step: said.append((step.done, step.total)),
     )
     rows = mistakes_first(found)[:count].tolist()
     assert [file.stem for file in files] == [table.ids[row] for row in rows]

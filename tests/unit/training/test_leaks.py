@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import synthesis
+from helpers import synthesis
 
-from carpet_data import layout
+from carpet_data import store
 from carpet_data.errors import LeakError
-from carpet_data.generators import fitting
-from carpet_data.synthesis import recipes, registry
-from carpet_data.training.leaks import refuse_leaks
-from carpet_data.verbs.synthesize import synthesize
+from carpet_data.learned import fitting
+from carpet_data.store.leaks import refuse_leaks
+from carpet_data.synthesis.engine.synthesize import synthesize
+from carpet_data.synthesis.recipe import files, registry
 
 Row = dict[str, Any]
 
@@ -38,11 +38,11 @@ def rewrite(path: Path, change: Callable[[Row], None]) -> None:
 
 
 def test_a_sound_data_set_passes(root: Path) -> None:
-    refuse_leaks(layout.read(root), "main")
+    refuse_leaks(store.read(root), "main")
 
 
 def test_a_donor_held_out_is_refused(root: Path) -> None:
-    held_out = layout.read(root).splits["main"].ids("test")[0]
+    held_out = store.read(root).splits["main"].ids("test")[0]
 
     def steal(row: Row) -> None:
         if row.get("provenance"):
@@ -50,33 +50,33 @@ def test_a_donor_held_out_is_refused(root: Path) -> None:
 
     rewrite(root / "manifest.jsonl", steal)
     with pytest.raises(LeakError, match=r"the donor .* is on the test side of main") as refused:
-        refuse_leaks(layout.read(root), "main")
+        refuse_leaks(store.read(root), "main")
     assert "(and 1 more)" in str(refused.value)
     assert refused.value.where == str(root / "manifest.jsonl")
 
 
 def test_a_synthetic_image_held_out_is_refused(root: Path) -> None:
-    made = next(sample.id for sample in layout.read(root) if sample.origin == "synthetic")
+    made = next(sample.id for sample in store.read(root) if sample.origin == "synthetic")
     rewrite(root / "splits" / "main.jsonl", lambda row: row.update(side="test") if row.get("id") == made else None)
     with pytest.raises(LeakError, match=r"synthetic sample .* is on the test side"):
-        refuse_leaks(layout.read(root), "main")
+        refuse_leaks(store.read(root), "main")
 
 
 def test_a_group_on_two_sides_is_refused(root: Path) -> None:
-    split = layout.read(root).splits["main"]
+    split = store.read(root).splits["main"]
     pair = (split.ids("train")[0], split.ids("test")[0])
     rewrite(root / "manifest.jsonl", lambda row: row.update(group="g") if row.get("id") in pair else None)
     with pytest.raises(LeakError, match="the group 'g' is on two sides"):
-        refuse_leaks(layout.read(root), "main")
+        refuse_leaks(store.read(root), "main")
 
 
 def test_equal_bytes_on_two_sides_are_refused(root: Path) -> None:
-    dataset = layout.read(root)
+    dataset = store.read(root)
     taught, held_out = (dataset.splits["main"].ids(side)[0] for side in ("train", "test"))
     digest = dataset.by_id()[taught].image_sha256
     rewrite(root / "manifest.jsonl", lambda row: row.update(image_sha256=digest) if row.get("id") == held_out else None)
     with pytest.raises(LeakError, match="byte for byte"):
-        refuse_leaks(layout.read(root), "main")
+        refuse_leaks(store.read(root), "main")
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def sampled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(registry, "METHODS", dict(registry.METHODS))
         synthesis.register()
         made = synthesis.dataset(folder / "set")
-        recipe = recipes.load(synthesis.recipe(folder, "mean"))
-        fitting.fit(layout.read(made), "main", recipe, device="cpu")
+        recipe = files.load(synthesis.recipe(folder, "mean"))
+        fitting.fit(store.read(made), "main", recipe, device="cpu")
         synthesize(made, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
     return made
 
@@ -105,7 +105,7 @@ def card(root: Path) -> Path:
 
 def pupil(root: Path) -> str:
     """A real train image."""
-    return next(s.id for s in layout.read(root).on_side("main", "train") if s.origin == "real")
+    return next(s.id for s in store.read(root).on_side("main", "train") if s.origin == "real")
 
 
 def leave(root: Path, sample_id: str) -> None:
@@ -122,23 +122,23 @@ def taught_by(root: Path, sample_id: str) -> None:
 
 
 def test_what_a_model_of_the_train_side_made_passes(sampled: Path) -> None:
-    refuse_leaks(layout.read(sampled), "main")
-    assert list(layout.verify(sampled)) == []
+    refuse_leaks(store.read(sampled), "main")
+    assert list(store.verify(sampled)) == []
 
 
 def test_a_model_that_learned_from_a_held_out_image_is_refused(sampled: Path) -> None:
-    held_out = layout.read(sampled).splits["main"].ids("test")[0]
+    held_out = store.read(sampled).splits["main"].ids("test")[0]
     taught_by(sampled, held_out)
     with pytest.raises(LeakError, match=rf"the model mean-.* trained on '{held_out}', which is on the test") as refused:
-        refuse_leaks(layout.read(sampled), "main")
+        refuse_leaks(store.read(sampled), "main")
     model = card(sampled).parent.name
-    assert f"carpet-data drop {sampled} --where model={model}" in str(refused.value.mend)
+    assert f"carpet-data drop {sampled} --where model={model}" in str(refused.value.hint)
     assert refused.value.where == str(card(sampled))
-    assert [problem.code for problem in layout.verify(sampled)] == ["ancestor-held-out"]
+    assert [problem.code for problem in store.verify(sampled)] == ["ancestor-held-out"]
 
 
 def test_a_model_that_learned_from_the_group_of_a_held_out_image_is_refused(sampled: Path) -> None:
-    held_out = layout.read(sampled).splits["main"].ids("test")[0]
+    held_out = store.read(sampled).splits["main"].ids("test")[0]
     # The brother takes no part in the split, so that the group itself lies on one side.
     brother = pupil(sampled)
     rewrite(
@@ -146,11 +146,11 @@ def test_a_model_that_learned_from_the_group_of_a_held_out_image_is_refused(samp
     )
     leave(sampled, brother)
     with pytest.raises(LeakError, match=rf"trained on '{brother}', whose group 'g' is on the test side"):
-        refuse_leaks(layout.read(sampled), "main")
+        refuse_leaks(store.read(sampled), "main")
 
 
 def test_a_model_that_learned_from_the_bytes_of_a_held_out_image_is_refused(sampled: Path) -> None:
-    dataset = layout.read(sampled)
+    dataset = store.read(sampled)
     # The twin takes no part in the split, where equal bytes on two sides would be found anyway.
     held_out, taught = dataset.splits["main"].ids("test")[0], pupil(sampled)
     digest = dataset.by_id()[held_out].image_sha256
@@ -159,13 +159,13 @@ def test_a_model_that_learned_from_the_bytes_of_a_held_out_image_is_refused(samp
         sampled / "manifest.jsonl", lambda row: row.update(image_sha256=digest) if row.get("id") == taught else None
     )
     with pytest.raises(LeakError, match=rf"trained on '{taught}', which is byte for byte an image on the test side"):
-        refuse_leaks(layout.read(sampled), "main")
+        refuse_leaks(store.read(sampled), "main")
 
 
 def test_a_model_that_learned_from_strangers_is_refused(sampled: Path) -> None:
     taught_by(sampled, "nobody-knows-it")
     with pytest.raises(LeakError, match="'nobody-knows-it', which is not in the manifest"):
-        refuse_leaks(layout.read(sampled), "main")
+        refuse_leaks(store.read(sampled), "main")
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"samples": [], "read": []}', '{"samples": {}}'])
@@ -175,9 +175,9 @@ def test_a_model_that_does_not_say_what_taught_it_is_refused(sampled: Path, text
     else:
         card(sampled).write_text(text, encoding="utf-8")
     with pytest.raises(LeakError, match="the model 'mean-" if text is None else "the card of the model") as refused:
-        refuse_leaks(layout.read(sampled), "main")
-    assert "folder back" in str(refused.value.mend)
-    assert [problem.code for problem in layout.verify(sampled)] == ["model-unknown"]
+        refuse_leaks(store.read(sampled), "main")
+    assert "folder back" in str(refused.value.hint)
+    assert [problem.code for problem in store.verify(sampled)] == ["model-unknown"]
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere"])
@@ -188,4 +188,4 @@ def test_a_model_whose_name_leads_out_of_the_data_set_is_refused(sampled: Path, 
 
     rewrite(sampled / "manifest.jsonl", lead_out)
     with pytest.raises(LeakError, match="has no card"):
-        refuse_leaks(layout.read(sampled), "main")
+        refuse_leaks(store.read(sampled), "main")

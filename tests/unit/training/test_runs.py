@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from carpet_data.errors import DataError, OutputError
-from carpet_data.layout import lock
-from carpet_data.training import runs
-from carpet_data.training.runs import Prediction
+from carpet_data.store import lock, runs
+from carpet_data.store.runs import Prediction
 
 DATASET = {"root": "/data/x", "name": "x", "fingerprint": "abc", "split": "main"}
 SETTINGS = {"epochs": 3, "tuple": (1, 2)}

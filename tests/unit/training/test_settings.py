@@ -68,5 +68,5 @@ def test_schedules_by_hand() -> None:
 
 
 def test_settings_and_runs_need_no_torch() -> None:
-    code = "import sys, carpet_data.training.settings, carpet_data.training.runs; sys.exit('torch' in sys.modules)"
+    code = "import sys, carpet_data.training.settings, carpet_data.store.runs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

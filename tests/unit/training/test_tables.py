@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sources import write_source
+from helpers.sources import write_source
 
-from carpet_data import executor
+from carpet_data.core import executor
+from carpet_data.core.images import write_png
+from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import read
-from carpet_data.images import write_png
-from carpet_data.samples import Dataset
 from carpet_data.training import tables
 
 COUNTS = {"train/good": 4, "test/hole": 3, "test/thread": 2}
@@ -36,9 +36,9 @@ def test_rows_are_the_samples_in_their_order(source: Dataset) -> None:
     assert table.size == 48
     assert table.masks is not None
     for row, sample in enumerate(samples):
-        pixels = cv2.imread(str(source.root / sample.image))[:, :, ::-1]
+        pixels = cv2.imread(str(source.root / sample.image_path))[:, :, ::-1]
         assert np.array_equal(table.pixels[row], pixels)
-        mask = cv2.imread(str(source.root / sample.mask), 0) > 127 if sample.mask else np.zeros((48, 48))
+        mask = cv2.imread(str(source.root / sample.mask_path), 0) > 127 if sample.mask_path else np.zeros((48, 48))
         assert np.array_equal(table.masks[row], mask.astype(np.uint8))
     with pytest.raises(ValueError, match="read-only"):
         table.pixels[0] = 0
@@ -90,11 +90,11 @@ def test_a_large_table_lies_on_disk_and_is_the_same(source: Dataset, tmp_path: P
         masks=True,
         memory_bytes=1000,
         cache_folder=folder,
-        progress=lambda done, total: calls.append(done),
+        progress=lambda step: calls.append(step.done),
     )
     assert not calls, "nothing is decoded twice"
     assert again.digest == memory.digest
-    changed = source.root / source.samples[0].image
+    changed = source.root / source.samples[0].image_path
     write_png(changed, np.zeros((48, 48, 3), np.uint8))
     fresh = tables.load(source, source.samples, source.classes, size=32, memory_bytes=1000, cache_folder=folder)
     assert (fresh.pixels[0] == 0).all()
@@ -102,9 +102,9 @@ def test_a_large_table_lies_on_disk_and_is_the_same(source: Dataset, tmp_path: P
 
 def test_a_damaged_image_is_named_or_left_out(source: Dataset, tmp_path: Path) -> None:
     broken, gone = source.samples[1], source.samples[5]
-    path = source.root / broken.image
+    path = source.root / broken.image_path
     path.write_bytes(path.read_bytes()[:200])
-    (source.root / gone.image).unlink()
+    (source.root / gone.image_path).unlink()
     folder = tmp_path / "cache"
     options = {"size": 32, "masks": True, "memory_bytes": 1000, "cache_folder": folder}
     with pytest.raises(DataError) as caught:
@@ -117,7 +117,7 @@ def test_a_damaged_image_is_named_or_left_out(source: Dataset, tmp_path: Path) -
             source.samples,
             source.classes,
             size=32,
-            on_fault="skip",
+            on_problem="skip",
             **extra,  # type: ignore[arg-type]
         )
         rest = [sample for sample in source.samples if sample not in (broken, gone)]
@@ -128,9 +128,9 @@ def test_a_damaged_image_is_named_or_left_out(source: Dataset, tmp_path: Path) -
         assert np.array_equal(table.pixels[-1], alone.pixels[0])
     assert not list(folder.iterdir()), "a table with gaps is not kept"
     for sample in source.samples:
-        (source.root / sample.image).unlink(missing_ok=True)
+        (source.root / sample.image_path).unlink(missing_ok=True)
     with pytest.raises(DataError, match="none of 9"):
-        tables.load(source, source.samples, source.classes, size=32, on_fault="skip")
+        tables.load(source, source.samples, source.classes, size=32, on_problem="skip")
 
 
 def test_wrong_use(source: Dataset) -> None:
@@ -167,7 +167,7 @@ def test_workers_and_one_process_agree(source: Dataset, monkeypatch: pytest.Monk
 def test_progress_counts_images(source: Dataset) -> None:
     calls: list[tuple[int, int | None]] = []
     tables.load(
-        source, source.samples, source.classes, size=8, progress=lambda done, total: calls.append((done, total))
+        source, source.samples, source.classes, size=8, progress=lambda step: calls.append((step.done, step.total))
     )
     assert calls == [(number, 9) for number in range(1, 10)]
 

@@ -138,7 +138,7 @@ def test_a_recipe_file_of_the_user(tmp_path: Path) -> None:
 def test_what_is_no_augmentation(strength: str) -> None:
     with pytest.raises(UsageError) as caught:
         views.check(strength)
-    assert "augment" in (caught.value.mend or "")
+    assert "augment" in (caught.value.hint or "")
 
 
 def test_a_broken_recipe_names_its_line(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What every room stands on: images, masks, worker processes, text and colors."""

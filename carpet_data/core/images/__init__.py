@@ -1,0 +1,7 @@
+"""Images: decode, encode, limits, one codec for every file of the package."""
+
+from carpet_data.core.images.decode import SUFFIXES, read, read_values
+from carpet_data.core.images.encode import encode_png, write_png
+from carpet_data.core.images.probe import ImageInfo, probe
+
+__all__ = ["SUFFIXES", "ImageInfo", "encode_png", "probe", "read", "read_values", "write_png"]

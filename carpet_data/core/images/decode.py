@@ -1,0 +1,126 @@
+"""Decode image files into arrays: the one place where cv2's channel order and EXIF are dealt with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.core.images import flat_png
+from carpet_data.core.images.limits import check_size
+from carpet_data.core.images.probe import ImageInfo, probe
+from carpet_data.errors import ImageError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+"""File suffixes (lower case) that count as images."""
+
+_JPEG_END = b"\xff\xd9"
+_WHOLE_MEND = "replace the file with a whole copy"
+
+
+def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Decode an image as people see it.
+
+    EXIF rotation is applied, palettes are expanded, transparency is dropped, 16-bit values are scaled to 8 bits
+    (v / 257, rounded).
+
+    Returns:
+        uint8, HxWx3 RGB, or HxW where the file is grey.
+
+    Raises:
+        ImageError: The file is missing, damaged, truncated, not an image or too large.
+    """
+    info = probe(path)
+    values = _decode(_bytes_of(Path(path)), info, Path(path))
+    pixels = _to_8_bit(values, path)
+    if pixels.ndim == 3:
+        if pixels.shape[2] == 2 or info.mode in ("grey", "grey+alpha", "bilevel"):
+            pixels = pixels[:, :, 0]
+        else:
+            # Reversed by hand: cv2.cvtColor's types do not keep uint8.
+            pixels = pixels[:, :, 2::-1]
+    return np.ascontiguousarray(_turn_upright(pixels, info))
+
+
+def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArray[Any]:
+    """Decode the one channel of a mask or index file, values as stored.
+
+    Colour files give the largest of their channels, alpha is left out, palettes are expanded to their colours.
+    EXIF rotation is applied as in `read`.
+
+    Args:
+        path: The file.
+        general: Leave out the short way for flat PNGs: for checks that must not share it with what they check.
+
+    Returns:
+        HxW, uint8 or uint16 as the file is.
+
+    Raises:
+        ImageError: As `read`.
+    """
+    path = Path(path)
+    data = _bytes_of(path)
+    flat = None if general else flat_png.decode(data)
+    if flat is not None:
+        return flat
+    info = probe(path)
+    values = _decode(data, info, path)
+    if values.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"values of type {values.dtype}", where=path, hint="save the mask as 8-bit PNG")
+    if values.ndim == 3:
+        colours = values[:, :, :3] if values.shape[2] >= 3 else values[:, :, :1]
+        values = colours.max(axis=2)
+    return np.ascontiguousarray(_turn_upright(values, info))
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError("the file is missing", where=path, hint="restore it, or remove its entry") from error
+    except OSError as error:
+        raise ImageError(f"it cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
+
+
+def _decode(data: bytes, info: ImageInfo, path: Path) -> NDArray[Any]:
+    if info.format == "jpeg" and _JPEG_END not in data[-64:] and data.rfind(_JPEG_END) < len(data) // 2:
+        # OpenCV fills what is missing with grey and says nothing.
+        raise ImageError("the JPEG is truncated", where=path, hint=_WHOLE_MEND)
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ImageError(f"it cannot be decoded ({error.err})", where=path, hint=_WHOLE_MEND) from error
+    if values is None:
+        raise ImageError("the pixels are damaged or truncated", where=path, hint=_WHOLE_MEND)
+    check_size(values.shape[1], values.shape[0], path)
+    return values
+
+
+def _to_8_bit(values: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.uint16:
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    raise ImageError(
+        f"pixels of type {values.dtype} have no agreed range", where=path, hint="save the image as 8 or 16 bit"
+    )
+
+
+def _turn_upright(pixels: NDArray[Any], info: ImageInfo) -> NDArray[Any]:
+    """Undo an EXIF orientation (Exif 2.32, tag 0x0112); TIFF decoders do so themselves."""
+    orientation = 1 if info.format == "tiff" else info.orientation
+    turned = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+        7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+        8: lambda a: a.swapaxes(0, 1)[::-1],
+    }[orientation](pixels)
+    return np.asarray(turned)

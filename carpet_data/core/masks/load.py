@@ -1,0 +1,113 @@
+"""From a sample's annotation to runs: the one place where masks are read, whatever they are kept in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.core.images import read_values
+from carpet_data.core.masks.label_mask import LabelMask
+from carpet_data.core.masks.runs import Runs, from_binary, from_values
+from carpet_data.core.masks.shapes import rasterize
+from carpet_data.dataset import GOOD, IndexFile, MaskFile, MaskStack, Sample, Shapes
+from carpet_data.errors import DataError, ImageError
+
+
+def load(root: Path, sample: Sample) -> LabelMask:
+    """Read the mask of a sample.
+
+    Raises:
+        ImageError: A file is missing or damaged, is of another size than the image, or holds values that the
+            threshold would silently drop.
+        DataError: The annotation and its file disagree, or instances overlap.
+    """
+    match sample.annotation:
+        case None:
+            return LabelMask(_no_runs(sample), (), binary=False)
+        case MaskFile(path=path, threshold=threshold):
+            mask = _binary(root / path, threshold, sample)
+            if sample.class_name == GOOD and mask.any():
+                raise DataError(
+                    "the image counts as good, but its mask marks a defect",
+                    where=root / path,
+                    hint="move the image to its defect class, or remove the mask",
+                )
+            return LabelMask(from_binary(mask), (sample.class_name,), binary=True)
+        case IndexFile(path=path, table=table):
+            return _index(root / path, table, sample)
+        case MaskStack(files=files, threshold=threshold):
+            files_read = [(_binary(root / path, threshold, sample), str(root / path), name) for path, name in files]
+            return _stacked(files_read, sample)
+        case Shapes(shapes=shapes):
+            layers = []
+            for shape in shapes:
+                where = f"{root / sample.image_path} ({shape.label})" if shape.label else str(root / sample.image_path)
+                layers.append((rasterize(shape, sample.height, sample.width, where), where, shape.class_name))
+            return _stacked(layers, sample)
+
+
+def _no_runs(sample: Sample) -> Runs:
+    none = np.zeros(0, np.int64)
+    return Runs(sample.height, sample.width, none, none, none, none)
+
+
+def _binary(path: Path, threshold: int, sample: Sample) -> NDArray[np.bool_]:
+    values = read_values(path)
+    _check_size(values, path, sample)
+    # 16-bit files are judged as if scaled to 255.
+    mask: NDArray[np.bool_] = values >= (threshold if values.dtype == np.uint8 else threshold * 257)
+    if threshold > 1 and not mask.any():
+        largest = int(values.max())
+        if largest:
+            raise ImageError(
+                f"the mask's largest value is {largest}, none reaches the threshold {threshold}: "
+                "the whole defect would be lost",
+                where=path,
+                hint="give a lower threshold (--threshold 1), or save the mask as 0 and 255",
+            )
+    return mask
+
+
+def _index(path: Path, table: tuple[tuple[int, str], ...], sample: Sample) -> LabelMask:
+    values = read_values(path)
+    _check_size(values, path, sample)
+    indices = np.array([index for index, _ in table], np.int64)
+    lookup = np.zeros(int(max(indices.max(initial=0), values.max(initial=0))) + 1, np.int64)
+    lookup[indices] = np.arange(1, len(table) + 1)
+    runs = from_values(values)
+    number = lookup[runs.value]
+    if (number == 0).any():
+        unknown = sorted(set(runs.value[number == 0].tolist()))
+        raise DataError(
+            f"the index mask holds the values {unknown[:5]}, which its table does not name",
+            where=path,
+            hint="prepare the data set again from its source",
+        )
+    numbered = Runs(runs.height, runs.width, runs.column, runs.start, runs.stop, number)
+    return LabelMask(numbered, tuple(name for _, name in table), binary=False)
+
+
+def _stacked(layers: list[tuple[NDArray[np.bool_], str, str]], sample: Sample) -> LabelMask:
+    values = np.zeros((sample.height, sample.width), np.uint16)
+    for number, (mask, where, _) in enumerate(layers, start=1):
+        if (values[mask] != 0).any():
+            raise DataError(
+                f"instances overlap in {int((values[mask] != 0).sum())} pixels, and a pixel can belong to one only",
+                where=where,
+                hint="cut the overlap from one of them",
+            )
+        values[mask] = number
+    return LabelMask(from_values(values), tuple(name for _, _, name in layers), binary=False)
+
+
+def _check_size(values: NDArray[Any], path: Path, sample: Sample) -> None:
+    height, width = values.shape
+    if (height, width) != (sample.height, sample.width):
+        raise ImageError(
+            f"the mask is {width}x{height}, its image {sample.image_path} is {sample.width}x{sample.height}",
+            where=path,
+            hint="save the mask at the size of its image (nearest neighbour)",
+        )

@@ -1,0 +1,307 @@
+"""What a validation will do: its partitions, where their synthetic images come from, and its conditions."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from carpet_data import store
+from carpet_data.core.progress import Progress, named
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD, Dataset, Split
+from carpet_data.errors import DataError, UsageError
+from carpet_data.experiments import workspaces
+from carpet_data.experiments.conditions import SYNTHETIC, Condition, standard
+from carpet_data.experiments.partitions import Folder, Partition, refuse_unfit
+from carpet_data.formats.export import chosen_split
+from carpet_data.learned.fit_first import fit_first
+from carpet_data.preparation.train_data import opened
+from carpet_data.store import recipes as kept_recipes
+from carpet_data.store.names import RECIPES
+from carpet_data.synthesis.contract import is_learned
+from carpet_data.synthesis.engine.rebalance import rebalance
+from carpet_data.synthesis.recipe import files, registry
+from carpet_data.synthesis.recipe.model import Recipe
+from carpet_data.synthesis.recipe.strict_yaml import Document
+from carpet_data.training.settings import Settings
+
+__all__ = ["Plan", "make_plan"]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a validation will do.
+
+    Attributes:
+        dataset: The prepared data set.
+        split: The split that it is named by, or whose fractions the partitions have.
+        splits: Name of the partition -> its split, with synthetic samples where they are the data set's own.
+        pools: Name -> recipe of what is synthesized for each partition; None for the data set's own synthetic images.
+        target: Train images that a recipe brings each defect class to.
+        conditions: Compared.
+        notes: What the user should know.
+    """
+
+    dataset: Dataset
+    split: str
+    splits: dict[str, Split]
+    pools: dict[str, Recipe | None]
+    target: int | None
+    conditions: tuple[Condition, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def synthesizes(self) -> bool:
+        """Whether images are made for the partitions, in workspaces."""
+        return any(recipe is not None for recipe in self.pools.values())
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The conditions that get a verdict, the first of them the validation's own."""
+        return tuple(f"real + {pool}" for pool in self.pools)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the images, as plain values."""
+        return {
+            "partitions": {
+                name: self.folder(name).dataset.fingerprint(split.name) for name, split in self.splits.items()
+            },
+            "pools": {name: None if recipe is None else recipe.identity for name, recipe in self.pools.items()},
+            "target": self.target,
+            "conditions": [condition.name for condition in self.conditions],
+        }
+
+    def folder(self, name: str) -> Folder:
+        """The real images of a partition, as they are split there."""
+        split = self.splits[name]
+        return Folder(replace(self.dataset, splits={**self.dataset.splits, split.name: split}), split.name)
+
+    def counts(self, name: str, condition: Condition) -> tuple[int, int]:
+        """How many real and synthetic images a condition trains on; the latter as they will be made."""
+        folder = self.folder(name)
+        real = Counter(s.class_name for s in folder.real() if condition.real_defects or s.class_name == GOOD)
+        if condition.pool is None:
+            return sum(real.values()), 0
+        if self.pools[condition.pool] is None:
+            return sum(real.values()), len(folder.synthetic())
+        assert self.target is not None
+        left_out = self.left_out(name, condition.pool)
+        taught = Counter(s.class_name for s in folder.real() if s.class_name != GOOD and s.class_name not in left_out)
+        return sum(real.values()), sum(max(0, self.target - count) for count in taught.values())
+
+    def left_out(self, name: str, pool: str) -> dict[str, int]:
+        """The classes that a learned recipe has too few donors of in a partition, each with their number.
+
+        Raises:
+            DataError: Every class is one of them.
+        """
+        recipe = self.pools[pool]
+        method = None if recipe is None else registry.load(recipe.target)
+        if method is None or not is_learned(method):
+            return {}
+        real = [s for s in self.folder(name).real() if s.class_name != GOOD]
+        donors = Counter({s.class_name: 0 for s in real})
+        for sample in real:
+            if sample.annotation is not None:
+                donors.update({sample.class_name, *sample.defect_classes})
+        few = {class_name: count for class_name, count in sorted(donors.items()) if count < method.least_donors}
+        if len(few) == len(donors):
+            counts = ", ".join(f"{class_name} {count}" for class_name, count in few.items()) or "no defect"
+            raise DataError(
+                f"{pool} needs {method.least_donors} train images of a class, each with a mask, to learn it, and in "
+                f"{name} no class has them ({counts})",
+                where=self.dataset.root,
+                hint="leave that recipe out (donor-paste works with one), or split so that more are on the train side",
+            )
+        return few
+
+    @contextmanager
+    def partition(
+        self, name: str, work: Path, *, keep: bool, workers: int | None, device: str, progress: Progress | None
+    ) -> Iterator[Partition]:
+        """A partition with its synthetic images, made if need be; workspaces are gone at the end.
+
+        Args:
+            name: Of the partition.
+            work: The folder of the workspaces.
+            keep: Leave them.
+            workers: Processes of the synthesis.
+            device: Where learned recipes are fitted and sample.
+            progress: Called with each step.
+        """
+        if not self.synthesizes:
+            folder = self.folder(name)
+            yield Partition(name, folder, {SYNTHETIC: folder})
+            return
+        split = self.splits[name]
+        place = work / _file_name(name)
+        pools: dict[str, Folder] = {}
+        for pool, recipe in self.pools.items():
+            assert recipe is not None
+            root = place / _file_name(pool)
+            workspaces.create(root, self.dataset, split)
+            assert self.target is not None
+            seed = list(self.splits).index(name)
+            # Fitted to the train side of this partition and no other; the data set's own model is taken where the
+            # partition is its very train side.
+            fit_first(
+                root,
+                recipe,
+                split=workspaces.SPLIT,
+                seed=seed,
+                device=device,
+                like=self.dataset.root,
+                progress=named(progress, f"fitting {pool}, {name}"),
+            )
+            rebalance(
+                root,
+                self.target,
+                recipe=recipe,
+                split=workspaces.SPLIT,
+                seed=seed,
+                workers=workers,
+                device=device,
+                progress=named(progress, f"synthesizing {pool}, {name}"),
+            )
+            pools[pool] = Folder.of(root, workspaces.SPLIT)
+        real = replace(self.dataset, splits={split.name: workspaces.real_split(self.dataset, split)})
+        yield Partition(name, Folder(real, split.name), pools)
+        if not keep:
+            shutil.rmtree(place)
+
+
+def _file_name(text: str) -> str:
+    return _UNSAFE.sub("-", text)
+
+
+def make_plan(
+    root: Path,
+    settings: Settings,
+    *,
+    split: str | None,
+    splits: Sequence[str],
+    partitions: int,
+    chosen: Sequence[str | Path],
+    to: int | None,
+    methods: Sequence[str],
+) -> Plan:
+    """Decide what a validation does, and refuse what it cannot do before any work.
+
+    Args:
+        root: A prepared folder.
+        settings: Of the baseline.
+        split: The split to validate, or whose fractions random partitions take.
+        splits: Existing splits as partitions, in place of `split`.
+        partitions: Random partitions; 1 for the split as it is.
+        chosen: Recipes to compare; none for the data set's own synthetic images.
+        to: Train images that each defect class is brought to where images are synthesized.
+        methods: Long-tail methods.
+
+    Raises:
+        As `validate`.
+    """
+    dataset, names = _opened(root, split, splits)
+    if partitions < 1:
+        raise UsageError(f"{partitions} partitions", hint="give 1 or more")
+    if partitions > 1 and splits:
+        raise UsageError("--partitions draws splits by chance, --splits names them", hint="give one of them")
+    if to is not None and to < 1:
+        raise UsageError(f"{to} images", hint="give --to 1 or more")
+    base = dataset.splits[names[0]]
+    own = {name: Folder(dataset, name).synthetic() for name in names}
+    pools: dict[str, Recipe | None]
+    notes: list[str] = []
+    if chosen:
+        pools = _loaded(chosen)
+    else:
+        lacking = [name for name in names if not own[name]]
+        if lacking:
+            raise DataError(
+                f"the split {lacking[0]!r} has no synthetic train image, so there is nothing to validate",
+                where=root,
+                hint="make some (carpet-data rebalance), or compare recipes with --recipes donor-paste",
+            )
+        pools = {SYNTHETIC: None}
+        if partitions > 1:
+            recipe, note = _own_recipe(dataset, names[0])
+            pools = {SYNTHETIC: recipe}
+            notes += note
+    if partitions > 1:
+        found = {f"partition {n}": workspaces.redrawn(dataset, base, n) for n in range(partitions)}
+    else:
+        found = {name: dataset.splits[name] for name in names}
+    target = None
+    if any(recipe is not None for recipe in pools.values()):
+        target = workspaces.defect_target(dataset, base) if to is None else to
+    elif to is not None:
+        raise UsageError(
+            "--to says how many images to synthesize, but the data set's own are validated",
+            hint="leave --to out, or give --recipes or --partitions",
+        )
+    plan = Plan(dataset, names[0], found, pools, target, standard(settings, pools=tuple(pools), methods=methods), ())
+    for name in found:
+        notes += refuse_unfit(Partition(name, plan.folder(name)))
+        notes += [
+            f"{class_name} has {counted(count, 'train image')} with a mask in {name}: too few for {pool} to learn it, "
+            "so it makes none"
+            for pool in pools
+            for class_name, count in plan.left_out(name, pool).items()
+        ]
+        if not plan.synthesizes or partitions == 1:
+            Partition(name, plan.folder(name)).refuse_leaks()
+    return replace(plan, notes=tuple(dict.fromkeys(notes)))
+
+
+def _opened(root: Path, split: str | None, splits: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
+    if not splits:
+        dataset, name = opened(root, split)
+        return dataset, (name,)
+    if split is not None:
+        raise UsageError("--split names one split, --splits several", hint="give one of them")
+    if len(set(splits)) < len(splits):
+        raise UsageError("a split is named twice", hint="name each split once")
+    dataset = store.read(root)
+    for name in splits:
+        chosen_split(dataset, name)  # refuses an unknown one
+    return dataset, tuple(splits)
+
+
+def _loaded(chosen: Sequence[str | Path]) -> dict[str, Recipe | None]:
+    found: dict[str, Recipe | None] = {}
+    for each in chosen:
+        recipe = files.load(each)
+        if recipe.name in found:
+            raise UsageError(f"two recipes are called {recipe.name!r}", hint="name every recipe once")
+        found[recipe.name] = recipe
+    return found
+
+
+def _own_recipe(dataset: Dataset, split: str) -> tuple[Recipe, list[str]]:
+    """The recipe that most of a split's synthetic images were made by, and what the user should know of others."""
+    made = Counter(str((s.provenance or {}).get("recipe")) for s in Folder(dataset, split).synthetic())
+    identity, _ = made.most_common(1)[0]
+    path = dataset.root / RECIPES / f"{identity}.json"
+    try:
+        values = kept_recipes.load(dataset.root, identity)
+    except ValueError as error:
+        raise DataError(
+            "it is not recorded by which recipe the synthetic images were made",
+            where=dataset.root,
+            hint="name one: --recipes donor-paste",
+        ) from error
+    recipe = files.validate(Document(values, {}), path)
+    notes = []
+    if len(made) > 1:
+        notes.append(
+            f"the synthetic images come from {len(made)} recipes; the partitions use the one of most of them "
+            f"({recipe.method}, {identity[:8]})"
+        )
+    return recipe, notes

@@ -1,0 +1,1 @@
+"""How close synthetic defects are to real ones, and to each other."""

@@ -1,0 +1,229 @@
+"""Score synthetic defects against real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from carpet_data.core import executor
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import GOOD, Dataset, Sample
+from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.experiments.quality import metrics as scoring
+from carpet_data.experiments.quality.metrics import Acceptance, Distances
+from carpet_data.experiments.quality.score_backbone import ARCHITECTURES, Backbone, find_weights, load_backbone
+from carpet_data.experiments.quality.texture_statistics import Crop, Job, Measured, measure
+from carpet_data.formats import read
+from carpet_data.formats.export import chosen_split
+
+__all__ = ["Group", "ScoreResult", "score"]
+
+Against = Literal["train", "all"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """The synthetic images of one class that one recipe made.
+
+    Attributes:
+        class_name: The class.
+        recipe: Method and the first eight digits of the recipe's hash.
+        images: How many.
+        acceptance: How many draws they took.
+        distances: Against the real images of the class.
+        feature_distance: By the network: unbiased squared MMD with the cubic kernel of KID; None without one.
+        crops: Their defects, for plots; not part of the JSON.
+    """
+
+    class_name: str
+    recipe: str
+    images: int
+    acceptance: Acceptance
+    distances: Distances
+    feature_distance: float | None
+    crops: tuple[Crop, ...] = field(repr=False, default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores as plain values."""
+        return {
+            "class": self.class_name,
+            "recipe": self.recipe,
+            "images": self.images,
+            "acceptance": asdict(self.acceptance),
+            **self.distances.to_json(),
+            "feature_distance": self.feature_distance,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreResult:
+    """The scores of a data set.
+
+    Attributes:
+        root: The folder.
+        name: The data set's name.
+        split: The split whose sides were used; None for a data set without splits.
+        against: Which real images were compared: of the train side, or all.
+        backbone: The network's name; None without one.
+        groups: Sorted by class, then recipe.
+        nulls: Synthetic images without a defect; they have nothing to compare.
+        real: class -> its real crops, for plots; not part of the JSON.
+        skipped: What could not be measured.
+    """
+
+    root: Path
+    name: str
+    split: str | None
+    against: Against
+    backbone: str | None
+    groups: tuple[Group, ...]
+    nulls: int
+    real: Mapping[str, tuple[Crop, ...]]
+    skipped: tuple[CarpetDataError, ...] = ()
+
+    @property
+    def made(self) -> dict[str, dict[str, tuple[Crop, ...]]]:
+        """class -> recipe -> its synthetic crops, for plots."""
+        result: dict[str, dict[str, tuple[Crop, ...]]] = {}
+        for group in self.groups:
+            result.setdefault(group.class_name, {})[group.recipe] = group.crops
+        return result
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores as plain values."""
+        return {
+            "root": str(self.root),
+            "name": self.name,
+            "split": self.split,
+            "against": self.against,
+            "backbone": self.backbone,
+            "groups": [group.to_json() for group in self.groups],
+            "nulls": self.nulls,
+            "skipped": [error.to_json() for error in self.skipped],
+        }
+
+
+def score(
+    root: Path | str,
+    *,
+    split: str | None = None,
+    against: Against = "train",
+    backbone: str | None = None,
+    weights: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ScoreResult:
+    """Compare the synthetic defects of a data set with its real ones; nothing is changed.
+
+    Args:
+        root: A prepared folder.
+        split: Whose train side is compared; None for "main".
+        against: "train" compares with the real images of the train side, those that a recipe may have seen; "all" also
+            with val and test: for a last look, never for choosing a recipe.
+        backbone: A network of torchvision to compare features by; None for the first whose weights lie in torch's
+            cache, if any; "none" for none.
+        weights: Its file; None for the one in torch's cache.
+        workers: Processes; None for one a core.
+        progress: Called with (images done, all images).
+
+    Raises:
+        DataError: There are no synthetic images, or the folder cannot be read.
+        UsageError: There is no such split or network.
+        MissingExtraError: A network is asked for, but torchvision is not installed.
+    """
+    dataset = read(Path(root))
+    split = chosen_split(dataset, split)
+    network = _network(backbone, weights)
+    synthetic, real = _sides(dataset, split, against)
+    defects = [sample for sample in synthetic if sample.class_name != GOOD]
+    if not defects:
+        raise DataError(
+            "there is no synthetic defect to score" + ("" if split is None else f" on the train side of {split!r}"),
+            where=dataset.root,
+            hint="make some first: carpet-data synthesize",
+        )
+    classes = {sample.class_name for sample in defects}
+    everything = [*defects, *(sample for sample in real if sample.annotation is not None)]
+    jobs = (Job(dataset.root, each, dataset.connectivity, network is not None) for each in everything)
+    crops: dict[str, tuple[Crop, ...]] = {}
+    skipped: list[CarpetDataError] = []
+    for done, found in enumerate(executor.run(measure, jobs, workers=workers, chunk=8), start=1):
+        if isinstance(found, Measured):
+            crops[found.id] = found.crops
+        else:
+            skipped.append(found)
+        if progress is not None:
+            progress(Step(done, len(everything), "scoring"))
+    every_real = [crop for sample in real for crop in crops.get(sample.id, ())]
+    of_class = {name: tuple(crop for crop in every_real if crop.class_name == name) for name in sorted(classes)}
+    scale = scoring.scale_of(every_real or [crop for sample in defects for crop in crops.get(sample.id, ())])
+    groups = []
+    for (class_name, recipe), samples in sorted(_grouped(defects).items()):
+        made = tuple(crop for sample in samples for crop in crops.get(sample.id, ()) if crop.class_name == class_name)
+        groups.append(
+            Group(
+                class_name,
+                recipe,
+                len(samples),
+                scoring.acceptance(samples),
+                scoring.distances(made, of_class[class_name], scale),
+                _feature_distance(network, made, of_class[class_name]),
+                made,
+            )
+        )
+    return ScoreResult(
+        root=dataset.root,
+        name=dataset.name,
+        split=split,
+        against=against,
+        backbone=None if network is None else network.name,
+        groups=tuple(groups),
+        nulls=len(synthetic) - len(defects),
+        real=of_class,
+        skipped=tuple(skipped),
+    )
+
+
+def _sides(dataset: Dataset, split: str | None, against: Against) -> tuple[list[Sample], list[Sample]]:
+    train = dataset.samples if split is None else dataset.on_side(split, "train")
+    synthetic = [sample for sample in train if sample.origin == "synthetic"]
+    pool = train if against == "train" else dataset.samples
+    return synthetic, [sample for sample in pool if sample.origin == "real" and sample.class_name != GOOD]
+
+
+def _grouped(samples: Sequence[Sample]) -> dict[tuple[str, str], list[Sample]]:
+    groups: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        provenance = sample.provenance or {}
+        recipe = f"{provenance.get('method', 'unknown')} {str(provenance.get('recipe', ''))[:8]}".strip()
+        groups.setdefault((sample.class_name, recipe), []).append(sample)
+    return groups
+
+
+def _network(backbone: str | None, weights: Path | None) -> Backbone | None:
+    if backbone == "none":
+        return None
+    if backbone is None:
+        if weights is not None:
+            raise UsageError("weights without a network", hint=f"add --backbone: {', '.join(ARCHITECTURES)}")
+        found = find_weights()
+        return None if found is None else load_backbone(*found)
+    if backbone not in ARCHITECTURES:
+        raise UsageError(f"unknown network {backbone!r}", hint=f"use one of: none, {', '.join(ARCHITECTURES)}")
+    if weights is None:
+        found = find_weights(backbone)
+        if found is None:
+            raise UsageError(
+                f"no weights of {backbone} are in torch's cache",
+                hint="give the file with --weights; none is downloaded",
+            )
+        weights = found[1]
+    return load_backbone(backbone, weights)
+
+
+def _feature_distance(network: Backbone | None, made: Sequence[Crop], real: Sequence[Crop]) -> float | None:
+    if network is None or len(made) < 2 or len(real) < 2:
+        return None
+    return scoring.kernel_distance(network.features(made), network.features(real))

@@ -1,0 +1,161 @@
+"""A map of the data set: features of a network, what lies near what, and what stands alone."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import Sample
+from carpet_data.errors import CarpetDataError
+from carpet_data.fiftyone.fields import ID
+
+__all__ = ["BRAIN_KEY", "add", "features_of", "nearest_real"]
+
+BRAIN_KEY = "map"
+"""The name of the map in the App's Embeddings panel."""
+
+F32 = NDArray[np.float32]
+
+_SIDE_PX = 224
+_BATCH = 32
+_ROWS = 512
+_FEWEST = 3
+"""With fewer images there is no map to draw."""
+
+
+def add(
+    dataset: Any,
+    samples: Sequence[Sample],
+    root: Path,
+    *,
+    progress: Progress | None = None,
+) -> tuple[str, tuple[CarpetDataError, ...]]:
+    """Compute the features of all images and write the map, uniqueness and nearest real images.
+
+    The map is UMAP where the package umap-learn is installed, else the two principal components. Nothing is downloaded.
+
+    Args:
+        dataset: A FiftyOne dataset that holds `samples`.
+        samples: What to look at.
+        root: Of their paths.
+        progress: Called with (images done, all).
+
+    Returns:
+        The network's name, and the images that could not be read.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    network, values, read, problems = features_of(samples, root, progress=progress)
+    if len(read) < _FEWEST:
+        return network, problems
+    brain: Any = importlib.import_module("fiftyone.brain")
+    ours: dict[str, str] = dict(zip(*dataset.values([ID, "id"]), strict=True))
+    by_sample = {ours[sample.id]: values[number] for number, sample in enumerate(read)}
+    view = dataset.select(list(by_sample))
+    matrix = np.stack([by_sample[one] for one in view.values("id")])
+    if BRAIN_KEY in dataset.list_brain_runs():
+        dataset.delete_brain_run(BRAIN_KEY)
+    method = "umap" if importlib.util.find_spec("umap") is not None else "pca"
+    brain.compute_visualization(view, embeddings=matrix, method=method, brain_key=BRAIN_KEY, seed=51, progress=False)
+    brain.compute_uniqueness(view, uniqueness_field="uniqueness", embeddings=matrix, progress=False)
+    near, distance = nearest_real(values, read)
+    names = {read[number].id: read[other].id for number, other in enumerate(near.tolist()) if other >= 0}
+    distances = {read[number].id: float(distance[number]) for number, other in enumerate(near.tolist()) if other >= 0}
+    dataset.set_values("nearest_real", names, key_field=ID, progress=False)
+    dataset.set_values("nearest_distance", distances, key_field=ID, progress=False)
+    return network, problems
+
+
+def features_of(
+    samples: Sequence[Sample], root: Path, *, progress: Progress | None = None
+) -> tuple[str, F32, list[Sample], tuple[CarpetDataError, ...]]:
+    """The features of images, by the best network that is here.
+
+    Returns:
+        Its name, float32 (n, d) of length 1 each, the n samples that could be read, and what could not.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    backbones: Any = importlib.import_module("carpet_data.networks")
+    torch: Any = importlib.import_module("torch")
+    architecture, weights = backbones.choose(None, "auto")
+    # Means and maxima: in means alone a small defect vanishes in a large cloth.
+    network = backbones.build(architecture, weights, classes=1, seed=0, pooling="mean+max").eval()
+    problems: list[CarpetDataError] = []
+    read: list[Sample] = []
+    rows: list[F32] = []
+    with torch.inference_mode():
+        for start in range(0, len(samples), _BATCH):
+            batch = [(sample, _pixels(root / sample.image_path)) for sample in samples[start : start + _BATCH]]
+            good = [(sample, found) for sample, found in batch if isinstance(found, np.ndarray)]
+            problems += [found for _, found in batch if isinstance(found, CarpetDataError)]
+            if good:
+                made = network.features(network.prepare(np.stack([found for _, found in good])))
+                rows.append(torch.nn.functional.normalize(made, dim=1).numpy().astype(np.float32))
+                read += [sample for sample, _ in good]
+            if progress is not None:
+                progress(Step(min(start + _BATCH, len(samples)), len(samples), "computing features"))
+    values = np.concatenate(rows) if rows else np.zeros((0, network.feature_size), np.float32)
+    return f"{architecture} ({weights.name})", values, read, tuple(problems)
+
+
+def _pixels(path: Path) -> NDArray[np.uint8] | CarpetDataError:
+    """The image as uint8 (224, 224, 3), or why it cannot be read."""
+    import cv2
+
+    from carpet_data.core.images import read
+
+    try:
+        pixels = read(path)
+    except CarpetDataError as error:
+        return error
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    return np.asarray(cv2.resize(pixels, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def nearest_real(values: F32, samples: Sequence[Sample]) -> tuple[NDArray[np.int64], F32]:
+    """The nearest real image of each image, by cosine distance.
+
+    An image is not its own neighbour, and a synthetic one is not its host's: that it is like its host is no news.
+
+    Args:
+        values: float32 (n, d), each of length 1.
+        samples: The n samples.
+
+    Returns:
+        int64 (n,), the index of the nearest real image, -1 where there is none; float32 (n,), the distance, 0 … 2.
+    """
+    real = np.array([number for number, sample in enumerate(samples) if sample.origin == "real"], np.int64)
+    near = np.full(len(samples), -1, np.int64)
+    distance = np.full(len(samples), np.nan, np.float32)
+    if not len(real):
+        return near, distance
+    column = {samples[number].id: place for place, number in enumerate(real.tolist())}
+    for start in range(0, len(samples), _ROWS):
+        block = values[start : start + _ROWS] @ values[real].T
+        for row, sample in enumerate(samples[start : start + _ROWS]):
+            for other in _not_compared(sample):
+                if other in column:
+                    block[row, column[other]] = -np.inf
+        best = block.argmax(axis=1)
+        top = block[np.arange(len(block)), best]
+        found = np.isfinite(top)
+        piece = slice(start, start + len(block))
+        near[piece] = np.where(found, real[best], -1)
+        distance[piece] = np.where(found, np.clip(1 - top, 0, 2), np.nan)
+    return near, distance
+
+
+def _not_compared(sample: Sample) -> Iterable[str]:
+    host = (sample.provenance or {}).get("host")
+    return (sample.id,) if host is None else (sample.id, str(host))

@@ -1,7 +1,0 @@
-"""Images: decode, encode, limits, one codec for every file of the package."""
-
-from carpet_data.images.decode import SUFFIXES, read, read_values
-from carpet_data.images.encode import encode_png, write_png
-from carpet_data.images.probe import ImageInfo, probe
-
-__all__ = ["SUFFIXES", "ImageInfo", "encode_png", "probe", "read", "read_values", "write_png"]

@@ -1,0 +1,94 @@
+"""From what a network made of a small crop to pixels of a large host: its change, with detail it cannot see."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.learned.windows import Window, cut, enlarged, laid_back, part_of
+from carpet_data.synthesis.contract import Image, Mask
+from carpet_data.synthesis.ops.compositing import noise_level, visible
+
+__all__ = ["composed"]
+
+F32 = NDArray[np.float32]
+
+_CLOSER_PX = 2.0
+_LEAST_FEATHER_PX = 0.1
+_GAIN = (0.0, 1.5)
+_FINE_PX = 5
+
+
+def composed(
+    host: Image,
+    window: Window,
+    generated: F32,
+    within: Mask,
+    *,
+    detail: Image | None = None,
+    feather_px: float = _CLOSER_PX,
+    threshold: float | None = None,
+) -> tuple[Image, Mask]:
+    """Put a generated crop on a host, under a mask and nowhere else.
+
+    A network of 64 pixels knows nothing of the yarns of a window of 300. What is finer than its pixels is taken from
+    `detail`, as strong as the network's own finest structure is in comparison, so that a weave runs on under a stain
+    and ends at the rim of a hole.
+
+    Args:
+        host: uint8 HxWx3 or HxW; not written to.
+        window: Where the crop lies on it.
+        generated: float32 c x c x3, levels 0..255.
+        within: bool HxW: where pixels may change.
+        detail: uint8 like the host: whose fine structure is kept; None for the host's own. It must show what the
+            network began with, such as a donor paste that it made anew.
+        feather_px: The change begins within so many pixels inside the mask's rim.
+        threshold: Change of a grey level that counts as visible; None: by the host's own noise.
+
+    Returns:
+        The image, and the mask of the pixels that visibly changed: all others are the host's, byte for byte. The mask
+        is empty where nothing can be seen.
+    """
+    crop_px = generated.shape[0]
+    source = host if detail is None else detail
+    rows, columns = window.inside(host.shape[0], host.shape[1])
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        return host.copy(), np.zeros(host.shape[:2], np.bool_)
+    seen = cut(source, window, crop_px).astype(np.float32)
+    full = cut(source, window, window.side).astype(np.float32)
+    fine = full - enlarged(seen, window)
+    gain = enlarged(_strength(generated, seen), window)[:, :, None]
+    new = enlarged(generated, window) + gain * fine
+    below = cut(host, window, window.side).astype(np.float32)
+    values = below + _cover(part_of(within, window), feather_px)[:, :, None] * (new - below)
+    levels = float(np.clip(3 * noise_level(host[rows, columns]), 4, 10)) if threshold is None else threshold
+    after = laid_back(host, window, values, within)
+    changed = visible(host[rows, columns], after[rows, columns], within[rows, columns], threshold=levels)
+    mask = np.zeros(host.shape[:2], np.bool_)
+    mask[rows, columns] = changed
+    return laid_back(host, window, values, mask), mask
+
+
+def _strength(generated: F32, seen: F32) -> F32:
+    """How strong the network's finest structure is against that of what it began with, float32 c x c."""
+    made, found = _fine_energy(generated), _fine_energy(seen)
+    # A level of slack, so that rounding on plain ground does not count as structure.
+    ratio = (made + 1.0) / (found + 1.0)
+    return np.asarray(np.clip(ratio, *_GAIN), np.float32)
+
+
+def _fine_energy(values: F32) -> F32:
+    grey = values.mean(axis=2)
+    fine = grey - cv2.blur(grey, (3, 3))
+    return np.asarray(np.sqrt(cv2.blur(fine * fine, (_FINE_PX, _FINE_PX))), np.float32)
+
+
+def _cover(mask: Mask, feather_px: float) -> F32:
+    """Opacity of the change: full inside, thinner towards the rim; a scratch keeps its middle."""
+    if feather_px <= 0 or not mask.any():
+        return mask.astype(np.float32)
+    # Beyond the window's edge the mask goes on, so only a rim inside it is feathered.
+    depth = cv2.distanceTransform(np.pad(mask, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    width = max(min(feather_px, float(np.max(depth))), _LEAST_FEATHER_PX)
+    return np.asarray(np.clip(np.asarray(depth) / width, 0, 1), np.float32)

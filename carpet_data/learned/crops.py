@@ -1,0 +1,209 @@
+"""What a fit may look at: crops around the defects of the train side, and crops of its good ground.
+
+Everything comes through the pools of synthesis, so nothing of val or test, no dropped and no synthetic sample can
+reach a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.dataset import GOOD, Dataset
+from carpet_data.learned.windows import Window, around, cut, cut_mask
+from carpet_data.synthesis.contract import Box, Facts, Image, Mask
+from carpet_data.synthesis.engine import candidates
+from carpet_data.synthesis.engine.pixels import Pixels
+from carpet_data.synthesis.recipe.model import Recipe
+
+__all__ = ["Batch", "Example", "Lesson", "build"]
+
+F32 = NDArray[np.float32]
+
+_GROUND_BYTES = 256 << 20
+"""Of decoded good images that a fit holds; of more, evenly picked ones."""
+_SHIFT = 0.15
+"""How far a window is moved off its defect's middle, as a share of its side."""
+_ZOOM = (0.85, 1.25)
+_LIGHT = 0.04
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One train image that shows a defect.
+
+    Attributes:
+        sample: Its id.
+        class_name: Of the defect.
+        image: uint8 HxWx3 or HxW.
+        mask: bool HxW: its pixels of the class.
+        box: Holds them all.
+        group: Of the sample: images of one group show the same piece; None for a piece of its own.
+    """
+
+    sample: str
+    class_name: str
+    image: Image
+    mask: Mask
+    box: Box
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Crops as a network takes them, still in numpy.
+
+    Attributes:
+        images: uint8 n x c x c x3.
+        masks: float32 n x c x c, 0..1: the share of each pixel that is defect; for good crops a place where a defect
+            could be, with the good ground still in it.
+        labels: int64 n: index of the class; `Lesson.good` for good crops.
+    """
+
+    images: NDArray[np.uint8]
+    masks: F32
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """The train side as crops.
+
+    Attributes:
+        classes: Defect classes, sorted; a label is the index of one.
+        examples: Of all classes.
+        ground: uint8 good images (or defect images with their defects taken out).
+        facts: class -> what its masks say.
+        read: Ids of the samples that were looked at.
+        crop_px: Pixels across and down of a crop.
+        context: How much wider than the defect a window is.
+        is_object: Whether images show an object on a ground: then crops are not flipped.
+    """
+
+    classes: tuple[str, ...]
+    examples: tuple[Example, ...]
+    ground: tuple[Image, ...]
+    facts: Mapping[str, Facts]
+    read: tuple[str, ...]
+    crop_px: int
+    context: float
+    is_object: bool
+
+    @property
+    def good(self) -> int:
+        """The label of good crops."""
+        return len(self.classes)
+
+    @property
+    def unknown(self) -> int:
+        """The label that says nothing about the class, for guidance; labels are less than this plus one."""
+        return len(self.classes) + 1
+
+    @cached_property
+    def _of_class(self) -> tuple[tuple[Example, ...], ...]:
+        return tuple(tuple(e for e in self.examples if e.class_name == name) for name in self.classes)
+
+    def window(self, example: Example) -> Window:
+        """The window of an example as it lies."""
+        return around(example.box, self.crop_px, self.context)
+
+    def crop(self, example: Example) -> tuple[NDArray[np.uint8], F32]:
+        """An example as it lies: uint8 c x c x3 and float32 c x c."""
+        window = self.window(example)
+        return cut(example.image, window, self.crop_px), cut_mask(example.mask, window, self.crop_px)
+
+    def crops(self) -> NDArray[np.uint8]:
+        """All examples as they lie, uint8 n x c x c x3."""
+        return np.stack([self.crop(example)[0] for example in self.examples])
+
+    def draw(self, rng: np.random.Generator, count: int, defect_share: float, *, only: int | None = None) -> Batch:
+        """A batch: of its crops so many show defects, each class as often; the others are good, under their masks.
+
+        Windows are moved, zoomed, lit, and for textures flipped, as hosts of synthesis are. With `only`, the label of a
+        class, all masks are of that class.
+        """
+        size = self.crop_px
+        images = np.empty((count, size, size, 3), np.uint8)
+        masks = np.empty((count, size, size), np.float32)
+        labels = np.empty(count, np.int64)
+        for row in range(count):
+            label = int(rng.integers(len(self.classes))) if only is None else only
+            of_class = self._of_class[label]
+            example = of_class[int(rng.integers(len(of_class)))]
+            window = self._moved(example, rng)
+            is_defect = rng.random() < defect_share
+            mask = cut_mask(example.mask, window, size)
+            if is_defect:
+                image = cut(example.image, window, size)
+            else:
+                image, label = self._good(window.side, rng), self.good
+            image, mask = self._varied(image, mask, rng)
+            images[row], masks[row], labels[row] = image, mask, label
+        return Batch(images, masks, labels)
+
+    def _moved(self, example: Example, rng: np.random.Generator) -> Window:
+        window = self.window(example)
+        # Wide enough still to hold the defect's box, whatever the zoom says.
+        side = max(self.crop_px, max(example.box[2:]), round(window.side * rng.uniform(*_ZOOM)))
+        shift = rng.uniform(-_SHIFT, _SHIFT, 2) * side
+        left, top, width, height = example.box
+        x = window.x + (window.side - side) // 2 + round(float(shift[0]))
+        y = window.y + (window.side - side) // 2 + round(float(shift[1]))
+        # Moved no farther than the defect stays whole: a part of it, taken for all, would be learned as its end.
+        x = min(max(x, left + width - side), left)
+        y = min(max(y, top + height - side), top)
+        return Window(x, y, side)
+
+    def _good(self, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        ground = self.ground[int(rng.integers(len(self.ground)))]
+        height, width = ground.shape[:2]
+        x = int(rng.integers(max(1, width - side + 1))) - max(0, side - width) // 2
+        y = int(rng.integers(max(1, height - side + 1))) - max(0, side - height) // 2
+        return cut(ground, Window(x, y, side), self.crop_px)
+
+    def _varied(self, image: NDArray[np.uint8], mask: F32, rng: np.random.Generator) -> tuple[NDArray[np.uint8], F32]:
+        flips = rng.integers(2, size=2)
+        gain = 1.0 + _LIGHT * float(rng.uniform(-1, 1))
+        if not self.is_object:
+            rows, columns = slice(None, None, -1 if flips[0] else 1), slice(None, None, -1 if flips[1] else 1)
+            image, mask = image[rows, columns], mask[rows, columns]
+        lit = np.clip(np.rint(image * np.float32(gain)), 0, 255).astype(np.uint8)
+        return lit, mask
+
+
+def build(dataset: Dataset, split: str, recipe: Recipe, *, crop_px: int, context: float) -> Lesson:
+    """The lesson of the train side of a split.
+
+    Args:
+        dataset: A prepared data set.
+        split: Named split.
+        recipe: Says how many hosts are enough, and whether images show objects.
+        crop_px: Pixels across and down of a crop.
+        context: How much wider than the defect a window is.
+
+    Raises:
+        DataError: An image or mask cannot be read.
+    """
+    train = [sample for sample in dataset.on_side(split, "train") if sample.origin == "real"]
+    names = sorted({name for s in train for name in (s.class_name, *s.defect_classes)} - {GOOD})
+    found = {name: candidates.build(dataset, split, name, recipe) for name in names}
+    found = {name: pool for name, pool in found.items() if pool.donors}
+    is_object = any(pool.facts.is_object for pool in found.values())
+    pixels = Pixels(dataset.root, is_object=is_object)
+    examples = tuple(
+        Example(ref.sample.id, name, pixels.image(ref.sample), pixels.mask(ref.sample, name), ref.box, ref.sample.group)
+        for name, pool in found.items()
+        for ref in pool.donors
+    )
+    hosts = next(iter(found.values())).hosts if found else ()
+    largest = max((host.sample.width * host.sample.height * 3 for host in hosts), default=1)
+    step = max(1, -(-len(hosts) * largest // _GROUND_BYTES))
+    taken = hosts[::step]
+    ground = tuple(pixels.host(host) for host in taken)
+    read = sorted({example.sample for example in examples} | {host.sample.id for host in taken})
+    facts = {name: pool.facts for name, pool in found.items()}
+    return Lesson(tuple(found), examples, ground, facts, tuple(read), crop_px, context, is_object)

@@ -1,0 +1,245 @@
+"""gan: a small few-shot GAN; one network learns good ground, a branch of it defects with their masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from carpet_data.learned.compose import composed
+from carpet_data.learned.load_fitted import label_of, opened, reading
+from carpet_data.learned.windows import Window, around, cut, enlarged, mask_on
+from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.engine.gates import area_range
+from carpet_data.synthesis.ops.compositing import same_part, turn_between
+from carpet_data.synthesis.ops.placement import mask_box
+from carpet_data.synthesis.recipe.fit_parameters import FitParameters
+
+if TYPE_CHECKING:
+    from carpet_data.learned.crops import Lesson
+    from carpet_data.learned.fit_runtime import Place
+    from carpet_data.learned.gan.learner import GanLearner
+    from carpet_data.learned.gan.networks import DefectBranch
+
+__all__ = ["BRANCH", "CLASSES", "GROUND", "Gan", "GanFitParameters", "GanParameters"]
+
+GROUND, BRANCH, CLASSES = "ground", "defect", "classes.json"
+"""What a fitted model holds: two networks and the names of the labels."""
+
+_ZOOM = (0.85, 1.2)
+_EDGE_PX = 2
+_OFF_PART = 0.35
+_AREA_SLACK = 1.4
+
+F32 = NDArray[np.float32]
+
+
+class GanFitParameters(FitParameters):
+    """How the networks are fitted."""
+
+    steps: int = Field(3000, ge=2, le=1_000_000, description="Optimisation steps, both stages together.")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="Largest learning rate; it warms up and decays.")
+    ground_share: float = Field(
+        0.2, ge=0, lt=1, description="Share of the steps that learn good ground, before the defects."
+    )
+    generated_ground: float = Field(
+        0.25, ge=0, le=1, description="Share of the ground under new defects that is generated; the rest is real."
+    )
+    latent: int = Field(48, ge=2, le=1024, description="Numbers that a sample is made from.")
+    width: int = Field(32, ge=16, le=256, multiple_of=16, description="Channels of the ground generator at full size.")
+    matching: float = Field(2.0, ge=0, le=100, description="Weight of the mean features that fakes share with reals.")
+    area: float = Field(0.5, ge=0, le=100, description="Weight of the mean mask area that a class shares with reals.")
+    mode_seeking: float = Field(0.1, ge=0, le=100, description="Weight of the difference between samples.")
+
+
+class GanParameters(BaseModel):
+    """Parameters of `gan`, version 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    fit: GanFitParameters = Field(
+        default_factory=lambda: GanFitParameters.model_validate({}), description="How the networks are fitted."
+    )
+    truncation: float = Field(
+        0.9, ge=0, le=2, description="Latents are multiplied by it: lower is safer and more alike, 0 is one sample."
+    )
+    draws: int = Field(
+        8, ge=1, le=256, description="Defects drawn for a place at once; the first that is sound is used."
+    )
+    mask_level: float = Field(0.5, gt=0, lt=1, description="Where the network's mask counts as defect.")
+    feather_px: float = Field(2.0, ge=0, le=32, description="The change begins within so many pixels inside the rim.")
+
+
+class Gan:
+    """Defects drawn by a generator, with their masks, for the host's own ground; see `GanParameters`."""
+
+    version = 1
+    donors_needed = 1
+    textures_needed = 0
+    learned = True
+    makes_nulls = False
+    least_donors = 2
+    Parameters: type[BaseModel] = GanParameters
+
+    def __init__(self) -> None:
+        self._branch: DefectBranch | None = None
+        self._classes: tuple[str, ...] = ()
+
+    def learner(self, lesson: Lesson, parameters: GanParameters, place: Place) -> GanLearner:
+        """What a fit trains."""
+        from carpet_data.learned.gan.learner import GanLearner
+
+        return GanLearner(lesson, parameters, place)
+
+    def open(self, folder: Path, device: str) -> None:
+        """Load what `GanLearner.save` wrote.
+
+        Args:
+            folder: Of the weights.
+            device: As for `carpet_data.networks.devices.resolve`.
+
+        Raises:
+            DataError: The folder does not hold the networks of this method.
+            MissingExtraError: The extra `generate` is not installed.
+            UsageError: There is no such device.
+        """
+        # Imported first, for it says so where the extra is missing.
+        from carpet_data.learned import fit_runtime  # noqa: F401
+        from carpet_data.networks import devices  # isort: skip
+        from carpet_data.learned.gan.networks import DefectBranch
+
+        found = devices.resolve(device)
+        with reading(folder):
+            self._classes = tuple(json.loads((folder / CLASSES).read_text(encoding="utf-8")))
+            branch = DefectBranch.from_pretrained(folder / BRANCH, local_files_only=True)
+        self._branch = branch.to(found).eval()
+
+    def render(self, scene: Scene, parameters: GanParameters, rng: np.random.Generator) -> Candidate:
+        """Make one candidate; the donor says how large and, on objects, where: pixels and mask are the network's.
+
+        Raises:
+            DataError: No model was opened, or it does not know the class.
+            Redraw: There is no place, or no drawn defect is sound.
+        """
+        branch, label = opened(self._branch), label_of(scene.facts.class_name, self._classes)
+        window, share = _placed(scene, scene.donors[0], parameters.fit, rng)
+        ground = cut(scene.host, window, int(branch.config.crop_px))
+        crops, masks = _generated(branch, label, ground, parameters, rng)
+        number, within = _first_sound(masks, window, share, scene, parameters.mask_level)
+        image, mask = composed(scene.host, window, crops[number], within, feather_px=parameters.feather_px)
+        if not mask.any():
+            raise Redraw("nothing of the drawn defect can be seen on this host")
+        drawn: dict[str, Any] = {"x": window.x, "y": window.y, "side": window.side, "draw": number}
+        return Candidate(image, mask, window.box(*scene.host.shape[:2]), drawn)
+
+
+def _generated(
+    branch: DefectBranch, label: int, ground: Image, parameters: GanParameters, rng: np.random.Generator
+) -> tuple[F32, F32]:
+    """Several defects on a crop of the host's own ground: n x c x c x3 in levels, and masks n x c x c."""
+    import torch
+
+    from carpet_data.learned.fit_runtime import levels, noise, tensors
+    from carpet_data.learned.gan.networks import grains_of
+    from carpet_data.networks import devices
+
+    device: torch.device = branch.device
+    count, strength = parameters.draws, parameters.truncation
+    latents = strength * noise(rng, (count, branch.config.latent), device)
+    grain = grains_of(rng, count, ground.shape[0], device, strength)
+    labels = torch.full((count,), label, device=device)
+    below = tensors(ground[None], device).expand(count, -1, -1, -1)
+    with devices.one_thread(device), torch.no_grad():
+        made, masks = branch(below, latents, labels, grain)
+    return levels(made), masks[:, 0].cpu().numpy()
+
+
+def _first_sound(masks: F32, window: Window, share: float | None, scene: Scene, level: float) -> tuple[int, Mask]:
+    """The first of several drawn masks that can be used: its number, and where on the host it lies, bool HxW.
+
+    Raises:
+        Redraw: None can.
+    """
+    height, width = scene.host.shape[:2]
+    found = "no defect was drawn"
+    for number, mask in enumerate(masks):
+        within = _whole(mask_on((height, width), window, enlarged(mask, window) > level), window)
+        problem = _problem(within, share, scene)
+        if problem is None:
+            return number, within
+        found = problem
+    raise Redraw(found)
+
+
+def _placed(scene: Scene, donor: Donor, fit: GanFitParameters, rng: np.random.Generator) -> tuple[Window, float | None]:
+    """The window on the host, and which share of the defect should lie on the object; None for textures.
+
+    Raises:
+        Redraw: The donor has no defect pixels, or the object no such part.
+    """
+    height, width = scene.host.shape[:2]
+    left, top, wide, high = mask_box(donor.mask)
+    tight = np.ascontiguousarray(donor.mask[top : top + high, left : left + wide])
+    zoom = float(rng.uniform(*_ZOOM))
+    if scene.foreground is None or donor.foreground is None:
+        side = around((0, 0, wide, high), fit.crop_px, fit.context * zoom).side
+        x, y = (int(rng.integers(room + 1)) if (room := size - side) > 0 else room // 2 for size in (width, height))
+        return Window(x, y, side), None
+    shape = _turned(tight, turn_between(donor.foreground, scene.foreground))
+    rows, columns = np.nonzero(same_part(shape, (height, width), donor, scene.foreground))
+    chosen = int(rng.integers(len(rows)))
+    box = (int(columns[chosen]), int(rows[chosen]), shape.shape[1], shape.shape[0])
+    on_donor = donor.foreground[donor.box[1] : donor.box[1] + donor.box[3], donor.box[0] : donor.box[0] + donor.box[2]]
+    return around(box, fit.crop_px, fit.context * zoom), float(on_donor[donor.mask].mean())
+
+
+def _turned(mask: Mask, angle_deg: float) -> Mask:
+    """A mask turned counter-clockwise, on a canvas that just holds it."""
+    height, width = mask.shape
+    reach = int(np.ceil(np.hypot(height, width))) + 2
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle_deg, 1.0)
+    matrix[0, 2] += (reach - width) / 2
+    matrix[1, 2] += (reach - height) / 2
+    soft = np.asarray(cv2.warpAffine(mask.astype(np.float32), matrix, (reach, reach)))
+    found = soft > min(0.5, float(soft.max()) / 2)
+    x, y, wide, high = cv2.boundingRect(found.view(np.uint8))
+    return np.ascontiguousarray(found[y : y + high, x : x + wide])
+
+
+def _problem(within: Mask, share: float | None, scene: Scene) -> str | None:
+    """Why a drawn mask cannot be used; None where it can."""
+    if not within.any():
+        return "the drawn mask is empty, or cut off at the edge of its window"
+    low, high = area_range(scene.facts, _AREA_SLACK)
+    if not low <= float(within.mean()) <= high:
+        return "the drawn mask is smaller or larger than the class's are"
+    if share is not None and scene.foreground is not None:
+        on_object = float(scene.foreground[within].mean())
+        if abs(on_object - share) > _OFF_PART:
+            return "the drawn mask lies off that part of the object"
+    return None
+
+
+def _whole(within: Mask, window: Window) -> Mask:
+    """The mask without what runs into an edge of the window that lies inside the host, where it would look sawn.
+
+    A weak network puts specks into corners; the defect in the middle is none the worse for it.
+    """
+    height, width = within.shape
+    rows, columns = window.inside(height, width)
+    part, edge = within[rows, columns], _EDGE_PX
+    rim = np.zeros(part.shape, np.bool_)
+    rim[:edge] |= rows.start > 0
+    rim[part.shape[0] - edge :] |= rows.stop < height
+    rim[:, :edge] |= columns.start > 0
+    rim[:, part.shape[1] - edge :] |= columns.stop < width
+    _, labels = cv2.connectedComponents(part.view(np.uint8))
+    cut = np.unique(labels[rim & part])
+    found: Mask = within.copy()
+    found[rows, columns] = part & ~np.isin(labels, cut)
+    return found

@@ -1,0 +1,59 @@
+"""What the methods have in common when a fitted model is opened and asked for a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from carpet_data.errors import DataError
+
+__all__ = ["label_of", "opened", "reading"]
+
+T = TypeVar("T")
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turns whatever is wrong with the files of a fitted model into an error with its hint.
+
+    Args:
+        folder: What `Learner.save` wrote.
+
+    Raises:
+        DataError: A file is missing, damaged, or of other networks.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise DataError(
+            f"the fitted networks cannot be read ({error})", where=folder, hint="fit the recipe again with --overwrite"
+        ) from error
+
+
+def opened(found: T | None) -> T:
+    """What `open` of a method left.
+
+    Raises:
+        DataError: It was not called.
+    """
+    if found is None:
+        raise DataError(
+            "no fitted model was opened", hint="fit the recipe first: carpet-data fit DATASET --recipe NAME|FILE"
+        )
+    return found
+
+
+def label_of(class_name: str, classes: Sequence[str]) -> int:
+    """The label of a class: its index among those that a model was fitted to.
+
+    Raises:
+        DataError: It is none of them.
+    """
+    if class_name not in classes:
+        raise DataError(
+            f"the model was not fitted to the class {class_name!r}",
+            hint=f"fit the recipe again where the class has donors enough; this model makes {', '.join(classes)}",
+        )
+    return classes.index(class_name)

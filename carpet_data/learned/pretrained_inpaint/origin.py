@@ -1,0 +1,158 @@
+"""The pretrained pipeline that a fit builds on: where it lies, and whether it is still the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carpet_data.errors import WeightsError
+from carpet_data.store import files
+
+__all__ = ["DESCRIPTION", "Base", "find"]
+
+DESCRIPTION = "pipeline.json"
+"""What a fit writes about the pipeline."""
+_INDEX = "model_index.json"
+_ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_WEIGHTS = re.compile(r"[^.]+(?:\.(?P<variant>[^.-]+))?(?:-\d+-of-\d+)?\.safetensors")
+_SETTINGS = (".json", ".txt", ".model")
+_UNUSED = ("safety_checker", "feature_extractor")
+"""Judges of photos of people; they would blacken textures that they take for skin."""
+_LIBRARIES = ("diffusers", "transformers", "stable_diffusion")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A pretrained pipeline on this machine.
+
+    Attributes:
+        name: As the recipe says it.
+        folder: Where it lies.
+        revision: Commit of the hub; None for a folder.
+        variant: Of its weight files.
+        kind: Class of the pipeline.
+        sha256: Over its settings and the weights of the variant.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None
+    variant: str | None
+    kind: str
+    sha256: str
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Parts that are not loaded."""
+        return tuple(name for name in _UNUSED if name in _index(self.folder))
+
+
+def find(name: str, *, revision: str | None = None, variant: str | None = None) -> Base:
+    """Find a pipeline: a folder first, else a name on the hub, which is fetched once and then taken from its cache.
+
+    Args:
+        name: Folder that `save_pretrained` wrote, or "owner/name".
+        revision: Branch, tag or commit on the hub.
+        variant: Of the weight files.
+
+    Raises:
+        WeightsError: There is no such pipeline, the hub cannot be reached, or its weights are not safetensors.
+    """
+    folder = Path(name).expanduser()
+    commit = None
+    if not folder.exists():
+        if not _ON_HUB.fullmatch(name):
+            raise WeightsError(
+                "there is no such folder",
+                where=name,
+                hint="give the folder of a pipeline as fit.pipeline in the recipe",
+            )
+        folder = _fetched(name, revision, variant)
+        commit = folder.name
+    index = _index(folder)
+    _check_parts(folder, index)
+    return Base(
+        name, folder.resolve(), commit, variant, str(index["_class_name"]), _fingerprint(folder, index, variant)
+    )
+
+
+def _fetched(name: str, revision: str | None, variant: str | None) -> Path:
+    from diffusers import DiffusionPipeline
+
+    unused = dict.fromkeys(_UNUSED)
+    try:
+        return Path(
+            DiffusionPipeline.download(name, revision=revision, variant=variant, use_safetensors=True, **unused)
+        )
+    except Exception as error:  # offline, no such name, no licence accepted: each library of the hub has its own errors
+        raise WeightsError(
+            f"there is no folder of this name, and the hub does not give a pipeline of it ({_first_line(error)})",
+            where=name,
+            hint="bring a copy of the pipeline to this machine and give its folder as fit.pipeline in the recipe; on "
+            "the hub, check the name, the revision, and that you accepted its licence",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    path = folder / _INDEX
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
+            raise ValueError("it names no pipeline class")
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"this is no pipeline of diffusers ({_INDEX}: {_first_line(error)})",
+            where=folder,
+            hint="give a folder that save_pretrained wrote; a single file of weights is converted with diffusers first",
+        ) from error
+    return index
+
+
+def _parts(index: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and library of each part that is loaded."""
+    for name, value in sorted(index.items()):
+        is_part = not name.startswith("_") and isinstance(value, list) and len(value) == 2 and value[0] is not None
+        if is_part and name not in _UNUSED:
+            yield name, str(value[0])
+
+
+def _check_parts(folder: Path, index: dict[str, Any]) -> None:
+    """No code that lies beside the weights is ever run."""
+    own = [name for name, library in _parts(index) if library not in _LIBRARIES]
+    if own:
+        raise WeightsError(
+            f"the part {own[0]} of the pipeline wants code that is in neither diffusers nor transformers",
+            where=folder,
+            hint="use a pipeline that diffusers itself has",
+        )
+
+
+def _fingerprint(folder: Path, index: dict[str, Any], variant: str | None) -> str:
+    """Hex SHA-256 over what is loaded: settings of all parts, weights of the variant (plain ones where it has none)."""
+    total = hashlib.sha256()
+    weights = 0
+    for name, _ in _parts(index):
+        found = sorted(path for path in (folder / name).glob("*") if path.is_file())
+        matched = [(path, match["variant"]) for path in found if (match := _WEIGHTS.fullmatch(path.name))]
+        wanted = [path for path, own in matched if own == variant] or [path for path, own in matched if own is None]
+        weights += len(wanted)
+        for path in [path for path in found if path.suffix in _SETTINGS] + wanted:
+            total.update(f"{name}/{path.name}\0{files.sha256(path)}\n".encode())
+    if not weights:
+        raise WeightsError(
+            "the pipeline has no weights as safetensors",
+            where=folder,
+            hint="convert it: load it with diffusers and write it with save_pretrained(..., safe_serialization=True)",
+        )
+    total.update(str(index["_class_name"]).encode())
+    return total.hexdigest()

@@ -1,0 +1,306 @@
+"""A pretrained inpainting pipeline of diffusers, opened once and asked for one crop at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.errors import DataError, DeviceMemoryError, MissingExtraError, WeightsError
+from carpet_data.learned.fit_runtime import noise
+from carpet_data.learned.pretrained_inpaint.origin import Base
+from carpet_data.learned.pretrained_inpaint.parameters import MemoryRules
+from carpet_data.synthesis.contract import Image, Mask
+
+for _package in ("transformers", "peft"):
+    if importlib.util.find_spec(_package) is None:
+        raise MissingExtraError.of(_package, "generate", "a pretrained pipeline")
+
+import diffusers  # noqa: E402 - only where all that it needs is there
+import torch  # noqa: E402
+from PIL import Image as Pictures  # noqa: E402
+
+__all__ = ["LORA", "Painter", "celled", "dtype_of", "quiet"]
+
+F32 = NDArray[np.float32]
+Texts = dict[str, torch.Tensor]
+"""Arguments of the pipeline's call that carry the prompt, each of one row."""
+
+LORA = "pytorch_lora_weights.safetensors"
+_CHANNELS = (4, 9)
+"""Of a UNet that can inpaint: noisy latents alone, which are put back outside the mask each step, or with the mask and
+the masked image beside them."""
+_NAMES: dict[int, tuple[str, ...]] = {
+    2: ("prompt_embeds", "negative_prompt_embeds"),
+    3: ("prompt_embeds", "pooled_prompt_embeds"),
+    4: ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds"),
+}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def dtype_of(name: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> torch.dtype:
+    """The type of weights; auto is half precision on a CUDA GPU only, where all pipelines are known to bear it."""
+    if name != "auto":
+        return _DTYPES[name]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def celled(mask: Mask, cell_px: int) -> Mask:
+    """A mask widened to whole cells: a latent pixel stands for 8x8, and a thin scratch must not fall between them.
+
+    Args:
+        mask: bool c x c, c a multiple of `cell_px`.
+        cell_px: Pixels across a cell.
+    """
+    rows, columns = mask.shape[0] // cell_px, mask.shape[1] // cell_px
+    cells = mask.reshape(rows, cell_px, columns, cell_px).any(axis=(1, 3))
+    return np.asarray(cells.repeat(cell_px, axis=0).repeat(cell_px, axis=1), np.bool_)
+
+
+@dataclass(eq=False)
+class Painter:
+    """An opened pipeline.
+
+    Attributes:
+        pipe: The pipeline.
+        device: Where it computes.
+    """
+
+    pipe: Any
+    device: torch.device
+    _texts: dict[tuple[str, str, bool], Texts] = field(default_factory=dict)
+    _known: frozenset[str] = frozenset()
+
+    @classmethod
+    def open(
+        cls, base: Base, device: torch.device, dtype: torch.dtype, memory: MemoryRules, lora: Path | None = None
+    ) -> Painter:
+        """Load a pipeline.
+
+        Args:
+            base: Which.
+            device: Where it computes.
+            dtype: Of its weights.
+            memory: Switches that save memory.
+            lora: Folder of LoRA weights to put on it.
+
+        Raises:
+            WeightsError: It cannot be loaded, or is not for inpainting.
+            DeviceMemoryError: The memory of the device is full.
+        """
+        with quiet(), _room(device):
+            pipe = _loaded(base, dtype)
+            if lora is not None:
+                pipe.load_lora_weights(lora, weight_name=LORA)
+            _settle(pipe, device, memory)
+        pipe.set_progress_bar_config(disable=True)
+        return cls(pipe, device, _known=frozenset(inspect.signature(pipe.__call__).parameters))
+
+    @property
+    def cell_px(self) -> int:
+        """Pixels across a latent pixel."""
+        return int(getattr(self.pipe, "vae_scale_factor", 8))
+
+    def texts(self, prompt: str, negative: str = "", *, guided: bool = True) -> Texts:
+        """The embeddings of a prompt, remembered; empty where the pipeline has no way to give them.
+
+        Args:
+            prompt: What to show.
+            negative: What to lead away from.
+            guided: Whether guidance is used.
+
+        Raises:
+            DataError: The pipeline knows no negative prompt and one is given.
+        """
+        if negative and "negative_prompt" not in self._known:
+            raise DataError(
+                f"a {type(self.pipe).__name__} takes no negative prompt", hint='write negative_prompt: "" in the recipe'
+            )
+        key = (prompt, negative, guided)
+        if key not in self._texts:
+            self._texts[key] = self._encoded(prompt, negative, guided)
+        return self._texts[key]
+
+    def _encoded(self, prompt: str, negative: str, guided: bool) -> Texts:
+        encode: Callable[..., Any] | None = getattr(self.pipe, "encode_prompt", None)
+        if encode is None:
+            return {}
+        wanted = {
+            "prompt": prompt,
+            "prompt_2": prompt,
+            "prompt_3": prompt,
+            "negative_prompt": negative,
+            "device": self.device,
+            "num_images_per_prompt": 1,
+            "do_classifier_free_guidance": guided,
+        }
+        taken = inspect.signature(encode).parameters
+        with torch.no_grad(), quiet(), _room(self.device):
+            found = encode(**{name: value for name, value in wanted.items() if name in taken})
+        named = zip(_NAMES.get(len(found), ()), found, strict=False)
+        return {name: value for name, value in named if value is not None and name in self._known}
+
+    def paint(
+        self,
+        image: Image,
+        mask: Mask,
+        prompt: str,
+        rng: np.random.Generator,
+        *,
+        negative: str = "",
+        prompt_noise: float = 0.0,
+        guidance: float = 5.0,
+        steps: int = 30,
+        strength: float = 1.0,
+    ) -> F32:
+        """Paint anew what a mask covers.
+
+        Args:
+            image: uint8 c x c x3: what is there.
+            mask: bool c x c.
+            prompt: What to paint.
+            rng: All chance comes from it.
+            negative: What to lead away from.
+            prompt_noise: Gaussian noise on the embeddings, in their standard deviations.
+            guidance: Scale of classifier-free guidance; 1 and less for none.
+            steps: Denoising steps from pure noise.
+            strength: 1 begins with pure noise, less with the image under so much noise (SDEdit, Meng et al. 2022).
+
+        Returns:
+            float32 c x c x3, levels 0..255. Outside the mask it is near the image, not equal to it.
+
+        Raises:
+            DataError: The pipeline cannot do what is asked.
+            DeviceMemoryError: The memory of the device is full.
+        """
+        self._can(strength, prompt_noise)
+        texts = self.texts(prompt, negative, guided=guidance > 1)
+        if prompt_noise > 0:
+            words = texts["prompt_embeds"]
+            drawn = noise(rng, tuple(words.shape), words.device).to(words.dtype)
+            texts = {**texts, "prompt_embeds": words + prompt_noise * words.std() * drawn}
+        asked: dict[str, Any] = {
+            "image": Pictures.fromarray(image),
+            "mask_image": Pictures.fromarray(celled(mask, self.cell_px).astype(np.uint8) * 255),
+            "height": image.shape[0],
+            "width": image.shape[1],
+            "strength": strength,
+            "num_inference_steps": steps,
+            "guidance_scale": guidance,
+            # Drawn on the CPU whatever the device, so that all get the same noise.
+            "generator": torch.Generator().manual_seed(int(rng.integers(2**63))),
+            "output_type": "np",
+            **(texts or {"prompt": prompt, **({"negative_prompt": negative} if negative else {})}),
+        }
+        with torch.no_grad(), quiet(), _room(self.device):
+            made = self.pipe(**{name: value for name, value in asked.items() if name in self._known}).images[0]
+        levels = np.asarray(made, np.float32) * 255.0
+        if not np.isfinite(levels).all():
+            raise DataError(
+                "the pipeline painted values that are no numbers", hint="use dtype: fp32 or bf16 in the recipe"
+            )
+        if levels.shape != image.shape:
+            levels = np.asarray(cv2.resize(levels, (image.shape[1], image.shape[0])), np.float32)
+        return levels
+
+    def _can(self, strength: float, prompt_noise: float) -> None:
+        kind = type(self.pipe).__name__
+        if strength < 1 and "strength" not in self._known:
+            raise DataError(f"a {kind} cannot begin with a donor paste", hint="write start: noise in the recipe")
+        if prompt_noise > 0 and not hasattr(self.pipe, "encode_prompt"):
+            raise DataError(f"a {kind} gives no embeddings of its prompt", hint="write prompt_noise: 0 in the recipe")
+
+
+def _loaded(base: Base, dtype: torch.dtype) -> Any:
+    kind: Any = getattr(diffusers, base.kind, None)
+    # What takes a mask is used as it is: the automatic choice does not know FLUX fill, which does nothing else.
+    if kind is None or "mask_image" not in inspect.signature(kind.__call__).parameters:
+        kind = diffusers.AutoPipelineForInpainting
+    without: dict[str, Any] = dict.fromkeys(base.unused)
+    if "safety_checker" in without:
+        without["requires_safety_checker"] = False
+    try:
+        pipe = kind.from_pretrained(
+            base.folder,
+            variant=base.variant,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            **without,
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise WeightsError(
+            f"this {base.kind} cannot be loaded for inpainting ({' '.join(str(error).split())[:300]})",
+            where=base.folder,
+            hint="give an inpainting pipeline of diffusers with weights as safetensors, and the variant that it has",
+        ) from error
+    if pipe.dtype != dtype:  # diffusers of before it took `dtype` ignores it
+        pipe.to(dtype=dtype)
+    unet = pipe.components.get("unet")
+    if unet is not None and unet.config.in_channels not in _CHANNELS:
+        raise WeightsError(
+            f"the UNet of this {base.kind} takes {unet.config.in_channels} channels: it is not made for inpainting",
+            where=base.folder,
+            hint="give a pipeline whose UNet takes 9 channels (or 4: outside the mask, the image is then put back)",
+        )
+    return pipe
+
+
+def _settle(pipe: Any, device: torch.device, memory: MemoryRules) -> None:
+    """Move the pipeline to the device, as a whole or part by part."""
+    if memory.attention_slicing:
+        pipe.enable_attention_slicing()
+    if memory.vae_slicing:
+        pipe.vae.enable_slicing()
+    if memory.vae_tiling:
+        pipe.vae.enable_tiling()
+    if device.type == "cpu" or memory.offload == "none":
+        pipe.to(device)
+    elif memory.offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.enable_sequential_cpu_offload(device=device)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No bars and hints of the libraries: the command that waits has its own, and problems come as errors."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    both = (of_diffusers, of_transformers)
+    before = [(logging.get_verbosity(), logging.is_progress_bar_enabled()) for logging in both]
+    for logging in both:
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for (verbosity, has_bars), logging in zip(before, both, strict=True):
+            logging.set_verbosity(verbosity)
+            if has_bars:
+                logging.enable_progress_bar()
+
+
+@contextmanager
+def _room(device: torch.device) -> Iterator[None]:
+    """Says what to do where the pipeline does not fit into the memory of a GPU."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceMemoryError(
+            f"the memory of {device} does not hold the pipeline",
+            hint="in the recipe use memory: {offload: model} (then sequential), dtype: bf16, or a smaller fit.crop_px",
+        ) from error

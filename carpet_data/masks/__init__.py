@@ -1,7 +1,0 @@
-"""Masks: runs, connected components, run-length encoding, polygons. Exact everywhere."""
-
-from carpet_data.masks.label_mask import LabelMask
-from carpet_data.masks.load import load
-from carpet_data.masks.regions import Regions, find
-
-__all__ = ["LabelMask", "Regions", "find", "load"]

@@ -1,0 +1,1 @@
+"""From a raw folder to the prepared folder: check, group, split, write."""

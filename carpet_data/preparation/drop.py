@@ -1,0 +1,181 @@
+"""Drop: take samples out of a prepared data set by what the manifest says of them; their files stay."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carpet_data import store
+from carpet_data.core.text import counted
+from carpet_data.dataset import Sample
+from carpet_data.errors import UsageError
+
+__all__ = ["FIELDS", "DropResult", "drop"]
+
+FIELDS = {
+    "id": "the sample's id",
+    "class": "its class",
+    "origin": "real or synthetic",
+    "source": "the image's path in the source",
+    "group": "its group",
+    "width": "pixels across",
+    "height": "pixels down",
+    "method": "what made it, such as donor-paste",
+    "recipe": "hash of the recipe; its beginning is enough",
+    "split": "the split it was made for",
+    "seed": "of its making",
+    "k": "its number",
+    "host": "id of the host",
+    "donors": "id of one of its donors",
+    "model": "the fitted model it was sampled from, a name under models/",
+    "null": "true for null samples",
+    "gates.NAME": "score of a gate",
+    "parameters.NAME": "what was drawn",
+}
+_CONDITION = re.compile(r"([A-Za-z_][\w.-]*)\s*(!=|<=|>=|=|<|>)\s*(.*)", re.DOTALL)
+_DOTTED = ("gates.", "parameters.")
+_OF_SAMPLE = ("id", "class", "origin", "source", "group", "width", "height")
+
+
+@dataclass(frozen=True, slots=True)
+class DropResult:
+    """What `drop` did.
+
+    Attributes:
+        root: The prepared folder.
+        ids: Samples dropped, sorted.
+        classes: class -> how many.
+        dry_run: Nothing was written.
+    """
+
+    root: Path
+    ids: tuple[str, ...]
+    classes: Mapping[str, int]
+    dry_run: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "root": str(self.root),
+            "dropped": len(self.ids),
+            "ids": list(self.ids),
+            "classes": dict(self.classes),
+            "dry_run": self.dry_run,
+        }
+
+    def text(self) -> str:
+        """The result in words."""
+        counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
+        done = "would be dropped" if self.dry_run else "dropped"
+        images = counted(len(self.ids), "image")
+        return f"{images} {done}{f' ({counts})' if counts else ''} in {self.root}; their files stay"
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    field: str
+    operator: str
+    value: str
+
+    def holds(self, sample: Sample) -> bool:
+        found = _lookup(sample, self.field)
+        if found is None:
+            return False
+        values = found if isinstance(found, list | tuple) else [found]
+        if self.operator == "!=":
+            return not any(self._equal(value) for value in values)
+        return any(self._equal(value) if self.operator == "=" else self._compares(value) for value in values)
+
+    def _equal(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return str(value).lower() == self.value.lower()
+        if isinstance(value, int | float):
+            number = _number(self.value)
+            return number is not None and float(value) == number
+        if self.field == "recipe":
+            return bool(self.value) and str(value).startswith(self.value)
+        return fnmatch.fnmatchcase(str(value), self.value)
+
+    def _compares(self, value: Any) -> bool:
+        number = _number(self.value)
+        if number is None or isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        match self.operator:
+            case "<":
+                return value < number
+            case "<=":
+                return value <= number
+            case ">":
+                return value > number
+            case _:
+                return value >= number
+
+
+def drop(root: Path, where: Sequence[str], *, reason: str = "", dry_run: bool = False) -> DropResult:
+    """Drop the samples of a prepared data set for which every condition holds.
+
+    They stay in the manifest, marked, and their files stay; no reader gives them any more, and their ids are not
+    given away again.
+
+    Args:
+        root: The prepared folder.
+        where: Conditions FIELD=VALUE, also with != < <= > >=; VALUE may hold * and ?. The fields are those of `FIELDS`.
+        reason: Kept with them; the conditions where it is empty.
+        dry_run: Only say what would be dropped.
+
+    Raises:
+        UsageError: There is no condition, or one cannot be read; the nearest field is offered.
+        DataError: The folder is no prepared data set.
+        LockedError: Another process is writing it.
+    """
+    conditions = [_condition(text) for text in where]
+    if not conditions:
+        raise UsageError("no condition was given", hint="say which, such as --where origin=synthetic")
+    # store.read checks that it is a prepared folder; the manifest alone would do for the rest.
+    found = [sample for sample in store.read(root) if all(condition.holds(sample) for condition in conditions)]
+    ids = tuple(sample.id for sample in found)
+    if ids and not dry_run:
+        store.drop(root, ids, reason or " and ".join(where), command=f"drop {root}")
+    counts = Counter(sample.class_name for sample in found)
+    return DropResult(root, ids, dict(sorted(counts.items())), dry_run)
+
+
+def _condition(text: str) -> _Condition:
+    match = _CONDITION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no condition", hint="write FIELD=VALUE, such as class=hole or gates.visible<1")
+    field, operator, value = match.groups()
+    if field not in FIELDS and not (field.startswith(_DOTTED) and not field.endswith(".")):
+        near = difflib.get_close_matches(field, FIELDS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"no field is called {field!r}", hint=f"{hint}the fields are {', '.join(FIELDS)}")
+    value = value.strip()
+    if operator in ("<", "<=", ">", ">=") and _number(value) is None:
+        raise UsageError(f"{value!r} is no number", hint=f"compare {field} with a number")
+    return _Condition(field, operator, value)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _lookup(sample: Sample, field: str) -> Any:
+    if field in _OF_SAMPLE:
+        return sample.class_name if field == "class" else getattr(sample, field)
+    value: Any = sample.provenance or {}
+    field = "fitted.model" if field == "model" else field
+    # A gate's name may hold a hyphen but no dot, so dots only ever lead down.
+    for part in field.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None and field == "null" and sample.provenance is not None:
+        return False
+    return value

@@ -1,0 +1,61 @@
+"""The images that a training is made of: a prepared data set, one of its splits, and the samples of each side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from carpet_data import store
+from carpet_data.dataset import SIDES, Dataset, Sample, Side
+from carpet_data.errors import DataError, UsageError
+from carpet_data.formats.export import chosen_split
+
+__all__ = ["opened", "samples_of"]
+
+
+def opened(root: Path, split: str | None) -> tuple[Dataset, str]:
+    """A prepared data set and the name of the split to train by.
+
+    Args:
+        root: The prepared folder.
+        split: The split; None for "main", else the source's own.
+
+    Raises:
+        DataError: The folder is no prepared data set, or is damaged.
+        UsageError: There is no such split, or none at all.
+    """
+    dataset = store.read(root)
+    name = chosen_split(dataset, split)
+    if name is None:
+        raise UsageError("the data set has no split to train by", where=root, hint="make one: carpet-data split")
+    return dataset, name
+
+
+def samples_of(dataset: Dataset, split: str, *, real_only: bool = False) -> dict[Side, tuple[Sample, ...]]:
+    """side -> its samples; only val may be empty.
+
+    Args:
+        dataset: Prepared.
+        split: The name of a split.
+        real_only: Leave synthetic train samples out.
+
+    Raises:
+        DataError: The train or the test side is empty, or the train side shows one class only.
+    """
+    samples = {side: dataset.on_side(split, side) for side in SIDES}
+    if real_only:
+        samples["train"] = tuple(sample for sample in samples["train"] if sample.origin == "real")
+    for side in ("train", "test"):
+        if not samples[side]:
+            raise DataError(
+                f"no image is on the {side} side of the split {split!r}",
+                where=dataset.root,
+                hint="make a split with one: carpet-data split",
+            )
+    present = sorted({sample.class_name for sample in samples["train"]})
+    if len(present) < 2:
+        raise DataError(
+            f"the train side shows one class only ({present[0]}); there is nothing to tell apart",
+            where=dataset.root,
+            hint="add images of another class, or split so that two classes have train images",
+        )
+    return samples

@@ -1,0 +1,203 @@
+"""Report: one HTML file about a data set, that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carpet_data import formats, store
+from carpet_data.core.progress import Progress
+from carpet_data.core.text import counted
+from carpet_data.dataset import Dataset, Split
+from carpet_data.errors import CarpetDataError, OutputError, UsageError
+from carpet_data.formats.export import chosen_split, default_out
+from carpet_data.reporting import contents, evidence, scores
+from carpet_data.reporting.dataset_page import DatasetPage, ScoreTable
+from carpet_data.reporting.render import render
+from carpet_data.statistics.stats import stats
+from carpet_data.store import description, names, runs
+from carpet_data.store.files import making, sha256, write_bytes
+
+__all__ = ["SCORE", "ReportResult", "report"]
+
+SCORE = "score.json"
+"""Where the page looks for a score file, in the data set's folder."""
+
+_SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult:
+    """What `report` wrote.
+
+    Attributes:
+        out: The page.
+        size: Its bytes.
+        real: Real images that take part.
+        synthetic: Synthetic ones.
+        verdict: Of the last validation; None without one.
+        notes: What the page warns of.
+    """
+
+    out: Path
+    size: int
+    real: int
+    synthetic: int
+    verdict: str | None
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "out": str(self.out),
+            "size": self.size,
+            "real": self.real,
+            "synthetic": self.synthetic,
+            "verdict": self.verdict,
+            "notes": list(self.notes),
+        }
+
+    def text(self) -> str:
+        """The result in words."""
+        verdict = "no validation" if self.verdict is None else f"validation: {self.verdict}"
+        lines = [f"{self.out} ({self.size / 1e6:.1f} MB): {self.real} real, {self.synthetic} synthetic; {verdict}"]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def report(
+    root: Path | str,
+    out: Path | str | None = None,
+    *,
+    split: str | None = None,
+    score: Path | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ReportResult:
+    """Write one HTML file about a data set: what it holds, how it was made, whether the synthetic part helps.
+
+    The page holds its pictures and its style, asks for nothing from any network, and follows the reader's choice of
+    light or dark. Its thumbnails take 3.5 MB at most; a few of each class are shown.
+
+    Args:
+        root: A prepared data set; a raw one works too, and has neither runs nor provenance.
+        out: The HTML file; None for `NAME-report.html` beside the data set.
+        split: Whose sides are shown; None for "main", else the source's own, else none.
+        score: Output of `carpet-data score --json`; None for score.json in the data set's folder, where it is there.
+        overwrite: Replace the file.
+        workers: Processes that measure; None for one a core.
+        progress: Called with (images measured, all images).
+
+    Raises:
+        DataError: The data set or the score file cannot be read.
+        UsageError: There is no such split, or `out` is no place for a page.
+        OutputError: The file exists, or cannot be written.
+    """
+    root = Path(root)
+    out = default_out(root, "report.html") if out is None else Path(out)
+    _check_out(out, root, overwrite=overwrite)
+    dataset = formats.read(root)
+    table = _score(score, dataset.root)
+    page = _page(dataset, chosen_split(dataset, split), table, workers, progress)
+    data = render("dataset.html", page=page).encode(errors="backslashreplace")
+    with making(out):
+        write_bytes(out, data)
+    verdict = None if page.validation is None else page.validation.verdict
+    return ReportResult(out, len(data), page.real, page.synthetic, verdict, page.notes)
+
+
+def _check_out(out: Path, root: Path, *, overwrite: bool) -> None:
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError("the report is an HTML file", where=out, hint="name a file such as report.html")
+    inside = out.resolve().parent
+    kept = (
+        [root.resolve()] if not store.is_prepared(root) else [(root / part).resolve() for part in ("images", "masks")]
+    )
+    if any(folder == inside or folder in inside.parents for folder in kept):
+        raise UsageError("a page does not belong among the data", where=out, hint="write it elsewhere")
+    if out.exists() and (out.is_dir() or not overwrite):
+        raise OutputError("the output exists", where=out, hint="choose another one, or give --overwrite")
+
+
+def _score(path: Path | None, root: Path) -> ScoreTable | None:
+    if path is not None:
+        return scores.load(path)
+    path = root / SCORE
+    return scores.load(path) if path.is_file() else None
+
+
+def _page(
+    dataset: Dataset, split: str | None, score: ScoreTable | None, workers: int | None, progress: Progress | None
+) -> DatasetPage:
+    measured = stats(dataset.root, split=split, workers=workers, progress=progress)
+    classes = contents.classes(dataset, split)
+    sheets, problems = contents.sheets(dataset)
+    prepared = store.is_prepared(dataset.root)
+    found = evidence.gather(dataset)
+    return DatasetPage(
+        name=dataset.name,
+        format=dataset.format,
+        split=split,
+        fingerprint=dataset.fingerprint(split),
+        license=dataset.license,
+        classes=classes,
+        tail=contents.tail(classes, split),
+        defects=measured.defects,
+        sizes=measured.image_sizes,
+        sheets=sheets,
+        score=score,
+        validation=found.validation,
+        validation_run=found.validation_run,
+        validation_stale=found.validation_stale,
+        training=found.training,
+        runs=found.runs,
+        recipes=contents.made_by(dataset),
+        provenance=_provenance(dataset, split) if prepared else {"Read from": dataset.format},
+        splits={name: _counts(each) for name, each in sorted(dataset.splits.items())},
+        notes=_notes([*measured.skipped, *problems, *found.problems]),
+        versions={"python": platform.python_version(), **runs.versions()},
+    )
+
+
+def _counts(split: Split) -> dict[str, int]:
+    return {str(side): count for side, count in split.counts().items()}
+
+
+def _notes(problems: list[CarpetDataError]) -> tuple[str, ...]:
+    """Each problem once: what cannot be measured cannot be shown either."""
+    texts = list(
+        dict.fromkeys(
+            f"{Path(problem.where).name}: {problem.what}" if problem.where else problem.what for problem in problems
+        )
+    )
+    if len(texts) <= _SHOWN_PROBLEMS:
+        return tuple(texts)
+    more = counted(len(texts) - _SHOWN_PROBLEMS, "more problem")
+    return (*texts[:_SHOWN_PROBLEMS], f"{more}; carpet-data doctor names them all")
+
+
+def _provenance(dataset: Dataset, split: str | None) -> Mapping[str, Any]:
+    prepared = description.read(dataset.root).prepared
+    facts: dict[str, Any] = {
+        "Read from": prepared.get("reader", "–"),
+        **{name.replace("_", " ").capitalize(): _plain(value) for name, value in prepared.items() if name != "reader"},
+    }
+    if split is not None:
+        made = dataset.splits[split].made
+        facts.update({f"Split {split}: {name}": _plain(value) for name, value in made.items() if value not in ([], {})})
+    facts["SHA-256 of the manifest"] = sha256(dataset.root / names.MANIFEST)
+    return facts
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key.replace('_', ' ')} {_plain(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(str(_plain(each)) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, int | float | str) or value is None else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,362 @@
+"""Add samples to a prepared folder, and drop them; one writer at a time, and a killed one can be completed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from carpet_data.core.images import probe
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import GOOD, IndexFile, MaskFile, Origin, Sample, Side, Split
+from carpet_data.errors import DataError, LeakError, UsageError
+from carpet_data.store import description, manifest, names, splits
+from carpet_data.store.files import remove_partials, write_bytes
+from carpet_data.store.journal import Journal, refuse_unfinished, unfinished
+from carpet_data.store.lock import locked
+from carpet_data.store.manifest import Entry, Tombstone
+
+_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """One sample to be added, as the bytes of its files.
+
+    Attributes:
+        id: Unique in the data set.
+        class_name: One of the data set's classes.
+        image: The encoded image.
+        mask: The encoded mask, PNG; None without one.
+        table: (index, class) of each instance where the mask is an instance-index PNG; None where it is binary.
+        suffix: Of the image file, with the dot.
+        origin: "synthetic" or "real".
+        group: The group it belongs to; None where it is alone.
+        provenance: How it was made; its "host" and "donors", ids of samples, must be on the train side.
+    """
+
+    id: str
+    class_name: str
+    image: bytes
+    mask: bytes | None = None
+    table: tuple[tuple[int, str], ...] | None = None
+    suffix: str = ".png"
+    origin: Origin = "synthetic"
+    group: str | None = None
+    provenance: Mapping[str, Any] | None = None
+
+
+class Appender:
+    """Adds samples to a prepared folder while its lock is held; made by `appending`."""
+
+    def __init__(self, root: Path, journal: Journal, split: Split | None, taken: frozenset[str]) -> None:
+        about = description.read(root)
+        self._root = root
+        self._journal = journal
+        self._taken = taken
+        self._classes = frozenset(about.classes) | {GOOD}
+        self._categories = frozenset(about.categories)
+        self._train = None if split is None else frozenset(split.ids("train")) | journal.ids
+        self._chunk: list[Sample] = []
+        self._begun: set[str] = set()
+        self.resumed = len(journal)
+
+    def __contains__(self, sample_id: str) -> bool:
+        """Whether an earlier, killed run of the same command has added this sample."""
+        return sample_id in self._journal
+
+    def __len__(self) -> int:
+        return len(self._journal) + len(self._chunk)
+
+    def add(self, addition: Addition) -> None:
+        """Write the files of one sample; it is part of the data set when the appending ends well.
+
+        A sample that an earlier run of the same command has added is left as it is.
+
+        Raises:
+            DataError: The id is taken, or the class is not one of the data set's.
+            LeakError: It was made from samples that are not on the train side of its split.
+        """
+        if addition.id in self._journal:
+            return
+        self._check(addition)
+        image = names.image_path(addition.id, addition.class_name, addition.suffix)
+        write_bytes(self._root / image, addition.image)
+        info = probe(self._root / image)
+        annotation: MaskFile | IndexFile | None = None
+        if addition.mask is not None:
+            mask = names.mask_path(addition.id, addition.class_name)
+            write_bytes(self._root / mask, addition.mask)
+            annotation = MaskFile(mask) if addition.table is None else IndexFile(mask, addition.table)
+        self._begun.add(addition.id)
+        self._chunk.append(
+            Sample(
+                id=addition.id,
+                image_path=image,
+                class_name=addition.class_name,
+                width=info.width,
+                height=info.height,
+                annotation=annotation,
+                origin=addition.origin,
+                image_sha256=hashlib.sha256(addition.image).hexdigest(),
+                mask_sha256=None if addition.mask is None else hashlib.sha256(addition.mask).hexdigest(),
+                group=addition.group,
+                provenance=addition.provenance,
+            )
+        )
+        if len(self._chunk) >= _CHUNK:
+            self.commit()
+
+    def commit(self) -> None:
+        """Record what was added so far, so that a kill cannot lose it."""
+        self._journal.commit(self._chunk)
+        self._chunk.clear()
+
+    def added(self) -> list[Sample]:
+        """Commit, and give all samples added, those of an earlier, killed run included, sorted by id."""
+        self.commit()
+        return list(self._journal.entries())
+
+    def _check(self, addition: Addition) -> None:
+        if addition.id in self._taken or addition.id in self._begun:
+            raise DataError(f"the id {addition.id!r} is taken", where=self._root, hint="choose another id")
+        if names.component(addition.id) != addition.id:
+            raise DataError(
+                f"the id {addition.id!r} cannot be a file name everywhere",
+                where=self._root,
+                hint="choose a plain id: letters, digits, '-', '_' and '.'",
+            )
+        wrong = {addition.class_name} - self._classes or {name for _, name in addition.table or ()} - self._categories
+        if wrong:
+            raise DataError(
+                f"{sorted(wrong)[0]!r} is no class of this data set",
+                where=self._root,
+                hint=f"use one of: {', '.join(sorted(self._classes))}",
+            )
+        if self._train is None:
+            return
+        provenance = addition.provenance or {}
+        for role, sample_id in ancestors(provenance):
+            if sample_id not in self._train:
+                raise LeakError(
+                    f"{addition.id}: its {role} {sample_id!r} is not on the train side of its split",
+                    where=self._root,
+                    hint="make synthetic samples from train images only",
+                )
+
+
+def ancestors(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(role, id) of the samples that a synthetic one was made from: host, null source, donors, textures."""
+    for field, role in (("host", "host"), ("null_source", "null source")):
+        value = provenance.get(field)
+        if isinstance(value, str):
+            yield role, value
+    for field, role in (("donors", "donor"), ("textures", "texture")):
+        values = provenance.get(field)
+        if isinstance(values, Sequence) and not isinstance(values, str):
+            for value in values:
+                yield role, str(value)
+
+
+@contextmanager
+def appending(root: Path, *, command: str, identity: str, split: str | None) -> Iterator[Appender]:
+    """Add samples to a prepared folder.
+
+    Where the block ends well, the samples are in the manifest and on the train side of the split. Where it ends in an
+    error or the process is killed, the data set is as it was, and the same command (the same identity) goes on with
+    what had been written; `id in appender` tells what that is, so that it need not be made again.
+
+    Args:
+        root: The prepared folder.
+        command: For people: what is run.
+        identity: Equal for equal work, such as a hash of recipe, split and seed.
+        split: The split whose train side the samples join; None for none.
+
+    Raises:
+        DataError: The folder is no prepared data set, or has no such split.
+        OutputError: Another command was stopped here before it had finished; LockedError: one is running.
+    """
+    description.read(root)
+    with locked(root, command):
+        partition = None if split is None else splits.read(root, split)
+        begun = unfinished(root)
+        journal = Journal.open(root, command, identity)
+        try:
+            # Ids of the journal may be in the manifest already: a kill can fall between its two last steps.
+            taken = frozenset(e.id for e in manifest.stream(root / names.MANIFEST) if e.id not in journal)
+            appender = Appender(root, journal, partition, taken)
+            yield appender
+            appender.commit()
+            _merge(root, journal)
+            if partition is not None:
+                sides: dict[str, Side] = {**partition.sides, **dict.fromkeys(journal.ids, "train")}
+                splits.write(root, Split(partition.name, sides, partition.made), overwrite=True)
+            if begun is not None:
+                remove_partials(root / names.IMAGES)
+                remove_partials(root / names.MASKS)
+        except BaseException:
+            if len(journal) == 0:
+                journal.remove()  # nothing to go on with, so nothing to refuse other commands for
+            raise
+        finally:
+            journal.close()
+        journal.remove()
+
+
+def abandon(root: Path, *, command: str = "abandon") -> int:
+    """Give up what an appending that was stopped had written: its files and its journal go.
+
+    Args:
+        root: The prepared folder.
+        command: For people: what is run.
+
+    Returns:
+        How many samples were given up.
+
+    Raises:
+        DataError: The folder is no prepared data set, or a journal is damaged.
+        LockedError: The appending is still running.
+    """
+    description.read(root)
+    with locked(root, command):
+        begun = unfinished(root)
+        if begun is None:
+            return 0
+        journal = Journal.open(root, *begun)
+        kept = frozenset(e.id for e in manifest.stream(root / names.MANIFEST) if e.id in journal)
+        given_up = 0
+        for sample in journal.entries():
+            if sample.id not in kept:
+                given_up += 1
+                for path in (sample.image_path, sample.mask_path):
+                    if path is not None:
+                        (root / path).unlink(missing_ok=True)
+        remove_partials(root / names.IMAGES)
+        remove_partials(root / names.MASKS)
+        journal.remove()
+    return given_up
+
+
+def append(
+    root: Path,
+    additions: Iterable[Addition],
+    *,
+    command: str,
+    identity: str,
+    split: str | None,
+    progress: Progress | None = None,
+) -> int:
+    """Add samples to a prepared folder, see `appending`.
+
+    Returns:
+        How many samples were added, those of an earlier, killed run of the same command included.
+
+    Raises:
+        DataError, LeakError, OutputError, LockedError: As `appending` and `Appender.add`.
+    """
+    with appending(root, command=command, identity=identity, split=split) as appender:
+        for addition in additions:
+            appender.add(addition)
+            if progress is not None:
+                progress(Step(len(appender), None, "restoring"))
+        return len(appender)
+
+
+def drop(root: Path, ids: Iterable[str], reason: str, *, command: str = "drop") -> int:
+    """Drop samples: they stay in the manifest as tombstones and their files stay, but no reader gives them.
+
+    Args:
+        root: The prepared folder.
+        ids: Of samples; those that are dropped already are left as they are.
+        reason: Kept with them.
+        command: For people: what is run.
+
+    Returns:
+        How many samples were dropped.
+
+    Raises:
+        UsageError: An id is not in the data set.
+        OutputError: Another command was stopped here before it had finished; LockedError: one is running.
+    """
+    wanted = set(ids)
+    description.read(root)
+    with locked(root, command):
+        refuse_unfinished(root)
+        path = root / names.MANIFEST
+        known = {entry.id: isinstance(entry, Tombstone) for entry in manifest.stream(path) if entry.id in wanted}
+        unknown = sorted(wanted - set(known))
+        if unknown:
+            raise UsageError(
+                f"{len(unknown)} ids are not in the data set, such as {unknown[0]!r}",
+                where=path,
+                hint="use ids of its manifest",
+            )
+        fresh = {sample_id for sample_id, dropped in known.items() if not dropped}
+        if fresh:
+            manifest.write(path, (_dropped(entry, fresh, reason) for entry in manifest.stream(path)))
+    return len(fresh)
+
+
+def restore(root: Path, ids: Iterable[str], *, command: str = "restore") -> int:
+    """Bring dropped samples back; ids that are not dropped are left as they are.
+
+    Returns:
+        How many samples came back.
+
+    Raises:
+        DataError: The files of one are gone; nothing is brought back then.
+        OutputError: Another command was stopped here before it had finished; LockedError: one is running.
+    """
+    wanted = frozenset(ids)
+    description.read(root)
+    count = 0
+
+    def entries() -> Iterator[Entry]:
+        nonlocal count
+        for entry in manifest.stream(root / names.MANIFEST):
+            if isinstance(entry, Tombstone) and entry.id in wanted:
+                if not all(
+                    (root / path).is_file() for path in (entry.sample.image_path, entry.sample.mask_path) if path
+                ):
+                    raise DataError(
+                        f"the files of {entry.id} are not there",
+                        where=root / entry.sample.image_path,
+                        hint="where a curation took them away, take that back: carpet-data curate --undo",
+                    )
+                count += 1
+                yield entry.sample
+            else:
+                yield entry
+
+    with locked(root, command):
+        refuse_unfinished(root)
+        manifest.write(root / names.MANIFEST, entries())
+    return count
+
+
+def _dropped(entry: Entry, ids: set[str], reason: str) -> Entry:
+    return Tombstone(replace(entry), reason) if isinstance(entry, Sample) and entry.id in ids else entry
+
+
+def _merge(root: Path, journal: Journal) -> None:
+    """Bring the journal's samples into the manifest: two sorted streams become one."""
+    path = root / names.MANIFEST
+
+    def entries() -> Iterator[Entry]:
+        added = journal.entries()
+        following = next(added, None)
+        for entry in manifest.stream(path):
+            while following is not None and following.id < entry.id:
+                yield following
+                following = next(added, None)
+            if following is not None and following.id == entry.id:
+                following = next(added, None)
+            yield entry
+        while following is not None:
+            yield following
+            following = next(added, None)
+
+    manifest.write(path, entries())

@@ -1,0 +1,305 @@
+"""Write a prepared folder.
+
+It grows in a hidden folder beside its place and is renamed when it is whole. A killed command leaves that folder with
+a journal, and the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from carpet_data.core import executor
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import IndexFile, MaskFile, Sample, Split
+from carpet_data.errors import OutputError
+from carpet_data.store import description, links, manifest, names, splits
+from carpet_data.store.conversion import MaskForm, render
+from carpet_data.store.description import Description
+from carpet_data.store.files import making, place, remove_partials, sha256, sync_folder, write_bytes
+from carpet_data.store.journal import Journal, unfinished
+from carpet_data.store.lock import Lock, locked
+
+_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One sample to be written.
+
+    Attributes:
+        id: Its id in the prepared folder.
+        source: As in the source folder.
+        source_sha256: Hex digest of the source image's bytes when it was looked at.
+        mask_form: What its mask is like.
+        group: Its group; None where it is alone.
+    """
+
+    id: str
+    source: Sample
+    source_sha256: str
+    mask_form: MaskForm
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """All that a prepared folder will hold, before anything is written.
+
+    Attributes:
+        root: The source folder.
+        description: Of the folder.
+        samples: Sorted by id.
+        splits: Its partitions.
+        links: Why samples are grouped, as plain values.
+        links_made: How the links were found.
+    """
+
+    root: Path
+    description: Description
+    samples: tuple[Planned, ...]
+    splits: tuple[Split, ...]
+    links: tuple[Mapping[str, Any], ...] = ()
+    links_made: Mapping[str, Any] | None = None
+
+    def identity(self) -> str:
+        """A hex digest of everything that decides what is written."""
+        digest = hashlib.sha256()
+        about = self.description
+        parts: list[Any] = [
+            [about.name, about.license, about.connectivity, about.classes, about.categories, about.prepared],
+            [self.links_made, self.links],
+        ]
+        parts += [[split.name, split.made, sorted(split.sides.items())] for split in self.splits]
+        for planned in self.samples:
+            raw, mask_form = planned.source, planned.mask_form
+            parts.append([planned.id, raw.image_path, raw.class_name, raw.width, raw.height, raw.side, raw.origin])
+            parts.append([planned.source_sha256, mask_form.form, mask_form.digest, planned.group])
+        for part in parts:
+            digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
+        return digest.hexdigest()
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Refuse an output that must not be replaced; cheap, so that it can be asked before any work.
+
+    With `overwrite` a prepared data set may be replaced, but nothing else: a mistyped path must not cost a folder.
+
+    Raises:
+        OutputError: The output is in the way.
+    """
+    _put_back(out)
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise OutputError("it exists and is not a folder", where=out, hint="choose another output folder")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise OutputError("the output folder is not empty", where=out, hint="choose another one, or give --overwrite")
+    if not description.is_prepared(out):
+        raise OutputError(
+            "--overwrite replaces prepared data sets only, and this folder holds something else",
+            where=out,
+            hint="choose another output folder, or remove this one yourself",
+        )
+
+
+def create(
+    out: Path,
+    draft: Draft,
+    *,
+    command: str,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Write a prepared folder, or complete it where the same work was killed before.
+
+    Args:
+        out: The folder.
+        draft: What it will hold.
+        command: For people: what was run.
+        overwrite: Replace a prepared data set that is there.
+        workers: Processes; None for one per core. The result does not depend on it.
+        progress: Called with (samples done, all samples).
+
+    Returns:
+        How many samples an earlier, killed run had written.
+
+    Raises:
+        OutputError: The output is in the way, or another command's unfinished work is.
+        LockedError: Another process is writing it.
+        ImageError: A source file changed for the worse since it was looked at.
+    """
+    check_free(out, overwrite=overwrite)
+    scratch = scratch_of(out)
+    with making(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(exist_ok=True)
+    try:
+        with locked(scratch, command) as lock:
+            # Another process may have finished between the first look and the lock.
+            check_free(out, overwrite=overwrite)
+            resumed = _fill(scratch, draft, command, overwrite=overwrite, workers=workers, progress=progress)
+            _move(scratch, out, lock, command)
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.rmdir()  # where nothing was written, nothing is left
+    return resumed
+
+
+def scratch_of(out: Path) -> Path:
+    """Where a prepared folder grows."""
+    out = out.resolve()
+    return out.parent / f".{out.name}.unfinished"
+
+
+def _replaced_of(out: Path) -> Path:
+    out = out.resolve()
+    return out.parent / f".{out.name}.replaced"
+
+
+def _fill(
+    scratch: Path,
+    draft: Draft,
+    command: str,
+    *,
+    overwrite: bool,
+    workers: int | None,
+    progress: Progress | None,
+) -> int:
+    identity = draft.identity()
+    begun = unfinished(scratch)
+    if begun is not None and begun[1] != identity and not overwrite:
+        raise OutputError(
+            f"another command was stopped before it had finished: {begun[0]}",
+            where=scratch,
+            hint="run that command again to complete it (its source must be as it was), "
+            "or give --overwrite to give up what it had written",
+        )
+    if begun is None or begun[1] != identity:
+        _empty(scratch)
+    journal = Journal.open(scratch, command, identity)
+    try:
+        planned = {p.id: p for p in draft.samples}
+        for sample in list(journal.entries()):
+            if sample.id not in planned or not _in_place(scratch, sample):
+                journal.forget(sample.id)
+        resumed = len(journal)
+        _write_missing(scratch, draft, journal, workers, progress)
+        manifest.write(scratch / names.MANIFEST, journal.entries())
+    finally:
+        journal.close()
+    if draft.links_made is not None:
+        links.write(scratch, draft.links_made, draft.links)
+    (scratch / names.SPLITS).mkdir(exist_ok=True)
+    for split in draft.splits:
+        splits.write(scratch, split, overwrite=True)
+    if begun is not None:
+        remove_partials(scratch)
+    description.write(scratch, draft.description)
+    journal.remove()
+    return resumed
+
+
+def _write_missing(
+    scratch: Path,
+    draft: Draft,
+    journal: Journal,
+    workers: int | None,
+    progress: Progress | None,
+) -> None:
+    missing = [planned for planned in draft.samples if planned.id not in journal]
+    total, done = len(draft.samples), len(draft.samples) - len(missing)
+    root, target = str(draft.root), str(scratch)
+    jobs: Iterator[tuple[str, str, Planned]] = ((root, target, planned) for planned in missing)
+    chunk: list[Sample] = []
+    for sample in executor.run(_write, jobs, workers=workers):
+        chunk.append(sample)
+        done += 1
+        if len(chunk) == _CHUNK:
+            journal.commit(chunk)
+            chunk.clear()
+        if progress is not None:
+            progress(Step(done, total, "writing"))
+    journal.commit(chunk)
+
+
+def _write(job: tuple[str, str, Planned]) -> Sample:
+    """Write the files of one sample."""
+    root, target, planned = Path(job[0]), Path(job[1]), job[2]
+    source, mask_form = planned.source, planned.mask_form
+    image = names.image_path(planned.id, source.class_name, PurePosixPath(source.image_path).suffix)
+    place(root / source.image_path, target / image)
+    annotation: MaskFile | IndexFile | None = None
+    if mask_form.form != "none":
+        mask = names.mask_path(planned.id, source.class_name)
+        if mask_form.form == "kept":
+            assert source.mask_path is not None
+            place(root / source.mask_path, target / mask)
+        else:
+            write_bytes(target / mask, render(root, source, mask_form.form))
+        annotation = IndexFile(mask, mask_form.table) if mask_form.form == "index" else MaskFile(mask)
+    return Sample(
+        id=planned.id,
+        image_path=image,
+        class_name=source.class_name,
+        width=source.width,
+        height=source.height,
+        annotation=annotation,
+        origin=source.origin,
+        side=source.side,
+        source=source.image_path,
+        image_sha256=sha256(target / image),
+        mask_sha256=None if annotation is None else sha256(target / annotation.path),
+        group=planned.group,
+    )
+
+
+def _in_place(root: Path, sample: Sample) -> bool:
+    """Whether the files of a committed sample survived (after a power failure they may not have)."""
+    pairs = [(sample.image_path, sample.image_sha256), (sample.mask_path, sample.mask_sha256)]
+    return all((root / path).is_file() and sha256(root / path) == digest for path, digest in pairs if path is not None)
+
+
+def _empty(folder: Path) -> None:
+    """Remove all but the lock; the journal's record first, so that what remains is known to be rubbish."""
+    entries: Sequence[Path] = sorted(folder.iterdir(), key=lambda path: path.name != names.JOURNAL)
+    for path in entries:
+        if path.name == names.LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            if path.name == names.JOURNAL:
+                (path / "command.json").unlink(missing_ok=True)
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _move(scratch: Path, out: Path, lock: Lock, command: str) -> None:
+    """Put the finished folder in its place."""
+    replaced = _replaced_of(out)
+    if out.is_dir() and any(out.iterdir()):
+        with locked(out, command) as old_lock:
+            shutil.rmtree(replaced, ignore_errors=True)
+            out.replace(replaced)
+            old_lock.moved(replaced)
+            scratch.replace(out)
+            lock.moved(out)
+    else:
+        scratch.replace(out)
+        lock.moved(out)
+    sync_folder(out.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _put_back(out: Path) -> None:
+    """Undo a replacement that was killed between its two renames."""
+    replaced = _replaced_of(out)
+    if replaced.is_dir() and not out.exists():
+        replaced.replace(out)

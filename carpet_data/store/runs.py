@@ -1,0 +1,381 @@
+"""Run folders: their names, what they are of, and reading them back. Plain JSON, no torch.
+
+RUN/run.json           what was run: see RunInfo
+RUN/metrics.json       figures
+RUN/predictions.jsonl  one Prediction a line
+RUN/history.jsonl      one epoch a line
+RUN/heatmaps/ID.png    where the network looked, grey; ID as `layout.names.component` writes it
+RUN/model/ plots/ worst/ …
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from carpet_data.errors import DataError, LockedError, OutputError
+from carpet_data.store import lock
+from carpet_data.store.files import making, write_bytes
+from carpet_data.version import __version__
+
+__all__ = [
+    "Prediction",
+    "RunInfo",
+    "create",
+    "finish",
+    "history",
+    "last",
+    "listing",
+    "metrics",
+    "predictions",
+    "read",
+    "versions",
+    "write_history",
+    "write_json",
+    "write_predictions",
+]
+
+RUNS = "runs"
+"""The folder of a data set that holds its runs."""
+CACHE = ".cache"
+"""In it: features and pixels kept for the next run; may be removed at any time."""
+RUN_JSON, METRICS, PREDICTIONS, HISTORY = "run.json", "metrics.json", "predictions.jsonl", "history.jsonl"
+HEATMAPS = "heatmaps"
+SCHEMA = 1
+_PACKAGES = ("numpy", "opencv-python-headless", "torch", "torchvision", "timm")
+_NUMBERED = re.compile(r"^(?P<command>[a-z-]+)-(?P<number>\d{3,})$")
+_AGAIN = "run the command again with --overwrite"
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What run.json says.
+
+    Attributes:
+        folder: The run folder.
+        command: "train", "validate" or "sweep".
+        dataset: root, name, fingerprint, split.
+        settings: What decided the result; a run is continued by an equal command only.
+        versions: Package -> version.
+        finished: Whether it came to its end.
+        seconds: It took; of an interrupted run 0.
+        started: UTC, ISO 8601.
+        facts: More that the command recorded, such as classes and weights.
+    """
+
+    folder: Path
+    command: str
+    dataset: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    finished: bool
+    seconds: float
+    started: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The values of run.json."""
+        return {
+            "schema": SCHEMA,
+            "command": self.command,
+            "started": self.started,
+            "finished": self.finished,
+            "seconds": self.seconds,
+            "dataset": dict(self.dataset),
+            "settings": dict(self.settings),
+            "versions": dict(self.versions),
+            **self.facts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a classifier says of one image.
+
+    Attributes:
+        id: Of the sample.
+        condition: What it was trained on; "train" for the command train.
+        partition: Which partition of the data.
+        seed: Of the training.
+        side: "val" or "test".
+        truth: The image's class.
+        predicted: The class with the largest probability.
+        probabilities: Of each class, in the order of `classes` in run.json.
+        loss: −log of the probability of the truth.
+    """
+
+    id: str
+    condition: str
+    partition: str
+    seed: int
+    side: str
+    truth: str
+    predicted: str
+    probabilities: tuple[float, ...]
+    loss: float
+
+
+def versions() -> dict[str, str]:
+    """The versions of this program and of the packages that decide its figures."""
+    return {"carpet-data": __version__, **{name: text for name in _PACKAGES if (text := _version(name)) is not None}}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def create(
+    root: Path,
+    command: str,
+    *,
+    dataset: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    facts: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+) -> tuple[RunInfo, bool]:
+    """Make a run folder, or find the interrupted one of the same command, data and settings.
+
+    Args:
+        root: The data set; runs lie in its folder `runs`, numbered.
+        command: "train", "validate" or "sweep".
+        dataset: For run.json.
+        settings: Likewise, JSON values.
+        facts: Likewise; they do not have to agree for a run to be continued.
+        out: Another place for the run; None for the next free number.
+        overwrite: Begin anew: replace the run at `out`, or pass by an interrupted one.
+
+    Returns:
+        The run, and whether it was there, unfinished, to be continued.
+
+    Raises:
+        OutputError: `out` holds something else, or cannot be written.
+    """
+    info = RunInfo(
+        folder=out if out is not None else root / RUNS,
+        command=command,
+        dataset=_plain(dataset),
+        settings=_plain(settings),
+        versions=versions(),
+        finished=False,
+        seconds=0.0,
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        facts=_plain(facts or {}),
+    )
+    if out is not None:
+        return _at(info, out, overwrite)
+    if not overwrite:
+        for run in reversed(listing(root)):
+            if not run.finished and _same(run, info) and not _in_use(run.folder):
+                return run, True
+    folder = _next(root / RUNS, command)
+    write_json(folder / RUN_JSON, info.to_json())
+    return replace(info, folder=folder), False
+
+
+def _at(info: RunInfo, out: Path, overwrite: bool) -> tuple[RunInfo, bool]:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not (out / RUN_JSON).is_file():
+            # Whatever it is, it is not ours to remove.
+            raise OutputError("it is there already, and is no run", where=out, hint="choose another --out")
+        if not overwrite:
+            there = read(out)
+            if there.finished:
+                raise OutputError("it holds a finished run", where=out, hint="choose another --out, or use --overwrite")
+            if not _same(there, info):
+                raise OutputError(
+                    f"it holds an interrupted run of other {_differing(there, info)}",
+                    where=out,
+                    hint="give the settings and the data that it was begun with, or begin anew with --overwrite",
+                )
+            return there, True
+        shutil.rmtree(out)
+    with making(out):
+        write_json(out / RUN_JSON, info.to_json())
+    return info, False
+
+
+def _next(runs: Path, command: str) -> Path:
+    with making(runs):
+        runs.mkdir(parents=True, exist_ok=True)
+        while True:
+            taken = [
+                int(match["number"])
+                for path in runs.iterdir()
+                if (match := _NUMBERED.match(path.name)) and match["command"] == command
+            ]
+            folder = runs / f"{command}-{max(taken, default=0) + 1:03d}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue  # another process took the number
+            return folder
+
+
+def _same(one: RunInfo, other: RunInfo) -> bool:
+    return one.command == other.command and _differing(one, other) is None
+
+
+def _differing(one: RunInfo, other: RunInfo) -> str | None:
+    if one.command != other.command:
+        return f"kind ({one.command})"
+    for name in sorted({*one.settings, *other.settings}):
+        if one.settings.get(name) != other.settings.get(name):
+            return f"settings ({name.replace('_', ' ')} {one.settings.get(name)!r}, not {other.settings.get(name)!r})"
+    same = all(one.dataset.get(name) == other.dataset.get(name) for name in ("fingerprint", "split"))
+    return None if same else "data"
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        with lock.locked(folder, "look"):
+            return False
+    except LockedError:
+        return True
+
+
+def finish(run: RunInfo, seconds: float, facts: Mapping[str, Any] | None = None) -> RunInfo:
+    """Say in run.json that a run has come to its end."""
+    done = replace(run, finished=True, seconds=seconds, facts={**run.facts, **_plain(facts or {})})
+    write_json(run.folder / RUN_JSON, done.to_json())
+    return done
+
+
+def read(folder: Path) -> RunInfo:
+    """Read run.json of a run folder.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    values = _json(folder / RUN_JSON)
+    try:
+        if values["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {values['schema']!r}, this program knows {SCHEMA}")
+        names = ("command", "dataset", "settings", "versions", "finished", "seconds", "started")
+        known = {name: values.pop(name) for name in names}
+        del values["schema"]
+        return RunInfo(folder=folder, **known, facts=values)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"it does not describe a run ({error})", where=folder / RUN_JSON, hint=_AGAIN) from error
+
+
+def listing(root: Path, command: str | None = None) -> tuple[RunInfo, ...]:
+    """The runs of a data set in the order in which they were begun; folders without run.json are left out.
+
+    Raises:
+        DataError: A run.json is damaged.
+    """
+    folder = root / RUNS
+    if not folder.is_dir():
+        return ()
+    found = [read(path) for path in folder.iterdir() if (path / RUN_JSON).is_file()]
+    chosen = [run for run in found if command is None or run.command == command]
+    return tuple(sorted(chosen, key=lambda run: (run.started, len(run.folder.name), run.folder.name)))
+
+
+def last(root: Path, command: str | None = None) -> RunInfo | None:
+    """The finished run of a data set that was begun last; None where there is none.
+
+    Raises:
+        DataError: A run.json is damaged.
+    """
+    return next((run for run in reversed(listing(root, command)) if run.finished), None)
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    """The figures of a run.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    return _json(folder / METRICS)
+
+
+def predictions(folder: Path) -> tuple[Prediction, ...]:
+    """The predictions of a run; none where it has no such file.
+
+    Raises:
+        DataError: A line is damaged; it is named.
+    """
+    path = folder / PREDICTIONS
+    return tuple(_prediction(path, number, values) for number, values in _lines(path))
+
+
+def _prediction(path: Path, number: int, values: dict[str, Any]) -> Prediction:
+    try:
+        return Prediction(**{**values, "probabilities": tuple(values["probabilities"])})
+    except (KeyError, TypeError) as error:
+        raise DataError(f"line {number} is no prediction ({error})", where=path, hint=_AGAIN) from error
+
+
+def history(folder: Path) -> tuple[dict[str, Any], ...]:
+    """The epochs of a run as plain values; none where it has no such file.
+
+    Raises:
+        DataError: A line is damaged; it is named.
+    """
+    return tuple(values for _, values in _lines(folder / HISTORY))
+
+
+def write_predictions(folder: Path, rows: Iterable[Prediction]) -> None:
+    """Write predictions.jsonl."""
+    _write_lines(folder / PREDICTIONS, (asdict(row) for row in rows))
+
+
+def write_history(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write history.jsonl."""
+    _write_lines(folder / HISTORY, rows)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file; it appears whole."""
+    write_bytes(path, _text(values, indent=2))
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    write_bytes(path, b"".join(_text(row) for row in rows))
+
+
+def _text(values: Mapping[str, Any], indent: int | None = None) -> bytes:
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
+    return text.encode(errors="backslashreplace")
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back, so that a run read from disk compares equal."""
+    return dict(json.loads(json.dumps(dict(values))))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError("the file is missing", where=path, hint=_AGAIN) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"it is not JSON ({error})", where=path, hint=_AGAIN) from error
+    if not isinstance(values, dict):
+        raise DataError("it holds no JSON object", where=path, hint=_AGAIN)
+    return values
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"line {number} is not JSON ({error})", where=path, hint=_AGAIN) from error
+        if not isinstance(values, dict):
+            raise DataError(f"line {number} is no JSON object", where=path, hint=_AGAIN)
+        yield number, values

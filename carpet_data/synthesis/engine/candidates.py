@@ -1,0 +1,211 @@
+"""What synthesis may look at: real images of the train side of one split, and what their masks say.
+
+Nothing else of a data set enters here, so nothing of val or test, no dropped sample and no synthetic one can reach a
+new image: neither as pixels nor as a statistic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from carpet_data.core import executor, masks
+from carpet_data.core.images import read
+from carpet_data.dataset import GOOD, Connectivity, Dataset, Sample
+from carpet_data.errors import DataError, UsageError
+from carpet_data.synthesis.contract import Box, Facts
+from carpet_data.synthesis.ops import foreground
+from carpet_data.synthesis.recipe.model import Recipe
+
+_SUBJECTS_LOOKED_AT = 8
+_MANY_MASKS = 256
+_MOST_PLATE_FRAC = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class DonorRef:
+    """A train image of the class.
+
+    Attributes:
+        sample: It.
+        box: Holds all its defect pixels of the class.
+        areas: Pixels of each component.
+        centres: (x, y) of each component's box, in pixels.
+    """
+
+    sample: Sample
+    box: Box
+    areas: tuple[int, ...]
+    centres: tuple[tuple[float, float], ...]
+
+    @property
+    def touches_border(self) -> bool:
+        """Whether the defect reaches the border of its image."""
+        x, y, width, height = self.box
+        return x == 0 or y == 0 or x + width == self.sample.width or y + height == self.sample.height
+
+
+@dataclass(frozen=True, slots=True)
+class HostRef:
+    """A train image that new defects are put on.
+
+    Attributes:
+        sample: It.
+        plate: Whether it shows defects, which are taken out first (a clean plate).
+    """
+
+    sample: Sample
+    plate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """The donors and hosts of one class, each sorted by id.
+
+    Attributes:
+        class_name: The class.
+        donors: Train images that show it.
+        hosts: Good train images, and after them plates where these are too few.
+        facts: What the donors' masks say.
+        identity: Hex SHA-256 of which images these are, by their bytes; part of every seed.
+    """
+
+    class_name: str
+    donors: tuple[DonorRef, ...]
+    hosts: tuple[HostRef, ...]
+    facts: Facts
+    identity: str = field(default="")
+
+
+def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, workers: int | None = None) -> Pools:
+    """The pools of a class.
+
+    Args:
+        dataset: A prepared data set.
+        split: Whose train side teaches.
+        class_name: A defect class of it.
+        recipe: Says how many hosts are enough, and whether images show objects.
+        workers: Processes for reading many masks.
+
+    Raises:
+        UsageError: The class is `good`.
+        DataError: A mask or image cannot be read.
+    """
+    if class_name == GOOD:
+        raise UsageError(
+            "good images are not synthesised", hint="name a defect class; null_share in a recipe adds nulls"
+        )
+    train = [sample for sample in dataset.on_side(split, "train") if sample.origin == "real"]
+    shown = [
+        s for s in train if s.annotation is not None and (s.class_name == class_name or class_name in s.defect_classes)
+    ]
+    donors = _donors(dataset.root, shown, class_name, dataset.connectivity, workers)
+    good = [HostRef(sample) for sample in train if sample.class_name == GOOD]
+    hosts = list(good)
+    if len(hosts) < recipe.envelope.hosts.min_count:
+        defects = [sample for sample in train if sample.class_name != GOOD and sample.annotation is not None]
+        hosts += [HostRef(sample, plate=True) for sample in defects if _can_be_plate(dataset.root, sample)]
+    subject = recipe.envelope.subject
+    is_object = _is_object(dataset.root, hosts) if subject == "auto" else subject == "object"
+    return Pools(class_name, donors, tuple(hosts), _facts(class_name, donors, is_object), _identity(donors, hosts))
+
+
+def _donors(
+    root: Path, samples: Sequence[Sample], class_name: str, connectivity: Connectivity, workers: int | None
+) -> tuple[DonorRef, ...]:
+    measure = partial(_measure, root, class_name, connectivity)
+    found = executor.run(measure, samples, workers=workers if len(samples) > _MANY_MASKS else 1, chunk=32)
+    return tuple(donor for donor in found if donor is not None)
+
+
+def _measure(root: Path, class_name: str, connectivity: Connectivity, sample: Sample) -> DonorRef | None:
+    """A sample as a donor; None where its mask marks nothing of the class."""
+    regions = masks.find(masks.load(root, sample), connectivity=connectivity)
+    # An image of a mixed class ("combined") shows its own class by everything in it.
+    of_class = [n for n, name in enumerate(regions.class_names) if class_name in (name, sample.class_name)]
+    if not of_class:
+        return None
+    boxes = regions.bbox[of_class]
+    x, y = int(boxes[:, 0].min()), int(boxes[:, 1].min())
+    right, bottom = int((boxes[:, 0] + boxes[:, 2]).max()), int((boxes[:, 1] + boxes[:, 3]).max())
+    centres = tuple((bx + bw / 2, by + bh / 2) for bx, by, bw, bh in boxes.tolist())
+    return DonorRef(sample, (x, y, right - x, bottom - y), tuple(regions.area[of_class].tolist()), centres)
+
+
+def _can_be_plate(root: Path, sample: Sample) -> bool:
+    """Whether a mask leaves ground enough to fill its place from; an empty one is not trusted to mean "no defect"."""
+    area = masks.load(root, sample).runs.area
+    return 0 < area <= _MOST_PLATE_FRAC * sample.width * sample.height
+
+
+def _facts(class_name: str, donors: Sequence[DonorRef], is_object: bool) -> Facts:
+    return Facts(
+        class_name=class_name,
+        areas_frac=tuple(sum(d.areas) / (d.sample.width * d.sample.height) for d in donors),
+        component_counts=tuple(len(d.areas) for d in donors),
+        centres_frac=tuple((x / d.sample.width, y / d.sample.height) for d in donors for x, y in d.centres),
+        touches_border_share=sum(d.touches_border for d in donors) / max(1, len(donors)),
+        is_object=is_object,
+    )
+
+
+def _is_object(root: Path, hosts: Sequence[HostRef]) -> bool:
+    """Whether most of a few evenly picked hosts show an object on a ground."""
+    step = max(1, len(hosts) // _SUBJECTS_LOOKED_AT)
+    seen = [
+        foreground.find(read(root / host.sample.image_path)) is not None for host in hosts[::step][:_SUBJECTS_LOOKED_AT]
+    ]
+    return 2 * sum(seen) > len(seen)
+
+
+def _identity(donors: Sequence[DonorRef], hosts: Sequence[HostRef]) -> str:
+    rows = [
+        *(("donor", d.sample.id, d.sample.image_sha256, d.sample.mask_sha256) for d in donors),
+        *(("plate" if h.plate else "host", h.sample.id, h.sample.image_sha256, h.sample.mask_sha256) for h in hosts),
+    ]
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
+
+
+def check(pools: Pools, root: Path, *, donors_needed: int, textures_needed: int, hosts_needed: bool) -> None:
+    """Refuse pools that the method cannot work with.
+
+    Raises:
+        DataError: There are no donors or hosts, or every donor is larger than every host.
+    """
+    where = root
+    name = pools.class_name
+    if donors_needed and not pools.donors:
+        raise DataError(
+            f"no train image of {name!r} has a mask to take a defect from",
+            where=where,
+            hint="split so that the class has train images, or use a recipe without donors (--recipe procedural)",
+        )
+    if not hosts_needed:
+        return
+    if not pools.hosts:
+        raise DataError(
+            "no good image is on the train side, and no masked defect image to make one of",
+            where=where,
+            hint="add good images to the source and prepare it again, or split so that some are on the train side",
+        )
+    if textures_needed and len(pools.hosts) < 2:
+        raise DataError(
+            "the recipe borrows texture from other images, and there is only one on the train side",
+            where=where,
+            hint="add good images, or use another recipe",
+        )
+    if donors_needed and not any(fits(donor, host) for donor in pools.donors for host in pools.hosts):
+        raise DataError(
+            f"every defect of {name!r} is larger than every good image",
+            where=where,
+            hint="use good images of the size of the defect images",
+        )
+
+
+def fits(donor: DonorRef, host: HostRef) -> bool:
+    """Whether a donor's defect is smaller than a host."""
+    return donor.box[2] <= host.sample.width and donor.box[3] <= host.sample.height

@@ -1,0 +1,127 @@
+"""What learned recipes need before they can be used: a model that was fitted to the same train side, and a device."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from carpet_data.core.text import counted
+from carpet_data.dataset import Dataset
+from carpet_data.errors import DataError, MissingExtraError
+from carpet_data.synthesis.contract import is_learned
+from carpet_data.synthesis.engine.batch import Model
+from carpet_data.synthesis.recipe import registry
+from carpet_data.synthesis.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from carpet_data.synthesis.engine.model_store import Fitted
+
+__all__ = ["GPU_WORKERS", "Source", "learned_of", "refuse_unlearned", "source_of"]
+
+LEARNED_PACKAGES = ("torch", "safetensors", "diffusers", "accelerate")
+GPU_WORKERS = 2
+"""Processes by default where a GPU samples: one prepares and encodes while the other's networks compute; each holds
+the networks once, so more would fill its memory and gain little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the images of a learned recipe are sampled from.
+
+    Attributes:
+        fitted: The model.
+        device: "cpu", "cuda", "cuda:1" or "mps"; "auto" where nothing will be rendered.
+    """
+
+    fitted: Fitted
+    device: str
+
+    @property
+    def model(self) -> Model:
+        """How the lot names it."""
+        return Model(self.fitted.folder.name, self.fitted.weights_sha256, self.device.partition(":")[0])
+
+    def workers(self, asked: int | None) -> int | None:
+        """Processes: those asked for, else 2 on a GPU and one a core on a CPU."""
+        return GPU_WORKERS if asked is None and self.device != "cpu" else asked
+
+
+def source_of(
+    dataset: Dataset, split: str, recipe: Recipe, *, device: str, dry_run: bool
+) -> tuple[Source | None, tuple[str, ...]]:
+    """The model of a recipe and where it shall compute.
+
+    Args:
+        dataset: A prepared data set.
+        split: Named split.
+        recipe: Any recipe.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
+        dry_run: Only plan: no device is looked for, and a model that cannot be used is a note.
+
+    Returns:
+        None for a recipe that learns nothing, and for a dry run without a model; and what the user should know.
+
+    Raises:
+        DataError: The recipe is not fitted to this train side, or its model is unfinished, stale or damaged; the hint
+            is the command that fits it.
+        UsageError: There is no such device here.
+        MissingExtraError: The extra `generate` is not installed.
+    """
+    if not is_learned(registry.load(recipe.target)):
+        told = f"{recipe.name} learns nothing, so --device {device} changes nothing"
+        return None, () if device == "auto" else (told,)
+    from carpet_data.synthesis.engine import model_store
+
+    try:
+        fitted = model_store.find(dataset, split, recipe)
+    except DataError as error:
+        if not dry_run:
+            raise
+        told = f"{error.what}; {error.hint}. Until then this plan shows which images may be used; the model changes it"
+        return None, (told,)
+    return Source(fitted, "auto" if dry_run else _resolved(device)), ()
+
+
+def _resolved(device: str) -> str:
+    MissingExtraError.require(LEARNED_PACKAGES, "generate", "a learned recipe")
+    from carpet_data.networks import devices
+
+    return str(devices.resolve(device))
+
+
+def refuse_unlearned(source: Source, class_name: str) -> None:
+    """Refuse a class that the model cannot make.
+
+    Raises:
+        DataError: The model was not fitted to it.
+    """
+    fitted = source.fitted
+    if class_name not in fitted.classes:
+        raise DataError(
+            f"the model was not fitted to the class {class_name!r}{_why(fitted, class_name)}; "
+            f"it makes {', '.join(fitted.classes)}",
+            where=fitted.folder,
+            hint=f"make its images by a recipe that learns nothing: {_otherwise(class_name)}",
+        )
+
+
+def learned_of(source: Source, wanted: Mapping[str, int]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """What is wanted of the classes that the model can make, and a note on each of the others."""
+    fitted = source.fitted
+    notes = tuple(
+        f"{name} is left as it is: the model was not fitted to it{_why(fitted, name)}; {_otherwise(name)} makes images"
+        for name in wanted
+        if name not in fitted.classes
+    )
+    return {name: count for name, count in wanted.items() if name in fitted.classes}, notes
+
+
+def _why(fitted: Fitted, class_name: str) -> str:
+    count = fitted.donors.get(class_name)
+    return "" if count is None else f", which had {counted(count, 'train image')} then"
+
+
+def _otherwise(class_name: str) -> str:
+    return f"carpet-data synthesize --class {shlex.quote(class_name)} --recipe donor-paste"

@@ -1,0 +1,183 @@
+"""Train images as a worker holds them: decoded once, clean plates and donor cuts included, within a stated memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+
+from carpet_data.core import masks
+from carpet_data.core.images import encode_png, read
+from carpet_data.core.masks.runs import Runs, to_binary
+from carpet_data.dataset import Sample
+from carpet_data.errors import DataError
+from carpet_data.store.files import write_bytes
+from carpet_data.synthesis.contract import Box, Donor, Image, Mask, Redraw
+from carpet_data.synthesis.engine import seeds
+from carpet_data.synthesis.engine.backgrounds import clean_plate
+from carpet_data.synthesis.engine.candidates import DonorRef, HostRef
+from carpet_data.synthesis.ops import foreground
+
+T = TypeVar("T")
+
+PLATES = "plates"
+_PLATE_VERSION = 1
+_MOST_BYTES = 192 << 20
+"""Of decoded pixels a process keeps; 64 RGB images of 1024x1024."""
+_COLLAR_PX, _COLLAR_FRAC = 24, 0.25
+
+
+class Pixels:
+    """Decoded images of one data set, the least recently used dropped first."""
+
+    def __init__(self, root: Path, *, is_object: bool) -> None:
+        self.root = root
+        self._is_object = is_object
+        self._kept: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
+        self._bytes = 0
+
+    def image(self, sample: Sample) -> Image:
+        """The decoded image of a sample; not to be written into."""
+        return self._get(("image", _bytes_of(sample)), lambda: _frozen(read(self.root / sample.image_path)))
+
+    def host(self, ref: HostRef) -> Image:
+        """The image of a host, its defects taken out if it is a plate; not to be written into."""
+        if not ref.plate:
+            return self.image(ref.sample)
+        return self._get(("plate", _bytes_of(ref.sample)), lambda: _frozen(plate(self.root, ref.sample)))
+
+    def foreground(self, ref: HostRef) -> Mask | None:
+        """Where the object of a host is; None where images show a texture."""
+        if not self._is_object:
+            return None
+        return self._get(("foreground", _bytes_of(ref.sample), str(ref.plate)), lambda: foreground.find(self.host(ref)))
+
+    def mask(self, sample: Sample, class_name: str) -> Mask:
+        """The pixels of one class of a sample; not to be written into."""
+        return self._get(("mask", _bytes_of(sample), class_name), partial(_class_mask, self.root, sample, class_name))
+
+    def donor(self, ref: DonorRef, class_name: str) -> Donor:
+        """A donor's cut: its defects of the class and a collar of 24 px, or a quarter of their box if more."""
+
+        def cut() -> Donor:
+            sample = ref.sample
+            box = collared(ref.box, sample.width, sample.height)
+            x, y, width, height = box
+            place = np.s_[y : y + height, x : x + width]
+            image = self.image(sample)
+            return Donor(
+                id=sample.id,
+                image=_frozen(image[place].copy()),
+                mask=_frozen(_class_mask(self.root, sample, class_name)[place].copy()),
+                box=box,
+                size=(sample.width, sample.height),
+                foreground=foreground.find(image) if self._is_object else None,
+            )
+
+        return self._get(("donor", _bytes_of(ref.sample), class_name), cut)
+
+    def _get(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            value: T = self._kept[key][0]
+            return value
+        value = make()
+        size = _size(value)
+        self._kept[key] = (value, size)
+        self._bytes += size
+        while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+            _, (_, dropped) = self._kept.popitem(last=False)
+            self._bytes -= dropped
+        return value
+
+
+def collared(box: Box, width: int, height: int) -> Box:
+    """A defect's box with its collar, inside its image."""
+    x, y, w, h = box
+    collar = max(_COLLAR_PX, int(_COLLAR_FRAC * max(w, h)))
+    left, top = max(0, x - collar), max(0, y - collar)
+    return left, top, min(width, x + w + collar) - left, min(height, y + h + collar) - top
+
+
+def plate(root: Path, sample: Sample) -> Image:
+    """The clean plate of a defect image: read where it was made before, else made and kept.
+
+    It is kept under `plates/` by what it is made of, so that no change of the data set can make it wrong.
+
+    Raises:
+        DataError: The defects leave nothing of the image to make it of.
+    """
+    path = plate_path(root, sample)
+    if path.is_file():
+        return read(path)
+    key = f"{sample.image_sha256} {sample.mask_sha256}"
+    mask = to_binary(masks.load(root, sample).runs)
+    try:
+        made = clean_plate(read(root / sample.image_path), mask, seeds.generator(0, "plate", key))
+    except Redraw as error:
+        raise DataError(
+            f"no clean plate can be made of it: {error}",
+            where=root / sample.image_path,
+            hint="add good images, or set hosts.min_count in the recipe to what good images there are",
+        ) from error
+    write_bytes(path, encode_png(made))
+    return made
+
+
+def plate_path(root: Path, sample: Sample) -> Path:
+    """Where the clean plate of a defect image is kept."""
+    key = f"{_PLATE_VERSION} {sample.image_sha256} {sample.mask_sha256}"
+    return root / PLATES / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.png"
+
+
+def _class_mask(root: Path, sample: Sample, class_name: str) -> Mask:
+    found = masks.load(root, sample)
+    if class_name == sample.class_name:
+        whole: Mask = _frozen(to_binary(found.runs))
+        return whole
+    runs = found.runs
+    of_class = np.array([name == class_name for name in found.names], np.bool_)[runs.value - 1]
+    kept = Runs(
+        runs.height,
+        runs.width,
+        runs.column[of_class],
+        runs.start[of_class],
+        runs.stop[of_class],
+        runs.value[of_class],
+    )
+    mask: Mask = _frozen(to_binary(kept))
+    return mask
+
+
+def like(image: Image, model: Image) -> Image:
+    """An image in grey or RGB, as the model is."""
+    if image.ndim == model.ndim:
+        return image
+    code = cv2.COLOR_GRAY2RGB if model.ndim == 3 else cv2.COLOR_RGB2GRAY
+    converted: Image = cv2.cvtColor(image, code).astype(np.uint8, copy=False)
+    return converted
+
+
+def _bytes_of(sample: Sample) -> str:
+    """What names the pixels of a sample, also after the data set was made anew."""
+    return f"{sample.id} {sample.image_sha256} {sample.mask_sha256}"
+
+
+def _frozen(array: Any) -> Any:
+    # A method that wrote into a kept image would change all that come after.
+    array.flags.writeable = False
+    return array
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return int(value.nbytes)
+    if isinstance(value, Donor):
+        return _size(value.image) + _size(value.mask) + _size(value.foreground)
+    return 0

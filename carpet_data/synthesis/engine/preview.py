@@ -1,0 +1,97 @@
+"""Preview: a contact sheet of a data set's samples."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from carpet_data import formats
+from carpet_data.core.images import encode_png
+from carpet_data.errors import OutputError, UsageError
+from carpet_data.formats import ReadOptions
+from carpet_data.formats.export import default_out
+from carpet_data.store.files import write_bytes
+from carpet_data.synthesis.engine import sheet
+
+__all__ = ["PreviewResult", "preview"]
+
+_MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewResult:
+    """What `preview` drew.
+
+    Attributes:
+        out: The picture.
+        ids: Samples shown, in its order.
+        width: Pixels across.
+        height: Pixels down.
+    """
+
+    out: Path
+    ids: tuple[str, ...]
+    width: int
+    height: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {"out": str(self.out), "ids": list(self.ids), "width": self.width, "height": self.height}
+
+    def text(self) -> str:
+        """The result in words."""
+        return f"{len(self.ids)} samples in {self.out} ({self.width}x{self.height})"
+
+
+def preview(
+    root: Path,
+    out: Path | None = None,
+    *,
+    class_names: Sequence[str] = (),
+    origin: Literal["real", "synthetic"] | None = None,
+    n: int = 12,
+    read_options: ReadOptions | None = None,
+    overwrite: bool = False,
+) -> PreviewResult:
+    """Draw a contact sheet: each sample as image, with its mask's outline, and its largest defect enlarged.
+
+    Args:
+        root: A raw or a prepared data set.
+        out: The PNG; None for `NAME-preview.png` beside it.
+        class_names: Only these classes; none for all.
+        origin: Only real or only synthetic samples.
+        n: At most so many, picked evenly, 1 … 200.
+        read_options: How to read a raw data set.
+        overwrite: Replace the picture.
+
+    Raises:
+        UsageError: A class is unknown (the nearest is offered), or `n` is out of range.
+        DataError: No sample is left to show, or a file cannot be read.
+        OutputError: The picture exists.
+    """
+    if not 1 <= n <= _MOST:
+        raise UsageError(f"{n} samples", hint=f"ask for 1 … {_MOST}")
+    dataset = formats.read(root, read_options or ReadOptions())
+    for name in class_names:
+        if name not in dataset.classes:
+            near = difflib.get_close_matches(name, dataset.classes, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise UsageError(
+                f"no class is called {name!r}", where=root, hint=f"{hint}there are {', '.join(dataset.classes)}"
+            )
+    out = default_out(root, "preview.png") if out is None else out
+    if out.exists() and (out.is_dir() or not overwrite):
+        raise OutputError("the output exists", where=out, hint="choose another one, or give --overwrite")
+    chosen = [
+        sample
+        for sample in dataset
+        if (not class_names or sample.class_name in class_names) and origin in (None, sample.origin)
+    ]
+    shown = sheet.evenly(chosen, n)
+    what = ", ".join(class_names) or "all classes"
+    picture = sheet.draw(dataset.root, shown, f"{dataset.name}: {len(shown)} of {len(chosen)} ({what})")
+    write_bytes(out, encode_png(picture))
+    return PreviewResult(out, tuple(sample.id for sample in shown), picture.shape[1], picture.shape[0])

@@ -1,0 +1,1 @@
+"""The toolkit that methods are composed of: each idea once."""

@@ -1,0 +1,1 @@
+"""Recipes: read strictly, validated, with an identity that later versions keep."""

@@ -1,0 +1,110 @@
+"""Recipes: list the shipped ones, show one, check a file of yours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carpet_data.errors import CarpetDataError, ProblemsError
+from carpet_data.synthesis.contract import is_learned
+from carpet_data.synthesis.recipe import files, registry
+from carpet_data.synthesis.recipe.model import Recipe
+
+__all__ = ["RecipesResult", "check_recipes", "list_recipes", "needs_fit", "show_recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipesResult:
+    """Recipes that were read.
+
+    Attributes:
+        recipes: Validated.
+    """
+
+    recipes: tuple[Recipe, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "recipes": [
+                {
+                    "name": recipe.name,
+                    "hash": recipe.identity,
+                    "learned": _is_learned(recipe),
+                    "recipe": recipe.document(),
+                }
+                for recipe in self.recipes
+            ]
+        }
+
+    def text(self) -> str:
+        """One line a recipe."""
+        width = max((len(recipe.name) for recipe in self.recipes), default=0)
+        lines = []
+        for recipe in self.recipes:
+            mark = "learned: " if _is_learned(recipe) else ""
+            about = recipe.envelope.summary or recipe.method
+            lines.append(f"{recipe.name.ljust(width)}  {recipe.identity[:8]}  {mark}{about}")
+        if any(map(_is_learned, self.recipes)):
+            lines.append(
+                "a learned recipe is fitted to a data set before it is used: carpet-data fit DATASET --recipe …"
+            )
+        return "\n".join(lines)
+
+
+def list_recipes() -> RecipesResult:
+    """The shipped files.
+
+    Raises:
+        DataError: One of them is damaged.
+    """
+    return RecipesResult(tuple(files.load(name) for name in files.shipped()))
+
+
+def show_recipe(name: str) -> str:
+    """The text of a recipe as it is written, comments and all.
+
+    Raises:
+        UsageError: There is no such recipe; the nearest is offered.
+    """
+    return files.find(name).read_text(encoding="utf-8")
+
+
+def needs_fit(name: str | Path) -> bool:
+    """Whether a recipe is learned, so that it is fitted to a data set before it is used; False for a faulty one."""
+    found = _load(name)
+    return isinstance(found, Recipe) and _is_learned(found)
+
+
+def check_recipes(names: Sequence[str | Path]) -> RecipesResult:
+    """Validate recipes by name or path.
+
+    Raises:
+        ProblemsError: All that is wrong with them, each problem with its file and line.
+    """
+    found: list[Recipe] = []
+    problems: list[CarpetDataError] = []
+    for name in names:
+        read = _load(name)
+        if isinstance(read, Recipe):
+            found.append(read)
+        else:
+            problems += read.problems if isinstance(read, ProblemsError) else [read]
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ProblemsError(problems)
+    return RecipesResult(tuple(found))
+
+
+def _is_learned(recipe: Recipe) -> bool:
+    return is_learned(registry.load(recipe.target))
+
+
+def _load(name: str | Path) -> Recipe | CarpetDataError:
+    try:
+        return files.load(name)
+    except CarpetDataError as error:
+        return error

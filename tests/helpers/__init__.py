@@ -1,0 +1,1 @@
+"""What tests share: small data sets, a fake network, real browsers and databases, killed processes."""
