@@ -103,7 +103,7 @@ def equal(to: int, *names: str) -> Pools:
     return {name: ((name, to),) for name in names}
 
 
-PLAIN, LEARNED = ("augment", "donor-paste", "resynthesis"), ("gan", "ddpm-inpaint", "joint-ddpm")
+PLAIN, LEARNED = ("augment", "donor-paste", "resynthesis"), ("gan", "ddpm-inpaint")
 
 PROTOCOLS: dict[str, Protocol] = {
     "mtd-longtail": Protocol(

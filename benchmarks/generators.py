@@ -1,6 +1,6 @@
 """How fast do the learned recipes fit and draw, against what the device can multiply?
 
-    python benchmarks/generators.py [--recipes ddpm-inpaint joint-ddpm gan] [--device cpu] [--json]
+    python benchmarks/generators.py [--recipes ddpm-inpaint gan] [--device cpu] [--json]
 
 - A training step as `carpet-data fit` makes it: mean over steps spread over the whole fit, so that every stage counts.
 - An image as `carpet-data synthesize` makes it: one draw of the method on a host of 1024x1024, on a CPU in one thread.
@@ -30,7 +30,7 @@ import numpy as np
 
 PROJECT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("CARPET_DATA_TEST_DATA", PROJECT.parent / "shared" / "data")) / "mvtec" / "carpet"
-RECIPES = ("ddpm-inpaint", "joint-ddpm", "gan")
+RECIPES = ("ddpm-inpaint", "gan")
 LIMITS = {"cpu": (30 * 60, 2.0), "cuda": (20 * 60, 0.1)}
 """Device -> most seconds of a fit and of an image."""
 

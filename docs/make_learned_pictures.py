@@ -22,7 +22,7 @@ from carpet_data.core.images import read, read_values
 from carpet_data.dataset import Dataset, Sample
 
 CLASSES = ("color", "cut", "hole", "metal_contamination", "thread")
-PLAIN, LEARNED = "donor-paste", ("ddpm-inpaint", "joint-ddpm", "gan")
+PLAIN, LEARNED = "donor-paste", ("ddpm-inpaint", "gan")
 REAL, MADE = 2, 2
 TILE, TITLE, GAP, MOST = 128, 24, 6, 6
 U8 = NDArray[np.uint8]

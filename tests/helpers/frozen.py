@@ -276,7 +276,7 @@ class JsonCommands:
         run("rebalance", "rebalance", root, "--to", 12, *ONE)
         run("recipes list", "recipes", "list")
         run("recipes check", "recipes", "check", "nsa")
-        for recipe in (*PLAIN, "gan", "ddpm-inpaint", "joint-ddpm", "pretrained-inpaint"):
+        for recipe in (*PLAIN, "gan", "ddpm-inpaint", "pretrained-inpaint"):
             run(f"recipes show {recipe}", "recipes", "show", recipe)
         run("stats of a prepared set", "stats", root, "--split", "main")
         run("preview", "preview", root, "-o", self.folder / "sheet.png")

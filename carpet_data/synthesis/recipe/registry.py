@@ -26,10 +26,6 @@ METHODS: dict[str, tuple[str, str]] = {
         "carpet_data.learned.ddpm_inpaint.method:DdpmInpaint",
         "a diffusion network repaints a place as a defect",
     ),
-    "joint-ddpm": (
-        "carpet_data.learned.joint_ddpm.method:JointDdpm",
-        "a defect and its mask, denoised together",
-    ),
     "gan": ("carpet_data.learned.gan.method:Gan", "a small GAN draws a defect with its mask"),
     "pretrained-inpaint": (
         "carpet_data.learned.pretrained_inpaint.method:PretrainedInpaint",

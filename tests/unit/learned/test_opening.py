@@ -13,7 +13,6 @@ from carpet_data.learned.load_fitted import label_of, opened, reading
 
 METHODS = {
     "ddpm_inpaint": "DdpmInpaint",
-    "joint_ddpm": "JointDdpm",
     "gan": "Gan",
     "pretrained_inpaint": "PretrainedInpaint",
 }

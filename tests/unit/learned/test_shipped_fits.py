@@ -13,20 +13,15 @@ from helpers import tiny_pipeline
 
 from carpet_data import store as layout
 from carpet_data.learned import fitting, memorisation
-from carpet_data.learned.ddpm_inpaint.method import DdpmInpaintFit
 from carpet_data.learned.denoiser import Denoiser
 from carpet_data.learned.gan.method import GanFitParameters
 from carpet_data.learned.gan.networks import DefectBranch, GroundGenerator, grains_of
-from carpet_data.learned.joint_ddpm.method import BLOCK_PX, JointDdpmFit
-from carpet_data.learned.joint_ddpm.networks import PatchDenoiser
-from carpet_data.learned.joint_ddpm.sampling import CHANNELS
 from carpet_data.synthesis.engine import model_store
 from carpet_data.synthesis.engine.synthesize import synthesize
 from carpet_data.synthesis.recipe import files, registry
 
 SMALL = {
     "ddpm-inpaint": "crop_px: 32, batch_size: 2, widths: [16, 24]",
-    "joint-ddpm": "crop_px: 32, batch_size: 2, widths: [16, 24], patch_width: 16, patch_blocks: 1",
     "gan": "crop_px: 32, batch_size: 2, width: 16, latent: 8",
     "pretrained-inpaint": "crop_px: 64, batch_size: 2, views: 2, lora_rank: 2, pipeline: PIPELINE",
 }
@@ -61,7 +56,7 @@ def test_a_small_fit_is_kept_found_opened_and_used(
 
 
 @pytest.mark.parametrize("profile", ["", "-128", "-256"])
-@pytest.mark.parametrize("method", ["ddpm-inpaint", "joint-ddpm", "gan"])
+@pytest.mark.parametrize("method", ["ddpm-inpaint", "gan"])
 def test_the_networks_of_every_profile_can_be_built(method: str, profile: str) -> None:
     parameters: Any = files.load(method + profile).parameters
     fit = parameters.fit
@@ -75,15 +70,6 @@ def test_the_networks_of_every_profile_can_be_built(method: str, profile: str) -
         else:
             # As deep as any crop of the profile, but quick.
             size, time = 64, torch.tensor([5])
-            made = [built(torch.zeros(1, channels, size, size), time, label) for built, channels in _networks(fit)]
+            network = Denoiser(7, 3, 4, fit.widths, fit.block_px, fit.layers)
+            made = [network(torch.zeros(1, 7, size, size), time, label)]
     assert all(one.shape[-2:] == (size, size) and bool(one.isfinite().all()) for one in made)
-
-
-def _networks(fit: DdpmInpaintFit | JointDdpmFit) -> list[tuple[torch.nn.Module, int]]:
-    """The networks of a fit and the channels that they take."""
-    if isinstance(fit, DdpmInpaintFit):
-        return [(Denoiser(7, 3, 4, fit.widths, fit.block_px, fit.layers), 7)]
-    return [
-        (Denoiser(CHANNELS, CHANNELS, 4, fit.widths, BLOCK_PX), CHANNELS),
-        (PatchDenoiser(CHANNELS, 4, fit.patch_width, fit.patch_blocks, BLOCK_PX), CHANNELS),
-    ]

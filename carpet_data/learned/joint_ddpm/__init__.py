@@ -1,1 +1,0 @@
-"""joint-ddpm: image and mask are denoised together, whole crops early and patches late."""
