@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from carpet_data.core import masks
 from carpet_data.core.images import read
 from carpet_data.core.masks.runs import to_binary
+from carpet_data.core.sheets import around, evenly
 from carpet_data.dataset import Sample
 from carpet_data.errors import CarpetDataError, OutputError
-from carpet_data.synthesis.engine.sheet import around, evenly
 
 __all__ = ["MOST_BYTES", "SIDE", "Thumbnail", "sheet", "thumbnail"]
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
+from carpet_data.core import sheets
 from carpet_data.core.images import encode_png
 from carpet_data.networks import Network
 from carpet_data.store.files import write_bytes
@@ -22,13 +19,12 @@ from carpet_data.training import gradcam
 from carpet_data.training.evaluate import Predictions
 from carpet_data.training.tables import ImageTable
 
-__all__ = ["panel", "sheet", "write_worst"]
+__all__ = ["panel", "write_worst"]
 
 U8 = NDArray[np.uint8]
 
-_TILE, _GAP, _BAR, _ACROSS = 224, 6, 40, 3
-_GROUND, _INK, _RIGHT, _WRONG = (24, 24, 24), (225, 225, 225), (130, 210, 130), (255, 140, 120)
-_TEXT_PX = 13
+_TILE, _ACROSS = 224, 3
+_RIGHT, _WRONG = (130, 210, 130), (255, 140, 120)
 
 
 def write_worst(
@@ -72,7 +68,7 @@ def write_worst(
         panels.append(drawn)
         files.append(file)
     if sheet_path is not None:
-        write_bytes(sheet_path, encode_png(sheet(panels)))
+        write_bytes(sheet_path, encode_png(sheets.sheet(panels, across=_ACROSS)))
     return files
 
 
@@ -90,59 +86,12 @@ def panel(pixels: U8, warmth: NDArray[np.float32], title: str, truth: str, predi
     Returns:
         uint8 HxWx3 RGB.
     """
-    canvas = np.full((_BAR + _TILE, 2 * _TILE + _GAP, 3), _GROUND, np.uint8)
     shown = cv2.resize(pixels, (_TILE, _TILE), interpolation=_how(pixels)).astype(np.uint8)
     warm = cv2.resize(warmth, (_TILE, _TILE), interpolation=_how(warmth)).astype(np.float32)
-    canvas[_BAR:, :_TILE] = shown
-    canvas[_BAR:, _TILE + _GAP :] = gradcam.overlay(shown, warm)
-    image = Image.fromarray(canvas)
-    draw = ImageDraw.Draw(image)
-    width = canvas.shape[1]
-    draw.text((2, 3), _cut(title, width), fill=_INK, font=_font())
     said = f"is {truth}, predicted {predicted} ({probability:.0%})"
-    draw.text((2, 21), _cut(said, width), fill=_RIGHT if truth == predicted else _WRONG, font=_font())
-    return np.asarray(image)
-
-
-def sheet(panels: Sequence[U8]) -> U8:
-    """Panels in rows.
-
-    Args:
-        panels: At least one, of one shape.
-
-    Returns:
-        uint8 HxWx3 RGB.
-    """
-    across = min(_ACROSS, len(panels))
-    down = -(-len(panels) // across)
-    height, width = panels[0].shape[:2]
-    room = 3 * _GAP
-    canvas = np.full((down * (height + room) + room, across * (width + room) + room, 3), _GROUND, np.uint8)
-    for number, drawn in enumerate(panels):
-        row, column = divmod(number, across)
-        top, left = room + row * (height + room), room + column * (width + room)
-        canvas[top : top + height, left : left + width] = drawn
-    return canvas
+    lines = (title, (said, _RIGHT if truth == predicted else _WRONG))
+    return sheets.panel(lines, [shown, gradcam.overlay(shown, warm)])
 
 
 def _how(array: NDArray[Any]) -> int:
     return cv2.INTER_AREA if array.shape[0] > _TILE else cv2.INTER_LINEAR
-
-
-def _cut(text: str, width: int) -> str:
-    """Text that fits, its middle left out where it does not: ids often differ at their ends."""
-    if _font().getlength(text) <= width - 4:
-        return text
-    kept = len(text)
-    while kept > 2:
-        kept -= 1
-        shorter = f"{text[: kept // 2]}…{text[len(text) - (kept - kept // 2) :]}"
-        if _font().getlength(shorter) <= width - 4:
-            return shorter
-    return "…"
-
-
-@lru_cache(maxsize=1)
-def _font() -> ImageFont.FreeTypeFont:
-    # matplotlib brings a font that has the letters of most languages; Pillow's own has few.
-    return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), _TEXT_PX)

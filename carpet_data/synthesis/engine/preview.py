@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from carpet_data import formats
 from carpet_data.core.images import encode_png
+from carpet_data.core.sheets import evenly
 from carpet_data.errors import OutputError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
@@ -90,7 +91,7 @@ def preview(
         for sample in dataset
         if (not class_names or sample.class_name in class_names) and origin in (None, sample.origin)
     ]
-    shown = sheet.evenly(chosen, n)
+    shown = evenly(chosen, n)
     what = ", ".join(class_names) or "all classes"
     picture = sheet.draw(dataset.root, shown, f"{dataset.name}: {len(shown)} of {len(chosen)} ({what})")
     write_bytes(out, encode_png(picture))
