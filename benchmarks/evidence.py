@@ -37,7 +37,7 @@ from carpet_data.experiments.conditions import DEFAULTS, METHODS, standard
 from carpet_data.experiments.partitions import Folder, Partition
 from carpet_data.experiments.verdict import judge
 from carpet_data.metrics import wilson
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "evidence.md"
@@ -69,7 +69,7 @@ class Protocol:
     prepare: Callable[[Path], list[str]]
     pools: Pools
     methods: tuple[str, ...] = ()
-    settings: Settings = field(default=DEFAULTS)
+    settings: TrainOptions = field(default=DEFAULTS)
     good_teaches: bool = False
     quality: bool = False
     like: str | None = None

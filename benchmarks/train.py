@@ -39,8 +39,8 @@ from carpet_data.experiments import sweep_table
 from carpet_data.networks import devices
 from carpet_data.training import tables
 from carpet_data.training.finetune import fit_network
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.sampling import batches, order
-from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
 
 THREADS = 2
@@ -195,7 +195,7 @@ def network_of(name: str, device: torch.device) -> networks.Network:
 
 def own_rate(name: str, table: ImageTable, device: torch.device, augment: str) -> Iterator[float]:
     """Images a second of each epoch after the first; for ever."""
-    settings = Settings(
+    settings = TrainOptions(
         architecture=name, weights="none", resize=table.size, epochs=3, batch_size=BATCH, freeze="none", augment=augment
     )
     while True:

@@ -18,13 +18,14 @@ from carpet_data.cli.common import (
     workers_option,
 )
 from carpet_data.cli.data_options import split_option
-from carpet_data.cli.training_options import take_settings, training_options
+from carpet_data.cli.options import options, take
+from carpet_data.training.options import TrainOptions
 
 
 @click.command()
 @root_argument()
 @split_option
-@training_options
+@options(TrainOptions)
 @click.option("--real-only", is_flag=True, help="Leave synthetic train images out.")
 @click.option("--skip-faulty", is_flag=True, help="Leave out images that cannot be read, and say which.")
 @click.option("--worst", type=click.IntRange(min=0), default=12, show_default=True, help="Worst test images to draw.")
@@ -59,7 +60,7 @@ def train(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
     from carpet_data.training.train import train as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
-    settings = take_settings(values)
+    chosen = take(TrainOptions, values)
     with ui.progress("training") as progress:
-        done = run(resolve_root(root), settings, progress=progress, **values)
+        done = run(resolve_root(root), options=chosen, progress=progress, **values)
     ui.result(done.to_json(), done.text())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -19,7 +19,7 @@ from carpet_data.cli.common import (
 )
 from carpet_data.cli.data_options import split_option
 from carpet_data.experiments.conditions import DEFAULTS, METHODS
-from carpet_data.training.settings import POOLINGS
+from carpet_data.training.options import PoolingName
 
 
 def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:  # noqa: ARG001
@@ -56,7 +56,11 @@ def _listed(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option("--weights", default="auto", show_default=True, metavar="NAME|PATH", help="Its weights, as in train.")
 @click.option(
-    "--pooling", type=click.Choice(POOLINGS), default=DEFAULTS.pooling, show_default=True, help="Of the last map."
+    "--pooling",
+    type=click.Choice(get_args(PoolingName)),
+    default=DEFAULTS.pooling,
+    show_default=True,
+    help="Of the last map.",
 )
 @click.option(
     "--resize",

@@ -16,7 +16,7 @@ from carpet_data.experiments.partitions import Folder
 from carpet_data.networks import Network
 from carpet_data.training import tables
 from carpet_data.training.features import FeatureTable, extract
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["FeatureBank"]
 
@@ -66,7 +66,7 @@ class FeatureBank:
         self._progress = progress
         self._known: dict[tuple[str, str], dict[tuple[str, int], F32]] = {}
 
-    def add(self, folder: Folder, samples: Sequence[Sample], settings: Settings) -> None:
+    def add(self, folder: Folder, samples: Sequence[Sample], settings: TrainOptions) -> None:
         """Compute what is not known yet of the views that settings ask for; see `table`."""
         strength, views = _shown(settings)
         missing = [s for s in samples if self._find(s, strength, views) is None]
@@ -93,7 +93,7 @@ class FeatureBank:
                 of_image[strength, views] = np.ascontiguousarray(found.values[:, row])
 
     def table(
-        self, folders: Sequence[tuple[Folder, Sequence[Sample]]], classes: Sequence[str], settings: Settings
+        self, folders: Sequence[tuple[Folder, Sequence[Sample]]], classes: Sequence[str], settings: TrainOptions
     ) -> FeatureTable:
         """The features of samples in their order, computed where they are not known yet.
 
@@ -140,6 +140,6 @@ def _key(sample: Sample) -> tuple[str, str]:
     return sample.id, sample.image_sha256 or sample.image_path
 
 
-def _shown(settings: Settings) -> tuple[str, int]:
+def _shown(settings: TrainOptions) -> tuple[str, int]:
     views = settings.number_of_views
     return (settings.augment if views > 1 else "none"), views

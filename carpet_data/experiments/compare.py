@@ -22,14 +22,14 @@ from carpet_data.training import tables, views
 from carpet_data.training.evaluate import Predictions, predict, predict_features
 from carpet_data.training.fit import fit, prepare_network
 from carpet_data.training.head import fit_head
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.sampling import Shares
-from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
 
 __all__ = ["refuse_unequal", "run"]
 
 _SHARED = ("architecture", "weights", "pooling", "resize", "freeze", "device", "steps", "batch_size", "learning_rate")
-"""Settings that all conditions have in common: otherwise more would differ than what is compared."""
+"""TrainOptions that all conditions have in common: otherwise more would differ than what is compared."""
 
 
 def run(
@@ -231,7 +231,7 @@ class _Experiment:
             )
             yield predict_features(done.head, judging), done.steps
 
-    def _images(self, folders: Sequence[tuple[Folder, Sequence[Sample]]], settings: Settings) -> ImageTable:
+    def _images(self, folders: Sequence[tuple[Folder, Sequence[Sample]]], settings: TrainOptions) -> ImageTable:
         masks = settings.mix == "mask-cutmix"
         found = [
             tables.load(folder.dataset, samples, self.classes, size=settings.resize, masks=masks, workers=self.workers)

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carpet_data.errors import UsageError
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["BASELINE", "DEFAULTS", "METHODS", "REAL_ONLY", "SYNTHETIC", "Condition", "method_condition", "standard"]
 
-DEFAULTS = Settings(
+DEFAULTS = TrainOptions(
     optimizer="adamw",
     learning_rate=0.001,
     weight_decay=0.1,
-    standardise=True,
+    standardize=True,
     batch_size=64,
     augment="strong",
     views=4,
@@ -70,7 +70,7 @@ class Condition:
     """
 
     name: str
-    settings: Settings = DEFAULTS
+    settings: TrainOptions = DEFAULTS
     real_defects: bool = True
     pool: str | None = None
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Condition:
 
 
 def standard(
-    settings: Settings = DEFAULTS, *, pools: Sequence[str] = (SYNTHETIC,), methods: Sequence[str] = ()
+    settings: TrainOptions = DEFAULTS, *, pools: Sequence[str] = (SYNTHETIC,), methods: Sequence[str] = ()
 ) -> tuple[Condition, ...]:
     """The conditions that are always shown together: real-only, the baseline, and two for each pool.
 
@@ -122,7 +122,7 @@ def standard(
     return tuple(found)
 
 
-def method_condition(name: str, settings: Settings = DEFAULTS) -> Condition:
+def method_condition(name: str, settings: TrainOptions = DEFAULTS) -> Condition:
     """The condition of a remedy for the long tail that needs no synthetic images.
 
     Args:

@@ -29,7 +29,7 @@ from carpet_data.synthesis.engine.rebalance import rebalance
 from carpet_data.synthesis.recipe import files, registry
 from carpet_data.synthesis.recipe.model import Recipe
 from carpet_data.synthesis.recipe.strict_yaml import Document
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["Plan", "make_plan"]
 
@@ -184,7 +184,7 @@ def _file_name(text: str) -> str:
 
 def make_plan(
     root: Path,
-    settings: Settings,
+    settings: TrainOptions,
     *,
     split: str | None,
     splits: Sequence[str],

@@ -17,7 +17,7 @@ from carpet_data.training import tables
 from carpet_data.training.features import extract
 from carpet_data.training.fit import prepare_network
 from carpet_data.training.head import fit_head
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.tables import ImageTable
 
 __all__ = ["ask"]
@@ -27,10 +27,12 @@ _FOLDS = 4
 _FEWEST_UNITS = 8
 _CHANCE = 0.01
 _CLASSES = ("real", "synthetic")
-_PROBE = Settings(optimizer="adamw", weight_decay=0.1, standardise=True, steps=150, batch_size=64, sampling="balanced")
+_PROBE = TrainOptions(
+    optimizer="adamw", weight_decay=0.1, standardize=True, steps=150, batch_size=64, sampling="balanced"
+)
 
 
-def ask(chosen: Suspects, settings: Settings, *, workers: int | None = None) -> tuple[Answer, ...]:
+def ask(chosen: Suspects, settings: TrainOptions, *, workers: int | None = None) -> tuple[Answer, ...]:
     """Probe the backgrounds, and for information the defects.
 
     Args:

@@ -22,7 +22,7 @@ from carpet_data.experiments.cues import GRID, NAMES, Reading, read_cues
 from carpet_data.experiments.partitions import Folder
 from carpet_data.experiments.separation import auc, by_unit, chance
 from carpet_data.store.append import ancestors
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["LIMIT", "Answer", "Result", "Suspects", "examine", "suspects"]
 
@@ -106,7 +106,7 @@ def suspects(kept: Folder, made: Folder) -> Suspects:
     )
 
 
-def examine(chosen: Suspects, settings: Settings, *, workers: int | None = None) -> tuple[Answer, ...]:
+def examine(chosen: Suspects, settings: TrainOptions, *, workers: int | None = None) -> tuple[Answer, ...]:
     """Every question about one set of synthetic images.
 
     Args:

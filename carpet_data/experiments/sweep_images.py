@@ -13,7 +13,7 @@ from carpet_data.dataset import GOOD, Dataset, Sample, Side
 from carpet_data.networks import Network
 from carpet_data.training import tables, views
 from carpet_data.training.features import FeatureTable, extract
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.tables import ImageTable
 
 __all__ = ["Features", "Images", "Shared"]
@@ -56,7 +56,7 @@ class Shared:
         self,
         dataset: Dataset,
         samples: Mapping[Side, Sequence[Sample]],
-        settings: Iterable[Settings],
+        settings: Iterable[TrainOptions],
         *,
         device: torch.device,
         cache: Path | None = None,
@@ -98,7 +98,7 @@ class Shared:
             self._images[size] = Images(loaded["train"], loaded.get("val"), loaded["test"])
         return self._images[size]
 
-    def features(self, network: Network, settings: Settings) -> Features:
+    def features(self, network: Network, settings: TrainOptions) -> Features:
         """The features that a row's head learns from, computed where no row before needed them.
 
         Args:

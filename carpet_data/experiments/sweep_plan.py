@@ -14,7 +14,7 @@ from carpet_data.errors import CarpetDataError, UsageError, WeightsError
 from carpet_data.experiments.sweep_table import SweepRow, SweepTable
 from carpet_data.networks import Weights, catalogue, parts
 from carpet_data.training import views
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["Line", "described", "plan"]
 
@@ -35,7 +35,7 @@ class Line:
     """
 
     name: str
-    settings: Settings
+    settings: TrainOptions
     architecture: str
     weights: Weights | None
     missing: str = ""
@@ -119,7 +119,7 @@ def _fallbacks(table: SweepTable, lines: list[Line], architecture: str | None) -
     if weights.name == NONE:
         # Random weights would answer another question than the rows ask.
         return []
-    found: dict[Settings, Line] = {}
+    found: dict[TrainOptions, Line] = {}
     for line, row in zip(lines, table.rows, strict=True):
         if not line.missing:
             continue
@@ -133,7 +133,7 @@ def _fallbacks(table: SweepTable, lines: list[Line], architecture: str | None) -
     return list(found.values())
 
 
-def _check(settings: Settings, architecture: str, weights: Weights) -> None:
+def _check(settings: TrainOptions, architecture: str, weights: Weights) -> None:
     """Refuse what would only be refused once the rows before are trained."""
     views.check(settings.augment)
     expected = catalogue.input_of(architecture, weights.name)

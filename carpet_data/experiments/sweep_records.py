@@ -12,7 +12,7 @@ from typing import Any
 from carpet_data.errors import DataError
 from carpet_data.metrics import Interval, wilson
 from carpet_data.store.runs import write_json
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["LineResult", "Record", "read_record", "write_record"]
 
@@ -68,7 +68,7 @@ class LineResult:
     """
 
     name: str
-    settings: Settings
+    settings: TrainOptions
     architecture: str
     weights: str
     missing: str

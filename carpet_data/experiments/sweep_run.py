@@ -21,8 +21,8 @@ from carpet_data.training.evaluate import Predictions, predict, predict_features
 from carpet_data.training.fit import fit
 from carpet_data.training.head import fit_head
 from carpet_data.training.history import TRAINING, History
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.sampling import Shares
-from carpet_data.training.settings import Settings
 
 __all__ = ["run"]
 
@@ -107,7 +107,7 @@ class _Trainer:
             record = self._train_network(line, settings, progress)
         return replace(record, seconds=time.perf_counter() - began)
 
-    def _built(self, line: Line, settings: Settings) -> Network:
+    def _built(self, line: Line, settings: TrainOptions) -> Network:
         assert line.weights is not None
         # The seed decides the head, and a body without weights of its own.
         key = (line.architecture, line.weights, settings.pooling, settings.seed)
@@ -124,7 +124,7 @@ class _Trainer:
             self._key = key
         return self._network
 
-    def _train_head(self, network: Network, settings: Settings, progress: Progress | None) -> Record:
+    def _train_head(self, network: Network, settings: TrainOptions, progress: Progress | None) -> Record:
         features = self._shared.features(network, settings)
         waits = settings.patience is not None and features.val is not None
         head = network.head
@@ -146,7 +146,7 @@ class _Trainer:
         test = predict_features(done.head, features.test)
         return _record(settings.seed, done.history, done.best_epoch, val, test, self._shared.classes)
 
-    def _train_network(self, line: Line, settings: Settings, progress: Progress | None) -> Record:
+    def _train_network(self, line: Line, settings: TrainOptions, progress: Progress | None) -> Record:
         images = self._shared.images(settings.resize)
         done = fit(
             settings.but(architecture=line.architecture),

@@ -13,7 +13,7 @@ from carpet_data.errors import UsageError
 from carpet_data.synthesis.recipe import files, strict_yaml
 from carpet_data.synthesis.recipe import shipped as shipped_files
 from carpet_data.synthesis.recipe.strict_yaml import Document, Place
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["DEFAULT", "SweepRow", "SweepTable", "find", "load", "shipped"]
 
@@ -22,7 +22,7 @@ SCHEMA = 1
 
 _KEYS = ("schema", "summary", "fallback", "settings", "rows", "grid")
 _ELSEWHERE = {"seed": "--seed and --seeds", "device": "--device"}
-_SETTINGS = tuple(each.name for each in fields(Settings) if each.name not in _ELSEWHERE)
+_SETTINGS = tuple(each.name for each in fields(TrainOptions) if each.name not in _ELSEWHERE)
 _OTHER_NAMES = {"lr": "learning_rate", "arch": "architecture", "model": "architecture", "size": "resize"}
 _MOST_ROWS = 1000
 
@@ -38,7 +38,7 @@ class SweepRow:
     """
 
     number: int
-    settings: Settings
+    settings: TrainOptions
     where: str
 
 
@@ -110,7 +110,7 @@ def load(name: str | Path, *, freeze: str | None = None) -> SweepTable:
         if len(rows) == _MOST_ROWS:
             raise UsageError(f"the table has more than {_MOST_ROWS} rows", where=where, hint="cut it into several")
         try:
-            settings = Settings.from_json({**shared, **own, **changes})
+            settings = TrainOptions.from_json({**shared, **own, **changes})
         except UsageError as error:
             raise UsageError(f"row {len(rows) + 1}: {error.what}", where=where, hint=error.hint) from error
         rows.append(SweepRow(len(rows) + 1, settings, where))

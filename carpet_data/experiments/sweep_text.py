@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from carpet_data.experiments.sweep_records import LineResult
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["csv_text", "label", "markdown"]
 
 _NONE = "–"
 _SHOWN = frozenset({"resize", "epochs", "learning_rate", "architecture", "weights", "seed", "device"})
-"""Settings that have a column of their own, and those that are the same in every row."""
+"""TrainOptions that have a column of their own, and those that are the same in every row."""
 _HEADS = (
     "resize",
     "epochs",
@@ -78,7 +78,7 @@ def _varied(lines: Sequence[LineResult]) -> list[str]:
     """The other settings in which the lines differ."""
     return [
         name
-        for name in Settings().to_json()
+        for name in TrainOptions().to_json()
         if name not in _SHOWN and len({getattr(line.settings, name) for line in lines}) > 1
     ]
 

@@ -21,7 +21,7 @@ from carpet_data.experiments.plan import Plan, make_plan
 from carpet_data.experiments.validation_text import figure_lines, plan_lines
 from carpet_data.experiments.verdict import Verdict, judge
 from carpet_data.store import lock, runs
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from carpet_data.experiments.shortcut import Answer
@@ -126,7 +126,7 @@ class ValidateResult:
 
 def validate(
     root: Path | str,
-    settings: Settings = DEFAULTS,
+    settings: TrainOptions = DEFAULTS,
     *,
     split: str | None = None,
     splits: Sequence[str] = (),
@@ -237,7 +237,7 @@ def validate(
 def _compare(
     plan: Plan,
     folder: Path,
-    settings: Settings,
+    settings: TrainOptions,
     seeds: int,
     cache: Path | None,
     keep_work: bool,
@@ -341,7 +341,7 @@ def _result(
 
 
 def _write(
-    plan: Plan, run: runs.RunInfo, result: ValidateResult, settings: Settings, architecture: str, weights: str
+    plan: Plan, run: runs.RunInfo, result: ValidateResult, settings: TrainOptions, architecture: str, weights: str
 ) -> None:
     from carpet_data.experiments.validation_page import page_of
     from carpet_data.reporting import validation

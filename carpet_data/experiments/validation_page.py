@@ -29,7 +29,7 @@ _SHOWN = (
     "learning_rate",
     "schedule",
     "weight_decay",
-    "standardise",
+    "standardize",
     "augment",
     "views",
     "sampling",

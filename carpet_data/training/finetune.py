@@ -19,9 +19,9 @@ from carpet_data.synthesis.engine.seeds import generator
 from carpet_data.training import losses, mixing, optimizers
 from carpet_data.training.evaluate import predict
 from carpet_data.training.history import TRAINING, History
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.progressing import State, Tally, ValFigures, val_figures
 from carpet_data.training.sampling import Shares, batches, order, total_steps
-from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
 from carpet_data.training.views import augment
 
@@ -59,7 +59,7 @@ def fit_network(
     network: Network,
     train: ImageTable,
     val: ImageTable | None,
-    settings: Settings,
+    settings: TrainOptions,
     *,
     device: torch.device,
     keeper: Keeper | None = None,
@@ -136,7 +136,7 @@ def fit_network(
     return NetworkFit(tuple(state.history), state.watch.best_epoch, step)
 
 
-def _val(network: Network, val: ImageTable | None, settings: Settings, device: torch.device) -> ValFigures:
+def _val(network: Network, val: ImageTable | None, settings: TrainOptions, device: torch.device) -> ValFigures:
     if val is None:
         return ValFigures()
     found = predict(network, val, device, batch_size=settings.batch_size, amp=settings.amp)
@@ -147,7 +147,7 @@ def _mixed(
     x: torch.Tensor,
     soft: torch.Tensor,
     batch: _Batch,
-    settings: Settings,
+    settings: TrainOptions,
     rng: np.random.Generator,
     good: int | None,
 ) -> mixing.Mixed:
@@ -162,7 +162,7 @@ def _mixed(
 
 
 def _prepared(
-    table: ImageTable, cut: Sequence[NDArray[np.int64]], settings: Settings, *, epoch: int, pinned: bool
+    table: ImageTable, cut: Sequence[NDArray[np.int64]], settings: TrainOptions, *, epoch: int, pinned: bool
 ) -> Iterator[_Batch]:
     """The batches of an epoch in order, the next ones made in a thread while the caller trains on one.
 

@@ -21,8 +21,8 @@ from carpet_data.training.features import extract
 from carpet_data.training.finetune import fit_network
 from carpet_data.training.head import HeadFit, fit_head, second_stage
 from carpet_data.training.history import History
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.sampling import Shares
-from carpet_data.training.settings import Settings
 from carpet_data.training.tables import ImageTable
 
 __all__ = ["Fit", "fit", "notes", "prepare_network"]
@@ -57,7 +57,7 @@ class Fit:
     seconds: float
 
 
-def prepare_network(settings: Settings, classes: tuple[str, ...]) -> tuple[Network, Weights]:
+def prepare_network(settings: TrainOptions, classes: tuple[str, ...]) -> tuple[Network, Weights]:
     """The network that a training begins with, its weights found.
 
     Raises:
@@ -78,7 +78,7 @@ def prepare_network(settings: Settings, classes: tuple[str, ...]) -> tuple[Netwo
     return network, weights
 
 
-def notes(table: ImageTable, settings: Settings) -> tuple[str, ...]:
+def notes(table: ImageTable, settings: TrainOptions) -> tuple[str, ...]:
     """What a user should know of the train images: classes without any or with a single one, and nothing for LMR."""
     counts = table.counts().tolist()
     few = settings.few_shot
@@ -93,7 +93,7 @@ def notes(table: ImageTable, settings: Settings) -> tuple[str, ...]:
 
 
 def fit(
-    settings: Settings,
+    settings: TrainOptions,
     train: ImageTable,
     val: ImageTable | None,
     *,
@@ -164,7 +164,7 @@ def fit(
     return Fit(network.eval(), history, best, second, steps, network.architecture, weights, device, seconds)
 
 
-def _fresh(network: Network, settings: Settings) -> torch.nn.Linear:
+def _fresh(network: Network, settings: TrainOptions) -> torch.nn.Linear:
     return fresh_head(network.feature_size, network.head.out_features, seed=settings.seed)
 
 
@@ -173,7 +173,7 @@ def _fit_features(
     head: torch.nn.Linear,
     train: ImageTable,
     val: ImageTable | None,
-    settings: Settings,
+    settings: TrainOptions,
     device: torch.device,
     keeper: Keeper | None,
     resume: bool,
@@ -214,7 +214,7 @@ def _fit_features(
 
 
 def _identity(
-    settings: Settings, network: Network, weights: Weights, train: ImageTable, val: ImageTable | None
+    settings: TrainOptions, network: Network, weights: Weights, train: ImageTable, val: ImageTable | None
 ) -> dict[str, Any]:
     """What a checkpoint must share with a training to go on with it."""
     described = {name: value for name, value in settings.to_json().items() if name not in ("device", "weights")}

@@ -18,9 +18,9 @@ from carpet_data.synthesis.engine.seeds import generator
 from carpet_data.training import lmr, losses, mixing, optimizers
 from carpet_data.training.evaluate import of_logits
 from carpet_data.training.history import TRAINING, History
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.progressing import State, Tally, ValFigures, val_figures
 from carpet_data.training.sampling import Shares, batches, order, total_steps, view_of
-from carpet_data.training.settings import Settings
 
 __all__ = ["HeadFit", "fit_head", "second_stage"]
 
@@ -48,7 +48,7 @@ class HeadFit:
     steps: int
 
 
-def second_stage(settings: Settings) -> Settings:
+def second_stage(settings: TrainOptions) -> TrainOptions:
     """How the head is trained anew by cRT (Kang et al. 2020) and LMR: class-balanced batches, plain cross-entropy.
 
     The first stage's sampling, loss and mixing are of no use to it: balanced batches already weigh classes alike.
@@ -59,7 +59,7 @@ def second_stage(settings: Settings) -> Settings:
 def fit_head(
     features: F32,
     labels: I64,
-    settings: Settings,
+    settings: TrainOptions,
     *,
     classes: int,
     val_features: F32 | None = None,
@@ -85,7 +85,7 @@ def fit_head(
         val_labels: int64 (m,).
         shares: Of `good` and of synthetic images in what is drawn; None where the settings give none.
         head: To begin from; it is not changed. None for the fresh one of the settings' seed. With
-            `settings.standardise` the training begins from zero instead.
+            `settings.standardize` the training begins from zero instead.
         device: Where to compute.
         keeper: Of the checkpoint; None for none.
         resume: Go on from the keeper's checkpoint, if there is one.
@@ -100,11 +100,11 @@ def fit_head(
     if again:
         settings = second_stage(settings)
     count = len(labels)
-    mean, deviation = _moments(features, settings.standardise)
-    values = torch.from_numpy((features - mean) / deviation if settings.standardise else features).to(device)
+    mean, deviation = _moments(features, settings.standardize)
+    values = torch.from_numpy((features - mean) / deviation if settings.standardize else features).to(device)
     held_out = None
     if val_features is not None:
-        shown = (val_features - mean) / deviation if settings.standardise else val_features
+        shown = (val_features - mean) / deviation if settings.standardize else val_features
         held_out = torch.from_numpy(np.ascontiguousarray(shown)).to(device)
     truth = torch.from_numpy(labels).to(device)
     counts = torch.from_numpy(np.bincount(labels, minlength=classes)).to(device)
@@ -171,9 +171,9 @@ def _val(learner: nn.Linear, held_out: torch.Tensor | None, labels: I64 | None) 
     return val_figures(of_logits(logits, labels, ()), learner.out_features)
 
 
-def _begin(head: nn.Linear | None, size: int, classes: int, settings: Settings) -> nn.Linear:
+def _begin(head: nn.Linear | None, size: int, classes: int, settings: TrainOptions) -> nn.Linear:
     learner = fresh_head(size, classes, seed=settings.seed)
-    if settings.standardise:
+    if settings.standardize:
         # The problem is convex, so random weights are noise that short training on few images does not forget.
         with torch.no_grad():
             learner.weight.zero_()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from carpet_data.training.settings import Monitor
+from carpet_data.training.options import Monitor
 
 __all__ = ["TRAINING", "Epoch", "History", "Watch"]
 

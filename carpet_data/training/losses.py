@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from carpet_data.training.settings import LossName
+from carpet_data.training.options import LossName
 
 __all__ = ["Loss", "effective_number_weights", "log_prior", "make", "soft_labels"]
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 import torch
 
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.schedules import factor
-from carpet_data.training.settings import Settings
 
 __all__ = ["make", "set_rate"]
 
 
-def make(settings: Settings, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def make(settings: TrainOptions, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimiser of the settings over what learns."""
     chosen = list(parameters)
     rate, decay = settings.learning_rate, settings.weight_decay
@@ -23,7 +23,7 @@ def make(settings: Settings, parameters: Iterable[torch.nn.Parameter]) -> torch.
     return torch.optim.Adam(chosen, lr=rate, weight_decay=decay)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, settings: Settings, step: int, steps: int) -> float:
+def set_rate(optimizer: torch.optim.Optimizer, settings: TrainOptions, step: int, steps: int) -> float:
     """Set the learning rate of a step, from 0, and return it."""
     rate = settings.learning_rate * factor(settings.schedule, step, steps)
     for group in optimizer.param_groups:

@@ -14,8 +14,8 @@ from carpet_data.store.runs import RunInfo
 from carpet_data.training.evaluate import predict
 from carpet_data.training.fit import Fit
 from carpet_data.training.heatmaps import write_heatmaps
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.scoring import SideScores, rows, score
-from carpet_data.training.settings import Settings
 from carpet_data.training.side_tables import Sides
 from carpet_data.training.worst import write_worst
 
@@ -26,7 +26,7 @@ def write_outputs(
     run: RunInfo,
     fitted: Fit,
     sides: Sides,
-    settings: Settings,
+    settings: TrainOptions,
     *,
     split: str,
     worst: int,

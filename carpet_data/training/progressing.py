@@ -15,7 +15,7 @@ from carpet_data.metrics import accuracy, balanced_accuracy, confusion
 from carpet_data.networks.checkpoints import Checkpoint, optimizer_tensors, restore_optimizer
 from carpet_data.training.evaluate import Predictions
 from carpet_data.training.history import Epoch, Watch
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 __all__ = ["State", "Tally", "ValFigures", "val_figures"]
 
@@ -78,7 +78,7 @@ class State:
     best: Weights = field(default_factory=dict)
 
     @classmethod
-    def of(cls, settings: Settings) -> State:
+    def of(cls, settings: TrainOptions) -> State:
         """At the start."""
         return cls(Watch(settings.monitor, settings.patience))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from carpet_data.dataset import GOOD
 from carpet_data.synthesis.engine.seeds import generator
-from carpet_data.training.settings import Sampling, Settings
+from carpet_data.training.options import Sampling, TrainOptions
 
 __all__ = ["Shares", "batches", "draws", "order", "total_steps", "view_of"]
 
@@ -35,7 +35,7 @@ class Shares:
     synthetic_share: float | None
 
     @classmethod
-    def of(cls, settings: Settings, classes: Sequence[str], origins: Sequence[str]) -> Shares:
+    def of(cls, settings: TrainOptions, classes: Sequence[str], origins: Sequence[str]) -> Shares:
         """What the settings say of these images.
 
         Args:
@@ -133,7 +133,7 @@ def batches(indices: I64, batch_size: int) -> list[I64]:
     return np.split(indices, cuts)
 
 
-def total_steps(count: int, settings: Settings) -> tuple[int, int]:
+def total_steps(count: int, settings: TrainOptions) -> tuple[int, int]:
     """(optimiser steps, epochs) of a training on `count` images; the last epoch may be cut short by `steps`."""
     of_epoch = len(batches(np.arange(count), settings.batch_size))
     if settings.steps is None:

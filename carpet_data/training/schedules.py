@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from carpet_data.training.settings import Schedule
+from carpet_data.training.options import Schedule
 
 __all__ = ["factor"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from carpet_data.core.progress import Progress, part_of
 from carpet_data.dataset import GOOD, Dataset, Sample, Side
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from carpet_data.training.tables import ImageTable
@@ -43,7 +43,7 @@ class Sides:
 def load_sides(
     dataset: Dataset,
     samples: Mapping[Side, Sequence[Sample]],
-    settings: Settings,
+    settings: TrainOptions,
     *,
     skip_faulty: bool = False,
     workers: int | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from carpet_data.errors import CarpetDataError
 from carpet_data.preparation.train_data import opened, samples_of
 from carpet_data.store import lock, runs
 from carpet_data.store.runs import RunInfo
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.side_tables import load_sides
 
 __all__ = ["TrainResult", "train"]
@@ -124,12 +125,12 @@ def _recalls(test: Mapping[str, Any]) -> list[str]:
 
 
 def train(
-    root: Path | str,
-    settings: Settings | None = None,
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    options: TrainOptions | None = None,
     *,
     split: str | None = None,
     real_only: bool = False,
-    out: Path | None = None,
     overwrite: bool = False,
     skip_faulty: bool = False,
     worst: int = 12,
@@ -143,10 +144,10 @@ def train(
 
     Args:
         root: A prepared folder.
-        settings: How; None for the defaults.
-        split: Which; None for "main".
-        real_only: Leave synthetic train images out.
         out: The run folder; None for the next number in the data set's folder `runs`.
+        options: How to train; None for the defaults.
+        split: The split; None for "main".
+        real_only: Leave synthetic training images out.
         overwrite: Replace the run at `out`, or begin anew where an interrupted one would be continued.
         skip_faulty: Leave out images that cannot be read, instead of ending there.
         worst: How many of the worst test images are drawn with Grad-CAM.
@@ -171,18 +172,18 @@ def train(
     from carpet_data.training import fit, views
     from carpet_data.training.outputs import write_outputs
 
-    settings = settings or Settings()
+    options = options or TrainOptions()
     dataset, name = opened(Path(root), split)
     leaks.refuse_leaks(dataset, name)
     samples = samples_of(dataset, name, real_only=real_only)
     # What can be refused is refused before anything is decoded or written.
-    devices.resolve(settings.device)
-    views.check(settings.augment)
-    architecture, weights = networks.choose(settings.architecture, settings.weights)
+    devices.resolve(options.device)
+    views.check(options.augment)
+    architecture, weights = networks.choose(options.architecture, options.weights)
     sides = load_sides(
         dataset,
         samples,
-        settings,
+        options,
         skip_faulty=skip_faulty,
         workers=workers,
         progress=progress,
@@ -196,20 +197,20 @@ def train(
             "fingerprint": dataset.fingerprint(name),
             "split": name,
         },
-        settings={**settings.to_json(), "real_only": real_only, "skip_faulty": skip_faulty},
+        settings={**options.to_json(), "real_only": real_only, "skip_faulty": skip_faulty},
         facts={
             "classes": list(sides.classes),
             "network": {"architecture": architecture, "weights": weights.to_json()},
-            "augmentation": views.identity(settings.augment),
+            "augmentation": views.identity(options.augment),
         },
-        out=out,
+        out=None if out is None else Path(out),
         overwrite=overwrite,
     )
     started = time.perf_counter()
     with lock.locked(run.folder, "train"):
         try:
             fitted = fit.fit(
-                settings,
+                options,
                 sides.train,
                 sides.val,
                 folder=run.folder,
@@ -224,7 +225,7 @@ def train(
             run,
             fitted,
             sides,
-            settings,
+            options,
             split=name,
             worst=worst,
             heatmaps=heatmaps,
@@ -248,7 +249,7 @@ def train(
         steps=fitted.steps,
         seconds=seconds,
         resumed=resumed,
-        notes=(*sides.notes, *fit.notes(sides.train, settings), *_doubts(figures["test"])),
+        notes=(*sides.notes, *fit.notes(sides.train, options), *_doubts(figures["test"])),
     )
 
 

@@ -405,13 +405,15 @@ def test_embeddings_name_the_nearest_real_image(fiftyone: Any, root: Path) -> No
 
 @TORCH
 def test_what_a_training_looked_at_lies_over_its_test_images(fiftyone: Any, tmp_path: Path) -> None:
-    from carpet_data.training.settings import Settings
+    from carpet_data.training.options import TrainOptions
 
     make_sample(tmp_path / "carpet", size=96, counts={"good": 3, "hole": 3}, workers=1)
     root = tmp_path / "carpet-prepared"
     prepare(tmp_path / "carpet", root, workers=1, near_duplicates=False)
-    settings = Settings(architecture="shufflenet_v2_x0_5", weights="none", resize=64, epochs=1, views=1, device="cpu")
-    trained = train(root, settings, worst=0, heatmaps=2, workers=1)
+    settings = TrainOptions(
+        architecture="shufflenet_v2_x0_5", weights="none", resize=64, epochs=1, views=1, device="cpu"
+    )
+    trained = train(root, options=settings, worst=0, heatmaps=2, workers=1)
     result = browse(root, workers=1)
     assert result.run == result.heatmaps == trained.folder
     assert "heat maps: train-001" in result.text()

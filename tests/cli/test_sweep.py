@@ -26,7 +26,7 @@ from carpet_data.experiments.sweep import SweepResult, sweep
 from carpet_data.preparation.prepare import prepare
 from carpet_data.preparation.split import split
 from carpet_data.store import runs
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.train import train
 
 Run = Callable[..., Called]
@@ -124,10 +124,10 @@ def test_features_are_computed_once_a_size_and_network(
 def test_a_row_is_what_train_makes_of_its_settings(prepared: Path, tmp_path: Path) -> None:
     swept = sweep(prepared, write(tmp_path), out=tmp_path / "run", workers=1, seed=3).lines[1]
     settings = swept.settings.but(seed=3)
-    assert settings == Settings(
+    assert settings == TrainOptions(
         architecture="shufflenet_v2_x0_5", weights="none", batch_size=8, resize=32, epochs=3, seed=3
     )
-    alone = train(prepared, settings, out=tmp_path / "train", workers=1, worst=0)
+    alone = train(prepared, tmp_path / "train", settings, workers=1, worst=0)
     assert swept.test_accuracy == alone.metrics["test"]["accuracy"]
     assert swept.mean("test_loss") == pytest.approx(alone.metrics["test"]["loss"], abs=1e-5)
 

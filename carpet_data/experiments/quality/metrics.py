@@ -206,7 +206,7 @@ def kernel_distance(first: F64, second: F64) -> float | None:
 
 
 def _table(crops: Sequence[Crop], scale: Scale) -> F64:
-    """The standardised statistics of at most `_MOST` crops, evenly chosen."""
+    """The standardized statistics of at most `_MOST` crops, evenly chosen."""
     if not crops:
         return np.zeros((0, len(scale.mean)))
     chosen = np.linspace(0, len(crops) - 1, min(len(crops), _MOST)).round().astype(int)

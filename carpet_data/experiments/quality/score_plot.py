@@ -120,7 +120,7 @@ def _lightness(axes: Axes, groups: _Drawn) -> None:
 
 
 def _texture(axes: Axes, groups: _Drawn) -> None:
-    """The statistics on their two main axes (principal components of all that is shown, standardised by the real)."""
+    """The statistics on their two main axes (principal components of all that is shown, standardized by the real)."""
     everything = [crop for _, crops, _, _ in groups for crop in crops]
     if len(everything) < 3:
         axes.set_axis_off()

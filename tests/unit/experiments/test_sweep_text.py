@@ -10,7 +10,7 @@ import pytest
 
 from carpet_data.experiments.sweep_records import LineResult, Record
 from carpet_data.experiments.sweep_text import csv_text, label, markdown
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 
 def record(right: int, **changes: Any) -> Record:
@@ -32,7 +32,7 @@ def record(right: int, **changes: Any) -> Record:
 
 
 def line(*records: Record, missing: str = "", weights: str = "IMAGENET1K_V2", **changes: Any) -> LineResult:
-    settings = Settings(**{"architecture": "resnet50", "weights": weights, "resize": 128, "epochs": 150, **changes})
+    settings = TrainOptions(**{"architecture": "resnet50", "weights": weights, "resize": 128, "epochs": 150, **changes})
     return LineResult("row 1", settings, "resnet50", weights, missing, False, records)
 
 

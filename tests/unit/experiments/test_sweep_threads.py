@@ -10,7 +10,7 @@ import torch
 
 from carpet_data.networks.devices import one_thread
 from carpet_data.training.head import fit_head
-from carpet_data.training.settings import Settings
+from carpet_data.training.options import TrainOptions
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_only_small_heads_are_trained_by_one_thread(size: int, threads: int) -> 
     seen: list[int] = []
     features = np.zeros((1, 4, size), np.float32)
     labels = np.array([0, 1, 0, 1])
-    settings = Settings(epochs=1, device="cpu")
+    settings = TrainOptions(epochs=1, device="cpu")
     fit_head(features, labels, settings, classes=2, progress=lambda step: seen.append(torch.get_num_threads()))
     assert seen == [threads]
     assert torch.get_num_threads() == 2

@@ -16,10 +16,10 @@ from carpet_data.errors import DataError, DeviceMemoryError, UsageError
 from carpet_data.training import finetune
 from carpet_data.training.evaluate import predict
 from carpet_data.training.fit import FILE, Fit, fit, notes
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.sampling import batches, order
-from carpet_data.training.settings import Settings
 
-HEAD = Settings(architecture="resnet18", weights="none", resize=32, epochs=6, batch_size=8, device="cpu")
+HEAD = TrainOptions(architecture="resnet18", weights="none", resize=32, epochs=6, batch_size=8, device="cpu")
 # With dropout and batch normalisation, both of which a resumed training must take up again.
 WHOLE = HEAD.but(architecture="mobilenet_v3_small", freeze="none", epochs=3, learning_rate=0.003)
 
@@ -60,7 +60,7 @@ def test_the_cached_head_is_that_of_the_loop_most_people_write() -> None:
         HEAD.but(freeze="until layer3", mix="cutmix", epochs=1, lmr=True),
     ],
 )
-def test_two_runs_with_one_seed_are_identical(settings: Settings) -> None:
+def test_two_runs_with_one_seed_are_identical(settings: TrainOptions) -> None:
     first, second, other = (fit(settings.but(seed=seed), table(), table(9, seed=1)) for seed in (5, 5, 6))
     assert equal_weights(first.network, second.network)
     assert [epoch.train_loss for epoch in first.history] == [epoch.train_loss for epoch in second.history]
@@ -70,7 +70,7 @@ def test_two_runs_with_one_seed_are_identical(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "settings", [WHOLE.but(augment="light"), WHOLE.but(optimizer="sgd", schedule="cosine", steps=8, retrain_head=True)]
 )
-def test_an_interrupted_training_ends_as_one_that_was_not(settings: Settings, tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_as_one_that_was_not(settings: TrainOptions, tmp_path: Path) -> None:
     train, val = table(), table(9, seed=1)
     whole = fit(settings, train, val)
     with pytest.raises(KeyboardInterrupt):
@@ -124,13 +124,13 @@ def test_features_are_kept_for_the_next_run(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("settings", [HEAD, WHOLE])
-def test_one_class_alone_is_refused(settings: Settings) -> None:
+def test_one_class_alone_is_refused(settings: TrainOptions) -> None:
     with pytest.raises(DataError, match=r"one class only \(hole\)"):
         fit(settings, table(labels=[1, 1, 1]), None)
 
 
 @pytest.mark.parametrize("settings", [HEAD, WHOLE.but(epochs=1, mix="mask-cutmix", sampling="balanced", lmr=True)])
-def test_a_class_with_one_image_and_one_with_none_work_and_are_said(settings: Settings) -> None:
+def test_a_class_with_one_image_and_one_with_none_work_and_are_said(settings: TrainOptions) -> None:
     train = table(labels=[0] * 8 + [2])
     found = fit(settings, train, table(6, seed=1))
     assert all(torch.isfinite(value).all() for value in found.network.state_dict().values())

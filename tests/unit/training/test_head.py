@@ -16,10 +16,10 @@ from carpet_data.errors import DataError, UsageError
 from carpet_data.networks.checkpoints import Keeper
 from carpet_data.networks.network import fresh_head
 from carpet_data.training.head import fit_head
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.sampling import batches, order
-from carpet_data.training.settings import Settings
 
-SETTINGS = Settings(epochs=12, batch_size=8, learning_rate=0.01)
+SETTINGS = TrainOptions(epochs=12, batch_size=8, learning_rate=0.01)
 
 
 def features(count: int = 30, views: int = 1, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -29,7 +29,7 @@ def features(count: int = 30, views: int = 1, seed: int = 0) -> tuple[NDArray[np
     return (centres[labels] + rng.normal(0, 0.5, (views, count, 10))).astype(np.float32), labels
 
 
-def fit(settings: Settings = SETTINGS, **changes: Any) -> Any:
+def fit(settings: TrainOptions = SETTINGS, **changes: Any) -> Any:
     values, labels = features(views=changes.pop("views", 1))
     held_out, truth = features(12, seed=1)
     given = {"val_features": held_out[0], "val_labels": truth} if changes.pop("val", True) else {}
@@ -60,7 +60,7 @@ def test_the_head_is_that_of_a_plain_loop() -> None:
         {},
         {"mix": "mixup", "augment": "light", "sampling": "balanced"},
         {"lmr": True},
-        {"standardise": True, "optimizer": "sgd", "schedule": "cosine"},
+        {"standardize": True, "optimizer": "sgd", "schedule": "cosine"},
         {"steps": 41, "loss": "logit-adjusted", "label_smoothing": 0.1, "optimizer": "adamw"},
     ],
 )
@@ -117,7 +117,7 @@ def test_the_monitor_may_be_balanced_accuracy() -> None:
 def test_standardising_is_folded_into_the_head() -> None:
     values, labels = features()
     scale, shift = np.float32([1e3] * 5 + [1e-2] * 5), np.float32(7)
-    settings = SETTINGS.but(standardise=True)
+    settings = SETTINGS.but(standardize=True)
     plain = fit_head(values, labels, settings, classes=3)
     moved = fit_head(values * scale + shift, labels, settings, classes=3)
     one = plain.head(torch.from_numpy(values[0]))
@@ -129,7 +129,7 @@ def test_standardising_is_folded_into_the_head() -> None:
 def test_a_constant_feature_harms_no_standardising() -> None:
     values, labels = features()
     values[:, :, 0] = 3.0
-    found = fit_head(values, labels, SETTINGS.but(standardise=True), classes=3)
+    found = fit_head(values, labels, SETTINGS.but(standardize=True), classes=3)
     assert torch.isfinite(found.head.weight).all()
 
 
@@ -158,4 +158,4 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(UsageError, match="come together"):
         fit_head(values, labels, SETTINGS, classes=3, val_features=values[0])
     with pytest.raises(DataError, match="diverged"):
-        fit_head(values * 1e30, labels, SETTINGS.but(optimizer="sgd", learning_rate=1e30), classes=3)
+        fit_head(values * 1e30, labels, SETTINGS.but(optimizer="sgd", learning_rate=1000), classes=3)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carpet_data.errors import UsageError
+from carpet_data.training.options import TrainOptions
 from carpet_data.training.sampling import Shares, batches, draws, order, total_steps, view_of
-from carpet_data.training.settings import Settings
 
 LABELS = np.array([0] * 16 + [1] * 4 + [3], np.int64)
 
@@ -58,7 +58,7 @@ def test_batches_hold_every_image_once_and_no_batch_has_one(count: int, size: in
 
 
 def test_steps_override_epochs() -> None:
-    settings = Settings(batch_size=10, epochs=3)
+    settings = TrainOptions(batch_size=10, epochs=3)
     assert total_steps(25, settings) == (9, 3)
     assert total_steps(21, settings) == (6, 3)  # 10 + 11
     assert total_steps(25, settings.but(steps=10)) == (10, 4)
@@ -101,7 +101,7 @@ def test_an_epoch_keeps_to_its_shares() -> None:
 
 
 def test_a_share_of_good_needs_good_and_something_else() -> None:
-    settings = Settings(sampling="balanced", good_share=0.5)
+    settings = TrainOptions(sampling="balanced", good_share=0.5)
     only_good = np.zeros(3, np.int64)
     shares = Shares.of(settings, ("good", "hole"), ("real",) * 3)
     assert shares.strata(only_good, draws(only_good, "balanced"))[1].sum() == pytest.approx(1)
@@ -110,5 +110,5 @@ def test_a_share_of_good_needs_good_and_something_else() -> None:
 
 
 def test_shares_of_images_drawn_once_are_refused() -> None:
-    with pytest.raises(UsageError, match="good share"):
-        Settings(good_share=0.5)
+    with pytest.raises(UsageError, match="--good-share"):
+        TrainOptions(good_share=0.5)
