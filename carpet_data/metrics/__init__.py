@@ -1,7 +1,7 @@
-"""Figures of merit, intervals and paired tests; numpy only.
+"""Scores, intervals and paired tests.
 
-`classification` defines the scores, `outcomes` holds what a condition predicted over partitions and seeds,
-`bootstrap`, `paired` and `partitions` say how far a score, or a difference of two, can be trusted.
+`classification` defines the scores, `outcomes` holds what a condition predicted over partitions and seeds, `bootstrap`
+and `paired` say how far a score, or the difference of two, can be trusted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,18 @@ from carpet_data.metrics.classification import (
     recall_of,
     recalls,
 )
-from carpet_data.metrics.intervals import Interval, wilson
+from carpet_data.metrics.intervals import Estimate, Interval, wilson
 from carpet_data.metrics.outcomes import Outcome
-from carpet_data.metrics.paired import McNemar, PairedResult, holm, mcnemar_exact, paired_bootstrap
-from carpet_data.metrics.partitions import CorrectedT, SignFlip, corrected_t, partition_differences, sign_flip
+from carpet_data.metrics.paired import (
+    CorrectedT,
+    PairedResult,
+    SignFlip,
+    corrected_t,
+    holm,
+    paired_bootstrap,
+    partition_differences,
+    sign_flip,
+)
 
 __all__ = [
     "ACCURACY",
@@ -32,8 +40,8 @@ __all__ = [
     "MACRO_F1",
     "CorrectedT",
     "Counts",
+    "Estimate",
     "Interval",
-    "McNemar",
     "Outcome",
     "PairedResult",
     "Scores",
@@ -46,7 +54,6 @@ __all__ = [
     "corrected_t",
     "holm",
     "macro_f1",
-    "mcnemar_exact",
     "paired_bootstrap",
     "partition_differences",
     "recall_of",

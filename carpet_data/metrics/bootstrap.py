@@ -1,15 +1,14 @@
-"""How far a score would move with other images: the bootstrap over units.
+"""How much a score would vary with other images: the bootstrap over units.
 
-Images of one unit (shots of one tile, crops of one roll) are no independent evidence, so whole units are drawn (the
-cluster bootstrap; Davison & Hinkley 1997, section 3.8), class by class. One draw weighs the units of all replicates
-alike: a unit that is on the test side of five partitions is drawn for all five, so that what the replicates have in
-common is kept.
+Images of one unit (shots of one tile, crops of one roll) are not independent evidence, so whole units are drawn (the
+cluster bootstrap; Davison & Hinkley 1997, section 3.8), class by class. One draw weights the units of all replicates
+alike: a unit on the test side of five partitions is drawn for all five, so that what the replicates share is kept.
 
-From n units of a stratum n - 1 are drawn and weighted by n / (n - 1) (Rao & Wu 1988). Drawing n, as is usual, makes
-the variance too small by the factor (n - 1) / n, which is a fifth for a class with five units.
+From n units of a stratum, n - 1 are drawn and weighted by n / (n - 1) (Rao & Wu 1988). Drawing n, as is usual, makes
+the variance too small by the factor (n - 1) / n: a fifth for a class with five units.
 
-What is resampled is the test side. The models are taken as they are: that other training images would have made
-other models is seen in the spread over partitions (`carpet_data.metrics.partitions`).
+Only the test side is resampled. The models are taken as they are: that other training images would have made other
+models shows in the spread over partitions (`carpet_data.metrics.paired`).
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 _CHUNK_VALUES = 1 << 21
-"""Numbers in the largest array of a chunk: 16 MiB each, a handful at a time."""
+"""Numbers in the largest array of a chunk: 16 MiB each, a few at a time."""
 _LOST_SHARE = 0.01
-"""Of resamples in which a class has vanished; more than this would bend the interval."""
+"""Share of resamples without one of the classes; more than this would bias the interval."""
 _FEWEST_RESAMPLES = 100
 
 
@@ -49,13 +48,13 @@ def bootstrap_interval(
     Args:
         outcome: What a condition predicted.
         statistic: Such as BALANCED_ACCURACY, MACRO_F1, recall_of(label, name).
-        resamples: How often units are drawn, at least 100.
-        level: Of confidence, in (0, 1).
-        seed: Of the draws; the same seed gives the same interval.
+        resamples: Number of resamples, at least 100.
+        level: Confidence level, in (0, 1).
+        seed: Random seed; the same seed gives the same interval.
 
     Raises:
-        UsageError: A level, a seed or a number of resamples that makes no sense.
-        DataError: As `Outcome.scores`; or a class that counts has one unit only.
+        UsageError: An invalid level, seed or number of resamples.
+        DataError: As `Outcome.scores`; or a class that counts has only one unit.
     """
     check_level(level)
     return percentiles(resample([outcome], statistic, resamples=resamples, seed=seed)[0], level)
@@ -70,18 +69,18 @@ def percentiles(values: F64, level: float) -> Interval:
 def resample(outcomes: Sequence[Outcome], statistic: Statistic, *, resamples: int, seed: int) -> F64:
     """The statistic of each outcome in every resample, float64 (outcomes, resamples), the same draws for all.
 
-    The outcomes hold the same rows (`Outcome.refuse_unlike`). Resamples in which a class has vanished are left out,
-    which can only be where units hold several classes or a class has one unit. Memory is bounded whatever the number
-    of resamples.
+    The outcomes hold the same rows (`Outcome.refuse_unlike`). Resamples without one of the classes are left out,
+    which happens only where units hold several classes or a class has one unit. Memory is bounded for any number of
+    resamples.
 
     Raises:
-        UsageError: A seed or a number of resamples that makes no sense.
-        DataError: As `Outcome.scores`; a class that counts has one unit only; or one vanishes too often.
+        UsageError: An invalid seed or number of resamples.
+        DataError: As `Outcome.scores`; a class that counts has only one unit; or one vanishes too often.
     """
     if resamples < _FEWEST_RESAMPLES or seed < 0:
         raise UsageError(
-            f"{resamples} resamples with the seed {seed}",
-            hint=f"draw at least {_FEWEST_RESAMPLES} times, with a seed of 0 or more",
+            f"invalid bootstrap: {resamples} resamples, seed {seed}",
+            hint=f"use at least {_FEWEST_RESAMPLES} resamples and a seed of 0 or more",
         )
     first = outcomes[0]
     used: NDArray[np.bool_] = np.logical_not(np.isnan(first.scores(statistic)).all(axis=0))
@@ -98,8 +97,8 @@ def resample(outcomes: Sequence[Outcome], statistic: Statistic, *, resamples: in
     lost = np.isnan(values).any(axis=0)
     if lost.mean() > _LOST_SHARE:
         raise DataError(
-            f"{first.name}: a class stands in so few units of mixed classes that it vanished from {int(lost.sum())} of "
-            f"{resamples} resamples",
+            f"{first.name}: too few test groups contain a class: it was missing from {int(lost.sum())} of {resamples} "
+            "bootstrap resamples",
             hint="test on more groups of the rare classes, or leave the class out",
         )
     return values[:, ~lost]
@@ -108,8 +107,8 @@ def resample(outcomes: Sequence[Outcome], statistic: Statistic, *, resamples: in
 def _statistics(weights: F64, tally: F64, statistic: Statistic, used: NDArray[np.bool_]) -> F64:
     """The statistic under each row of weights (b, units), float64 (b,).
 
-    A class is averaged over the replicates that still have it, then the classes are averaged: so a class that a
-    resample has emptied in one replicate goes on counting as one class.
+    A class is averaged over the replicates that still have it, then the classes are averaged: a class that a resample
+    has emptied in one replicate still counts as one class.
     """
     summed = (weights @ tally.reshape(len(tally), -1)).reshape(len(weights), *tally.shape[1:])
     scores = statistic.scores(Counts(summed[:, :, 0], summed[:, :, 1], summed[:, :, 2]))
@@ -134,9 +133,9 @@ def _weights(members: Sequence[I64], resamples: int, chunk: int, random: np.rand
 def strata(tally: F64) -> list[I64]:
     """The units of each stratum, by index; every unit in one, at least two in each.
 
-    A unit belongs to the rarest class (of the fewest units) that it holds: by the most frequent one, the units with a
-    crack among many good images would be drawn now and then not at all. Strata of one unit are joined, for nothing
-    can be drawn from one. Their order follows the units and not the classes, whose numbers mean nothing.
+    A unit belongs to the rarest class (with the fewest units) that it holds: by the most frequent one, the units with
+    a crack among many good images would sometimes not be drawn at all. Strata of one unit are joined, since nothing
+    can be drawn from one. Their order follows the units, not the classes, whose numbers mean nothing.
 
     Args:
         tally: float64 (units, replicates, 3, k), of `Outcome.tally`; at least two units.
@@ -164,9 +163,8 @@ def _refuse_lonely(outcome: Outcome, used: NDArray[np.bool_]) -> None:
         lonely = [name for name, counts in zip(outcome.classes, used, strict=True) if counts and units[name] == 1]
         if lonely:
             raise DataError(
-                f"{outcome.name}: all test images of the class {lonely[0]} belong to one group, so their spread is "
-                "unknown",
-                hint="test on two groups of each class at least, or leave the class out",
+                f"{outcome.name}: all test images of class {lonely[0]} belong to one group, so their spread is unknown",
+                hint="test on at least two groups of each class, or leave the class out",
             )
     if len(np.unique(outcome.units)) < 2:
-        raise DataError(f"{outcome.name}: all test images belong to one group", hint="test on two groups at least")
+        raise DataError(f"{outcome.name}: all test images belong to one group", hint="test on at least two groups")

@@ -1,8 +1,7 @@
-"""What a classifier is worth: the scores of a confusion table, each defined once.
+"""Scores of a confusion table, each defined once.
 
-Every score here needs three counts a class only: images of the class, images taken for it, and those taken for it
-rightly. They are defined over `Counts` of any leading shape, so that one table and 10,000 resampled ones take the
-same code.
+Every score needs only three counts per class: its images, the images predicted as it, and the correct ones among them.
+Scores are defined over `Counts` of any leading shape, so that one table and 10,000 resampled ones take the same code.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ class Counts(NamedTuple):
     """The diagonal and the two margins of confusion tables.
 
     Attributes:
-        hits: float64 (..., k): images of the class that were taken for it.
+        hits: float64 (..., k): images of the class that were predicted as it.
         truths: float64 (..., k): images of the class.
-        predictions: float64 (..., k): images taken for the class.
+        predictions: float64 (..., k): images predicted as the class.
     """
 
     hits: F64
@@ -62,7 +61,7 @@ class Counts(NamedTuple):
         values = np.asarray(table, dtype=np.float64)
         if values.ndim < 2 or values.shape[-1] != values.shape[-2]:
             raise UsageError(
-                f"a confusion table is square, this one has the shape {values.shape}",
+                f"invalid confusion table: shape {values.shape} is not square",
                 hint="make it with confusion(truth, predicted, count)",
             )
         return cls(np.diagonal(values, axis1=-2, axis2=-1), values.sum(axis=-1), values.sum(axis=-2))
@@ -70,7 +69,7 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """A score that is a mean of parts, one a class.
+    """A score that is a mean of parts, one per class.
 
     Attributes:
         name: For messages and tables, such as "balanced accuracy".
@@ -82,12 +81,12 @@ class Statistic:
     scores: Callable[[Counts], F64]
 
     def of(self, counts: Counts) -> F64:
-        """The mean of the parts that exist, float64 of the counts' leading shape; nan where none does."""
+        """Mean of the parts that are not nan, float64 of the counts' leading shape; nan where all are."""
         return mean_of_existing(self.scores(counts), axis=-1)
 
 
 def mean_of_existing(values: F64, axis: int) -> F64:
-    """The mean along an axis of what is not nan; nan where all is."""
+    """Mean along an axis of the values that are not nan; nan where all are."""
     exists = ~np.isnan(values)
     total = np.where(exists, values, 0.0).sum(axis=axis)
     return _ratio(total, exists.sum(axis=axis).astype(np.float64))
@@ -110,7 +109,7 @@ def _recalls(counts: Counts) -> F64:
 def _f1(counts: Counts) -> F64:
     """2 hits / (truths + predictions): the harmonic mean of precision and recall (van Rijsbergen 1979)."""
     scores = _ratio(2 * counts.hits, counts.truths + counts.predictions)
-    # A class without images has no F1, though images be taken for it: those lower the recall of their own class.
+    # A class without images has no F1, even if images are predicted as it: those lower the recall of their own class.
     return np.where(counts.truths > 0, scores, np.nan)
 
 
@@ -121,7 +120,7 @@ def _one_recall(counts: Counts, *, label: int) -> F64:
 
 
 ACCURACY = Statistic("accuracy", _accuracy)
-"""The share of images that are taken for what they are."""
+"""The share of correct predictions."""
 BALANCED_ACCURACY = Statistic("balanced accuracy", _recalls)
 """The mean of the classes' recalls (Brodersen et al. 2010)."""
 MACRO_F1 = Statistic("macro F1", _f1)
@@ -129,7 +128,7 @@ MACRO_F1 = Statistic("macro F1", _f1)
 
 
 def recall_of(label: int, class_name: str) -> Statistic:
-    """The recall of one class: `label` is its place among the classes, `class_name` is for messages."""
+    """The recall of one class: `label` is its index among the classes, `class_name` is for messages."""
     return Statistic(f"recall of {class_name}", partial(_one_recall, label=label))
 
 
@@ -137,47 +136,51 @@ def as_labels(values: ArrayLike, count: int, what: str) -> I64:
     """Labels as int64 (n,), each in 0 … count - 1.
 
     Raises:
-        UsageError: They are not one row of whole numbers, or one lies outside.
+        UsageError: Not one row of whole numbers, or a label out of range.
     """
     labels = np.asarray(values)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
         raise UsageError(
-            f"{what} are not labels: shape {labels.shape}, {labels.dtype}",
-            hint="give one whole number an image, the place of its class among the classes",
+            f"invalid labels ({what}): shape {labels.shape}, {labels.dtype}",
+            hint="give one whole number per image, the index of its class",
         )
     if labels.size and not (labels.min() >= 0 and labels.max() < count):
         outside = labels[(labels < 0) | (labels >= count)][0]
-        raise UsageError(f"{what}: the label {outside} is none of {count} classes", hint=f"use 0 … {count - 1}")
+        raise UsageError(f"{what}: label {outside} is out of range for {count} classes", hint=f"use 0 … {count - 1}")
     return labels.astype(np.int64)
 
 
 def confusion(truth: ArrayLike, predicted: ArrayLike, count: int) -> I64:
-    """How many images of each class were taken for which, int64 (count, count), rows truth.
+    """The confusion table, int64 (count, count): rows are the truth, columns the prediction.
 
     Args:
         truth: Whole numbers (n,), the class of each image.
-        predicted: Whole numbers (n,), what it was taken for.
-        count: How many classes there are.
+        predicted: Whole numbers (n,), its predicted class.
+        count: Number of classes.
 
     Raises:
-        UsageError: The two differ in length, or hold what is no label.
+        UsageError: The two differ in length, or hold invalid labels.
+
+    Example:
+        >>> confusion([0, 0, 1], [0, 1, 1], 2).tolist()
+        [[1, 1], [0, 1]]
     """
     rows, columns = as_labels(truth, count, "truth"), as_labels(predicted, count, "predicted")
     if len(rows) != len(columns):
         raise UsageError(
-            f"{len(rows)} true labels, but {len(columns)} predicted ones", hint="give one of each an image"
+            f"{len(rows)} true labels, but {len(columns)} predicted ones", hint="give one of each per image"
         )
     table = np.bincount(rows * count + columns, minlength=count * count).astype(np.int64)
     return table.reshape(count, count)
 
 
 def recalls(table: ArrayLike) -> F64:
-    """The share of each class's images that were taken for it, float64 (k,); nan for a class without images."""
+    """The recall of each class, float64 (k,); nan for a class without images."""
     return _recalls(Counts.of(table))
 
 
 def accuracy(table: ArrayLike) -> float:
-    """The share of images on the diagonal of a confusion table (k, k); DataError where it holds no image."""
+    """The share of correct predictions in a confusion table (k, k); DataError where it holds no image."""
     return _value(ACCURACY, table)
 
 
@@ -194,7 +197,7 @@ def macro_f1(table: ArrayLike) -> float:
 def _value(statistic: Statistic, table: ArrayLike) -> float:
     value = float(statistic.of(Counts.of(table)))
     if np.isnan(value):
-        raise DataError(f"no images, no {statistic.name}", hint="score at least one image")
+        raise DataError(f"no images to compute {statistic.name} of", hint="score at least one image")
     return value
 
 
@@ -205,11 +208,11 @@ class Scores:
     Attributes:
         classes: Their names, in the order of the table.
         table: The confusion table, rows truth.
-        accuracy: Share of images that are right.
-        accuracy_interval: Wilson's, 95 %; it takes the images as independent.
+        accuracy: Share of correct predictions.
+        accuracy_interval: Wilson's, 95 %; it assumes independent images.
         balanced_accuracy: Mean of the recalls that exist.
         macro_f1: Mean F1 of the classes that have images.
-        recalls: Of each class; None for a class without images.
+        recalls: Recall of each class; None for a class without images.
     """
 
     classes: tuple[str, ...]
@@ -225,9 +228,9 @@ class Scores:
         """Score labels against the truth.
 
         Args:
-            truth: Whole numbers (n,), each the place of a class in `classes`.
-            predicted: The same of what the images were taken for.
-            classes: The names.
+            truth: Whole numbers (n,), indices into `classes`.
+            predicted: The predicted classes, likewise.
+            classes: Class names.
 
         Raises:
             UsageError: As `confusion`.

@@ -1,24 +1,24 @@
-"""Intervals, and the one of a share of independent trials."""
+"""Scores with their confidence intervals, and the interval of a share of independent trials."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
+from carpet_data.core.results import Result
 from carpet_data.errors import UsageError
 
-__all__ = ["Interval", "check_level", "wilson"]
+__all__ = ["Estimate", "Interval", "check_level", "wilson"]
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Result):
     """A confidence interval.
 
     Attributes:
         low: Its lower end.
         high: Its upper end.
-        level: How often such intervals hold the true value, such as 0.95.
+        level: Share of such intervals that contain the true value, such as 0.95.
     """
 
     low: float
@@ -28,24 +28,45 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
-    def to_json(self) -> dict[str, Any]:
-        """The interval as plain values."""
-        return {"low": self.low, "high": self.high, "level": self.level}
-
-    def text(self) -> str:
+    def text(self, *, signed: bool = False) -> str:
         """`0.472 to 0.820`."""
-        return f"{self.low:.3f} to {self.high:.3f}"
+        form = "+.3f" if signed else ".3f"
+        return f"{self.low:{form}} to {self.high:{form}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate(Result):
+    """A score and how certain it is.
+
+    Attributes:
+        value: None where it does not exist, such as the recall of a class without images.
+        interval: None where there is none, such as with a single group of test images.
+
+    Example:
+        >>> Estimate(0.552, Interval(0.491, 0.607, 0.95)).text()
+        '0.552 (0.491 to 0.607)'
+    """
+
+    value: float | None
+    interval: Interval | None = None
+
+    def text(self, *, signed: bool = False) -> str:
+        """The score with its interval, or `–` where there is none."""
+        if self.value is None:
+            return "–"
+        number = f"{self.value:{'+.3f' if signed else '.3f'}}"
+        return number if self.interval is None else f"{number} ({self.interval.text(signed=signed)})"
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """The score interval of a share (Wilson 1927), without continuity correction.
 
-    It takes the trials as independent: for images of shared groups, or pooled over seeds, it is too narrow.
+    It assumes independent trials: for images of shared groups, or pooled over seeds, it is too narrow.
 
     Args:
-        successes: How many of the trials succeeded.
-        n: Trials, at least 1.
-        level: Of confidence, in (0, 1).
+        successes: Number of trials that succeeded.
+        n: Number of trials, at least 1.
+        level: Confidence level, in (0, 1).
 
     Raises:
         UsageError: No trial, more successes than trials, or a level outside (0, 1).
@@ -53,7 +74,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     check_level(level)
     if n < 1 or not 0 <= successes <= n:
         raise UsageError(
-            f"{successes} successes of {n} trials are no share",
+            f"invalid share: {successes} successes of {n} trials",
             hint="give at least one trial and from 0 to n successes",
         )
     z = NormalDist().inv_cdf(0.5 + level / 2)
@@ -67,6 +88,6 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
 
 
 def check_level(level: float) -> None:
-    """Refuse what is no level of confidence."""
+    """Refuse a confidence level outside (0, 1)."""
     if not 0 < level < 1:
-        raise UsageError(f"a level of confidence of {level} is none", hint="give a level between 0 and 1, such as 0.95")
+        raise UsageError(f"invalid confidence level {level}", hint="give a level between 0 and 1, such as 0.95")

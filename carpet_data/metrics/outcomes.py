@@ -20,15 +20,15 @@ Names = NDArray[np.str_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """Rows (partition, seed, sample) with what the sample is and what it was taken for; made by `Outcome.of`.
+    """Rows (partition, seed, sample) with true and predicted class; made by `Outcome.of`.
 
     A *replicate* is one trained model, a pair (partition, seed); where `pooled`, it is a seed, with the test sides of
-    all partitions put together. A *unit* is a group of images that come or stay away together, such as all shots of
-    one tile; it may be on the test side of several partitions.
+    all partitions put together. A *unit* is a group of images that belong together, such as all shots of one tile;
+    it may be on the test side of several partitions.
 
     Attributes:
         name: The condition, for messages.
-        classes: The names of the labels.
+        classes: Class names.
         partitions: str (n,).
         seeds: int64 (n,).
         samples: str (n,).
@@ -64,14 +64,14 @@ class Outcome:
         predicted: ArrayLike,
         pooled: bool = False,
     ) -> Outcome:
-        """Check the rows and sort them; every argument but the first two and the last holds one value a row.
+        """Check the rows and sort them; every argument but the first two and the last holds one value per row.
 
         Raises:
             UsageError: Fewer than two classes, columns of different lengths, or labels outside the classes.
             DataError: No rows; the same row twice; a sample with two truths or in two units.
         """
         if len(classes) < 2:
-            raise UsageError(f"{name}: there is nothing to tell apart with one class", hint="give at least two classes")
+            raise UsageError(f"{name}: at least two classes are needed (got {len(classes)})")
         rows = cls(
             name=name,
             classes=tuple(classes),
@@ -85,9 +85,9 @@ class Outcome:
         )
         lengths = {len(column) for column in rows._columns()}
         if len(lengths) > 1:
-            raise UsageError(f"{name}: the columns differ in length: {sorted(lengths)}", hint="give one value a row")
+            raise UsageError(f"{name}: the columns differ in length: {sorted(lengths)}", hint="give one value per row")
         if lengths == {0}:
-            raise DataError(f"{name}: no image was predicted", hint="put images on the test side of the split")
+            raise DataError(f"{name}: there are no predictions", hint="put images on the test side of the split")
         ordered = rows._take(np.lexsort((rows.samples, rows.seeds, rows.partitions)))
         ordered._refuse_repeats()
         ordered._refuse_two("truth", ordered.truth)
@@ -102,14 +102,14 @@ class Outcome:
         return replace(self, pooled=True)
 
     def replicates(self) -> tuple[tuple[str, ...], I64]:
-        """The names of the replicates, and the place of each row's among them, int64 (n,)."""
+        """The names of the replicates, and the index of each row's replicate, int64 (n,)."""
         seeds = self.seeds.astype(np.str_)
         keys = seeds if self.pooled else np.char.add(np.char.add(self.partitions, ", seed "), seeds)
         names, codes = np.unique(keys, return_inverse=True)
         return tuple(f"seed {key}" if self.pooled else str(key) for key in names), codes.reshape(-1).astype(np.int64)
 
     def units_by_class(self) -> dict[str, int]:
-        """Class -> how many units hold an image of it."""
+        """Class -> number of units with an image of it."""
         return {name: len(np.unique(self.units[self.truth == label])) for label, name in enumerate(self.classes)}
 
     def tally(self) -> F64:
@@ -138,21 +138,22 @@ class Outcome:
 
         Raises:
             DataError: A class that counts has no image in some replicate, or nothing counts at all: replicates would
-                be means of different classes, which cannot be compared.
+                be means over different classes, which cannot be compared.
         """
         total = self.tally().sum(axis=0)
         scores = statistic.scores(Counts(total[:, 0], total[:, 1], total[:, 2]))
         missing = np.isnan(scores)
         if missing.all():
             raise DataError(
-                f"{self.name}: no images, no {statistic.name}", hint="put images of the class on the test side"
+                f"{self.name}: no images to compute {statistic.name} of",
+                hint="put images of the class on the test side",
             )
         uneven = missing.any(axis=0) & ~missing.all(axis=0)
         if uneven.any():
             column = int(np.flatnonzero(uneven)[0])
             row = int(np.flatnonzero(missing[:, column])[0])
             raise DataError(
-                f"{self.name}: the class {self.classes[column]} has no test image in {self.replicates()[0][row]}",
+                f"{self.name}: class {self.classes[column]} has no test image in {self.replicates()[0][row]}",
                 hint="split so that every class has groups on every test side, or pool the partitions",
             )
         return scores
@@ -174,7 +175,7 @@ class Outcome:
 
         Raises:
             UsageError: Their classes differ, or one is pooled and the other is not.
-            DataError: A row stands in one of them only, or a sample differs in truth or unit.
+            DataError: A row is in one of them only, or a sample differs in truth or unit.
         """
         both = f"{self.name} and {other.name}"
         if self.classes != other.classes or self.pooled != other.pooled:
@@ -187,7 +188,7 @@ class Outcome:
             lonely = sorted(set(mine) ^ set(others))
             partition, seed, sample = lonely[0]
             raise DataError(
-                f"{both} were not tested on the same images: {len(lonely)} rows stand in one only, the first is "
+                f"{both} were not tested on the same images: {len(lonely)} rows are in one of them only, the first is "
                 f"{sample} of partition {partition}, seed {seed}",
                 hint="test every condition on the same partitions and seeds",
             )
@@ -224,7 +225,7 @@ class Outcome:
             partition, seed, sample = self._keys()[int(np.flatnonzero(same)[0])]
             raise DataError(
                 f"{self.name}: {sample} was predicted twice in partition {partition}, seed {seed}",
-                hint="predict every test image once a model",
+                hint="predict every test image once per model",
             )
 
     def _refuse_two(self, what: str, column: NDArray[np.generic]) -> None:

@@ -69,8 +69,8 @@ def test_scores_of_labels_are_plain_values() -> None:
         ([0, 1], [0], UsageError, "2 true labels"),
         ([0, 3], [0, 1], UsageError, "label 3"),
         ([0, 1], [0, -1], UsageError, "label -1"),
-        ([0.0, 1.0], [0, 1], UsageError, "not labels"),
-        ([[0, 1]], [0, 1], UsageError, "not labels"),
+        ([0.0, 1.0], [0, 1], UsageError, "invalid labels"),
+        ([[0, 1]], [0, 1], UsageError, "invalid labels"),
     ],
 )
 def test_what_is_no_list_of_labels_is_refused(

@@ -58,14 +58,14 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_a_class_without_any_image_does_not_count() -> None:
     outcome = by_hand(ROWS)
     assert outcome.value(MACRO_F1) < 1
-    with pytest.raises(DataError, match="no images, no recall of thread"):
+    with pytest.raises(DataError, match="no images to compute recall of thread"):
         outcome.value(recall_of(2, "thread"))
 
 
 @pytest.mark.parametrize(
     ("rows", "given", "kind", "word"),
     [
-        ([], {}, DataError, "no image was predicted"),
+        ([], {}, DataError, "there are no predictions"),
         ([*ROWS, ROWS[0]], {}, DataError, "g1 was predicted twice in partition p1, seed 0"),
         ([*ROWS, ("p3", 0, "g1", "u1", 1, 0)], {}, DataError, "g1 has more than one truth"),
         ([*ROWS, ("p3", 0, "g1", "u9", 0, 0)], {}, DataError, "g1 has more than one unit"),
@@ -82,14 +82,18 @@ def test_a_table_at_fault_is_refused(
 
 
 def test_one_class_is_refused() -> None:
-    with pytest.raises(UsageError, match="one class"):
+    with pytest.raises(UsageError, match="two classes"):
         Outcome.of("a", CLASSES[:1], partitions=["p"], seeds=[0], samples=["s"], units=["s"], truth=[0], predicted=[0])
 
 
 @pytest.mark.parametrize(
     ("rows", "given", "word"),
     [
-        (ROWS[:-1], {}, "not tested on the same images: 1 rows stand in one only, the first is h2 of partition p2"),
+        (
+            ROWS[:-1],
+            {},
+            "not tested on the same images: 1 rows are in one of them only, the first is h2 of partition p2",
+        ),
         ([*ROWS[:-1], ("p2", 0, "h2", "u3", 2, 0)], {}, "truth of h2"),
         ([*ROWS[:-1], ("p2", 0, "h2", "u4", 1, 0)], {}, "unit of h2"),
         ([(p, s + 1, *rest) for p, s, *rest in ROWS], {}, "not tested on the same images"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -94,45 +93,6 @@ def test_other_rows_are_refused() -> None:
         metrics.paired_bootstrap(baseline, other)
     with pytest.raises(DataError, match="not tested on the same images"):
         metrics.partition_differences(baseline, other)
-
-
-@pytest.mark.parametrize(
-    ("only_baseline", "only_candidate", "p_value"),
-    [
-        (0, 0, 1.0),
-        (3, 3, 1.0),
-        (0, 5, 0.0625),
-        (1, 5, 2 * 7 / 64),
-        (2, 10, 2 * (1 + 12 + 66) / 4096),
-        (59, 6, 2 * sum(math.comb(65, n) for n in range(7)) / 2**65),
-    ],
-)
-def test_mcnemar_by_hand(only_baseline: int, only_candidate: int, p_value: float) -> None:
-    baseline = [True] * only_baseline + [False] * only_candidate + [True, True, False]
-    candidate = [False] * only_baseline + [True] * only_candidate + [True, True, False]
-    result = metrics.mcnemar_exact(baseline, candidate)
-    assert (result.only_baseline, result.only_candidate) == (only_baseline, only_candidate)
-    assert result.p_value == pytest.approx(p_value, rel=1e-12)
-    assert result.to_json()["p_value"] == result.p_value
-
-
-def test_mcnemar_refuses_what_is_not_paired() -> None:
-    with pytest.raises(UsageError):
-        metrics.mcnemar_exact([True], [True, False])
-    with pytest.raises(UsageError):
-        metrics.mcnemar_exact([1, 0], [1, 0])
-    with pytest.raises(DataError):
-        metrics.mcnemar_exact([], [])
-
-
-@pytest.mark.oracle
-@pytest.mark.parametrize(("few", "all_of_them"), [(0, 1), (4, 9), (30, 100), (480, 1000), (4900, 10_000)])
-def test_scipy_agrees_on_mcnemar(few: int, all_of_them: int) -> None:
-    reference = pytest.importorskip("scipy.stats")
-    baseline = np.arange(all_of_them) < few
-    assert metrics.mcnemar_exact(baseline, ~baseline).p_value == pytest.approx(
-        reference.binomtest(few, all_of_them).pvalue, rel=1e-9
-    )
 
 
 def test_holm_by_hand() -> None:
