@@ -86,7 +86,8 @@ def _fine_energy(values: F32) -> F32:
 
 def _cover(mask: Mask, feather_px: float) -> F32:
     """Opacity of the change: full inside, thinner towards the rim; a scratch keeps its middle."""
-    if feather_px <= 0 or not mask.any():
+    # Without a rim there is no distance to it (OpenCV gives the largest float), and nothing to feather.
+    if feather_px <= 0 or mask.all() or not mask.any():
         return mask.astype(np.float32)
     # Beyond the window's edge the mask goes on, so only a rim inside it is feathered.
     depth = cv2.distanceTransform(np.pad(mask, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]

@@ -126,3 +126,14 @@ def test_a_window_beside_the_image_changes_nothing() -> None:
         image, mask = composed(host, window, generated, np.ones((96, 96), np.bool_))
         assert (image == host).all()
         assert not mask.any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mask_that_fills_the_window_has_no_rim() -> None:
+    host = np.full((96, 96, 3), 100, np.uint8)
+    window = Window(40, 40, 16)
+    image, mask = composed(
+        host, window, np.full((CROP, CROP, 3), 200.0, np.float32), disc(96, 48, 48, 40), feather_px=0.1
+    )
+    assert (image[window.inside(96, 96)] == 200).all()
+    assert mask.sum() == window.side**2
