@@ -111,26 +111,34 @@ class Redraw(Exception):  # noqa: N818
 
 
 class Method(Protocol):
-    """One way to make a defect.
+    """One way to make a defect. Methods derive from this class, and have its defaults for what they do not say.
 
     Attributes:
         version: Raised when the same parameters would give other pixels.
-        donors_needed: Donors a scene must hold (0, 1, 2 …).
-        textures_needed: Other train images a scene must hold.
-        needs_whole: Optional, taken as False where a method does not say: `Scene.whole` must hold the first donor's
-            image and mask uncut, and the candidate shows that image instead of the host.
-        makes_nulls: Optional, taken as True for methods with donors (the engine gives them good ones) and False for
-            others and for learned ones: whether a scene with `Scene.null` gives a sample without a defect.
         Parameters: A frozen pydantic model with extra="forbid"; every field has a default and a description.
+        donors_needed: Number of donors in a scene.
+        textures_needed: Number of other train images in a scene.
+        needs_whole: Whether the method works on the whole donor image: `Scene.whole` holds it with its mask, and the
+            candidate shows that image instead of the host.
+        makes_nulls: Whether a scene with `Scene.null` gives a sample without a defect.
+        learned: Whether the method is fitted to the train side first, see `LearnedMethod`.
     """
 
     version: int
-    donors_needed: int
-    textures_needed: int
     Parameters: type[BaseModel]
+    donors_needed: int = 0
+    textures_needed: int = 0
+    needs_whole: bool = False
+    makes_nulls: bool = False
+    learned: bool = False
 
     def render(self, scene: Scene, parameters: Any, rng: np.random.Generator) -> Candidate:
         """Make one candidate: a pure function of its arguments.
+
+        Args:
+            scene: What may be looked at; its arrays are not to be written into.
+            parameters: An instance of `Parameters`.
+            rng: The only source of randomness.
 
         Raises:
             Redraw: This draw gives no image.
@@ -141,17 +149,15 @@ class Method(Protocol):
 class LearnedMethod(Method, Protocol):
     """A method that is fitted to the train side before it can render; torch is imported inside its functions only.
 
-    This is what the engine asks of it; a fit asks for a `learner` too, see `carpet_data.learned.fit_plan`.
-
-    `render` stays a pure function of its arguments and of the weights that were opened; on a CPU it computes on one
-    thread, so that bytes do not depend on the number of workers.
+    This is what the engine asks of it; a fit asks for a `learner` too, see `carpet_data.learned.fit_plan`. `render`
+    stays a pure function of its arguments and of the weights that were opened; on a CPU it computes on one thread, so
+    that bytes do not depend on the number of workers.
 
     Attributes:
-        learned: True.
-        least_donors: With fewer train images of a class nothing can be learned of it.
+        least_donors: Minimum number of train images of a class that the method can learn it from.
     """
 
-    learned: bool
+    learned: bool = True
     least_donors: int
 
     def open(self, folder: Path, device: str) -> None:
@@ -170,4 +176,4 @@ class LearnedMethod(Method, Protocol):
 
 def is_learned(method: Method) -> TypeGuard[LearnedMethod]:
     """Whether a method needs a fitted model."""
-    return bool(getattr(method, "learned", False))
+    return method.learned

@@ -34,7 +34,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The method `tiny` is known, and copies are sought by pixels alone."""
-    monkeypatch.setitem(registry.METHODS, tiny_learner.NAME, (tiny_learner.TARGET, "of the tests"))
+    monkeypatch.setitem(registry.METHODS.builtin, tiny_learner.NAME, (tiny_learner.TARGET, "of the tests"))
     monkeypatch.setattr(memorisation, "_installed", lambda device: None)
 
 

@@ -55,7 +55,7 @@ def test_the_literal_command_works_inside_a_data_folder(
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(registry, "METHODS", dict(registry.METHODS))
+    monkeypatch.setattr(registry.METHODS, "builtin", dict(registry.METHODS.builtin))
     synthesis.register()
     return synthesis.dataset(tmp_path / "set")
 

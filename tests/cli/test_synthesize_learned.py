@@ -27,7 +27,7 @@ QUICK = ("--arch", "resnet18", "--weights", "none", "--resize", 32, "--views", 1
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The methods of the tests are known, and one thread computes: several only wait on images so small."""
-    monkeypatch.setattr(registry, "METHODS", dict(registry.METHODS))
+    monkeypatch.setattr(registry.METHODS, "builtin", dict(registry.METHODS.builtin))
     synthesis.register()
     before = torch.get_num_threads()
     torch.set_num_threads(1)

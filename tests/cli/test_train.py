@@ -129,7 +129,7 @@ def test_synthetic_train_images_may_be_left_out(root: Path, run: Run, tmp_path: 
     from carpet_data.synthesis.engine.synthesize import synthesize
     from carpet_data.synthesis.recipe import registry
 
-    monkeypatch.setattr(registry, "METHODS", dict(registry.METHODS))
+    monkeypatch.setattr(registry.METHODS, "builtin", dict(registry.METHODS.builtin))
     synthesis.register()
     synthesize(root, ["hole"], 3, recipe=synthesis.recipe(tmp_path), workers=1)
     both = run("train", root, *SMALL, "--epochs", "1", "--json").json

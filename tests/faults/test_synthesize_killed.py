@@ -63,11 +63,11 @@ POINTS = [
 
 @pytest.fixture(autouse=True)
 def methods() -> Iterator[None]:
-    before = dict(registry.METHODS)
+    before = dict(registry.METHODS.builtin)
     synthesis.register()
     yield
-    registry.METHODS.clear()
-    registry.METHODS.update(before)
+    registry.METHODS.builtin.clear()
+    registry.METHODS.builtin.update(before)
 
 
 @pytest.fixture(scope="module")

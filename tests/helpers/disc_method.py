@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from carpet_data.synthesis.contract import Candidate, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Method, Redraw, Scene
 
 TARGET = "helpers.disc_method:Disc"
 
@@ -28,10 +28,8 @@ class DiscParameters(BaseModel):
     blend: Inner = Field(default_factory=Inner, description="Of the disc with the host.")
 
 
-class Disc:
+class Disc(Method):
     version = 1
-    donors_needed = 0
-    textures_needed = 0
     Parameters = DiscParameters
 
     def render(self, scene: Scene, parameters: Any, rng: np.random.Generator) -> Candidate:
@@ -57,10 +55,12 @@ class Disc:
 
 class DonorDisc(Disc):
     donors_needed = 1
+    makes_nulls = True
 
 
 class WholeDisc(Disc):
     donors_needed = 1
+    makes_nulls = True
     needs_whole = True
 
 

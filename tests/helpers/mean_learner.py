@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from carpet_data.synthesis.contract import Candidate, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, LearnedMethod, Redraw, Scene
 from carpet_data.synthesis.recipe.fit_parameters import FitParameters
 
 if TYPE_CHECKING:
@@ -87,11 +87,9 @@ class MeanLearner:
         (folder / NAMES).write_text(json.dumps(self.lesson.classes))
 
 
-class Mean:
+class Mean(LearnedMethod):
     version = 1
     donors_needed = 1
-    textures_needed = 0
-    learned = True
     least_donors = 2
     Parameters: type[BaseModel] = MeanParameters
 

@@ -21,7 +21,7 @@ METHODS = {
 def register() -> None:
     """Make the methods of `disc_method` known to this process."""
     for name, target in METHODS.items():
-        registry.METHODS[name] = (target, "of the tests")
+        registry.METHODS.builtin[name] = (target, "of the tests")
 
 
 def recipe(folder: Path, method: str = "donor-disc", more: str = LENIENT) -> Path:

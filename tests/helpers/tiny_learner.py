@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from carpet_data.synthesis.contract import LearnedMethod
 from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.fit_parameters import FitParameters
 
@@ -118,11 +119,9 @@ class TinyLearner:
         (folder / FACTS).write_text(json.dumps({"classes": self.lesson.classes}))
 
 
-class Tiny:
+class Tiny(LearnedMethod):
     version = 1
     donors_needed = 1
-    textures_needed = 0
-    learned = True
     least_donors = 2
     Parameters: type[BaseModel] = TinyParameters
 
@@ -132,7 +131,7 @@ class Tiny:
 
 def register() -> None:
     """Make the method known to this process."""
-    registry.METHODS[NAME] = (TARGET, "of the tests")
+    registry.METHODS.builtin[NAME] = (TARGET, "of the tests")
 
 
 def recipe(folder: Path, name: str = "tiny", **fit: Any) -> Path:

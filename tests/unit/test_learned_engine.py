@@ -23,7 +23,6 @@ from carpet_data.preparation.drop import drop
 from carpet_data.preparation.split import split
 from carpet_data.synthesis.engine import fitted_models, model_store
 from carpet_data.synthesis.engine import render as rendering
-from carpet_data.synthesis.engine.plan import makes_nulls
 from carpet_data.synthesis.engine.rebalance import rebalance
 from carpet_data.synthesis.engine.synthesize import synthesize
 from carpet_data.synthesis.recipe import files, registry
@@ -32,11 +31,11 @@ from carpet_data.synthesis.recipe.model import Recipe
 
 @pytest.fixture(autouse=True, scope="module")
 def methods() -> Iterator[None]:
-    before = dict(registry.METHODS)
+    before = dict(registry.METHODS.builtin)
     synthesis.register()
     yield
-    registry.METHODS.clear()
-    registry.METHODS.update(before)
+    registry.METHODS.builtin.clear()
+    registry.METHODS.builtin.update(before)
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +218,7 @@ def test_a_model_whose_draws_are_all_refused_may_need_more_steps(root: Path, tmp
 
 
 def test_null_samples_are_refused(root: Path, tmp_path: Path, recipe: Recipe) -> None:
-    assert not makes_nulls(registry.load(recipe.target))
+    assert not registry.load(recipe.target).makes_nulls
     nulls = synthesis.recipe(tmp_path / "nulls", "mean", synthesis.LENIENT + "null_share: 0.5\n")
     with pytest.raises(DataError, match="makes no null samples"):
         synthesize(root, ["hole"], 4, recipe=nulls, workers=1, device="cpu")

@@ -19,8 +19,10 @@ DISC = "schema: 1\nmethod: disc\nversion: 1\n"
 
 @pytest.fixture(autouse=True)
 def methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.METHODS, "disc", (disc_method.TARGET, "a disc"))
-    monkeypatch.setitem(registry.METHODS, "donor-disc", ("helpers.disc_method:DonorDisc", "a disc of its donor"))
+    monkeypatch.setitem(registry.METHODS.builtin, "disc", (disc_method.TARGET, "a disc"))
+    monkeypatch.setitem(
+        registry.METHODS.builtin, "donor-disc", ("helpers.disc_method:DonorDisc", "a disc of its donor")
+    )
 
 
 def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
@@ -126,7 +128,7 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
         (DISC + "parameters:\n  radius_px:\n    - 1\n    - x\n", 7, "parameters.radius_px.1", "correct"),
         (DISC + "parameters: 5\n", 4, "parameters", "correct"),
         ("schema: 2\nmethod: disc\nversion: 1\n", 1, "schema", "correct"),
-        ("schema: 1\nmethod: disk\nversion: 1\n", 2, "no method is called 'disk'", "'disc'"),
+        ("schema: 1\nmethod: disk\nversion: 1\n", 2, "unknown method 'disk'", "'disc'"),
         ("schema: 1\nmethod: disc\nversion: 9\n", 3, "version 9", "version: 1"),
     ],
 )
@@ -253,6 +255,8 @@ def test_every_shipped_recipe_is_sound_and_teaches() -> None:
 def test_a_broken_method_is_named() -> None:
     with pytest.raises(CarpetDataError, match="cannot be loaded"):
         registry.load("no_such_module:Thing")
+    with pytest.raises(CarpetDataError, match="not a method"):
+        registry.load("helpers.disc_method:Inner")
 
 
 def test_the_shipped_recipes_keep_their_identities() -> None:

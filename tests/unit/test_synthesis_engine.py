@@ -34,11 +34,11 @@ REDRAWING = synthesis.LENIENT + "parameters: {redraw_share: 0.6}\nattempts: 2\n"
 
 @pytest.fixture(autouse=True)
 def methods() -> Iterator[None]:
-    before = dict(registry.METHODS)
+    before = dict(registry.METHODS.builtin)
     synthesis.register()
     yield
-    registry.METHODS.clear()
-    registry.METHODS.update(before)
+    registry.METHODS.builtin.clear()
+    registry.METHODS.builtin.update(before)
 
 
 @pytest.fixture(scope="module")

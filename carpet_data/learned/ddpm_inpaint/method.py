@@ -18,7 +18,7 @@ from carpet_data.learned.compose import composed
 from carpet_data.learned.ddpm_inpaint.new_masks import new_mask
 from carpet_data.learned.load_fitted import opened
 from carpet_data.learned.windows import around, cut, cut_mask
-from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
 from carpet_data.synthesis.ops.blend import grown
@@ -117,14 +117,11 @@ class DdpmInpaintParameters(BaseModel):
         return value
 
 
-class DdpmInpaint:
+class DdpmInpaint(LearnedMethod):
     """Repaints a place of the host as a defect; see `DdpmInpaintParameters`."""
 
     version = 1
     donors_needed = 2
-    textures_needed = 0
-    makes_nulls = False
-    learned = True
     least_donors = 2
     Parameters: type[BaseModel] = DdpmInpaintParameters
 

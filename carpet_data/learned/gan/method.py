@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from carpet_data.learned.compose import composed
 from carpet_data.learned.load_fitted import label_of, opened, reading
 from carpet_data.learned.windows import Window, around, cut, enlarged, mask_on
-from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Donor, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.engine.gates import area_range
 from carpet_data.synthesis.ops.compositing import same_part, turn_between
 from carpet_data.synthesis.ops.placement import mask_box
@@ -75,14 +75,11 @@ class GanParameters(BaseModel):
     feather_px: float = Field(2.0, ge=0, le=32, description="The change begins within so many pixels inside the rim.")
 
 
-class Gan:
+class Gan(LearnedMethod):
     """Defects drawn by a generator, with their masks, for the host's own ground; see `GanParameters`."""
 
     version = 1
     donors_needed = 1
-    textures_needed = 0
-    learned = True
-    makes_nulls = False
     least_donors = 2
     Parameters: type[BaseModel] = GanParameters
 

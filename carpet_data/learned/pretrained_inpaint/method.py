@@ -20,7 +20,7 @@ from carpet_data.learned.load_fitted import opened
 from carpet_data.learned.pretrained_inpaint import prompts
 from carpet_data.learned.pretrained_inpaint.parameters import PretrainedParameters
 from carpet_data.learned.windows import Window, around, cut, cut_mask
-from carpet_data.synthesis.contract import Box, Candidate, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Box, Candidate, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.engine import gates
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
 from carpet_data.synthesis.ops.blend import grown
@@ -38,14 +38,11 @@ _LOOK_PX = 8
 """Gates look at so much of the host around the mask."""
 
 
-class PretrainedInpaint:
+class PretrainedInpaint(LearnedMethod):
     """A donor paste gives place and mask, a pretrained pipeline paints, gates choose the best of several."""
 
     version = 1
     donors_needed = 1
-    textures_needed = 0
-    makes_nulls = False
-    learned = True
     least_donors = 2
     Parameters = PretrainedParameters
 

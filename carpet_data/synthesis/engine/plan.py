@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from carpet_data.synthesis.contract import Method, is_learned
+from carpet_data.synthesis.contract import Method
 from carpet_data.synthesis.engine import seeds
 from carpet_data.synthesis.engine.candidates import DonorRef, HostRef, Pools, fits
 from carpet_data.synthesis.recipe.model import Recipe
 
-__all__ = ["Job", "Planner", "Variation", "makes_nulls", "needs_whole"]
+__all__ = ["Job", "Planner", "Variation"]
 
 _FLIPS = ((False, False), (True, False), (False, True), (True, True))
 
@@ -91,7 +91,7 @@ class Planner:
         self._key = (recipe.identity, pools.identity, pools.class_name)
         self._donors_needed = method.donors_needed
         self._textures_needed = method.textures_needed
-        self._whole = needs_whole(method)
+        self._whole = method.needs_whole
         # Bound to this planner, so that two planners do not share orders.
         self._order = lru_cache(maxsize=64)(self._permutation)
 
@@ -181,13 +181,3 @@ class Planner:
         others = [other for other in self.pools.hosts if other.sample.id != host.sample.id]
         order = rng.permutation(len(others)).tolist()
         return tuple(others[order[n % len(order)]] for n in range(self._textures_needed))
-
-
-def makes_nulls(method: Method) -> bool:
-    """Whether a method can make null samples; of one that does not say, those with donors that learn nothing can."""
-    return bool(getattr(method, "makes_nulls", method.donors_needed > 0 and not is_learned(method)))
-
-
-def needs_whole(method: Method) -> bool:
-    """Whether a method works on the whole donor image."""
-    return bool(getattr(method, "needs_whole", False))

@@ -17,7 +17,7 @@ from carpet_data.dataset import Sample
 from carpet_data.synthesis.contract import Candidate, Facts, Method, Redraw, is_learned
 from carpet_data.synthesis.engine import codec, gates, scenes, seeds
 from carpet_data.synthesis.engine.pixels import Pixels, plate
-from carpet_data.synthesis.engine.plan import Job, needs_whole
+from carpet_data.synthesis.engine.plan import Job
 from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.model import GateRules
 
@@ -85,7 +85,7 @@ def render(work: tuple[Brief, Job]) -> Rendered:
     brief, job = work
     method, parameters = _method(brief.target, brief.parameters, brief.model, brief.device)
     pixels = _pixels(brief.root, brief.facts.is_object)
-    scene = scenes.build(pixels, job, brief.facts, scenes.Wants(method.donors_needed, needs_whole(method)))
+    scene = scenes.build(pixels, job, brief.facts, scenes.Wants(method.donors_needed, method.needs_whole))
     refused: Counter[str] = Counter()
     for attempt in range(brief.attempts):
         rng = seeds.generator(job.seed, *job.seed_key, attempt)

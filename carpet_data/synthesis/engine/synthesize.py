@@ -18,7 +18,7 @@ from carpet_data.synthesis.engine import candidates, driver, seeds
 from carpet_data.synthesis.engine.batch import Lot
 from carpet_data.synthesis.engine.driver import Order
 from carpet_data.synthesis.engine.fitted_models import Source, learned_of, refuse_unlearned, source_of
-from carpet_data.synthesis.engine.plan import Job, Planner, makes_nulls, needs_whole
+from carpet_data.synthesis.engine.plan import Job, Planner
 from carpet_data.synthesis.engine.render import Brief
 from carpet_data.synthesis.engine.result import ClassReport, SynthesizeResult
 from carpet_data.synthesis.recipe import files, registry
@@ -215,7 +215,7 @@ def _order(
     found = candidates.build(dataset, split, class_name, recipe, workers=workers)
     # Not only where n of them want a null sample now: more images may follow.
     wants_nulls = recipe.envelope.null_share > 0
-    if wants_nulls and not makes_nulls(method):
+    if wants_nulls and not method.makes_nulls:
         raise DataError(
             f"{recipe.method} makes no null samples",
             where=recipe.name,
@@ -226,7 +226,7 @@ def _order(
         dataset.root,
         donors_needed=method.donors_needed,
         textures_needed=method.textures_needed,
-        hosts_needed=not needs_whole(method) or wants_nulls,
+        hosts_needed=not method.needs_whole or wants_nulls,
     )
     if source is not None:
         refuse_unlearned(source, class_name)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from carpet_data.errors import UsageError
-from carpet_data.synthesis.contract import Candidate, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Method, Redraw, Scene
 from carpet_data.synthesis.methods.albumentations_pipeline import Pipeline, build
 
 __all__ = ["DEFAULT_PIPELINE", "Augment", "AugmentParameters"]
@@ -80,13 +80,13 @@ class AugmentParameters(BaseModel):
         return pipeline
 
 
-class Augment:
+class Augment(Method):
     """Varies real defect images; the scene's host is such an image."""
 
     version = 1
     donors_needed = 1
-    textures_needed = 0
     needs_whole = True
+    makes_nulls = True
     Parameters: type[BaseModel] = AugmentParameters
 
     def render(self, scene: Scene, parameters: AugmentParameters, rng: np.random.Generator) -> Candidate:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel
 
-from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Method, Redraw, Scene
 from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.ops import blend, color, placement, pose, warp
 from carpet_data.synthesis.ops.donor_style import RICH_TEXTURE, Style, measure, tightened
@@ -50,13 +50,12 @@ class _Placed:
     mismatch: float | None
 
 
-class DonorPaste:
+class DonorPaste(Method):
     """Cut a train defect with its collar, warp it, find its place, match its light, blend it."""
 
     version = 1
     donors_needed = 1
-    textures_needed = 0
-    needs_whole = False
+    makes_nulls = True
     Parameters: type[BaseModel] = DonorPasteParameters
 
     def render(self, scene: Scene, parameters: DonorPasteParameters, rng: np.random.Generator) -> Candidate:

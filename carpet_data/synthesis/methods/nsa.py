@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from carpet_data.synthesis.contract import Box, Candidate, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Box, Candidate, Image, Mask, Method, Redraw, Scene
 from carpet_data.synthesis.ops.compositing import good_on_good, noise_level, visible
 from carpet_data.synthesis.ops.foreground import find
 from carpet_data.synthesis.ops.new_shape import deform
@@ -61,11 +61,10 @@ class NsaParameters(BaseModel):
     )
 
 
-class Nsa:
+class Nsa(Method):
     """Natural synthetic anomalies; see `NsaParameters`."""
 
     version = 1
-    donors_needed = 0
     textures_needed = 2
     makes_nulls = True
     Parameters: type[BaseModel] = NsaParameters

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Image, Mask, Method, Redraw, Scene
 from carpet_data.synthesis.ops.compositing import free_places, good_on_good, noise_level, visible
 from carpet_data.synthesis.ops.perlin_noise import perlin_noise
 
@@ -51,11 +51,10 @@ class PerlinParameters(BaseModel):
     )
 
 
-class Perlin:
+class Perlin(Method):
     """Noise-shaped patches of other texture; see `PerlinParameters`."""
 
     version = 1
-    donors_needed = 0
     textures_needed = 1
     makes_nulls = True
     Parameters: type[BaseModel] = PerlinParameters

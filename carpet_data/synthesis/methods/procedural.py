@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from carpet_data.errors import UsageError
-from carpet_data.synthesis.contract import Candidate, Facts, Image, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Facts, Image, Mask, Method, Redraw, Scene
 from carpet_data.synthesis.defect_models import visible, woven
 from carpet_data.synthesis.defect_models.fabric import Fabric, find_fabric
 from carpet_data.synthesis.defect_models.kinds import KINDS, Kind, kind_of
@@ -57,12 +57,10 @@ class ProceduralParameters(BaseModel):
     )
 
 
-class Procedural:
+class Procedural(Method):
     """Draws defects; see `carpet_data.synthesis.defect_models`."""
 
     version = 1
-    donors_needed = 0
-    textures_needed = 0
     makes_nulls = True
     Parameters: type[BaseModel] = ProceduralParameters
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from carpet_data.synthesis.contract import Candidate, Donor, Mask, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Donor, Mask, Method, Redraw, Scene
 from carpet_data.synthesis.ops.compositing import (
     Joined,
     free_places,
@@ -71,12 +71,12 @@ class ResynthesisParameters(BaseModel):
     )
 
 
-class Resynthesis:
+class Resynthesis(Method):
     """New instances of a class; see `ResynthesisParameters`."""
 
     version = 1
     donors_needed = 3
-    textures_needed = 0
+    makes_nulls = True
     Parameters: type[BaseModel] = ResynthesisParameters
 
     def render(self, scene: Scene, parameters: ResynthesisParameters, rng: np.random.Generator) -> Candidate:

@@ -84,7 +84,7 @@ def validate(document: Document, path: Path) -> Recipe:
     target = None
     if isinstance(values.get("method"), str):
         try:
-            target = registry.target(values["method"])
+            target = registry.METHODS.target(values["method"])
         except UsageError as error:
             problems.append(DataError(error.what, where=_where(document, ("method",), path), hint=error.hint))
     checked = None

@@ -24,7 +24,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """The method `tiny` is known."""
-    monkeypatch.setitem(registry.METHODS, tiny_learner.NAME, (tiny_learner.TARGET, "of the tests"))
+    monkeypatch.setitem(registry.METHODS.builtin, tiny_learner.NAME, (tiny_learner.TARGET, "of the tests"))
 
 
 @pytest.fixture(scope="session")

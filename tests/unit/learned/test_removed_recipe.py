@@ -19,7 +19,7 @@ from carpet_data.synthesis.recipe import files, registry
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two images by a learned recipe, which then gets the name of the one that was removed."""
-    monkeypatch.setattr(registry, "METHODS", dict(registry.METHODS))
+    monkeypatch.setattr(registry.METHODS, "builtin", dict(registry.METHODS.builtin))
     synthesis.register()
     root = synthesis.dataset(tmp_path / "set")
     recipe = files.load(synthesis.recipe(tmp_path, "mean"))

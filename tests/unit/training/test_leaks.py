@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(registry, "METHODS", dict(registry.METHODS))
+    monkeypatch.setattr(registry.METHODS, "builtin", dict(registry.METHODS.builtin))
     synthesis.register()
     made = synthesis.dataset(tmp_path / "set")
     synthesize(made, ["hole"], 2, recipe=synthesis.recipe(tmp_path), workers=1)
@@ -84,7 +84,7 @@ def sampled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set with two images of a model that was fitted to its train side."""
     folder = tmp_path_factory.mktemp("sampled")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "METHODS", dict(registry.METHODS))
+        patch.setattr(registry.METHODS, "builtin", dict(registry.METHODS.builtin))
         synthesis.register()
         made = synthesis.dataset(folder / "set")
         recipe = files.load(synthesis.recipe(folder, "mean"))
