@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 
 from carpet_data import read
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.store import runs
 
@@ -48,7 +49,7 @@ def make(folder: Path, count: int, size: int) -> Path:
             cv2.circle(mask, (x, y), size // 10, 255, -1)
         cv2.imwrite(str(source / "test" / "hole" / f"{number:06}.png"), image)
         cv2.imwrite(str(source / "ground_truth" / "hole" / f"{number:06}_mask.png"), mask)
-    prepare(source, folder / "prepared", near_duplicates=False)
+    prepare(source, folder / "prepared", group_options=GroupOptions(near_duplicates=False))
     return folder / "prepared"
 
 

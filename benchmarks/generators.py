@@ -237,7 +237,7 @@ def prepared(scratch: Path, data: Path) -> tuple[Path, str]:
         carpet_data.prepare(scratch / "carpet", root)
         return root, "main"
     carpet_data.prepare(data, root)
-    return root, next(iter(carpet_data.split(root, "turn", protocol="leave-one-out").splits))
+    return root, next(iter(carpet_data.split(root, "turn", carpet_data.SplitOptions(protocol="leave-one-out")).splits))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
 
-from carpet_data.grouping import duplicates, groups, runs
+from carpet_data.grouping import duplicates, frame_runs, groups
 
 DATA = Path(os.environ.get("CARPET_DATA_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FRAME, GAP = r"num_(\d+)", 100
@@ -38,7 +38,7 @@ def share(part: int, whole: int) -> str:
 
 def tiles(root: Path, links: Iterable[groups.Link], crossing: Path | None) -> None:
     names = images_of(root)
-    run_of = runs.by_runs(names, FRAME, GAP).of
+    run_of = frame_runs.by_runs(names, FRAME, GAP).of
     found = groups.join(names, links).of
     truth, told = pairs_in(run_of), pairs_in(found)
     # A run that holds one exposure twice holds two tiles: only the others have a sure truth.

@@ -20,6 +20,7 @@ import numpy as np
 
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError
+from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.contract import Candidate, Scene
 from carpet_data.synthesis.engine import gates, render
@@ -28,9 +29,16 @@ from carpet_data.synthesis.engine.synthesize import synthesize
 DATA = Path(os.environ.get("CARPET_DATA_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LEVELS = 8
 SETS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "carpet": ("mvtec/carpet", 3, {"fractions": (0.7, 0.3)}),
-    "screw": ("mvtec/screw_512", 7, {"protocol": "first-third"}),
-    "magnetic tiles": ("mtd", 7, {"group_runs": r"num_(\d+)", "gap": 100, "fractions": (0.34, 0.66)}),
+    "carpet": ("mvtec/carpet", 3, {"split_options": SplitOptions(fractions=(0.7, 0.3))}),
+    "screw": ("mvtec/screw_512", 7, {"split_options": SplitOptions(protocol="first-third")}),
+    "magnetic tiles": (
+        "mtd",
+        7,
+        {
+            "split_options": SplitOptions(fractions=(0.34, 0.66)),
+            "group_options": GroupOptions(group_runs=r"num_(\d+)", gap=100),
+        },
+    ),
 }
 
 

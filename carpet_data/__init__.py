@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from carpet_data.learned.fit import fit
     from carpet_data.preparation.drop import drop
     from carpet_data.preparation.groups import groups
+    from carpet_data.preparation.options import GroupOptions, SplitOptions
     from carpet_data.preparation.prepare import prepare
     from carpet_data.preparation.split import split
     from carpet_data.reporting.report import report
@@ -47,10 +48,12 @@ __all__ = [
     "CarpetDataError",
     "DataError",
     "Dataset",
+    "GroupOptions",
     "Instance",
     "ReadOptions",
     "Sample",
     "Split",
+    "SplitOptions",
     "__version__",
     "browse",
     "check",
@@ -89,10 +92,12 @@ _HOMES = {
     "CarpetDataError": "carpet_data.errors",
     "DataError": "carpet_data.errors",
     "Dataset": "carpet_data.dataset",
+    "GroupOptions": "carpet_data.preparation.options",
     "Instance": "carpet_data.dataset",
     "ReadOptions": "carpet_data.formats",
     "Sample": "carpet_data.dataset",
     "Split": "carpet_data.dataset",
+    "SplitOptions": "carpet_data.preparation.options",
     "browse": "carpet_data.fiftyone.browse",
     "check": "carpet_data.formats.check",
     "curate": "carpet_data.fiftyone.curate",

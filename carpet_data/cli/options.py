@@ -51,6 +51,8 @@ def take(cls: type[O], values: dict[str, Any], **fixed: Any) -> O:
 
 
 def _value(option: About, value: Any) -> Any:
+    if option.many and option.optional and not value:
+        return None
     if option.choices and option.kind is not str:
         return {str(choice): choice for choice in option.choices}.get(value, value)
     return value

@@ -147,7 +147,7 @@ def by_fractions(
         UsageError: The fractions or sides make no sense.
         DataError: There are no samples.
     """
-    sides = _checked_sides(fractions, sides)
+    sides = checked_sides(fractions, sides)
     pool = pool_of(class_of, group_of)
     columns = pool.classes
     targets = np.zeros((len(sides), len(columns)))
@@ -215,10 +215,11 @@ def by_folds(
     return splits
 
 
-def _checked_sides(fractions: Sequence[float], sides: Sequence[Side] | None) -> tuple[Side, ...]:
+def checked_sides(fractions: Sequence[float], sides: Sequence[Side] | None = None) -> tuple[Side, ...]:
+    """The sides that fractions stand for, train first; fractions that make no sense are refused."""
     hint = "give two or three fractions that sum to 1, such as 0.8 0.2"
     if len(fractions) not in _SIDES_OF:
-        raise UsageError(f"{len(fractions)} fractions were given", hint=hint)
+        raise UsageError(f"--fractions needs two or three values (got {len(fractions)})", hint=hint)
     if not all(math.isfinite(f) and f >= 0 for f in fractions) or fractions[0] <= 0:
         raise UsageError(f"the fractions {_listed(fractions)} must not be negative, and train needs a share", hint=hint)
     if abs(sum(fractions) - 1) > 1e-6:

@@ -1,9 +1,11 @@
-"""Drop: take samples out of a prepared data set by what the manifest says of them; their files stay."""
+"""Drop: take samples out of a prepared data set by what its manifest records about them; their files stay."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
+import operator
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data import store
+from carpet_data.core.results import Result
 from carpet_data.core.text import counted
 from carpet_data.dataset import Sample
 from carpet_data.errors import UsageError
@@ -24,33 +27,34 @@ FIELDS = {
     "origin": "real or synthetic",
     "source": "the image's path in the source",
     "group": "its group",
-    "width": "pixels across",
-    "height": "pixels down",
-    "method": "what made it, such as donor-paste",
+    "width": "width in pixels",
+    "height": "height in pixels",
+    "method": "the method that made it, such as donor-paste",
     "recipe": "hash of the recipe; its beginning is enough",
     "split": "the split it was made for",
-    "seed": "of its making",
-    "k": "its number",
+    "seed": "the seed it was made with",
+    "k": "its number among the images of its recipe, class and seed",
     "host": "id of the host",
     "donors": "id of one of its donors",
     "model": "the fitted model it was sampled from, a name under models/",
     "null": "true for null samples",
-    "gates.NAME": "score of a gate",
-    "parameters.NAME": "what was drawn",
+    "gates.NAME": "score in a quality check",
+    "parameters.NAME": "a parameter that was drawn for it",
 }
 _CONDITION = re.compile(r"([A-Za-z_][\w.-]*)\s*(!=|<=|>=|=|<|>)\s*(.*)", re.DOTALL)
+_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _DOTTED = ("gates.", "parameters.")
 _OF_SAMPLE = ("id", "class", "origin", "source", "group", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
-class DropResult:
+class DropResult(Result):
     """What `drop` did.
 
     Attributes:
         root: The prepared folder.
-        ids: Samples dropped, sorted.
-        classes: class -> how many.
+        ids: The dropped samples, sorted.
+        classes: class -> number of dropped samples.
         dry_run: Nothing was written.
     """
 
@@ -61,13 +65,7 @@ class DropResult:
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values."""
-        return {
-            "root": str(self.root),
-            "dropped": len(self.ids),
-            "ids": list(self.ids),
-            "classes": dict(self.classes),
-            "dry_run": self.dry_run,
-        }
+        return {**Result.to_json(self), "dropped": len(self.ids)}
 
     def text(self) -> str:
         """The result in words."""
@@ -106,37 +104,31 @@ class _Condition:
         number = _number(self.value)
         if number is None or isinstance(value, bool) or not isinstance(value, int | float):
             return False
-        match self.operator:
-            case "<":
-                return value < number
-            case "<=":
-                return value <= number
-            case ">":
-                return value > number
-            case _:
-                return value >= number
+        return bool(_ORDER[self.operator](value, number))
 
 
-def drop(root: Path, where: Sequence[str], *, reason: str = "", dry_run: bool = False) -> DropResult:
+def drop(root: str | os.PathLike[str], where: Sequence[str], *, reason: str = "", dry_run: bool = False) -> DropResult:
     """Drop the samples of a prepared data set for which every condition holds.
 
-    They stay in the manifest, marked, and their files stay; no reader gives them any more, and their ids are not
-    given away again.
+    They stay in the manifest, marked as dropped, and their files stay; no command reads them any more, and their ids
+    are not used again.
 
     Args:
         root: The prepared folder.
-        where: Conditions FIELD=VALUE, also with != < <= > >=; VALUE may hold * and ?. The fields are those of `FIELDS`.
-        reason: Kept with them; the conditions where it is empty.
-        dry_run: Only say what would be dropped.
+        where: Conditions FIELD=VALUE, also with != < <= > >=; VALUE may contain the wildcards * and ?. The fields are
+            those of `FIELDS`.
+        reason: Stored with the dropped samples; by default the conditions.
+        dry_run: Show what would be dropped and write nothing.
 
     Raises:
-        UsageError: There is no condition, or one cannot be read; the nearest field is offered.
-        DataError: The folder is no prepared data set.
+        UsageError: There is no condition, or one is invalid.
+        DataError: The folder is not a prepared data set.
         LockedError: Another process is writing it.
     """
     conditions = [_condition(text) for text in where]
     if not conditions:
-        raise UsageError("no condition was given", hint="say which, such as --where origin=synthetic")
+        raise UsageError("no condition was given", hint="give one, such as --where origin=synthetic")
+    root = Path(root)
     # store.read checks that it is a prepared folder; the manifest alone would do for the rest.
     found = [sample for sample in store.read(root) if all(condition.holds(sample) for condition in conditions)]
     ids = tuple(sample.id for sample in found)
@@ -149,16 +141,16 @@ def drop(root: Path, where: Sequence[str], *, reason: str = "", dry_run: bool = 
 def _condition(text: str) -> _Condition:
     match = _CONDITION.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"{text!r} is no condition", hint="write FIELD=VALUE, such as class=hole or gates.visible<1")
-    field, operator, value = match.groups()
+        raise UsageError(f"invalid condition {text!r}", hint="write FIELD=VALUE, such as class=hole or gates.visible<1")
+    field, symbol, value = match.groups()
     if field not in FIELDS and not (field.startswith(_DOTTED) and not field.endswith(".")):
         near = difflib.get_close_matches(field, FIELDS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(f"no field is called {field!r}", hint=f"{hint}the fields are {', '.join(FIELDS)}")
+        raise UsageError(f"unknown field {field!r}", hint=f"{hint}the fields are {', '.join(FIELDS)}")
     value = value.strip()
-    if operator in ("<", "<=", ">", ">=") and _number(value) is None:
-        raise UsageError(f"{value!r} is no number", hint=f"compare {field} with a number")
-    return _Condition(field, operator, value)
+    if symbol in _ORDER and _number(value) is None:
+        raise UsageError(f"invalid number {value!r}", hint=f"compare {field} with a number")
+    return _Condition(field, symbol, value)
 
 
 def _number(text: str) -> float | None:

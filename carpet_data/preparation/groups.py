@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from carpet_data.core.results import Result, plain
 from carpet_data.errors import DataError
 from carpet_data.grouping.groups import Link, groups_from_json
 from carpet_data.store import description, manifest, names
@@ -27,13 +30,13 @@ _TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One group of two images or more.
+    """A group of two images or more.
 
     Attributes:
-        name: Its id, the smallest of its samples' ids.
+        name: The smallest of its samples' ids.
         members: id -> path in the source.
         classes: class -> images.
-        links: Why.
+        links: Why they belong together.
     """
 
     name: str
@@ -43,23 +46,19 @@ class Group:
 
     def to_json(self) -> dict[str, Any]:
         """The group as plain values."""
-        return {
-            "group": self.name,
-            "members": dict(self.members),
-            "classes": dict(self.classes),
-            "links": [link.to_json() for link in self.links],
-        }
+        values = {"members": self.members, "classes": self.classes, "links": self.links}
+        return {"group": self.name, **plain(values)}
 
 
 @dataclass(frozen=True, slots=True)
-class GroupsResult:
+class GroupsResult(Result):
     """The groups of a prepared data set.
 
     Attributes:
         root: The prepared folder.
         made: How they were found.
-        groups: Those of two images or more, by id.
-        samples: Images in the data set.
+        groups: Groups of two images or more, by name.
+        samples: Number of images in the data set.
     """
 
     root: Path
@@ -69,33 +68,23 @@ class GroupsResult:
 
     @property
     def grouped(self) -> int:
-        """Images in groups of two or more."""
+        """Number of images in groups of two or more."""
         return sum(len(group.members) for group in self.groups)
 
     @property
     def total(self) -> int:
-        """Groups, those of one image included."""
+        """Number of groups, those of one image included."""
         return self.samples - self.grouped + len(self.groups)
 
     def by_reason(self) -> dict[str, int]:
-        """reason -> groups in which a link of that reason is."""
-        counts: dict[str, int] = {}
-        for group in self.groups:
-            for reason in sorted({link.reason for link in group.links}):
-                counts[reason] = counts.get(reason, 0) + 1
+        """reason -> number of groups with a link of that reason."""
+        counts = Counter(reason for group in self.groups for reason in {link.reason for link in group.links})
         return dict(sorted(counts.items()))
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values."""
-        return {
-            "root": str(self.root),
-            "made": dict(self.made),
-            "samples": self.samples,
-            "total": self.total,
-            "grouped": self.grouped,
-            "by_reason": self.by_reason(),
-            "groups": [group.to_json() for group in self.groups],
-        }
+        sums = {"total": self.total, "grouped": self.grouped, "by_reason": self.by_reason()}
+        return {**Result.to_json(self), **sums}
 
     def text(self) -> str:
         """The result in words."""
@@ -114,23 +103,21 @@ class GroupsResult:
         why = f" ({reasons})" if reasons else ""
         lines.append(
             f"{self.samples} images are in {self.total} groups; "
-            f"{len(self.groups)} of them hold 2 or more, {self.grouped} images in all{why}"
+            f"{len(self.groups)} of them contain 2 or more, {self.grouped} images in all{why}"
         )
         return "\n".join(lines)
 
 
-def groups(root: Path) -> GroupsResult:
+def groups(root: str | os.PathLike[str]) -> GroupsResult:
     """The groups of a prepared data set, and why their images belong together.
 
-    Args:
-        root: The prepared folder.
-
     Raises:
-        DataError: The folder is no prepared data set, or is damaged.
+        DataError: The folder is not a prepared data set, or is damaged.
     """
+    root = Path(root)
     description.read(root)
     members: dict[str, dict[str, str]] = {}
-    classes: dict[str, dict[str, int]] = {}
+    classes: dict[str, Counter[str]] = {}
     group_of: dict[str, str] = {}
     samples = 0
     for entry in manifest.stream(root / names.MANIFEST):
@@ -140,8 +127,7 @@ def groups(root: Path) -> GroupsResult:
             continue
         samples += 1
         members.setdefault(group, {})[sample.id] = sample.source or sample.image_path
-        counts = classes.setdefault(group, {})
-        counts[sample.class_name] = counts.get(sample.class_name, 0) + 1
+        classes.setdefault(group, Counter())[sample.class_name] += 1
     made, found = _links(root, group_of)
     why: dict[str, list[Link]] = {}
     for link in found:
@@ -159,13 +145,9 @@ def _links(root: Path, group_of: Mapping[str, str]) -> tuple[Mapping[str, Any], 
     header = next(rows, None)
     if header is None:
         return {}, ()
-    if not isinstance(header.get("made"), dict):
-        raise DataError(
-            "the first line is not the header of the groups",
-            where=root / names.LINKS,
-            hint="prepare the data set again from its source",
-        )
     try:
+        if not isinstance(header.get("made"), dict):
+            raise DataError("the first line is not the header of the groups")
         return header["made"], groups_from_json({"of": group_of, "links": list(rows)}).links
     except DataError as error:
         raise DataError(

@@ -1,26 +1,28 @@
-"""Split: further named partitions of a prepared data set."""
+"""Split: further named splits of a prepared data set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from carpet_data import store
+from carpet_data.core.results import Result
 from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset, Split
 from carpet_data.errors import OutputError
-from carpet_data.preparation import partitions as splitting
-from carpet_data.preparation.partitions import PoolName, Protocol, SplitRequest
+from carpet_data.preparation import partitions
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.store import names, splits
 from carpet_data.store.journal import refuse_unfinished
 from carpet_data.store.lock import locked
 
 
 @dataclass(frozen=True, slots=True)
-class SplitResult:
-    """What `split` made.
+class SplitResult(Result):
+    """What `split` added.
 
     Attributes:
         root: The prepared folder.
@@ -34,26 +36,16 @@ class SplitResult:
     notes: tuple[str, ...] = ()
     dry_run: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """The result as plain values."""
-        return {
-            "root": str(self.root),
-            "splits": {name: {key: dict(row) for key, row in table.items()} for name, table in self.splits.items()},
-            "notes": list(self.notes),
-            "dry_run": self.dry_run,
-        }
-
     def text(self) -> str:
-        """The result in words: a table a split, or a line each where there are many."""
+        """The result in words: a table per split, or a line each where there are many."""
         lines = []
         for name, table in self.splits.items():
             if len(self.splits) <= 2:
-                lines += [f"{name}:", *splitting.table_text(table)]
+                lines += [f"{name}:", *partitions.table_text(table)]
             else:
-                sums: dict[str, int] = {}
+                sums: Counter[str] = Counter()
                 for row in table.values():
-                    for side, count in row.items():
-                        sums[side] = sums.get(side, 0) + count
+                    sums.update(row)
                 lines.append(f"{name}: " + ", ".join(f"{side} {count}" for side, count in sums.items()))
         lines += [f"note: {note}" for note in self.notes]
         done = "would be added to" if self.dry_run else "added to"
@@ -62,64 +54,44 @@ class SplitResult:
 
 
 def split(
-    root: Path,
+    root: str | os.PathLike[str],
     name: str,
+    options: SplitOptions | None = None,
     *,
-    fractions: Sequence[float] | None = None,
-    per_class: int | None = None,
-    k_fold: int | None = None,
-    k_shot: int | None = None,
-    protocol: Protocol | None = None,
-    repeats: int | None = None,
-    pool: PoolName = "all",
-    seed: int = 0,
     overwrite: bool = False,
     dry_run: bool = False,
 ) -> SplitResult:
-    """Add named partitions to a prepared data set; the groups that it was prepared with stay whole.
+    """Add named splits to a prepared data set; groups stay whole.
 
     Args:
         root: The prepared folder.
-        name: Of the split; of several (folds, repeats, rotations) the stem, numbered from 0.
-        fractions: Two (train, test) or three (train, val, test); 0.8 and 0.2 where no other way to split is given.
-        per_class: Split this many images of each class, drawn by chance.
-        k_fold: So many splits, every group on the test side of exactly one.
-        k_shot: So many groups of each defect class teach.
-        protocol: "first-third", "source", "rotations" or "leave-one-out", see `SplitRequest`.
-        repeats: So many random partitions; the r-th is the one that the seed `seed + r` gives.
-        pool: "all", or the images that the source has on one side only.
-        seed: What chance starts from.
+        name: Name of the split; of several (folds, repeats, rotations) the stem, numbered from 0.
+        options: How to split; by default into 0.8 train and 0.2 test.
         overwrite: Replace splits of the same names.
-        dry_run: Only say what would be done.
+        dry_run: Show what would be done and write nothing.
 
     Raises:
-        UsageError: The request contradicts itself or does not fit the data, or the name cannot be a file name.
-        DataError: The folder is no prepared data set.
+        UsageError: The options do not fit the data, or the name cannot be a file name.
+        DataError: The folder is not a prepared data set.
         OutputError: A split of that name exists, or synthetic samples are in the data set; LockedError: another
             process is writing it.
     """
-    request = SplitRequest(
-        None if fractions is None else tuple(fractions), k_fold, k_shot, protocol, per_class, repeats, pool, seed
-    )
-    request.check()
+    root = Path(root)
+    options = options or SplitOptions()
     names.split_path(name)
     # Checked before the lock, which would be made in any folder.
     _read(root)
     if dry_run:
-        made, dataset = _made(root, name, request, overwrite=overwrite)
+        made, dataset = _made(root, name, options, overwrite=overwrite)
     else:
         with locked(root, f"split {root} --name {name}"):
             refuse_unfinished(root)
-            made, dataset = _made(root, name, request, overwrite=overwrite)
+            made, dataset = _made(root, name, options, overwrite=overwrite)
             for partition in made:
                 splits.write(root, partition, overwrite=overwrite)
     class_of = {sample.id: sample.class_name for sample in dataset}
-    return SplitResult(
-        root=root,
-        splits={partition.name: splitting.counts_by_class(partition, class_of) for partition in made},
-        notes=tuple(sorted({note for partition in made for note in partition.made["notices"]})),
-        dry_run=dry_run,
-    )
+    tables = partitions.counts_by_class(made, class_of)
+    return SplitResult(root, tables, tuple(partitions.notes_of(made)), dry_run)
 
 
 def _read(root: Path) -> Dataset:
@@ -135,10 +107,10 @@ def _read(root: Path) -> Dataset:
     return dataset
 
 
-def _made(root: Path, name: str, request: SplitRequest, *, overwrite: bool) -> tuple[list[Split], Dataset]:
+def _made(root: Path, name: str, options: SplitOptions, *, overwrite: bool) -> tuple[list[Split], Dataset]:
     dataset = _read(root)
     groups = {sample.id: sample.group for sample in dataset if sample.group is not None}
-    made = splitting.make(dataset.samples, groups, request, name)
+    made = partitions.make(dataset.samples, groups, options, name)
     for partition in made:
         if partition.name in dataset.splits and not overwrite:
             raise OutputError(

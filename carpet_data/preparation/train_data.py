@@ -1,4 +1,4 @@
-"""The images that a training is made of: a prepared data set, one of its splits, and the samples of each side."""
+"""The images to train on: a prepared data set, one of its splits, and the samples of each side."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["opened", "samples_of"]
 
 
 def opened(root: Path, split: str | None) -> tuple[Dataset, str]:
-    """A prepared data set and the name of the split to train by.
+    """A prepared data set and the name of the split to train on.
 
     Args:
         root: The prepared folder.
-        split: The split; None for "main", else the source's own.
+        split: The split; None for "main", or else the source's own.
 
     Raises:
-        DataError: The folder is no prepared data set, or is damaged.
+        DataError: The folder is not a prepared data set, or is damaged.
         UsageError: There is no such split, or none at all.
     """
     dataset = store.read(root)
     name = chosen_split(dataset, split)
     if name is None:
-        raise UsageError("the data set has no split to train by", where=root, hint="make one: carpet-data split")
+        raise UsageError("the data set has no split to train on", where=root, hint="make one: carpet-data split")
     return dataset, name
 
 
@@ -36,10 +36,10 @@ def samples_of(dataset: Dataset, split: str, *, real_only: bool = False) -> dict
     Args:
         dataset: Prepared.
         split: The name of a split.
-        real_only: Leave synthetic train samples out.
+        real_only: Skip synthetic train samples.
 
     Raises:
-        DataError: The train or the test side is empty, or the train side shows one class only.
+        DataError: The train or the test side is empty, or the train side has one class only.
     """
     samples = {side: dataset.on_side(split, side) for side in SIDES}
     if real_only:
@@ -54,7 +54,7 @@ def samples_of(dataset: Dataset, split: str, *, real_only: bool = False) -> dict
     present = sorted({sample.class_name for sample in samples["train"]})
     if len(present) < 2:
         raise DataError(
-            f"the train side shows one class only ({present[0]}); there is nothing to tell apart",
+            f"the train side has one class only ({present[0]}); a classifier needs two",
             where=dataset.root,
             hint="add images of another class, or split so that two classes have train images",
         )

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from helpers.chromium import Chromium
 
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.engine.synthesize import synthesize
 from carpet_data.weave.sample import sample
@@ -62,7 +63,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sample carpet, prepared, with three synthetic holes."""
     folder = tmp_path_factory.mktemp("carpet")
     sample(folder / "carpet", size=160, counts={"good": 4, "hole": 3, "cut": 3, "color": 1, "thread": 1}, workers=1)
-    prepare(folder / "carpet", folder / "carpet-prepared", workers=1, near_duplicates=False)
+    prepare(folder / "carpet", folder / "carpet-prepared", group_options=GroupOptions(near_duplicates=False), workers=1)
     synthesize(folder / "carpet-prepared", ["hole"], 3, workers=1)
     return folder / "carpet-prepared"
 

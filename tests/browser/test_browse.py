@@ -25,6 +25,7 @@ from carpet_data.fiftyone import sync as syncing
 from carpet_data.fiftyone.naming import INFO
 from carpet_data.formats.to_coco import to_coco
 from carpet_data.preparation.drop import drop
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.engine.synthesize import synthesize
 from carpet_data.training.train import train
@@ -88,7 +89,7 @@ def test_every_mask_is_exact(kind: str, fiftyone: Any, hostile_shapes: Path, tmp
     folder = hostile_shapes
     if kind == "prepared":
         folder = tmp_path / "prepared"
-        prepare(hostile_shapes, folder, workers=1, near_duplicates=False)
+        prepare(hostile_shapes, folder, group_options=GroupOptions(near_duplicates=False), workers=1)
     found = [sample for sample in opened(fiftyone, folder) if sample["class"].label != "good"]
     assert len(found) == len(SHAPES)
     for sample in found:
@@ -409,7 +410,7 @@ def test_what_a_training_looked_at_lies_over_its_test_images(fiftyone: Any, tmp_
 
     make_sample(tmp_path / "carpet", size=96, counts={"good": 3, "hole": 3}, workers=1)
     root = tmp_path / "carpet-prepared"
-    prepare(tmp_path / "carpet", root, workers=1, near_duplicates=False)
+    prepare(tmp_path / "carpet", root, group_options=GroupOptions(near_duplicates=False), workers=1)
     settings = TrainOptions(
         architecture="shufflenet_v2_x0_5", weights="none", resize=64, epochs=1, views=1, device="cpu"
     )

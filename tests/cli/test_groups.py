@@ -10,6 +10,7 @@ from helpers.command import exit_code, printed
 from helpers.sources import write_source
 
 from carpet_data import store
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 
 
@@ -17,14 +18,16 @@ from carpet_data.preparation.prepare import prepare
 def data(tmp_path: Path) -> Path:
     source = write_source(tmp_path / "source")
     (source / "test" / "good" / "900.png").write_bytes((source / "train" / "good" / "000.png").read_bytes())
-    return prepare(source, tmp_path / "data", workers=1, group_by=r"test/thread/00([01])").out
+    return prepare(
+        source, tmp_path / "data", group_options=GroupOptions(group_by=r"test/thread/00([01])"), workers=1
+    ).out
 
 
 def test_groups_and_why(data: Path) -> None:
     lines = printed("groups", data).splitlines()
     assert lines[0] == "test_good_900: 2 images (2 good)"
     assert lines[1].startswith("  same file: test/good/900.png – train/good/000.png")
-    assert lines[-1] == ("18 images are in 17 groups; 1 of them hold 2 or more, 2 images in all (1 by same file)")
+    assert lines[-1] == ("18 images are in 17 groups; 1 of them contain 2 or more, 2 images in all (1 by same file)")
 
 
 def test_json(data: Path) -> None:

@@ -17,6 +17,7 @@ from carpet_data import store
 from carpet_data.core import masks
 from carpet_data.dataset import IndexFile, MaskFile
 from carpet_data.formats import read
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 
 CARPET = {
@@ -160,7 +161,7 @@ def test_masks_become_exact(tmp_path: Path) -> None:
     values = json.loads(run("prepare", source, "-o", tmp_path / "out", "--json"))
     assert values["masks"] == {"binary": 4, "kept": 5, "none": 8}
     assert values["empty_masks"] == ["ground_truth/hole/003_mask.png"]
-    assert any("3 masks had grey values and were thresholded at 128" in note for note in values["notes"])
+    assert any("3 masks had gray values and were thresholded at 128" in note for note in values["notes"])
     raw = read(source).by_id()
     for sample in read(tmp_path / "out"):
         ours = masks.load(tmp_path / "out", sample).runs
@@ -213,7 +214,7 @@ def test_touching_instances_and_types_become_an_index_mask(tmp_path: Path) -> No
         ],
     }
     (tmp_path / "source" / "annotations" / "instances_train.json").write_text(json.dumps(coco))
-    prepare(tmp_path / "source", tmp_path / "out", workers=1, near_duplicates=False)
+    prepare(tmp_path / "source", tmp_path / "out", group_options=GroupOptions(near_duplicates=False), workers=1)
     kinds = {}
     for sample in read(tmp_path / "out"):
         regions = masks.find(masks.load(tmp_path / "out", sample))
@@ -260,7 +261,7 @@ def test_exit_codes_and_errors(source: Path, tmp_path: Path, capsys: pytest.Capt
     cases: list[tuple[list[str], int, str]] = [
         (["prepare", str(tmp_path / "none"), "-o", out], 1, "no such file"),
         (["prepare", str(source), "-o", out, "--fractions", "0.8", "0.3"], 2, "sum to 1.1"),
-        (["prepare", str(source), "-o", out, "--fractions", "half"], 2, "two or three numbers"),
+        (["prepare", str(source), "-o", out, "--fractions", "half"], 2, "not a valid float"),
         (
             ["prepare", str(source), "-o", out, "--fractions", "0.4", "0.3", "0.2", "0.1"],
             2,

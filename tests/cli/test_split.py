@@ -11,13 +11,16 @@ from helpers.sources import write_source
 
 from carpet_data import store
 from carpet_data.formats import read
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     source = write_source(tmp_path / "source")
-    return prepare(source, tmp_path / "data", workers=1, group_by=r"(thread)/00[01]|good/00([0-2])").out
+    return prepare(
+        source, tmp_path / "data", group_options=GroupOptions(group_by=r"(thread)/00[01]|good/00([0-2])"), workers=1
+    ).out
 
 
 def test_a_named_split_is_added(data: Path) -> None:
@@ -72,7 +75,9 @@ def test_repeats_are_the_splits_of_their_seeds(data: Path) -> None:
 
 
 def test_the_source_protocol_keeps_groups_from_straddling(tmp_path: Path) -> None:
-    data = prepare(write_source(tmp_path / "s"), tmp_path / "d", workers=1, group_by="good/00([01])").out
+    data = prepare(
+        write_source(tmp_path / "s"), tmp_path / "d", group_options=GroupOptions(group_by="good/00([01])"), workers=1
+    ).out
     printed("split", data, "--name", "source", "--protocol", "source")
     split = read(data).splits["source"]
     # Two good images are on both sides: the held-out ones stay, their twins in train do not teach.
@@ -100,7 +105,7 @@ def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["split", str(data), "--name", "main"], 1, "'main' exists"),
         (["split", str(data), "--name", "../x"], 2, "name of a split"),
         (["split", str(data)], 2, "--name"),
-        (["split", str(data), "--name", "x", "--k-fold", "3", "--repeats", "2"], 2, "drawn by chance"),
+        (["split", str(data), "--name", "x", "--k-fold", "3", "--repeats", "2"], 2, "needs a random split"),
         (["split", str(data), "--name", "x", "--k-fold", "99"], 2, "99 folds"),
         (["split", raw, "--name", "x"], 1, "no prepared data set"),
     ):

@@ -23,6 +23,7 @@ from carpet_data.errors import UsageError, WeightsError
 from carpet_data.experiments import sweep_images, sweep_table
 from carpet_data.experiments import sweep_run as running
 from carpet_data.experiments.sweep import SweepResult, sweep
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.preparation.split import split
 from carpet_data.store import runs
@@ -38,8 +39,8 @@ GRID = f"schema: 1\nsettings: {SMALL}\ngrid: {{resize: [32, 40], epochs: [2, 3]}
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    prepare(write_source(folder / "source"), folder / "set", fractions=(0.6, 0.4), workers=1)
-    split(folder / "set", name="three", fractions=(0.5, 0.25, 0.25))
+    prepare(write_source(folder / "source"), folder / "set", SplitOptions(fractions=(0.6, 0.4)), workers=1)
+    split(folder / "set", "three", SplitOptions(fractions=(0.5, 0.25, 0.25)))
     return folder / "set"
 
 
@@ -282,7 +283,7 @@ def test_data_that_nothing_can_be_learnt_from(run: Run, tmp_path: Path) -> None:
     called = run("sweep", tmp_path / "one-set")
     assert called.code == 1
     assert "one class only (hole)" in called.err
-    prepare(write_source(tmp_path / "raw"), tmp_path / "set", fractions=(0.6, 0.4), workers=1)
+    prepare(write_source(tmp_path / "raw"), tmp_path / "set", SplitOptions(fractions=(0.6, 0.4)), workers=1)
     assert run("sweep", tmp_path / "set", "--split", "nothing").code == 2
     assert run("sweep", tmp_path / "set", "--device", "cuda:77").code == 2
     image = next((tmp_path / "set" / "images" / "hole").iterdir())

@@ -15,6 +15,7 @@ import carpet_data
 from carpet_data import store
 from carpet_data.core.progress import Step
 from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.reporting.pages import load
 from carpet_data.store import runs
@@ -111,7 +112,7 @@ def test_recipes_are_compared_on_the_same_split(carpet: Path, run: Run) -> None:
 
 def test_existing_splits_are_partitions(tmp_path: Path, run: Run) -> None:
     sample(tmp_path / "raw", size=96, counts=COUNTS, workers=1)
-    prepare(tmp_path / "raw", tmp_path / "folds", k_fold=3, workers=1)
+    prepare(tmp_path / "raw", tmp_path / "folds", SplitOptions(k_fold=3), workers=1)
     options = ("--splits", "fold0,fold1", "--recipes", "donor-paste", "--to", 8, "--seeds", 1)
     called = run("validate", tmp_path / "folds", *QUICK, *options, "--json")
     assert called.code == 0, called.err
@@ -173,7 +174,7 @@ def test_bad_input_is_named_with_its_hint(carpet: Path, tmp_path: Path, run: Run
 
     sample(tmp_path / "raw", size=96, counts=COUNTS, workers=1)
     assert "carpet-data prepare" in fails(tmp_path / "raw")
-    prepare(tmp_path / "raw", tmp_path / "plain", fractions=(0.5, 0.5), workers=1)
+    prepare(tmp_path / "raw", tmp_path / "plain", SplitOptions(fractions=(0.5, 0.5)), workers=1)
     assert "carpet-data rebalance" in fails(tmp_path / "plain")
     assert "no split is called 'fold9'" in fails(carpet, "--split", "fold9", code=2)
     assert "no method is called 'smote'" in fails(carpet, "--methods", "smote", code=2)

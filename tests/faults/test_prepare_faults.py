@@ -15,6 +15,7 @@ from helpers.sources import hashes, write_source
 from carpet_data import store
 from carpet_data.errors import DataError, LockedError, OutputError, ProblemsError, UsageError
 from carpet_data.preparation import prepare as verb
+from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.store.lock import locked
 
@@ -153,7 +154,7 @@ def test_the_slower_of_two_writers_replaces_nothing(
 
     def overtaken(*args: Any, **options: Any) -> int:
         monkeypatch.setattr(verb, "create", original)
-        prepare(source, out, workers=1, seed=9)
+        prepare(source, out, SplitOptions(seed=9), workers=1)
         return original(*args, **options)
 
     monkeypatch.setattr(verb, "create", overtaken)
@@ -179,7 +180,7 @@ def test_an_unwritable_source_is_enough_and_is_left_as_it_was(source: Path, tmp_
     try:
         out = prepare(source, tmp_path / "out", workers=1).out
         store.drop(out, ["test_hole_000"], "blurred")
-        prepare(source, tmp_path / "out", workers=1, overwrite=True, seed=3)
+        prepare(source, tmp_path / "out", SplitOptions(seed=3), workers=1, overwrite=True)
     finally:
         for path in (*folders, *files):
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -197,29 +198,53 @@ def test_an_unwritable_output_is_told(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "words"),
     [
         ({"fractions": (0.8, 0.3)}, "sum to 1.1"),
-        ({"fractions": (1.0,)}, "1 fractions"),
+        ({"fractions": (1.0,)}, "two or three"),
         ({"fractions": (0.8, 0.2), "k_fold": 3}, "different ways"),
         ({"k_shot": 1, "protocol": "source"}, "different ways"),
-        ({"k_fold": 1}, "too small"),
-        ({"per_class": 0}, "too small"),
-        ({"seed": -1}, "too small"),
-        ({"protocol": "third"}, "no protocol"),
-        ({"pool": "tset"}, "no pool"),
-        ({"gap": 3}, "no runs"),
-        ({"group_by": "("}, "regular expression"),
-        ({"group_runs": "x"}, "capture"),
-        ({"k_fold": 500}, "500 folds"),
+        ({"k_fold": 1}, "--k-fold must be at least 2"),
+        ({"per_class": 0}, "--per-class must be at least 1"),
+        ({"seed": -1}, "--seed must be at least 0"),
+        ({"protocol": "third"}, "invalid --protocol value 'third'"),
+        ({"pool": "tset"}, "invalid --pool value 'tset'"),
+        ({"k_fold": 3, "repeats": 2}, "needs a random split"),
     ],
 )
-def test_a_senseless_request_is_refused(source: Path, tmp_path: Path, options: dict[str, object], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        prepare(source, tmp_path / "out", workers=1, **options)  # type: ignore[arg-type]
+def test_a_senseless_way_to_split_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        SplitOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"gap": 3}, "--gap needs --group-runs"),
+        ({"gap": -1, "group_runs": "(x)"}, "--gap must be at least 0"),
+        ({"group_by": "("}, "invalid regular expression"),
+        ({"group_runs": "x"}, "capture"),
+    ],
+)
+def test_a_senseless_way_to_group_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        GroupOptions(**options)
+
+
+def test_more_folds_than_groups_are_refused(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="500 folds"):
+        prepare(source, tmp_path / "out", SplitOptions(k_fold=500), workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_an_empty_pool_is_told(source: Path, tmp_path: Path) -> None:
+def test_random_splits_are_repeated_and_the_first_is_main(source: Path, tmp_path: Path) -> None:
+    splits = prepare(source, tmp_path / "out", SplitOptions(repeats=2, seed=4), workers=1).splits
+    assert list(splits) == ["main", "repeat0", "repeat1"]
+    read = store.read(tmp_path / "out").splits
+    assert read["main"].sides == read["repeat0"].sides
+    assert (read["repeat0"].made["seed"], read["repeat1"].made["seed"]) == (4, 5)
+
+
+def test_an_empty_pool_is_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="pool 'val'"):
-        prepare(source, tmp_path / "out", workers=1, pool="val")
+        prepare(source, tmp_path / "out", SplitOptions(pool="val"), workers=1)

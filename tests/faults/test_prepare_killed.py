@@ -16,6 +16,7 @@ from helpers.sources import SMALL, hashes, write_source
 
 from carpet_data import store
 from carpet_data.errors import OutputError
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 
 _SUPPORT = str(Path(__file__).parents[1])
@@ -102,7 +103,7 @@ def test_another_command_is_refused_with_the_hint(source: Path, whole: dict[str,
     out = tmp_path / "out"
     killed(source, out, "carpet_data.store.journal:Journal.commit", "after", 2)
     with pytest.raises(OutputError, match="stopped before it had finished") as caught:
-        prepare(source, out, seed=7, workers=1)
+        prepare(source, out, SplitOptions(seed=7), workers=1)
     assert f"prepare {source} -o {out}" in caught.value.what
     assert "again" in str(caught.value.hint)
     # The refusal cost nothing: the first command still completes.
@@ -142,9 +143,9 @@ def test_replacing_never_loses_the_old(source: Path, tmp_path: Path, target: str
     old = hashes(out)
     killed(source, out, target, "after", number, overwrite=True)
     with pytest.raises(OutputError, match="not empty"):  # the old or the new is there, whole
-        prepare(source, out, seed=1, workers=1)
+        prepare(source, out, SplitOptions(seed=1), workers=1)
     assert list(store.verify(out)) == []
-    prepare(source, out, seed=1, overwrite=True, workers=1)
+    prepare(source, out, SplitOptions(seed=1), overwrite=True, workers=1)
     new = hashes(out)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert {name for name in old if old[name] != new[name]} == {"splits/main.jsonl"}

@@ -11,6 +11,7 @@ import cv2
 
 from carpet_data import store
 from carpet_data.dataset import Sample
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.engine.rebalance import rebalance
 from carpet_data.weave.sample import sample
@@ -21,7 +22,7 @@ COUNTS = {"good": 18, "test-good": 6, "color": 0, "cut": 0, "hole": 10, "metal_c
 def prepared_carpet(folder: Path, *, to: int | None = 14, size: int = 128) -> Path:
     """A prepared sample data set of good, hole and thread, half of it on the test side."""
     sample(folder / "raw", size=size, counts=COUNTS, workers=1)
-    prepare(folder / "raw", folder / "prepared", fractions=(0.5, 0.5), workers=1)
+    prepare(folder / "raw", folder / "prepared", SplitOptions(fractions=(0.5, 0.5)), workers=1)
     if to is not None:
         rebalance(folder / "prepared", to, workers=1)
     return folder / "prepared"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.recipe import registry
 from helpers.sources import write_source
@@ -35,5 +36,5 @@ def recipe(folder: Path, method: str = "donor-disc", more: str = LENIENT) -> Pat
 def dataset(root: Path, counts: dict[str, int] | None = None, *, size: int = 40) -> Path:
     """A prepared data set of noise images; its raw one lies beside it as `source`."""
     write_source(root.parent / "source", counts, size=size)
-    prepare(root.parent / "source", root, workers=1, near_duplicates=False)
+    prepare(root.parent / "source", root, group_options=GroupOptions(near_duplicates=False), workers=1)
     return root

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from carpet_data.grouping import duplicates, groups, runs
+from carpet_data.grouping import duplicates, frame_runs, groups
 
 pytestmark = pytest.mark.real
 
@@ -25,7 +25,7 @@ def images_of(name: str) -> dict[str, Path]:
 
 
 def test_the_tiles_have_224_runs() -> None:
-    found = runs.by_runs(images_of("mtd"), r"num_(\d+)", 100)
+    found = frame_runs.by_runs(images_of("mtd"), r"num_(\d+)", 100)
     assert len(found.of) == 1344
     assert found.unmatched == ()
     assert len(groups.join(found.of, found.links())) == 224
@@ -33,7 +33,7 @@ def test_the_tiles_have_224_runs() -> None:
 
 def test_near_duplicates_find_the_tiles() -> None:
     files = images_of("mtd")
-    run_of = runs.by_runs(files, r"num_(\d+)", 100).of
+    run_of = frame_runs.by_runs(files, r"num_(\d+)", 100).of
     found = duplicates.find(files)
     assert found.problems == ()
     of = groups.join(files, found.links).of

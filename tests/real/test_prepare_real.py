@@ -12,6 +12,7 @@ from carpet_data import store
 from carpet_data.core import masks
 from carpet_data.formats import read
 from carpet_data.preparation.groups import groups
+from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.preparation.split import split
 
@@ -36,7 +37,9 @@ def runs_of(root: Path) -> list[list[str]]:
 def test_tiles_keep_their_runs_on_one_side(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     root = real_data("mtd")
     before = hashes(root)
-    result = prepare(root, tmp_path / "mtd", group_runs=r"num_(\d+)", gap=100, near_duplicates=False)
+    result = prepare(
+        root, tmp_path / "mtd", group_options=GroupOptions(group_runs=r"num_(\d+)", gap=100, near_duplicates=False)
+    )
     assert hashes(root) == before
     assert result.named == {"run": 224}
     assert (result.samples, len(result.empty_masks)) == (1344, 4)
@@ -47,8 +50,8 @@ def test_tiles_keep_their_runs_on_one_side(real_data: Callable[[str], Path], tmp
         "exp4_num_45057_mask",
     }
     assert result.masks == {"binary": 388, "kept": 4, "none": 952}
-    split(tmp_path / "mtd", "fold", k_fold=5)
-    split(tmp_path / "mtd", "repeat", repeats=3)
+    split(tmp_path / "mtd", "fold", SplitOptions(k_fold=5))
+    split(tmp_path / "mtd", "repeat", SplitOptions(repeats=3))
     dataset = read(tmp_path / "mtd")
     id_of = {sample.source: sample.id for sample in dataset}
     runs = runs_of(root)
@@ -67,7 +70,7 @@ def test_tiles_keep_their_runs_on_one_side(real_data: Callable[[str], Path], tmp
 
 def test_near_duplicates_join_runs_and_cut_none(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     root = real_data("mtd")
-    result = prepare(root, tmp_path / "mtd", group_runs=r"num_(\d+)", gap=100)
+    result = prepare(root, tmp_path / "mtd", group_options=GroupOptions(group_runs=r"num_(\d+)", gap=100))
     assert result.named == {"run": 224}
     assert result.links["near"] > 500
     dataset = read(tmp_path / "mtd")
@@ -81,7 +84,7 @@ def test_pixels_are_those_of_the_source(name: str, real_data: Callable[[str], Pa
     root = real_data(name)
     before = hashes(root)
     # Problem near duplicates takes most of the time, and the tiles above have it covered.
-    out = prepare(root, tmp_path / "out", near_duplicates=False).out
+    out = prepare(root, tmp_path / "out", group_options=GroupOptions(near_duplicates=False)).out
     assert hashes(root) == before
     raw = {sample.image_path: sample for sample in read(root)}
     dataset = read(out)

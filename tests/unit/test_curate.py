@@ -21,6 +21,7 @@ from carpet_data.errors import DataError, LockedError, ProblemsError, UsageError
 from carpet_data.fiftyone.curate import curate, undo_curation
 from carpet_data.formats.check import check
 from carpet_data.formats.to_coco import to_coco
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.statistics.stats import stats
 from carpet_data.store import Addition
@@ -381,7 +382,7 @@ def test_any_choices_and_their_undo(made: Path, tmp_path_factory: pytest.TempPat
 def test_real_carpet_there_and_back(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     source = real_data("mvtec/carpet")
     raw = hashes(source)
-    root = prepare(source, tmp_path / "carpet", near_duplicates=False, workers=1).out
+    root = prepare(source, tmp_path / "carpet", group_options=GroupOptions(near_duplicates=False), workers=1).out
     whole, dataset = hashes(root), store.read(root)
     holes, cuts = _ids(dataset, "real", "hole"), _ids(dataset, "real", "cut")
     curate(root, _choices(dataset, reject=(holes[0],), relabel={cuts[0]: "hole"}))

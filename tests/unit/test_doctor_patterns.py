@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from carpet_data.diagnosis.patterns import Guess, guess
-from carpet_data.grouping import runs
+from carpet_data.grouping import frame_runs
 
 Pairs = list[tuple[str, str]]
 
@@ -30,7 +30,7 @@ def test_equal_numbers_are_grouped_by_value() -> None:
     assert best.options == r"--group-by 'tile(\d+)'"
     assert best.explained == 1
     assert best.groups == 30
-    assert len(set(runs.by_regex(names, best.pattern).of.values())) == 30
+    assert len(set(frame_runs.by_regex(names, best.pattern).of.values())) == 30
 
 
 def test_near_numbers_are_grouped_by_runs() -> None:
@@ -40,7 +40,7 @@ def test_near_numbers_are_grouped_by_runs() -> None:
     names, pairs = within(groups)
     best = found(names, pairs)
     assert best.options == r"--group-runs 'num_(\d+)' --gap 50"
-    assert len(set(runs.by_runs(names, best.pattern, best.gap or 0).of.values())) == 39
+    assert len(set(frame_runs.by_runs(names, best.pattern, best.gap or 0).of.values())) == 39
 
 
 def test_the_pattern_finds_its_number_also_where_a_folder_has_the_word() -> None:
@@ -60,13 +60,13 @@ def test_plain_numbers() -> None:
     best = found(names, pairs)
     assert best.gap == 1
     assert best.groups == 29
-    assert len(set(runs.by_runs(names, best.pattern, 1).of.values())) == 29
+    assert len(set(frame_runs.by_runs(names, best.pattern, 1).of.values())) == 29
 
 
 def test_characters_that_mean_something_in_a_pattern_are_escaped() -> None:
     names, pairs = within([[f"a/x.(y)+{tile}[{light}].png" for light in range(4)] for tile in range(30)])
     best = found(names, pairs)
-    assert len(set(runs.by_regex(names, best.pattern).of.values())) == 30
+    assert len(set(frame_runs.by_regex(names, best.pattern).of.values())) == 30
 
 
 @pytest.mark.parametrize("case", ["in sequence", "at random", "few", "without numbers", "of many shapes"])

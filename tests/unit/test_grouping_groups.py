@@ -5,7 +5,7 @@ import json
 import pytest
 
 from carpet_data.errors import DataError, ProblemsError, UsageError
-from carpet_data.grouping import groups, runs
+from carpet_data.grouping import frame_runs, groups
 from carpet_data.grouping.groups import Link, chain, from_mapping, groups_from_json, join, link
 
 
@@ -54,22 +54,22 @@ def test_chains_and_mappings() -> None:
 
 def test_names_are_grouped_by_what_is_captured() -> None:
     names = ["test/cut/tile7_a.png", "test/cut/tile7_b.png", "train/good/tile8_a.png", "train/good/odd.png"]
-    found = runs.by_regex(names, r"tile(\d+)")
+    found = frame_runs.by_regex(names, r"tile(\d+)")
     assert found.of["test/cut/tile7_b.png"] == "7"
     assert found.unmatched == ("train/good/odd.png",)
     assert "1 of 4 images" in found.notes[0]
     assert found.links() == [Link("test/cut/tile7_a.png", "test/cut/tile7_b.png", "name", 1.0, "7")]
-    assert runs.by_regex(names[:3], r"tile(\d+)").notes == ()
+    assert frame_runs.by_regex(names[:3], r"tile(\d+)").notes == ()
 
 
 def test_several_captures_are_joined_and_none_means_the_whole_match() -> None:
-    assert runs.by_regex(["a1_b2", "a1_b3"], r"a(\d)_b(\d)").of == {"a1_b2": "1/2", "a1_b3": "1/3"}
-    assert runs.by_regex(["a1_b2", "a1_b3"], r"a\d").of == {"a1_b2": "a1", "a1_b3": "a1"}
-    assert runs.by_regex(["a1", "a1x"], r"a(\d)(x)?").of == {"a1": "1/", "a1x": "1/x"}
+    assert frame_runs.by_regex(["a1_b2", "a1_b3"], r"a(\d)_b(\d)").of == {"a1_b2": "1/2", "a1_b3": "1/3"}
+    assert frame_runs.by_regex(["a1_b2", "a1_b3"], r"a\d").of == {"a1_b2": "a1", "a1_b3": "a1"}
+    assert frame_runs.by_regex(["a1", "a1x"], r"a(\d)(x)?").of == {"a1": "1/", "a1x": "1/x"}
 
 
 def test_a_name_equal_to_a_captured_text_is_not_drawn_into_the_group() -> None:
-    found = runs.by_regex(["7", "tile7_a", "tile7_b"], r"tile(\d+)")
+    found = frame_runs.by_regex(["7", "tile7_a", "tile7_b"], r"tile(\d+)")
     assert join(["7", "tile7_a", "tile7_b"], found.links()).members() == {
         "7": ("7",),
         "tile7_a": ("tile7_a", "tile7_b"),
@@ -78,7 +78,7 @@ def test_a_name_equal_to_a_captured_text_is_not_drawn_into_the_group() -> None:
 
 def test_runs_are_cut_where_neighbours_are_far_apart() -> None:
     names = [f"exp_num_{n}.jpg" for n in (5, 105, 205, 306, 9, 1000)] + ["other.jpg"]
-    found = runs.by_runs(names, r"num_(\d+)", 100)
+    found = frame_runs.by_runs(names, r"num_(\d+)", 100)
     members: dict[str, int] = {}
     for group in found.of.values():
         members[group] = members.get(group, 0) + 1
@@ -88,22 +88,22 @@ def test_runs_are_cut_where_neighbours_are_far_apart() -> None:
 
 
 def test_numbers_are_compared_as_numbers() -> None:
-    assert set(runs.by_runs(["n9", "n10", "n010"], r"n(\d+)", 1).of.values()) == {"9-10"}
+    assert set(frame_runs.by_runs(["n9", "n10", "n010"], r"n(\d+)", 1).of.values()) == {"9-10"}
 
 
 def test_a_capture_that_is_no_integer_names_its_file() -> None:
     with pytest.raises(ProblemsError) as caught:
-        runs.by_runs(["n1", "nx", "n1_000"], r"n(.*)", 5)
+        frame_runs.by_runs(["n1", "nx", "n1_000"], r"n(.*)", 5)
     assert [fault.where for fault in caught.value.problems] == ["n1_000", "nx"]
 
 
 @pytest.mark.parametrize(("pattern", "gap"), [("(", 1), (r"\d+", 1), (r"(\d)(\d)", 1), (r"(\d+)", -1)])
 def test_wrong_patterns_are_wrong_use(pattern: str, gap: int) -> None:
     with pytest.raises(UsageError) as caught:
-        runs.by_runs(["1"], pattern, gap)
+        frame_runs.by_runs(["1"], pattern, gap)
     assert caught.value.hint
 
 
 def test_a_wrong_regex_is_wrong_use() -> None:
     with pytest.raises(UsageError, match="regular expression"):
-        runs.by_regex(["1"], "[")
+        frame_runs.by_regex(["1"], "[")

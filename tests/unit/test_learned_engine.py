@@ -20,6 +20,7 @@ from carpet_data.errors import DataError, OutputError, UsageError
 from carpet_data.learned import fitting
 from carpet_data.learned.fit_first import fit_first
 from carpet_data.preparation.drop import drop
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.split import split
 from carpet_data.synthesis.engine import fitted_models, model_store
 from carpet_data.synthesis.engine import render as rendering
@@ -248,7 +249,7 @@ def test_drop_and_split_know_samples_of_models(root: Path, recipe: Recipe) -> No
     with pytest.raises(OutputError, match="3 synthetic samples belong to the train side"):
         split(root, name="other")
     drop(root, ["origin=synthetic"])
-    split(root, name="other", seed=5)
+    split(root, "other", SplitOptions(seed=5))
     assert list(layout.verify(root)) == []
 
 

@@ -28,6 +28,7 @@ from carpet_data.experiments.quality.metrics import (
 from carpet_data.experiments.quality.score import ScoreResult, score
 from carpet_data.experiments.quality.score_backbone import find_weights, load_backbone
 from carpet_data.experiments.quality.texture_statistics import BINS, NAMES, describe
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.store import Addition, appending, read
 from carpet_data.synthesis.contract import Facts, Scene
@@ -125,7 +126,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("score")
     counts = {"good": 4, "test-good": 0, "hole": 6, "color": 6, "cut": 0, "metal_contamination": 0, "thread": 0}
     sample(folder / "raw", size=128, counts=counts, workers=1)
-    prepare(folder / "raw", folder / "prepared", fractions=(0.67, 0.33), workers=1)
+    prepare(folder / "raw", folder / "prepared", SplitOptions(fractions=(0.67, 0.33)), workers=1)
     return folder / "prepared"
 
 

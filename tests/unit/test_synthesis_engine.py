@@ -21,6 +21,7 @@ from carpet_data.core.images import probe, read
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, DataError, OutputError, UsageError
 from carpet_data.preparation.drop import drop
+from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.engine import candidates, plan, seeds
 from carpet_data.synthesis.engine import render as rendering
@@ -368,7 +369,7 @@ def test_grey_and_jpeg_hosts_give_grey_and_jpeg(tmp_path: Path) -> None:
     for number in range(4):
         cv2.imwrite(str(source / f"ground_truth/hole/{number}.png"), mask)
     root = tmp_path / "set"
-    prepare(source, root, workers=1, near_duplicates=False)
+    prepare(source, root, group_options=GroupOptions(near_duplicates=False), workers=1)
     synthesize(root, ["hole"], 2, recipe=synthesis.recipe(tmp_path, "disc"), workers=1)
     from PIL import Image
 

@@ -11,6 +11,7 @@ from helpers.sources import write_source
 from carpet_data.errors import DataError, UsageError
 from carpet_data.experiments.sweep import sweep
 from carpet_data.experiments.validate import validate
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.preparation.split import split
 from carpet_data.preparation.train_data import opened, samples_of
@@ -22,8 +23,8 @@ VERBS = (train, sweep, validate)
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
-    prepare(write_source(folder / "a source"), folder / "set", fractions=(0.6, 0.4), workers=1)
-    split(folder / "set", name="three", fractions=(0.5, 0.25, 0.25))
+    prepare(write_source(folder / "a source"), folder / "set", SplitOptions(fractions=(0.6, 0.4)), workers=1)
+    split(folder / "set", "three", SplitOptions(fractions=(0.5, 0.25, 0.25)))
     return folder / "set"
 
 

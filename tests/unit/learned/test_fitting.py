@@ -27,6 +27,7 @@ from carpet_data.learned import card, crops, fit_plan, fitting, memorisation, sh
 from carpet_data.learned.learning import Drawn
 from carpet_data.networks import checkpoints
 from carpet_data.preparation.drop import drop
+from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.store import lock
 from carpet_data.synthesis.engine import model_store
@@ -258,7 +259,13 @@ def test_a_new_fit_that_cannot_begin_costs_no_finished_model(
 
 def small(folder: Path, counts: dict[str, int], fractions: tuple[float, float] = (0.5, 0.5)) -> Path:
     write_source(folder / "source", counts)
-    prepare(folder / "source", folder / "set", workers=1, near_duplicates=False, fractions=fractions)
+    prepare(
+        folder / "source",
+        folder / "set",
+        SplitOptions(fractions=fractions),
+        GroupOptions(near_duplicates=False),
+        workers=1,
+    )
     return folder / "set"
 
 

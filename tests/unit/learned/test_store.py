@@ -16,6 +16,7 @@ from carpet_data import store as layout
 from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError, UsageError
 from carpet_data.preparation.drop import drop
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.split import split as make_split
 from carpet_data.synthesis.engine import model_store
 from carpet_data.synthesis.engine.model_store import Fitted
@@ -150,7 +151,7 @@ def test_a_model_of_another_data_set_is_refused(root: Path, recipe: Recipe, tmp_
 
 def test_a_model_of_another_split_is_named(root: Path, recipe: Recipe) -> None:
     kept(layout.read(root), recipe)
-    make_split(root, name="other", fractions=(0.3, 0.7), seed=5)
+    make_split(root, "other", SplitOptions(fractions=(0.3, 0.7), seed=5))
     error = refused(layout.read(root), recipe, "other")
     assert "'other' yet (it is to that of 'main')" in error.what
 

@@ -19,7 +19,7 @@ _JOINT = "/"
 
 @dataclass(frozen=True, slots=True)
 class NameGroups:
-    """What names say.
+    """Groups found by name.
 
     Attributes:
         of: name -> group; a name that the pattern does not match is its own group.
@@ -37,7 +37,7 @@ class NameGroups:
         if not self.unmatched:
             return ()
         count, first = len(self.unmatched), self.unmatched[0]
-        return (f"{count} of {len(self.of)} images do not match the pattern and stay alone, such as {first}",)
+        return (f"{count} of {len(self.of)} images do not match the pattern and stay ungrouped, such as {first}",)
 
     def links(self, ids: Mapping[str, str] | None = None) -> list[Link]:
         """The links that join each group.
@@ -63,7 +63,7 @@ def by_regex(names: Iterable[str], pattern: str) -> NameGroups:
         pattern: A Python regular expression.
 
     Raises:
-        UsageError: The pattern is no regular expression.
+        UsageError: The regular expression is invalid.
     """
     compiled = _compiled(pattern)
     of: dict[str, str] = {}
@@ -79,7 +79,7 @@ def by_regex(names: Iterable[str], pattern: str) -> NameGroups:
 
 
 def by_runs(names: Iterable[str], pattern: str, gap: int) -> NameGroups:
-    """Group names by runs of a captured integer: sorted, cut wherever neighbours differ by more than `gap`.
+    """Group names by runs of a captured integer: sorted, cut wherever neighbors differ by more than `gap`.
 
     A run is called `first-last` by its numbers.
 
@@ -89,17 +89,18 @@ def by_runs(names: Iterable[str], pattern: str, gap: int) -> NameGroups:
         gap: The largest step inside a run, at least 0.
 
     Raises:
-        UsageError: The pattern is no regular expression or has not one capture group, or the gap is negative.
-        ProblemsError: A capture is no integer.
+        UsageError: The regular expression is invalid or has more or less than one capture group, or the
+            gap is negative.
+        ProblemsError: A capture is not an integer.
     """
     compiled = _compiled(pattern)
     if compiled.groups != 1:
         raise UsageError(
-            f"the pattern {pattern!r} has {compiled.groups} capture groups, and runs need one",
+            f"the pattern {pattern!r} has {compiled.groups} capture groups instead of one",
             hint=r"put parentheses around the frame number, such as 'num_(\d+)'",
         )
     if gap < 0:
-        raise UsageError(f"a gap of {gap} makes no sense", hint="give the largest step inside a run, 0 or more")
+        raise UsageError(f"the gap must be at least 0 (got {gap})", hint="give the largest step inside a run")
     numbers: list[tuple[int, str]] = []
     unmatched: list[str] = []
     problems: list[DataError] = []
@@ -112,7 +113,7 @@ def by_runs(names: Iterable[str], pattern: str, gap: int) -> NameGroups:
             numbers.append((int(text), name))
         else:
             problems.append(
-                DataError(f"the pattern captures {text!r}, which is no integer", where=name, hint=r"capture (\d+)")
+                DataError(f"the pattern captures {text!r}, which is not an integer", where=name, hint=r"capture (\d+)")
             )
     if problems:
         raise ProblemsError(problems)
@@ -137,5 +138,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
     except re.error as error:
         raise UsageError(
-            f"{pattern!r} is no regular expression: {error}", hint="correct it, and quote it for the shell"
+            f"invalid regular expression {pattern!r}: {error}", hint="correct it, and quote it for the shell"
         ) from error
