@@ -24,15 +24,15 @@ _SUPPORT = str(Path(__file__).parents[1])
 # Runs `prepare` and kills its own process, as `kill -9` would, at the N-th call of one function: before or after it.
 _KILLED = """
 import sys
-from pathlib import Path
 support, root, out, target, when, number, overwrite = sys.argv[1:]
 sys.path.insert(0, support)
 from helpers import killing
 killing.arm(target, when, int(number))
 from carpet_data.store import creating as create
 create._CHUNK = 4
+from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
-prepare(Path(root), Path(out), workers=1, seed=int(overwrite), overwrite=overwrite == "1")
+prepare(root, out, SplitOptions(seed=int(overwrite)), workers=1, overwrite=overwrite == "1")
 """
 
 POINTS = [
