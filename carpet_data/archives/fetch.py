@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from carpet_data.archives import Limits
 from carpet_data.archives.addresses import ADDRESSES, MVTEC_LICENSE, is_mvtec
-from carpet_data.archives.download import Download, Patience, download
-from carpet_data.archives.http import check_url, name_in
-from carpet_data.archives.limits import Limits
+from carpet_data.archives.download import check_url, download
 from carpet_data.archives.unpack import UnpackResult, unpack
+from carpet_data.core.plugins import nearest
 from carpet_data.core.progress import Progress
+from carpet_data.core.results import Result
 from carpet_data.errors import OutputError, UsageError
 from carpet_data.formats.output import check_free
 from carpet_data.store.files import sha256 as file_sha256
@@ -23,35 +24,25 @@ __all__ = ["FetchResult", "Source", "fetch", "find_source"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to fetch, and what is known of it.
-
-    Attributes:
-        name: The file's name here.
-        url: Its address.
-        sha256: Hex digest it must have; None where unknown.
-        size: Bytes it must have; None where unknown.
-        license: The licence to accept; None where none is known.
-    """
+    """What to fetch: the file's name here, its address, and its digest and license where they are known."""
 
     name: str
     url: str
     sha256: str | None
-    size: int | None
     license: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class FetchResult:
+class FetchResult(Result):
     """What was fetched.
 
     Attributes:
         url: Where from.
-        license: The licence that was accepted; None where none is known.
+        license: The license that was accepted; None where none is known.
         archive: The archive, where it was kept; None where it was unpacked and deleted.
         size: Its bytes.
         sha256: Its hex digest.
-        verified: What it was checked against: "sha256", "size", "content-length" or "nothing".
-        resumed_from: Bytes that an earlier run had left.
+        verified: Whether the digest is the expected one; False where none was known.
         unpacked: What it became; None where it was not unpacked.
     """
 
@@ -60,173 +51,121 @@ class FetchResult:
     archive: Path | None
     size: int
     sha256: str
-    verified: str
-    resumed_from: int
+    verified: bool
     unpacked: UnpackResult | None
 
-    def to_json(self) -> dict[str, Any]:
-        """The result as plain values."""
-        return {
-            "url": self.url,
-            "license": self.license,
-            "archive": None if self.archive is None else str(self.archive),
-            "size": self.size,
-            "sha256": self.sha256,
-            "verified": self.verified,
-            "resumed_from": self.resumed_from,
-            "unpacked": None if self.unpacked is None else self.unpacked.to_json(),
-        }
 
-
-def find_source(
-    name: str | None, *, url: str | None = None, sha256: str | None = None, size: int | None = None
-) -> Source:
-    """Tell what a name or an address stands for.
+def find_source(name: str | None, *, url: str | None = None, sha256: str | None = None) -> Source:
+    """What a name or an address stands for.
 
     Args:
         name: A category of MVTec AD, "mvtec_ad" for all of them, or an address; None with `url`.
         url: The address; replaces the known one of `name`.
         sha256: Hex digest; replaces the known one.
-        size: Bytes; replaces the known number.
 
     Raises:
-        UsageError: No such name, neither name nor address, or a digest that is none.
-        FetchError: The address is none, or not one of http and https.
+        UsageError: An unknown name, neither name nor address, or an invalid digest.
+        FetchError: The address is not one of http and https.
     """
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-        raise UsageError(f"{sha256!r} is no sha256", hint="give its 64 hexadecimal digits")
-    if name is not None and _is_address(name):
+        raise UsageError(f"invalid SHA-256 {sha256!r}", hint="give its 64 hexadecimal digits")
+    if name is not None and ("://" in name or name.startswith("file:")):
         if url is not None:
             raise UsageError("two addresses were given", hint="give one of them")
         name, url = None, name
-    if name is None:
-        if url is None:
-            raise UsageError("nothing to fetch was named", hint=f"name one of {', '.join(ADDRESSES)}, or an address")
-        return Source(name_in(check_url(url)), url, sha256, size, MVTEC_LICENSE if is_mvtec(url) else None)
-    known = ADDRESSES.get(name)
-    if known is None:
-        near = difflib.get_close_matches(name, ADDRESSES, n=1)
-        hint = f"did you mean {near[0]!r}? There are" if near else "there are"
-        raise UsageError(
-            f"no archive is called {name!r}", hint=f"{hint} {', '.join(ADDRESSES)}; others by their address"
-        )
+    if name is None and url is None:
+        raise UsageError("no archive given", hint=f"use an address, or one of: {', '.join(ADDRESSES)}")
     if url is not None:
         check_url(url)
-    # Who gives a digest of their own fetches another file than the one we know the size of.
-    known_size = known.size if sha256 is None else None
-    return Source(
-        name=name_in(known.url),
-        url=url or known.url,
-        sha256=sha256 or (known.sha256 if size is None else None),
-        size=size if size is not None else known_size,
-        license=MVTEC_LICENSE,
-    )
+    if name is None:
+        assert url is not None
+        return Source(_file_name(url), url, sha256, MVTEC_LICENSE if is_mvtec(url) else None)
+    known = ADDRESSES.get(name)
+    if known is None:
+        hint = f"{nearest(name, list(ADDRESSES))}use an address, or one of: {', '.join(ADDRESSES)}"
+        raise UsageError(f"unknown archive {name!r}", hint=hint)
+    return Source(_file_name(known.url), url or known.url, sha256 or known.sha256, MVTEC_LICENSE)
 
 
-def _is_address(name: str) -> bool:
-    return "://" in name or name.startswith("file:")
+def _file_name(url: str) -> str:
+    name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
+    name = re.sub(r"[^\w.+-]", "_", name).lstrip(".")
+    return name[-100:] or "archive"
 
 
 def fetch(
     name: str | None,
-    out: Path,
+    out: str | os.PathLike[str],
     *,
     url: str | None = None,
     sha256: str | None = None,
-    size: int | None = None,
     accept_license: bool = False,
     extract: bool = True,
     keep_archive: bool = False,
     overwrite: bool = False,
     limits: Limits | None = None,
-    patience: Patience | None = None,
-    progress: Progress = lambda step: None,  # noqa: ARG005
+    progress: Progress | None = None,
 ) -> FetchResult:
     """Download an archive, verify it, and unpack it into `out`.
 
-    The archive is downloaded beside `out` (into it where it is not unpacked) and deleted once it is unpacked. What an
-    interrupted download left is gone on from, if the server still has the same file.
+    The archive is downloaded beside `out` (into it where it is not unpacked) and deleted once it is unpacked. Where its
+    digest is known, an interrupted download resumes.
 
     Args:
         name: A category of MVTec AD such as "carpet", "mvtec_ad" for all of them, or an address.
         out: A folder that does not exist or is empty; without `extract`, the folder that gets the archive.
         url: The address, where the known one of `name` has moved.
         sha256: Hex digest the archive must have; None for the known one, if any.
-        size: Bytes the archive must have; None for the known number, if any.
-        accept_license: Whether the licence is accepted; needed where one is known.
+        accept_license: Whether the license is accepted; needed where one is known.
         extract: Whether to unpack the archive.
         keep_archive: Keep the archive after unpacking it.
         overwrite: Replace all that is in `out`, and an archive of the same name.
-        limits: How much the archive may hold; its `total_bytes` bounds the download too. None for the defaults.
-        patience: Timeouts and retries; None for the defaults.
-        progress: Told (done, total) in MiB, first of the download, then of the unpacking.
+        limits: How much the archive may hold; its `max_bytes` bounds the download too. None for the defaults.
+        progress: Called with (done, total) in MiB, first of the download, then of the unpacking.
 
     Raises:
         FetchError: The server fails, the file is not the one expected, or the archive is not safe.
-        LockedError: Another process is downloading to the same place.
         OutputError: `out` is not empty, the archive exists already, or the disk is full.
-        UsageError: The licence is not accepted, or nothing of that name is known.
+        UsageError: The license is not accepted, or the name is unknown.
     """
-    limits = limits or Limits()
-    source = find_source(name, url=url, sha256=sha256, size=size)
+    out, limits = Path(out), limits or Limits()
+    source = find_source(name, url=url, sha256=sha256)
     if source.license is not None and not accept_license:
         raise UsageError(
-            f"the licence must be accepted first:\n{source.license}",
+            f"the license must be accepted first:\n{source.license}",
             where=source.url,
             hint="give --accept-license (in Python: accept_license=True)",
         )
     if extract:
         check_free(out, overwrite=overwrite)
     elif out.exists() and not out.is_dir():
-        raise OutputError("it exists and is not a folder", where=out, hint="name the folder for the archive")
+        raise OutputError("the output exists and is not a folder", where=out, hint="name the folder for the archive")
     archive = (out.resolve().parent if extract else out) / source.name
     if archive.resolve() == out.resolve():
-        raise UsageError(
-            "the archive would have the output's own name", where=out, hint="name a folder, such as -o mvtec"
+        raise UsageError("the archive would have the output's own name", where=out, hint="name a folder: -o mvtec")
+    if archive.exists() and not overwrite and not _is_wanted(archive, source):
+        raise OutputError(
+            "an archive with this name exists and cannot be verified",
+            where=archive,
+            hint="run `carpet-data unpack` on it, move it away, or give --overwrite to download it again",
         )
-    got = None if overwrite else _already(archive, source)
-    if got is None:
-        got = download(
-            source.url,
-            archive,
-            sha256=source.sha256,
-            size=source.size,
-            max_bytes=limits.total_bytes,
-            patience=patience or Patience(),
-            progress=progress,
-        )
-    result = None
+    digest = download(source.url, archive, sha256=source.sha256, max_bytes=limits.max_bytes, progress=progress)
+    size = archive.stat().st_size
+    unpacked = None
     if extract:
-        result = unpack(archive, out, overwrite=overwrite, limits=limits, progress=progress)
+        unpacked = unpack(archive, out, overwrite=overwrite, limits=limits, progress=progress)
         if not keep_archive:
             archive.unlink()
     return FetchResult(
         url=source.url,
         license=source.license,
         archive=archive if archive.exists() else None,
-        size=got.size,
-        sha256=got.sha256,
-        verified=got.verified,
-        resumed_from=got.resumed_from,
-        unpacked=result,
+        size=size,
+        sha256=digest,
+        verified=source.sha256 is not None,
+        unpacked=unpacked,
     )
 
 
-def _already(archive: Path, source: Source) -> Download | None:
-    """The archive that an earlier run left, if it is the one wanted; None where there is none.
-
-    Raises:
-        OutputError: Something of that name is there, and nothing proves it is the file wanted.
-    """
-    if not archive.exists():
-        return None
-    if archive.is_file() and source.sha256 is not None:
-        digest = file_sha256(archive)
-        if digest == source.sha256.lower():
-            size = archive.stat().st_size
-            return Download(archive, size=size, sha256=digest, verified="sha256", resumed_from=size)
-    raise OutputError(
-        "an archive of this name is there already, and nothing proves that it is the one wanted",
-        where=archive,
-        hint="unpack it by `carpet-data unpack`, move it away, or give --overwrite to download it again",
-    )
+def _is_wanted(archive: Path, source: Source) -> bool:
+    return archive.is_file() and source.sha256 is not None and file_sha256(archive) == source.sha256.lower()

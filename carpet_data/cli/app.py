@@ -18,8 +18,8 @@ from carpet_data.version import __version__
 # command -> (module:attribute, one-line summary). Grouped as a user meets them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "sample": ("carpet_data.cli.sample:sample", "Write a sample data set: procedural woven carpet with defects."),
-    "fetch": ("carpet_data.cli.fetch:fetch", "Download an MVTec AD archive, verify it and unpack it."),
-    "unpack": ("carpet_data.cli.unpack:unpack", "Unpack a local .tar.xz, .tar.gz or .zip safely."),
+    "fetch": ("carpet_data.cli.archives:fetch", "Download an MVTec AD archive, verify it and unpack it."),
+    "unpack": ("carpet_data.cli.archives:unpack", "Unpack a local .tar.xz, .tar.gz or .zip safely."),
     "doctor": ("carpet_data.cli.doctor:doctor", "Check a data set and report every problem, and how to fix it."),
     "stats": ("carpet_data.cli.stats:stats", "Count classes, splits, instances and sizes."),
     "prepare": ("carpet_data.cli.prepare:prepare", "Group, split and write a prepared data set."),

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from carpet_data.archives.download import Patience, download
+from carpet_data.archives.download import download
 from carpet_data.core.progress import Progress
 from carpet_data.errors import CarpetDataError, UsageError, WeightsError
 from carpet_data.networks import catalogue, model_folder
@@ -26,7 +26,6 @@ PREFERRED = "efficientnet_lite0"
 FALLBACK = "resnet18"
 
 _SUFFIXES = (".safetensors", ".pth", ".pt")
-_PATIENCE = Patience(timeout_s=10.0, retries=1)
 _MAX_BYTES = 8 * 2**30
 
 
@@ -200,15 +199,7 @@ def _published(architecture: str, wanted: str, download: bool, progress: Progres
 def _fetch(architecture: str, url: str, path: Path, progress: Progress | None) -> None:
     arriving = path.with_name(f"{path.name}.unchecked")
     try:
-        done = download(
-            url,
-            arriving,
-            sha256=None,
-            size=None,
-            max_bytes=_MAX_BYTES,
-            patience=_PATIENCE,
-            progress=progress or (lambda step: None),  # noqa: ARG005
-        )
+        digest = download(url, arriving, progress=progress, max_bytes=_MAX_BYTES, timeout_s=10.0, retries=1)
     except CarpetDataError as error:
         raise WeightsError(
             f"the weights of {architecture} are not here and cannot be downloaded ({error.what})",
@@ -217,10 +208,10 @@ def _fetch(architecture: str, url: str, path: Path, progress: Progress | None) -
         ) from error
     # torchvision writes the first digits of the hash into the name of the file.
     expected = path.stem.rpartition("-")[2]
-    if not done.sha256.startswith(expected):
+    if not digest.startswith(expected):
         arriving.unlink()
         raise WeightsError(
-            f"what was downloaded is another file: its SHA-256 begins with {done.sha256[:8]}, not {expected}",
+            f"what was downloaded is another file: its SHA-256 begins with {digest[:8]}, not {expected}",
             where=url,
             hint=_ways_out(architecture),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,25 +11,24 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from zipfile import ZipFile
 
 import pytest
+import requests
 from helpers.command import exit_code
 
-from carpet_data.archives import http
 from carpet_data.archives.addresses import ADDRESSES, MVTEC_LICENSE, is_mvtec
-from carpet_data.archives.download import Patience
+from carpet_data.archives.download import download
 from carpet_data.archives.fetch import FetchResult, fetch, find_source
-from carpet_data.errors import FetchError, LockedError, OutputError, UsageError
+from carpet_data.errors import FetchError, OutputError, UsageError
 
-QUICK = Patience(timeout_s=5, retries=3, pause_s=0.01)
-ONCE = Patience(timeout_s=5, retries=0, pause_s=0.01)
+ATTEMPTS = 6
 
 
 def a_zip(seed: int) -> bytes:
@@ -85,6 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/to/"):
             self.send_response(302)
             self.send_header("Location", site.headers["Location"])
+            self.send_header("Connection", "close")
             self.send_header("Content-Length", "0")
             self.end_headers()
         else:
@@ -133,6 +132,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     what = Site()
@@ -150,8 +150,8 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def get(site: Site, tmp_path: Path, patience: Patience = QUICK, **options: object) -> FetchResult:
-    return fetch(site.url, tmp_path / "out", patience=patience, **options)  # type: ignore[arg-type]
+def get(site: Site, tmp_path: Path, **options: object) -> FetchResult:
+    return fetch(site.url, tmp_path / "out", **options)  # type: ignore[arg-type]
 
 
 def arrived(tmp_path: Path, body: bytes = ARCHIVE) -> bool:
@@ -162,12 +162,13 @@ def arrived(tmp_path: Path, body: bytes = ARCHIVE) -> bool:
     return found == whole and names(tmp_path) == ["out"]
 
 
-def cut_once(site: Site, tmp_path: Path, after: int = 100_000, **options: object) -> None:
+def cut(site: Site, tmp_path: Path, after: int = 98_304, sha256: str = SHA) -> None:
     """A run that breaks off and leaves `after` bytes."""
     site.cuts = [after]
-    with pytest.raises(FetchError, match="100,000 of"):
-        get(site, tmp_path, ONCE, **options)
-    assert (tmp_path / "carpet.zip.part").stat().st_size == after
+    with pytest.raises(FetchError, match="98304 bytes read") as caught:
+        download(site.url, tmp_path / "carpet.zip", sha256=sha256, retries=0)
+    assert "resumes from 98,304 bytes" in (caught.value.hint or "")
+    assert names(tmp_path) == ["carpet.zip.part"]
     site.log.clear()
     site.sent = 0
 
@@ -175,9 +176,9 @@ def cut_once(site: Site, tmp_path: Path, after: int = 100_000, **options: object
 def test_fetch_unpacks_and_says_what_next(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("fetch", site.url, "-o", tmp_path / "out", "--sha256", SHA.upper()) == 0
     shown = capsys.readouterr()
-    assert "its sha256 is the one expected" in shown.out
+    assert "its SHA-256 is the expected one" in shown.out
     assert f"next: carpet-data doctor {tmp_path / 'out' / 'carpet'}" in shown.out
-    assert "licence" in shown.err
+    assert "license" in shown.err
     assert arrived(tmp_path)
     assert len(site.log) == 1
     assert site.log[0][1]["user-agent"].startswith("carpet-data/")
@@ -188,7 +189,7 @@ def test_json(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     values = json.loads(capsys.readouterr().out)
     assert values["sha256"] == SHA
     assert values["size"] == len(ARCHIVE)
-    assert values["verified"] == "content-length"
+    assert values["verified"] is False
     assert values["archive"] is None
     assert values["unpacked"]["roots"] == [str(tmp_path / "out" / "carpet")]
 
@@ -203,108 +204,59 @@ def test_what_stays_of_the_archive(site: Site, tmp_path: Path) -> None:
     assert alone.archive == tmp_path / "alone" / "carpet.zip"
 
 
-def test_a_broken_download_goes_on_in_the_next_run(site: Site, tmp_path: Path) -> None:
-    site.cuts = [100_000]
-    with pytest.raises(FetchError, match="100,000 of") as caught:
-        get(site, tmp_path, ONCE)
-    assert "goes on from the 100,000 bytes" in str(caught.value)
-    assert names(tmp_path) == ["carpet.zip.part", "carpet.zip.part.json"]
-    site.sent = 0
-    result = get(site, tmp_path, ONCE)
-    assert site.log[-1][1]["range"] == "bytes=100000-"
-    assert site.log[-1][1]["if-range"] == '"one"'
-    assert site.sent == len(ARCHIVE) - 100_000
-    assert (result.resumed_from, result.sha256) == (100_000, SHA)
+def test_a_broken_download_resumes_in_the_next_run(site: Site, tmp_path: Path) -> None:
+    cut(site, tmp_path)
+    result = get(site, tmp_path, sha256=SHA)
+    assert site.log[-1][1]["range"] == "bytes=98304-"
+    assert site.sent == len(ARCHIVE) - 98_304
+    assert (result.sha256, result.verified) == (SHA, True)
     assert arrived(tmp_path)
 
 
-def test_a_broken_download_goes_on_in_the_same_run(site: Site, tmp_path: Path) -> None:
-    site.cuts = [100_000, 50_000, 0]
+def test_a_broken_download_resumes_in_the_same_run(site: Site, tmp_path: Path) -> None:
+    site.cuts = [98_304, 49_152, 0]
+    assert get(site, tmp_path, sha256=SHA).sha256 == SHA
+    ranges = [headers.get("range") for _, headers in site.log]
+    assert ranges == [None, "bytes=98304-", "bytes=147456-", "bytes=147456-"]
+    assert arrived(tmp_path)
+
+
+def test_without_a_digest_every_attempt_starts_over(site: Site, tmp_path: Path) -> None:
+    site.cuts = [100_000, 50_000]
     assert get(site, tmp_path).sha256 == SHA
-    assert [headers.get("range") for _, headers in site.log] == [
-        None,
-        "bytes=100000-",
-        "bytes=150000-",
-        "bytes=150000-",
-    ]
+    assert [headers.get("range") for _, headers in site.log] == [None, None, None]
     assert arrived(tmp_path)
-
-
-def test_last_modified_stands_in_for_an_etag(site: Site, tmp_path: Path) -> None:
-    site.etag, site.modified = 'W/"weak"', "Mon, 01 Jan 2024 00:00:00 GMT"
-    cut_once(site, tmp_path)
-    assert get(site, tmp_path).resumed_from == 100_000
-    assert site.log[0][1]["if-range"] == site.modified
 
 
 def test_a_server_without_ranges_starts_over(site: Site, tmp_path: Path) -> None:
-    cut_once(site, tmp_path)
+    cut(site, tmp_path)
     site.ranges = False
-    assert get(site, tmp_path).sha256 == SHA
+    assert get(site, tmp_path, sha256=SHA).sha256 == SHA
     assert site.sent == len(ARCHIVE)
     assert arrived(tmp_path)
 
 
-def test_a_file_that_changed_starts_over(site: Site, tmp_path: Path) -> None:
-    cut_once(site, tmp_path)
-    site.body, site.etag = OTHER, '"two"'
-    assert get(site, tmp_path).sha256 == hashlib.sha256(OTHER).hexdigest()
-    assert arrived(tmp_path, OTHER)
-
-
-def test_a_changed_size_starts_over_even_where_if_range_is_ignored(site: Site, tmp_path: Path) -> None:
-    cut_once(site, tmp_path)
-    site.body, site.heeds_if_range, site.etag = a_zip(3) + b"", False, '"two"'
-    with ZipFile(buffer := BytesIO(site.body), "a") as zipped:
-        zipped.writestr("carpet/more.txt", b"more")
-    site.body = buffer.getvalue()
-    assert get(site, tmp_path).sha256 == hashlib.sha256(site.body).hexdigest()
-
-
-def test_the_digest_finds_a_file_sewn_together_from_two(site: Site, tmp_path: Path) -> None:
+def test_the_digest_finds_a_file_pieced_together_from_two(site: Site, tmp_path: Path) -> None:
     digest = hashlib.sha256(OTHER).hexdigest()
-    cut_once(site, tmp_path, sha256=digest)
-    site.body, site.heeds_if_range = OTHER, False  # the same size, and a server that goes on regardless
-    result = get(site, tmp_path, sha256=digest)
-    assert (result.sha256, result.resumed_from) == (digest, 0)
+    cut(site, tmp_path, sha256=digest)
+    site.body = OTHER
+    assert get(site, tmp_path, sha256=digest).sha256 == digest
+    assert [headers.get("range") for _, headers in site.log] == ["bytes=98304-", None]
     assert arrived(tmp_path, OTHER)
-
-
-def test_without_a_validator_only_a_digest_allows_to_go_on(site: Site, tmp_path: Path) -> None:
-    site.etag = None
-    cut_once(site, tmp_path)
-    get(site, tmp_path)
-    assert "range" not in site.log[0][1]
-    (tmp_path / "again").mkdir()
-    cut_once(site, tmp_path / "again", sha256=SHA)
-    assert get(site, tmp_path / "again", sha256=SHA).resumed_from == 100_000
-
-
-def test_another_address_or_spoilt_notes_start_over(site: Site, tmp_path: Path) -> None:
-    cut_once(site, tmp_path)
-    site.url = site.url.replace("/shares/", "/moved/")
-    get(site, tmp_path)
-    assert "range" not in site.log[0][1]
-    for place, notes in (("cut", '{"url": "ht'), ("list", "[]"), ("kinds", '{"url": 1, "total": "x"}')):
-        (tmp_path / place).mkdir()
-        cut_once(site, tmp_path / place)
-        (tmp_path / place / "carpet.zip.part.json").write_text(notes)
-        assert get(site, tmp_path / place).resumed_from == 0
-        assert arrived(tmp_path / place)
 
 
 def test_a_wrong_part_starts_over(site: Site, tmp_path: Path) -> None:
-    cut_once(site, tmp_path)
+    cut(site, tmp_path)
     site.shift = 512
-    assert get(site, tmp_path).sha256 == SHA
+    assert get(site, tmp_path, sha256=SHA).sha256 == SHA
     assert arrived(tmp_path)
 
 
 def test_a_file_that_shrank_starts_over(site: Site, tmp_path: Path) -> None:
-    cut_once(site, tmp_path)
-    site.body, site.heeds_if_range = a_small_zip(), False
-    result = get(site, tmp_path)
-    assert [headers.get("range") for _, headers in site.log] == ["bytes=100000-", None]
+    cut(site, tmp_path)
+    site.body = a_small_zip()
+    result = get(site, tmp_path, sha256=hashlib.sha256(site.body).hexdigest())
+    assert [headers.get("range") for _, headers in site.log] == ["bytes=98304-", None]
     assert result.size == len(site.body)
 
 
@@ -316,18 +268,18 @@ def a_small_zip() -> bytes:
 
 
 def test_a_whole_partial_file_needs_no_further_byte(site: Site, tmp_path: Path) -> None:
-    cut_once(site, tmp_path)
+    cut(site, tmp_path)
     (tmp_path / "carpet.zip.part").write_bytes(ARCHIVE)  # killed between the last byte and the renaming
-    assert get(site, tmp_path, sha256=SHA).resumed_from == len(ARCHIVE)
+    get(site, tmp_path, sha256=SHA)
     assert site.log == []
     assert arrived(tmp_path)
 
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
-def test_a_killed_process_can_be_gone_on_from(site: Site, tmp_path: Path, kill: signal.Signals) -> None:
+def test_the_download_of_a_killed_process_resumes(site: Site, tmp_path: Path, kill: signal.Signals) -> None:
     site.pause_s = 0.05
     code = "from carpet_data.cli import main; main()"
-    command = [sys.executable, "-c", code, "fetch", site.url, "-o", str(tmp_path / "out")]
+    command = [sys.executable, "-c", code, "fetch", site.url, "-o", str(tmp_path / "out"), "--sha256", SHA]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     part = tmp_path / "carpet.zip.part"
     deadline = time.monotonic() + 20
@@ -340,7 +292,12 @@ def test_a_killed_process_can_be_gone_on_from(site: Site, tmp_path: Path, kill: 
     have = part.stat().st_size
     assert 0 < have < len(ARCHIVE)
     site.pause_s = 0.0
-    assert get(site, tmp_path).resumed_from == have
+    site.log.clear()
+    get(site, tmp_path, sha256=SHA)
+    assert site.log[0][1]["range"] == f"bytes={have}-"
+    for path in tmp_path.glob("tmp*"):  # pooch's own, empty; its cleaning was killed too
+        assert path.stat().st_size == 0
+        path.unlink()
     assert arrived(tmp_path)
 
 
@@ -359,7 +316,6 @@ def test_an_answer_that_stays_is_reported_at_once(
 
 def test_a_busy_server_is_asked_again(site: Site, tmp_path: Path) -> None:
     site.statuses = [500, 503, 429]
-    site.headers = {"Retry-After": "0"}
     get(site, tmp_path)
     assert len(site.log) == 4
     assert arrived(tmp_path)
@@ -367,37 +323,38 @@ def test_a_busy_server_is_asked_again(site: Site, tmp_path: Path) -> None:
 
 def test_a_server_that_stays_busy_is_given_up(site: Site, tmp_path: Path) -> None:
     site.statuses = [503] * 99
-    with pytest.raises(FetchError, match=r"503.*4 attempts"):
+    with pytest.raises(FetchError, match=r"503.*6 attempts"):
         get(site, tmp_path)
-    assert len(site.log) == 4
+    assert len(site.log) == ATTEMPTS
     assert names(tmp_path) == []
 
 
 def test_a_connection_that_always_breaks_is_given_up(site: Site, tmp_path: Path) -> None:
-    site.cuts = [1000] * 99
+    site.cuts = [16_384] * 99
     with pytest.raises(FetchError, match="attempts"):
-        get(site, tmp_path)
-    assert len(site.log) == 4
-    assert (tmp_path / "carpet.zip.part").stat().st_size == 4000
+        get(site, tmp_path, sha256=SHA)
+    assert len(site.log) == ATTEMPTS
+    assert (tmp_path / "carpet.zip.part").stat().st_size == 16_384 * ATTEMPTS
 
 
 def test_a_server_that_falls_silent_is_given_up(site: Site, tmp_path: Path) -> None:
     site.pause_s = 1.0
     begun = time.monotonic()
-    with pytest.raises(FetchError, match="timed out"):
-        get(site, tmp_path, Patience(timeout_s=0.2, retries=1, pause_s=0.01))
+    with pytest.raises(FetchError, match=r"in time|timed out"):
+        download(site.url, tmp_path / "carpet.zip", timeout_s=0.2, retries=1)
     assert time.monotonic() - begun < 5
+    assert names(tmp_path) == []
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="refused"):
-        fetch("http://127.0.0.1:9/a.zip", tmp_path / "out", patience=Patience(retries=1, pause_s=0.01))
+        download("http://127.0.0.1:9/a.zip", tmp_path / "a.zip", retries=0)
     assert names(tmp_path) == []
 
 
 def test_redirects(site: Site, tmp_path: Path) -> None:
     site.headers = {"Location": "/shares/carpet.zip"}
-    fetch(site.url.replace("/shares/", "/to/"), tmp_path / "out", patience=QUICK)
+    fetch(site.url.replace("/shares/", "/to/"), tmp_path / "out")
     assert arrived(tmp_path)
 
 
@@ -407,24 +364,28 @@ def test_redirects(site: Site, tmp_path: Path) -> None:
 def test_redirects_that_are_not_followed(site: Site, tmp_path: Path, target: str) -> None:
     site.headers = {"Location": target}
     with pytest.raises(FetchError, match="redirect"):
-        fetch(site.url.replace("/shares/", "/to/"), tmp_path / "out", patience=QUICK)
+        fetch(site.url.replace("/shares/", "/to/"), tmp_path / "out")
     assert names(tmp_path) == []
 
 
-def test_https_is_never_left_for_http() -> None:
-    request = urllib.request.Request("https://www.mydrive.ch/carpet.tar.xz")
-    with pytest.raises(FetchError, match="from https to http://"):
-        http._Redirects().redirect_request(request, BytesIO(), 302, "Found", None, "http://evil.example/")  # type: ignore[arg-type]
+def test_https_is_never_left_for_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hop, end = requests.Response(), requests.Response()
+    hop.url, end.url, end.status_code, end.history = "https://www.mydrive.ch/a.zip", "http://evil.example/", 200, [hop]
+    end.raw = BytesIO(b"evil")
+    monkeypatch.setattr(requests, "get", lambda *arguments, **options: end)
+    with pytest.raises(FetchError, match="from https to http://evil"):
+        download(hop.url, tmp_path / "a.zip")
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("file:///etc/passwd", "kind file"),
-        ("ftp://127.0.0.1/a.zip", "kind ftp"),
+        ("file:///etc/passwd", "'file'"),
+        ("ftp://127.0.0.1/a.zip", "'ftp'"),
         ("https:///a.zip", "names no server"),
         ("http://me:secret@127.0.0.1/a.zip", "user name"),
-        ("http://127.0.0.1:port/a.zip", "no address"),
+        ("http://127.0.0.1:port/a.zip", "invalid address"),
     ],
 )
 def test_addresses_that_are_not_fetched(
@@ -450,31 +411,20 @@ def test_a_wrong_digest_leaves_nothing(site: Site, tmp_path: Path, capsys: pytes
     assert names(tmp_path) == []
 
 
-def test_a_wrong_size_is_seen_before_the_body(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(FetchError, match="announces"):
-        get(site, tmp_path, size=len(ARCHIVE) + 1)
-    assert names(tmp_path) == []
-    site.length = False
-    with pytest.raises(FetchError, match="bytes, expected"):
-        get(site, tmp_path, size=len(ARCHIVE) + 1)
-    assert names(tmp_path) == []
-    assert get(site, tmp_path, size=len(ARCHIVE)).verified == "size"
-
-
 def test_a_server_that_names_no_size(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site.length = False
     assert exit_code("fetch", site.url, "-o", tmp_path / "out") == 0
-    assert "nothing to compare it with" in capsys.readouterr().out
+    assert "not verified" in capsys.readouterr().out
     site.cuts = [100_000]
     with pytest.raises(FetchError, match="damaged"):
-        fetch(site.url, tmp_path / "cut", patience=QUICK)
+        fetch(site.url, tmp_path / "cut")
     assert not (tmp_path / "cut").exists()
 
 
 def test_a_file_without_end_is_cut_off(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for site.length in (True, False):
-        assert exit_code("fetch", site.url, "-o", tmp_path / "out", "--max-size", "200kB") == 1
-        assert "--max-size" in capsys.readouterr().err
+        assert exit_code("fetch", site.url, "-o", tmp_path / "out", "--max-bytes", "200000") == 1
+        assert "--max-bytes" in capsys.readouterr().err
         assert names(tmp_path) == []
 
 
@@ -482,10 +432,10 @@ def test_too_little_disk(site: Site, tmp_path: Path) -> None:
     site.announced = 10**17
     with pytest.raises(FetchError, match="larger than"):
         get(site, tmp_path)
-    from carpet_data.archives.limits import Limits
+    from carpet_data.archives import Limits
 
     with pytest.raises(OutputError, match="and the disk has"):
-        get(site, tmp_path, limits=Limits(total_bytes=10**18))
+        get(site, tmp_path, limits=Limits(max_bytes=10**18))
     assert names(tmp_path) == []
 
 
@@ -498,11 +448,11 @@ def test_a_web_page_instead_of_an_archive(site: Site, tmp_path: Path, capsys: py
 
 def test_an_archive_that_is_there_already(site: Site, tmp_path: Path) -> None:
     (tmp_path / "carpet.zip").write_bytes(ARCHIVE)
-    with pytest.raises(OutputError, match="there already"):
+    with pytest.raises(OutputError, match="cannot be verified"):
         get(site, tmp_path)
-    with pytest.raises(OutputError, match="there already"):
+    with pytest.raises(OutputError, match="cannot be verified"):
         get(site, tmp_path, sha256="0" * 64)
-    assert get(site, tmp_path, sha256=SHA, keep_archive=True).verified == "sha256"
+    assert get(site, tmp_path, sha256=SHA, keep_archive=True).verified
     assert site.log == []
     site.body = OTHER
     assert get(site, tmp_path, overwrite=True).sha256 == hashlib.sha256(OTHER).hexdigest()
@@ -517,38 +467,29 @@ def test_an_output_in_use_is_refused_before_anything_is_asked(site: Site, tmp_pa
     with pytest.raises(OutputError, match="did not write"):
         get(site, tmp_path, overwrite=True)
     with pytest.raises(UsageError, match="own name"):
-        fetch(site.url, tmp_path / "carpet.zip", patience=QUICK)
+        fetch(site.url, tmp_path / "carpet.zip")
     assert site.log == []
-
-
-def test_two_downloads_to_one_place(site: Site, tmp_path: Path) -> None:
-    with (tmp_path / "carpet.zip.part").open("ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(LockedError, match="another process"):
-            get(site, tmp_path)
-    get(site, tmp_path)
-    assert arrived(tmp_path)
 
 
 def test_proxy(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", site.url.removesuffix("/shares/carpet.zip"))
     monkeypatch.setenv("no_proxy", "")
-    fetch("http://carpets.invalid/carpet.zip", tmp_path / "out", patience=QUICK)
+    fetch("http://carpets.invalid/carpet.zip", tmp_path / "out")
     assert site.log[0][0] == "http://carpets.invalid/carpet.zip"
     assert arrived(tmp_path)
 
 
-def test_licence_without_a_terminal(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_license_without_a_terminal(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("fetch", "carpet", "--url", site.url, "-o", tmp_path / "out", "--sha256", SHA) == 2
     shown = capsys.readouterr().err
-    assert "CC BY-NC-SA" in shown.replace("Creative Commons", "CC")
+    assert "BY-NC-SA" in shown
     assert "--accept-license" in shown
     assert site.log == []
-    with pytest.raises(UsageError, match="licence"):
+    with pytest.raises(UsageError, match="license"):
         fetch("carpet", tmp_path / "out")
 
 
-def test_licence_accepted_by_the_option(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_license_accepted_by_the_option(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("fetch", "carpet", "--url", site.url, "-o", tmp_path / "out", "--sha256", SHA, "--accept-license")
     site.url = "unused"
     assert exit_code(*arguments) == 0
@@ -557,7 +498,7 @@ def test_licence_accepted_by_the_option(site: Site, tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 2)])
-def test_licence_asked_at_a_terminal(site: Site, tmp_path: Path, answer: bytes, code: int) -> None:
+def test_license_asked_at_a_terminal(site: Site, tmp_path: Path, answer: bytes, code: int) -> None:
     program = "from carpet_data.cli import main; main()"
     command = [sys.executable, "-c", program, "fetch", "carpet", "--url", site.url, "--sha256", SHA, "-o"]
     keyboard, terminal = pty.openpty()
@@ -571,7 +512,7 @@ def test_licence_asked_at_a_terminal(site: Site, tmp_path: Path, answer: bytes, 
         os.close(keyboard)
         os.close(terminal)
     assert process.returncode == code, shown
-    assert b"Do you accept this licence?" in shown
+    assert b"Do you accept this license?" in shown
     assert (tmp_path / "out").exists() == (code == 0)
     assert len(site.log) == (code == 0)
 
@@ -580,16 +521,16 @@ def test_a_name_keeps_its_known_digest_wherever_it_comes_from(site: Site, tmp_pa
     source = find_source("carpet", url=site.url)
     assert source.sha256 == ADDRESSES["carpet"].sha256
     with pytest.raises(FetchError, match=ADDRESSES["carpet"].sha256):
-        fetch("carpet", tmp_path / "out", url=site.url, accept_license=True, patience=QUICK)
+        fetch("carpet", tmp_path / "out", url=site.url, accept_license=True)
     assert names(tmp_path) == []
 
 
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (
         (("karpet",), "did you mean 'carpet'?"),
-        ((), "nothing to fetch was named"),
+        ((), "no archive given"),
         (("https://a.example/x.zip", "--url", "https://b.example/y.zip"), "two addresses"),
-        (("carpet", "--sha256", "abc"), "no sha256"),
+        (("carpet", "--sha256", "abc"), "invalid SHA-256"),
     ):
         assert exit_code("fetch", *arguments, "-o", tmp_path / "out") == 2
         assert words in capsys.readouterr().err
@@ -606,7 +547,6 @@ def test_the_table_of_addresses() -> None:
         assert row.url.startswith("https://")
         assert row.url.endswith("/mvtec_anomaly_detection.tar.xz" if name == "mvtec_ad" else f"/{name}.tar.xz")
         assert len(bytes.fromhex(row.sha256)) == 32
-        assert row.size is None or row.size > 10**8
     assert not is_mvtec("https://mydrive.ch.evil.example/a.zip")
     assert not is_mvtec("https://notmvtec.com/a.zip")
     assert find_source("https://www.mydrive.ch/shares/1/a.zip").license == MVTEC_LICENSE

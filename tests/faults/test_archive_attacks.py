@@ -11,14 +11,12 @@ import struct
 import tarfile
 import tracemalloc
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from carpet_data.archives.limits import Limits
-from carpet_data.archives.streams import TarStream
+from carpet_data.archives import Limits
 from carpet_data.archives.unpack import unpack
 from carpet_data.errors import CarpetDataError, FetchError, UsageError
 from carpet_data.formats.output import MARKER
@@ -82,42 +80,43 @@ def a_zip(*members: tuple[str, bytes], mode: int | None = None) -> bytes:
 
 
 NAMES = [
-    ("../outside.txt", "climbs out"),
-    ("carpet/../../../outside.txt", "climbs out"),
-    ("carpet/..", "climbs out"),
-    ("..", "climbs out"),
-    ("/outside.txt", "absolute"),
-    ("//server/outside.txt", "absolute"),
-    ("C:/outside.txt", "drive"),
-    ("c:outside.txt", "drive"),
-    ("..\\outside.txt", "backslash"),
-    ("carpet\\..\\outside.txt", "backslash"),
-    ("\\\\server\\share\\x", "backslash"),
-    ("a\nb.png", "control"),
-    ("a\x1b[31m.png", "control"),
-    ("x" * 256, "longer"),
-    ("/".join(["folder" * 20] * 12), "longer"),
-    ("/".join("d" * 40), "deeper"),
-    (".", "without a name"),
+    "../outside.txt",
+    "carpet/../../../outside.txt",
+    "carpet/..",
+    "..",
+    "/outside.txt",
+    "//server/outside.txt",
+    "C:/outside.txt",
+    "c:outside.txt",
+    "..\\outside.txt",
+    "carpet\\..\\outside.txt",
+    "\\\\server\\share\\x",
+    "a\nb.png",
+    "a\x1b[31m.png",
 ]
 
 
-@pytest.mark.parametrize(("name", "words"), NAMES, ids=range(len(NAMES)))
-def test_names_that_lead_elsewhere(place: Path, name: str, words: str) -> None:
-    refused(place, a_tar(("fine.png", b"1"), (name, b"evil")), words)
-    refused(place, a_tar(("fine.png", b"1"), (name, b"evil"), format=tarfile.GNU_FORMAT), words)
-    refused(place, a_zip(("fine.png", b"1"), (name, b"evil")), words)
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_names_that_lead_elsewhere(place: Path, name: str) -> None:
+    refused(place, a_tar(("fine.png", b"1"), (name, b"evil")), "unsafe name")
+    refused(place, a_tar(("fine.png", b"1"), (name, b"evil"), format=tarfile.GNU_FORMAT), "unsafe name")
+    refused(place, a_zip(("fine.png", b"1"), (name, b"evil")), "unsafe name")
+
+
+@pytest.mark.parametrize("name", [".", "./", "x/."])
+def test_a_file_without_a_name(place: Path, name: str) -> None:
+    refused(place, a_tar(("x/fine.png", b"1"), (name, b"evil")), "damaged|would be one file|unsafe")
 
 
 def test_a_zero_byte_in_a_zip_name(place: Path) -> None:
     data = a_zip(("fine.png", b"1"), ("a.pngXevil", b"1")).replace(b"a.pngXevil", b"a.png\x00evil")
-    refused(place, data, "control")
+    refused(place, data, "unsafe name")
 
 
 def test_names_that_are_not_utf8(place: Path) -> None:
-    refused(place, a_tar(("gr\udcfce.png", b"1"), format=tarfile.GNU_FORMAT), "not UTF-8")
+    refused(place, a_tar(("gr\udcfce.png", b"1"), format=tarfile.GNU_FORMAT), "unsafe name")
     unmarked = a_zip(("grXe.png", b"1")).replace(b"grXe.png", b"gr\xfce.png")
-    refused(place, unmarked, "not UTF-8")
+    refused(place, unmarked, "unsafe name")
     marked = a_zip(("grüe.png", b"1")).replace("grüe.png".encode(), b"gr\xff\xffe.png")
     refused(place, marked, "damaged")
 
@@ -172,39 +171,33 @@ def test_sparse_members(place: Path) -> None:
 
 def test_names_that_collide(place: Path) -> None:
     for first, second, words in (
-        ("a.png", "a.png", "twice"),
-        ("a.png", "./a.png", "twice"),
-        ("a.png", "A.PNG", "differ only in case"),
-        ("Carpet/a.png", "carpet/b.png", "differ only in case"),
-        ("gr\u00fc.png", "gru\u0308.png", "Unicode form"),
-        ("a", "a/b.png", "a file and a folder"),
-        ("a/b.png", "a", "a file and a folder"),
+        ("a.png", "a.png", "would be one file"),
+        ("a.png", "./a.png", "would be one file"),
+        ("a.png", "A.PNG", "would be one file"),
+        ("gr\u00fc.png", "gru\u0308.png", "would be one file"),
+        ("a", "a/b.png", "damaged"),
+        ("a/b.png", "a", "damaged"),
     ):
         refused(place, a_tar((first, b"1"), (second, b"2")), words)
         if first != second:  # zipfile warns when it writes one name twice
             refused(place, a_zip((first, b"1"), (second, b"2")), words)
 
 
-def test_bombs_by_ratio(place: Path) -> None:
-    zeros = bytes(80 * MIB)
-    limits = Limits(ratio=100)
-    refused(place, gzip.compress(a_tar(("zeros.bin", zeros))), "100 times", limits)
-    refused(place, a_zip(("zeros.bin", zeros)), "100 times", limits)
-    refused(place, lzma.compress(a_tar(("zeros.bin", zeros)), preset=0), "100 times", limits)
+def test_bombs(place: Path) -> None:
+    zeros, limits = bytes(20 * MIB), Limits(max_bytes=10 * MIB, max_files=10)
+    refused(place, gzip.compress(a_tar(("zeros.bin", zeros))), "more than 10,485,760 bytes.*--max-bytes", limits)
+    refused(place, a_zip(("zeros.bin", zeros)), "more than 10,485,760 bytes.*--max-bytes", limits)
+    refused(place, lzma.compress(a_tar(("zeros.bin", zeros)), preset=0), "more than 10,485,760 bytes", limits)
+    after_the_end = gzip.compress(a_tar(("a.png", b"1"))) + gzip.compress(zeros)
+    refused(place, after_the_end, "more than 10,485,760 bytes", limits)
 
 
-def test_a_bomb_after_the_end_mark(place: Path) -> None:
-    data = gzip.compress(a_tar(("a.png", b"1"))) + gzip.compress(bytes(80 * MIB))
-    refused(place, data, "100 times", Limits(ratio=100, members=10))
-
-
-def test_bombs_by_size_and_count(place: Path) -> None:
+def test_limits_are_exact(place: Path) -> None:
     ten = [(f"{k}.bin", bytes(1000)) for k in range(10)]
     for pack in (a_tar, a_zip):
-        refused(place, pack(*ten), "more than 9,999 bytes.*--max-size", Limits(total_bytes=9_999))
-        refused(place, pack(*ten), "'0.bin' is 1,000 bytes, more than 999", Limits(file_bytes=999))
-        refused(place, pack(*ten), "more than 9 files", Limits(members=9))
-    unpack(place / "attack", place / "new", limits=Limits(total_bytes=10_000, file_bytes=1_000, members=10))
+        refused(place, pack(*ten), "more than 9,999 bytes.*--max-bytes", Limits(max_bytes=9_999))
+        refused(place, pack(*ten), "more than 9 files.*--max-files", Limits(max_files=9))
+    unpack(place / "attack", place / "new", limits=Limits(max_bytes=10_000, max_files=10))
     assert len(list((place / "new").glob("*.bin"))) == 10
 
 
@@ -240,24 +233,6 @@ def test_a_size_below_zero_does_not_run_for_ever(place: Path, kind: bytes) -> No
     refused(place, a_header("loop", kind, -512) + bytes(2048), "damaged|unknown kind|no files")
 
 
-def test_a_stream_never_goes_backwards() -> None:
-    stream = TarStream(io.BytesIO(bytes(4096)), "tar", archive="a.tar", packed_bytes=4096, limits=Limits())
-    stream.seek(1024)
-    for position, whence in ((1023, 0), (-1, 0), (0, 1), (0, 2)):
-        with pytest.raises(FetchError, match="backwards"):
-            stream.seek(position, whence)
-    assert stream.tell() == 1024
-
-
-def test_an_xz_that_asks_for_a_dictionary_of_gigabytes(place: Path) -> None:
-    data = bytearray(lzma.compress(a_tar(("a.png", b"1")), filters=[{"id": lzma.FILTER_LZMA2, "preset": 0}]))
-    length = (data[12] + 1) * 4
-    at = data.index(b"\x21\x01", 12)  # LZMA2, one byte of properties: the dictionary's size
-    data[at + 2] = 39  # 3 GiB
-    data[12 + length - 4 : 12 + length] = struct.pack("<I", zlib.crc32(data[12 : 12 + length - 4]))
-    refused(place, bytes(data), "[Mm]emory")
-
-
 def test_encrypted_zip(place: Path) -> None:
     data = bytearray(a_zip(("secret.png", b"1")))
     data[6] |= 1
@@ -269,7 +244,7 @@ def test_zip_packed_by_an_unknown_method(place: Path) -> None:
     data = bytearray(a_zip(("a.png", b"1")))
     data[8] = 99
     data[data.index(b"PK\x01\x02") + 10] = 99
-    refused(place, bytes(data), "method")
+    refused(place, bytes(data), "unsupported compression")
 
 
 def test_zip_whose_two_tables_disagree(place: Path) -> None:
@@ -294,18 +269,7 @@ def test_zip_whose_members_share_their_bytes(place: Path) -> None:
     entries = data[central:end] * 200
     tail = bytearray(data[end:])
     tail[8:16] = struct.pack("<HHI", 200, 200, len(entries))
-    refused(place, data[:central] + entries + bytes(tail), "200 times|twice")
-
-
-def test_zip_with_a_table_larger_than_its_limit(place: Path) -> None:
-    # 2 MiB of comments in the table for a limit of ten members.
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as zipped:
-        for k in range(40):
-            info = zipfile.ZipInfo(f"{k}.png")
-            info.comment = bytes(60_000)
-            zipped.writestr(info, b"1")
-    refused(place, buffer.getvalue(), "table of members asks for", Limits(members=10))
+    refused(place, data[:central] + entries + bytes(tail), "would be one file|damaged")
 
 
 def test_an_archive_inside_its_own_output(place: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from carpet_data.errors import UsageError, WeightsError
-from carpet_data.networks import build, catalogue, checkpoint, choose, find_weights, load_model, save_model, weights
+from carpet_data.networks import build, catalogue, checkpoint, choose, find_weights, load_model, save_model
 
 
 @pytest.fixture
@@ -93,7 +93,6 @@ def test_weights_that_cannot_be_downloaded_give_three_ways_out(cache: Path, monk
     monkeypatch.setattr(
         catalogue.torchvision_models().ResNet18_Weights.IMAGENET1K_V1.value, "url", "http://127.0.0.1:9/r-0.pth"
     )
-    monkeypatch.setattr(weights, "_PATIENCE", weights.Patience(timeout_s=1, retries=0))
     with pytest.raises(WeightsError, match="cannot be downloaded") as caught:
         find_weights("resnet18", "IMAGENET1K_V1")
     for way in ("PATH", "efficientnet_lite0", "--weights none"):
