@@ -149,7 +149,7 @@ def _drawn_classes(pool: Pool, recipe: Recipe, to: int, classes: Sequence[str], 
     """Bring each class that a model knows to its number; one of which the gates refuse every draw is not among them."""
     found, images, seconds = list[str](), 0, 0.0
     for name in classes:
-        train = layout.read(pool.root).on_side(workspaces.SPLIT, "train")
+        train = layout.read(pool.root).on_side("train", workspaces.SPLIT)
         real = sum(s.class_name == name and s.origin == "real" for s in train)
         begun = time.perf_counter()
         try:
@@ -199,7 +199,7 @@ def _fill(root: Path, to: int, classes: Sequence[str], seed: int, workers: int |
     others = [name for name in dataset.categories if name not in classes]
     filled = []
     for name in others:
-        lacking = to - sum(s.class_name == name for s in dataset.on_side(workspaces.SPLIT, "train"))
+        lacking = to - sum(s.class_name == name for s in dataset.on_side("train", workspaces.SPLIT))
         if lacking > 0:
             carpet_data.synthesize(root, [name], lacking, recipe=LEFT_OUT, seed=seed, workers=workers)
         filled.append(name)
@@ -207,7 +207,7 @@ def _fill(root: Path, to: int, classes: Sequence[str], seed: int, workers: int |
 
 
 def _synthetic(root: Path) -> list[Sample]:
-    train = layout.read(root).on_side(workspaces.SPLIT, "train")
+    train = layout.read(root).on_side("train", workspaces.SPLIT)
     return [sample for sample in train if sample.origin == "synthetic" and sample.class_name != GOOD]
 
 

@@ -87,7 +87,7 @@ def main() -> None:
         prepared = scratch / "prepared"
         command("prepare", data, "-o", prepared)
         dataset = store.read(prepared)
-        hosts = [dataset.path(sample.image_path) for sample in dataset.on_side("main", "train")]
+        hosts = [dataset.path(sample.image_path) for sample in dataset.on_side("train", "main")]
         floor = floor_rate(hosts, arguments.n)
 
         def seconds(n: int, recipe: str = "donor-paste", workers: int = WORKERS) -> float:

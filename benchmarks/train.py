@@ -140,7 +140,7 @@ def in_full(scratch: Path, root: Path, run: Path) -> None:
     weights = networks.find_weights(settings.architecture, settings.weights, download=False)
     network = networks.build(settings.architecture, weights, classes=len(CLASSES), seed=settings.seed)
     network.freeze("backbone")
-    samples = dataset.on_side("main", "train")
+    samples = dataset.on_side("train", "main")
     labels = np.array([dataset.classes.index(sample.class_name) for sample in samples])
     optimizer = torch.optim.Adam(network.head.parameters(), lr=settings.learning_rate)
     begun = time.perf_counter()
@@ -160,7 +160,7 @@ def in_full(scratch: Path, root: Path, run: Path) -> None:
             loss_sum += float(loss.detach()) * len(truth)
             right += int((logits.argmax(1) == truth).sum())
     seconds = time.perf_counter() - begun
-    test = tables.load(dataset, dataset.on_side("main", "test"), dataset.classes, size=settings.resize, workers=1)
+    test = tables.load(dataset, dataset.on_side("test", "main"), dataset.classes, size=settings.resize, workers=1)
     network.eval()
     with torch.inference_mode():
         logits = network(network.prepare(test.pixels))

@@ -1,165 +1,68 @@
-"""The nouns: what a data set is made of. No pixels live here.
-
-Paths are POSIX strings relative to the data set's root, so that a folder can be moved as a whole.
-"""
+"""A table of samples and its splits. No pixels are held; methods load them when they are called."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, overload
 
-GOOD = "good"
-"""The class without defects."""
+from carpet_data.errors import UsageError
+from carpet_data.samples import (
+    GOOD,
+    MASK_THRESHOLD,
+    SIDES,
+    Annotation,
+    Connectivity,
+    IndexFile,
+    Instance,
+    MaskFile,
+    MaskStack,
+    Origin,
+    Sample,
+    Shape,
+    Shapes,
+    Side,
+)
 
-MASK_THRESHOLD = 128
-"""A pixel of a binary mask file is defect when its value is at least this (of 255)."""
+if TYPE_CHECKING:
+    import os
 
-Origin: TypeAlias = Literal["real", "synthetic"]
-Side: TypeAlias = Literal["train", "val", "test"]
-Connectivity: TypeAlias = Literal[4, 8]
-SIDES: tuple[Side, ...] = ("train", "val", "test")
+    from carpet_data.formats.sample_files import ExportResult
+    from carpet_data.formats.to_coco import CocoExport
+    from carpet_data.statistics.result import Stats
+    from carpet_data.synthesis.engine.preview import PreviewResult
 
+__all__ = [
+    "GOOD",
+    "MAIN_SPLIT",
+    "MASK_THRESHOLD",
+    "SIDES",
+    "SOURCE_SPLIT",
+    "Annotation",
+    "Connectivity",
+    "Dataset",
+    "IndexFile",
+    "Instance",
+    "MaskFile",
+    "MaskStack",
+    "Origin",
+    "Sample",
+    "Shape",
+    "Shapes",
+    "Side",
+    "Split",
+    "categories_of",
+]
 
-@dataclass(frozen=True, slots=True)
-class MaskFile:
-    """A binary mask file: instances are the connected components of its defect pixels.
+MAIN_SPLIT = "main"
+"""The split that `prepare` makes, and that is meant where none is named."""
 
-    Attributes:
-        path: The mask, relative to the root.
-        threshold: Values of at least this are defect (1..255; for 16-bit files, of the value scaled to 255).
-    """
-
-    path: str
-    threshold: int = MASK_THRESHOLD
-
-
-@dataclass(frozen=True, slots=True)
-class IndexFile:
-    """An instance-index PNG, for touching instances or several types in one image.
-
-    Attributes:
-        path: The mask, relative to the root; 8 or 16 bit, one channel, 0 = background.
-        table: (index, class_name) of every instance in the file, by index.
-    """
-
-    path: str
-    table: tuple[tuple[int, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MaskStack:
-    """Several binary mask files over one image, each one instance (MVTec LOCO's folder of masks).
-
-    Attributes:
-        files: (path relative to the root, class_name) of each instance.
-        threshold: As in MaskFile; LOCO writes values as low as 1, so its reader uses 1.
-    """
-
-    files: tuple[tuple[str, str], ...]
-    threshold: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """One instance as another tool wrote it.
-
-    Attributes:
-        class_name: Its defect type.
-        polygons: Flat x, y, x, y … lists in pixels, their union is the instance; None where `rle` is given.
-        rle: COCO run-length counts, compressed text or a list of numbers, column by column; None where `polygons` is.
-        label: How to name it in a message, such as "annotation 17".
-    """
-
-    class_name: str
-    polygons: tuple[tuple[float, ...], ...] | None = None
-    rle: str | tuple[int, ...] | None = None
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Shapes:
-    """Instances held in an annotation file (COCO, YOLO) instead of a mask."""
-
-    shapes: tuple[Shape, ...]
-
-
-Annotation: TypeAlias = MaskFile | IndexFile | MaskStack | Shapes
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One image and what is known of it.
-
-    Attributes:
-        id: Unique in the data set; names the files of the prepared folder.
-        image_path: The image file, relative to the root.
-        class_name: The class of the whole image; `good` where it has no defect.
-        width: Pixels across, as displayed (after EXIF rotation).
-        height: Pixels down, as displayed.
-        annotation: Where the defect's pixels are recorded; None for good images and for unannotated ones.
-        origin: "real" or "synthetic".
-        side: The side the source folder itself puts the image on; None where it does not say.
-        source: The image's path in the folder it was prepared from; None in a raw folder.
-        image_sha256: Hex digest of the image file's bytes; None in a raw folder.
-        mask_sha256: Hex digest of the mask file's bytes; None in a raw folder or without a mask file.
-        group: Samples of one group share a side of every split; None stands for a group of its own.
-        provenance: How a synthetic sample was made; None for real ones.
-    """
-
-    id: str
-    image_path: str
-    class_name: str
-    width: int
-    height: int
-    annotation: Annotation | None = None
-    origin: Origin = "real"
-    side: Side | None = None
-    source: str | None = None
-    image_sha256: str | None = None
-    mask_sha256: str | None = None
-    group: str | None = None
-    provenance: Mapping[str, Any] | None = None
-
-    @property
-    def mask_path(self) -> str | None:
-        """The one mask file, relative to the root; None without one."""
-        return self.annotation.path if isinstance(self.annotation, MaskFile | IndexFile) else None
-
-    @property
-    def defect_classes(self) -> tuple[str, ...]:
-        """The defect types this image may show, sorted."""
-        match self.annotation:
-            case None:
-                return ()
-            case MaskFile():
-                return (self.class_name,) if self.class_name != GOOD else ()
-            case IndexFile(table=table):
-                return tuple(sorted({name for _, name in table}))
-            case MaskStack(files=files):
-                return tuple(sorted({name for _, name in files}))
-            case Shapes(shapes=shapes):
-                return tuple(sorted({shape.class_name for shape in shapes}))
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One defect of one image.
-
-    Attributes:
-        class_name: Its defect type.
-        bbox: x, y, width, height in pixels; half-open, so x + width is the first column outside.
-        area: Pixels of the mask.
-        rle: COCO compressed run-length counts of the full image, column by column.
-    """
-
-    class_name: str
-    bbox: tuple[int, int, int, int]
-    area: int
-    rle: str
+SOURCE_SPLIT = "source"
+"""The split that the folders of a raw data set make; meant where there is no "main"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +89,12 @@ class Split:
         return {side: values.count(side) for side in SIDES if side in values}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Dataset:
     """A table of samples; no pixels are held.
+
+    Filters (`of_class`, `on_side`, `of_origin`, `where`, `take`, slices) return a smaller data set with the same root
+    and categories, so they chain, and what is left can be exported like any other.
 
     Attributes:
         root: The folder that all paths are relative to.
@@ -196,9 +102,17 @@ class Dataset:
         samples: Sorted by id, ids unique.
         categories: The defect types in the order of their COCO ids (1 …): sorted names.
         splits: Named partitions; a raw folder has "source" where its folders say train and test.
-        license: The licence of the data, as text; empty where unknown.
+        license: The license of the data, as text; empty where unknown.
         connectivity: 4 or 8: which pixels belong to one component of a binary mask.
         format: What it was read from: "mvtec", "prepared", "coco" …
+
+    Example:
+        >>> good, hole = (Sample(n, f"{n}.png", c, 8, 8) for n, c in (("a", "good"), ("b", "hole")))
+        >>> ds = Dataset(Path("carpet"), "carpet", (good, hole), ("hole",), format="mvtec")
+        >>> ds
+        Dataset('carpet', 2 images, 2 classes, mvtec)
+        >>> ds["b"].class_name, ds[0].id, len(ds.of_class("hole"))
+        ('hole', 'a', 1)
     """
 
     root: Path
@@ -210,11 +124,28 @@ class Dataset:
     connectivity: Connectivity = 8
     format: str = ""
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The image classes present, `good` first, then sorted."""
-        names = {sample.class_name for sample in self.samples}
-        return tuple(sorted(names, key=lambda name: (name != GOOD, name)))
+    def __post_init__(self) -> None:
+        # Samples learn where their files are. A sample of another data set stays as it is there: a copy is bound here.
+        samples = tuple(
+            sample if sample.root == self.root and sample.connectivity == self.connectivity else self._bound(sample)
+            for sample in self.samples
+        )
+        object.__setattr__(self, "samples", samples)
+
+    def _bound(self, sample: Sample) -> Sample:
+        return replace(sample, root=self.root, connectivity=self.connectivity)
+
+    def __repr__(self) -> str:
+        counts = (
+            f"{count} {noun if count == 1 else plural}"
+            for count, noun, plural in ((len(self), "image", "images"), (len(self.classes), "class", "classes"))
+        )
+        return f"Dataset({', '.join((repr(self.name), *counts, self.format or 'no format'))})"
+
+    def _repr_html_(self) -> str:
+        import carpet_data
+
+        return carpet_data.dataset_html(self)
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)
@@ -222,27 +153,182 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def __contains__(self, item: object) -> bool:
+        return any(item in (sample.id, sample) for sample in self.samples)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Sample: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Dataset: ...
+
+    def __getitem__(self, key: int | str | slice) -> Sample | Dataset:
+        """The sample at a position or of an id; for a slice, a data set of those samples."""
+        if isinstance(key, slice):
+            chosen = range(len(self.samples))[key]
+            return self._with(self.samples[position] for position in sorted(chosen))
+        if not isinstance(key, str):
+            return self.samples[key]
+        for sample in self.samples:
+            if sample.id == key:
+                return sample
+        raise KeyError(f"no sample {key!r} in {self!r}{_near(key, [sample.id for sample in self.samples])}")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The image classes present, `good` first, then sorted."""
+        names = {sample.class_name for sample in self.samples}
+        return tuple(sorted(names, key=lambda name: (name != GOOD, name)))
+
     def path(self, relative: str) -> Path:
         """The absolute path of a file of this data set."""
         return self.root / relative
-
-    def of_class(self, class_name: str) -> tuple[Sample, ...]:
-        """The samples of one image class."""
-        return tuple(sample for sample in self.samples if sample.class_name == class_name)
 
     def by_id(self) -> dict[str, Sample]:
         """sample id -> sample."""
         return {sample.id: sample for sample in self.samples}
 
-    def on_side(self, split: str, side: Side) -> tuple[Sample, ...]:
-        """The samples on one side of a split, sorted by id."""
-        sides = self.splits[split].sides
-        return tuple(sample for sample in self.samples if sides.get(sample.id) == side)
+    def _with(self, samples: Iterable[Sample]) -> Dataset:
+        """The same data set with only these of its samples, and splits of what is left."""
+        kept = tuple(samples)
+        ids = {sample.id for sample in kept}
+        splits = {
+            name: replace(split, sides={each: side for each, side in split.sides.items() if each in ids})
+            for name, split in self.splits.items()
+        }
+        return replace(self, samples=kept, splits=splits)
+
+    def where(self, predicate: Callable[[Sample], bool]) -> Dataset:
+        """The samples for which `predicate(sample)` holds."""
+        return self._with(sample for sample in self.samples if predicate(sample))
+
+    def of_class(self, *names: str) -> Dataset:
+        """The samples of these image classes.
+
+        Raises:
+            UsageError: A name is neither an image class of the data set nor a defect type.
+        """
+        known = {*self.classes, *self.categories, GOOD}
+        for name in names:
+            if name not in known:
+                raise UsageError(
+                    f"unknown class {name!r}{_near(name, sorted(known))}",
+                    where=self.root,
+                    hint=f"use one of: {', '.join(sorted(known))}",
+                )
+        return self.where(lambda sample: sample.class_name in names)
+
+    def of_origin(self, origin: Origin) -> Dataset:
+        """The real or the synthetic samples.
+
+        Raises:
+            UsageError: `origin` is neither "real" nor "synthetic".
+        """
+        if origin not in ("real", "synthetic"):
+            raise UsageError(f"unknown origin {origin!r}", hint="use real or synthetic")
+        return self.where(lambda sample: sample.origin == origin)
+
+    def on_side(self, side: Side, split: str | None = None) -> Dataset:
+        """The samples on one side of a split.
+
+        Args:
+            side: "train", "val" or "test".
+            split: Its name; None for "main", else "source".
+
+        Raises:
+            UsageError: No such side, or no such split.
+        """
+        if side not in SIDES:
+            raise UsageError(f"unknown side {side!r}", hint=f"use one of: {', '.join(SIDES)}")
+        name = self.split_name(split)
+        if name is None:
+            raise UsageError(
+                "the data set has no split",
+                where=self.root,
+                hint="prepare it: carpet-data prepare, then read the result",
+            )
+        sides = self.splits[name].sides
+        return self.where(lambda sample: sides.get(sample.id) == side)
+
+    def take(self, ids: Iterable[str]) -> Dataset:
+        """The samples of these ids.
+
+        Raises:
+            UsageError: The data set has no sample of an id.
+        """
+        wanted = set(ids)
+        taken = self.where(lambda sample: sample.id in wanted)
+        if len(taken) < len(wanted):
+            known = [sample.id for sample in self.samples]
+            lacking = min(wanted.difference(known))
+            raise UsageError(f"unknown sample {lacking!r}{_near(lacking, known)}", where=self.root)
+        return taken
+
+    def split_name(self, split: str | None = None) -> str | None:
+        """The split that is meant: the named one, else "main", else "source", else None for no split at all.
+
+        Raises:
+            UsageError: The data set has no split of that name.
+        """
+        if split is None:
+            return next((name for name in (MAIN_SPLIT, SOURCE_SPLIT) if name in self.splits), None)
+        if split not in self.splits:
+            known = ", ".join(sorted(self.splits)) or "none"
+            raise UsageError(f"unknown split {split!r} (there are: {known})", where=self.root)
+        return split
+
+    def to_coco(self, out: str | os.PathLike[str] | None = None, **options: Any) -> CocoExport:
+        """Write COCO instances; `options` as in `carpet_data.to_coco`."""
+        import carpet_data
+
+        return carpet_data.to_coco(self, out, **options)
+
+    def to_yolo(self, out: str | os.PathLike[str] | None = None, **options: Any) -> ExportResult:
+        """Write YOLO segments or boxes; `options` as in `carpet_data.to_yolo`."""
+        import carpet_data
+
+        return carpet_data.to_yolo(self, out, **options)
+
+    def to_voc(self, out: str | os.PathLike[str] | None = None, **options: Any) -> ExportResult:
+        """Write Pascal VOC; `options` as in `carpet_data.to_voc`."""
+        import carpet_data
+
+        return carpet_data.to_voc(self, out, **options)
+
+    def to_folder(self, out: str | os.PathLike[str] | None = None, **options: Any) -> ExportResult:
+        """Write one folder of images per class; `options` as in `carpet_data.to_folder`."""
+        import carpet_data
+
+        return carpet_data.to_folder(self, out, **options)
+
+    def to_mvtec(self, out: str | os.PathLike[str] | None = None, **options: Any) -> ExportResult:
+        """Write the MVTec AD layout; `options` as in `carpet_data.to_mvtec`."""
+        import carpet_data
+
+        return carpet_data.to_mvtec(self, out, **options)
+
+    def to_masks(self, out: str | os.PathLike[str] | None = None, **options: Any) -> ExportResult:
+        """Write images with class-index masks; `options` as in `carpet_data.to_masks`."""
+        import carpet_data
+
+        return carpet_data.to_masks(self, out, **options)
+
+    def stats(self, **options: Any) -> Stats:
+        """Count classes, sides, instances and sizes; `options` as in `carpet_data.stats`."""
+        import carpet_data
+
+        return carpet_data.stats(self, **options)
+
+    def preview(self, out: str | os.PathLike[str] | None = None, **options: Any) -> PreviewResult:
+        """Draw a contact sheet; `options` as in `carpet_data.preview`."""
+        import carpet_data
+
+        return carpet_data.preview(self, out, **options)
 
     def fingerprint(self, split: str | None = None) -> str:
         """A hex digest of what the data set is: ids, pixel hashes, and one split.
 
-        A raw folder has no pixel hashes, so its fingerprint speaks of ids, classes and sizes only.
+        A raw folder has no pixel hashes, so its fingerprint covers ids, classes and sizes only.
         """
         sides = self.splits[split].sides if split is not None else {}
         digest = hashlib.sha256()
@@ -251,6 +337,11 @@ class Dataset:
             digest.update(json.dumps(row, ensure_ascii=False).encode())
             digest.update(b"\n")
         return digest.hexdigest()
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {near[0]!r}?" if near else ""
 
 
 def categories_of(samples: Sequence[Sample]) -> tuple[str, ...]:

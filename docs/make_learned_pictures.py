@@ -70,7 +70,7 @@ def main(work: Path, steps: int | None) -> None:
         carpet_data.sample(work / "carpet", counts={**dict.fromkeys(CLASSES, MOST), "good": 12, "test-good": 0})
         carpet_data.prepare(work / "carpet", root, carpet_data.SplitOptions(fractions=(0.5, 0.5)))
     columns: list[tuple[str, dict[str, list[Sample]]]] = []
-    train = [sample for sample in store.read(root).on_side("main", "train") if sample.origin == "real"]
+    train = [sample for sample in store.read(root).on_side("train", "main") if sample.origin == "real"]
     columns.append(("real", {name: [s for s in train if s.class_name == name][:REAL] for name in CLASSES}))
     for name in (PLAIN, *LEARNED):
         recipe = recipe_of(name, steps, work)

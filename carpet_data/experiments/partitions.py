@@ -41,17 +41,17 @@ class Folder:
         if split not in dataset.splits:
             known = ", ".join(sorted(dataset.splits)) or "none"
             raise UsageError(
-                f"no split is called {split!r} (there are: {known})", where=root, hint="make it: carpet-data split"
+                f"unknown split {split!r} (there are: {known})", where=root, hint="make it: carpet-data split"
             )
         return cls(dataset, split)
 
     def synthetic(self) -> tuple[Sample, ...]:
         """The synthetic train samples, null samples among them."""
-        return tuple(s for s in self.dataset.on_side(self.split, "train") if s.origin == "synthetic")
+        return self.dataset.on_side("train", self.split).of_origin("synthetic").samples
 
     def real(self) -> tuple[Sample, ...]:
         """The real train samples."""
-        return tuple(s for s in self.dataset.on_side(self.split, "train") if s.origin == "real")
+        return self.dataset.on_side("train", self.split).of_origin("real").samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Partition:
         has never seen.
         """
         taught = {sample.class_name for sample in self.folder.real()}
-        found = self.folder.dataset.on_side(self.folder.split, side)
+        found = self.folder.dataset.on_side(side, self.folder.split)
         return tuple(sample for sample in found if sample.class_name in taught)
 
     def counts(self, condition: Condition) -> tuple[int, int]:
@@ -165,7 +165,7 @@ def refuse_unfit(partition: Partition) -> tuple[str, ...]:
     """
     folder, where = partition.folder, partition.folder.dataset.root
     again = "make a split with some: carpet-data split"
-    test = Counter(sample.class_name for sample in folder.dataset.on_side(folder.split, "test"))
+    test = Counter(sample.class_name for sample in folder.dataset.on_side("test", folder.split))
     train = Counter(sample.class_name for sample in folder.real())
     for side, counts in (("train", train), ("test", test)):
         if not counts:

@@ -19,7 +19,6 @@ from carpet_data.errors import DataError, UsageError
 from carpet_data.experiments import workspaces
 from carpet_data.experiments.conditions import SYNTHETIC, Condition, standard
 from carpet_data.experiments.partitions import Folder, Partition, refuse_unfit
-from carpet_data.formats.export import chosen_split
 from carpet_data.learned.fit_first import fit_first
 from carpet_data.preparation.train_data import opened
 from carpet_data.store import recipes as kept_recipes
@@ -270,7 +269,7 @@ def _opened(root: Path, split: str | None, splits: Sequence[str]) -> tuple[Datas
         raise UsageError("a split is named twice", hint="name each split once")
     dataset = store.read(root)
     for name in splits:
-        chosen_split(dataset, name)  # refuses an unknown one
+        dataset.split_name(name)  # refuses an unknown one
     return dataset, tuple(splits)
 
 

@@ -105,6 +105,6 @@ def defect_target(dataset: Dataset, split: Split) -> int:
     It is what the largest defect class with synthetic images has on the train side, real and synthetic; 100 where the
     data set has none.
     """
-    train = [s for s in dataset.on_side(split.name, "train") if s.class_name != GOOD]
+    train = [s for s in dataset.on_side("train", split.name) if s.class_name != GOOD]
     made = {sample.class_name for sample in train if sample.origin == "synthetic"}
     return max((sum(s.class_name == name for s in train) for name in made), default=TARGET)

@@ -18,7 +18,6 @@ from carpet_data.fiftyone.content import MaskJob, image_key
 from carpet_data.fiftyone.outcomes import Outcomes, last_run, read_outcomes
 from carpet_data.fiftyone.sync import Synced, sync
 from carpet_data.formats import read
-from carpet_data.formats.export import chosen_split
 from carpet_data.store import recipes as recipe_files
 
 __all__ = ["BrowseResult", "browse"]
@@ -205,7 +204,7 @@ class _Shown:
 
 def _dataset(root: Path, split: str | None) -> _Shown:
     dataset = read(root)
-    split = chosen_split(dataset, split)
+    split = dataset.split_name(split)
     run = last_run(dataset.root)
     outcomes = None if run is None else read_outcomes(dataset.root, run, dataset.classes)
     recipes, problems = _recipes(dataset)

@@ -34,7 +34,7 @@ def changes_of(dataset: Dataset, choices: Choices, *, real: bool) -> tuple[Chang
     if choices.keep is not None:
         _check_keep(dataset, choices)
         kept = frozenset(choices.keep)
-        train = dataset.samples if choices.split is None else dataset.on_side(choices.split, "train")
+        train = dataset if choices.split is None else dataset.on_side("train", choices.split)
         for sample in train:
             if sample.id not in kept and (real or sample.origin == "synthetic"):
                 drops.setdefault(sample.id, "not kept")

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 from carpet_data.dataset import SIDES, Dataset, Sample
-from carpet_data.errors import UsageError
 from carpet_data.formats.output import ImageMode
-from carpet_data.formats.tree import SOURCE_SPLIT
 from carpet_data.store.names import component
 
-MAIN_SPLIT = "main"
 ALL = "all"
 """The one part of an export whose data set has no split."""
 
 
-def default_out(root: Path, kind: str) -> Path:
+def default_out(root: str | os.PathLike[str], kind: str) -> Path:
     """Where an export goes when the user names no output: beside the data set, as `carpet-coco` beside `carpet`."""
-    root = root.resolve()
+    root = Path(root).resolve()
     return root.parent / f"{root.stem if root.is_file() else root.name}-{kind}"
-
-
-def chosen_split(dataset: Dataset, split: str | None = None) -> str | None:
-    """The split that an export uses: the named one, else "main", else "source", else None for no split at all.
-
-    Raises:
-        UsageError: The data set has no split of that name.
-    """
-    if split is None:
-        return next((name for name in (MAIN_SPLIT, SOURCE_SPLIT) if name in dataset.splits), None)
-    if split not in dataset.splits:
-        known = ", ".join(sorted(dataset.splits)) or "none"
-        raise UsageError(f"no split is called {split!r} (there are: {known})", where=dataset.root)
-    return split
 
 
 def parts(dataset: Dataset, split: str | None) -> dict[str, tuple[Sample, ...]]:
@@ -40,14 +24,14 @@ def parts(dataset: Dataset, split: str | None) -> dict[str, tuple[Sample, ...]]:
 
     Args:
         dataset: What is exported.
-        split: As `chosen_split` gives it.
+        split: As `Dataset.split_name` gives it.
 
     Returns:
         "train", "val", "test" (those with samples), or "all" for a data set without splits.
     """
     if split is None:
         return {ALL: dataset.samples}
-    by_side = {side: dataset.on_side(split, side) for side in SIDES}
+    by_side = {side: dataset.on_side(side, split).samples for side in SIDES}
     return {side: samples for side, samples in by_side.items() if samples}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +11,15 @@ from carpet_data.core.progress import Progress
 from carpet_data.dataset import Dataset
 from carpet_data.errors import UsageError
 from carpet_data.formats import ReadOptions, read
-from carpet_data.formats.export import chosen_split, default_out, parts
+from carpet_data.formats.export import default_out, parts
 from carpet_data.formats.output import ImageMode, check_apart, fresh_folder
 from carpet_data.formats.sample_files import Export, InstanceOptions
 
 
 @contextmanager
 def exporting(
-    root: Path | Dataset,
-    out: Path | None,
+    root: str | os.PathLike[str] | Dataset,
+    out: str | os.PathLike[str] | None,
     kind: str,
     *,
     split: str | None,
@@ -48,8 +49,8 @@ def exporting(
         DataError: The data set cannot be read.
         OutputError: `out` is not empty.
     """
-    dataset = root if isinstance(root, Dataset) else read(Path(root), read_options)
-    name = chosen_split(dataset, split)
+    dataset = read(root, read_options)
+    name = dataset.split_name(split)
     target = default_out(dataset.root if isinstance(root, Dataset) else Path(root), kind) if out is None else Path(out)
     check_apart(target, dataset.root)
     with fresh_folder(target, overwrite=overwrite) as folder:

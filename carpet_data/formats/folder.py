@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from carpet_data.core.masks import load
+from carpet_data.core.masks.read import load
 from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
 from carpet_data.formats import tree

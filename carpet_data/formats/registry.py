@@ -49,11 +49,11 @@ class ReadOptions(Options):
     )
 
 
-def read(root: str | os.PathLike[str], options: ReadOptions | None = None) -> Dataset:
+def read(root: str | os.PathLike[str] | Dataset, options: ReadOptions | None = None) -> Dataset:
     """Read a data set, raw or prepared; nothing in it is changed.
 
     Args:
-        root: The folder (for COCO also the JSON file itself).
+        root: The folder (for COCO also the JSON file itself); a Dataset is returned as it is.
         options: How; by default the format is recognised.
 
     Raises:
@@ -62,6 +62,8 @@ def read(root: str | os.PathLike[str], options: ReadOptions | None = None) -> Da
     """
     from carpet_data.formats.detect import detect
 
+    if isinstance(root, Dataset):
+        return root
     root = Path(root)
     options = options or ReadOptions()
     name = detect(root) if options.format == "auto" else options.format

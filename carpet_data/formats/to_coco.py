@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -56,8 +57,8 @@ class CocoExport:
 
 
 def to_coco(
-    root: Path | Dataset,
-    out: Path | None = None,
+    root: str | os.PathLike[str] | Dataset,
+    out: str | os.PathLike[str] | None = None,
     *,
     split: str | None = None,
     segmentation: Segmentation = "polygon",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from carpet_data.core.progress import Progress
 from carpet_data.dataset import Dataset
@@ -16,8 +16,8 @@ __all__ = ["to_voc"]
 
 
 def to_voc(
-    root: Path | Dataset,
-    out: Path | None = None,
+    root: str | os.PathLike[str] | Dataset,
+    out: str | os.PathLike[str] | None = None,
     *,
     split: str | None = None,
     merge: bool = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from carpet_data.core.progress import Progress
 from carpet_data.dataset import Dataset
@@ -17,8 +17,8 @@ __all__ = ["to_yolo"]
 
 
 def to_yolo(
-    root: Path | Dataset,
-    out: Path | None = None,
+    root: str | os.PathLike[str] | Dataset,
+    out: str | os.PathLike[str] | None = None,
     *,
     task: Task = "segments",
     split: str | None = None,

@@ -15,6 +15,7 @@ from pathlib import Path
 from carpet_data.core.images import probe
 from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import (
+    SOURCE_SPLIT,
     Annotation,
     Connectivity,
     Dataset,
@@ -27,9 +28,6 @@ from carpet_data.dataset import (
 )
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats.listing import composed
-
-SOURCE_SPLIT = "source"
-"""The split of a raw folder whose own folders say train and test."""
 
 _MOST_PROBLEMS = 100
 

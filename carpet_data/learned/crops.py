@@ -188,7 +188,7 @@ def build(dataset: Dataset, split: str, recipe: Recipe, *, crop_px: int, context
     Raises:
         DataError: An image or mask cannot be read.
     """
-    train = [sample for sample in dataset.on_side(split, "train") if sample.origin == "real"]
+    train = dataset.on_side("train", split).of_origin("real")
     names = sorted({name for s in train for name in (s.class_name, *s.defect_classes)} - {GOOD})
     found = {name: candidates.build(dataset, split, name, recipe) for name in names}
     found = {name: pool for name, pool in found.items() if pool.donors}

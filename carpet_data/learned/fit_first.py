@@ -7,7 +7,7 @@ from pathlib import Path
 
 from carpet_data import store
 from carpet_data.core.progress import Progress
-from carpet_data.formats.export import MAIN_SPLIT
+from carpet_data.dataset import MAIN_SPLIT
 from carpet_data.store.files import making
 from carpet_data.store.names import LOCK
 from carpet_data.synthesis.contract import is_learned

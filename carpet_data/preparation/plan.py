@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
-from carpet_data.dataset import GOOD, Dataset, Sample, Split
+from carpet_data.dataset import GOOD, MAIN_SPLIT, Dataset, Sample, Split
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats import ReadOptions
-from carpet_data.formats.export import MAIN_SPLIT
 from carpet_data.grouping import duplicates
 from carpet_data.grouping.groups import Groups, Link, from_mapping, join
 from carpet_data.preparation import partitions

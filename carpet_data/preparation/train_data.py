@@ -7,7 +7,6 @@ from pathlib import Path
 from carpet_data import store
 from carpet_data.dataset import SIDES, Dataset, Sample, Side
 from carpet_data.errors import DataError, UsageError
-from carpet_data.formats.export import chosen_split
 
 __all__ = ["opened", "samples_of"]
 
@@ -24,7 +23,7 @@ def opened(root: Path, split: str | None) -> tuple[Dataset, str]:
         UsageError: There is no such split, or none at all.
     """
     dataset = store.read(root)
-    name = chosen_split(dataset, split)
+    name = dataset.split_name(split)
     if name is None:
         raise UsageError("the data set has no split to train on", where=root, hint="make one: carpet-data split")
     return dataset, name
@@ -41,7 +40,7 @@ def samples_of(dataset: Dataset, split: str, *, real_only: bool = False) -> dict
     Raises:
         DataError: The train or the test side is empty, or the train side has one class only.
     """
-    samples = {side: dataset.on_side(split, side) for side in SIDES}
+    samples = {side: dataset.on_side(side, split).samples for side in SIDES}
     if real_only:
         samples["train"] = tuple(sample for sample in samples["train"] if sample.origin == "real")
     for side in ("train", "test"):

@@ -14,7 +14,7 @@ from carpet_data.core.progress import Progress
 from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset, Split
 from carpet_data.errors import CarpetDataError, OutputError, UsageError
-from carpet_data.formats.export import chosen_split, default_out
+from carpet_data.formats.export import default_out
 from carpet_data.reporting import contents, evidence, scores
 from carpet_data.reporting.dataset_page import DatasetPage, ScoreTable
 from carpet_data.reporting.render import render
@@ -102,7 +102,7 @@ def report(
     _check_out(out, root, overwrite=overwrite)
     dataset = formats.read(root)
     table = _score(score, dataset.root)
-    page = _page(dataset, chosen_split(dataset, split), table, workers, progress)
+    page = _page(dataset, dataset.split_name(split), table, workers, progress)
     data = render("dataset.html", page=page).encode(errors="backslashreplace")
     with making(out):
         write_bytes(out, data)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from pathlib import Path
 
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
-from carpet_data.dataset import GOOD
+from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import CarpetDataError
 from carpet_data.formats import ReadOptions, read
-from carpet_data.formats.export import chosen_split, parts
+from carpet_data.formats.export import parts
 from carpet_data.statistics.measure import Job, Measured, measure
 from carpet_data.statistics.result import Stats
 from carpet_data.statistics.summary import imbalance, of_classes, of_defects
 
 
 def stats(
-    root: Path | str,
+    root: str | os.PathLike[str] | Dataset,
     read_options: ReadOptions | None = None,
     *,
     split: str | None = None,
@@ -27,7 +27,7 @@ def stats(
     """Count and measure a data set, raw or prepared; nothing in it is changed.
 
     Args:
-        root: The folder (for COCO also the JSON file itself).
+        root: The folder (for COCO also the JSON file itself), or a Dataset that was read already.
         read_options: How to read it; by default the layout is recognized.
         split: Whose sides to count; None for "main", else the source's own, else none. Samples that take no part in
             the split are not counted.
@@ -38,8 +38,8 @@ def stats(
         DataError: The folder is missing, or no reader knows it, or images cannot be read.
         UsageError: The data set has no split of that name, or the options make no sense.
     """
-    dataset = read(Path(root), read_options)
-    split = chosen_split(dataset, split)
+    dataset = read(root, read_options)
+    split = dataset.split_name(split)
     by_side = parts(dataset, split)
     side_of = {sample.id: side for side, samples in by_side.items() for sample in samples}
     samples = sorted((sample for samples in by_side.values() for sample in samples), key=lambda sample: sample.id)

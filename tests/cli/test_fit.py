@@ -115,7 +115,7 @@ def test_a_dry_run_writes_nothing(root: Path, recipe: Path, run: Run) -> None:
         (["--recipe", "donor-paste"], 2, "donor-paste needs no fit"),
         (["--recipe", "ddpm-inpant"], 2, "ddpm-inpant"),
         ([], 2, "--recipe"),
-        (["--recipe", "RECIPE", "--split", "none"], 2, "no split is called 'none'"),
+        (["--recipe", "RECIPE", "--split", "none"], 2, "unknown split 'none'"),
         (["--recipe", "RECIPE", "--device", "cuda:99"], 2, "--device auto or cpu"),
         (["--recipe", "RECIPE", "--device", "abacus"], 2, "is no device"),
     ],
@@ -142,7 +142,7 @@ def test_a_folder_that_is_not_prepared(root: Path, recipe: Path, run: Run) -> No
 def test_a_leak_is_refused_before_anything_is_learned(root: Path, recipe: Path, run: Run) -> None:
     dataset = layout.read(root)
     test, train = (
-        next(s for s in dataset.on_side("main", side) if s.class_name == "hole") for side in ("test", "train")
+        next(s for s in dataset.on_side(side, "main") if s.class_name == "hole") for side in ("test", "train")
     )
     manifest = root / "manifest.jsonl"
     text = manifest.read_text()

@@ -51,7 +51,7 @@ def test_a_prepared_folder_without_runs(root: Path, run: Run) -> None:
     found = read(root)
     for name in found.classes:
         assert name in shown
-    train = sum(each.class_name == "hole" and each.origin == "real" for each in found.on_side("main", "train"))
+    train = sum(each.class_name == "hole" and each.origin == "real" for each in found.on_side("train", "main"))
     assert f"hole {train} 2 {train + 2}" in shown, "the long tail, before and after"
     assert "donor-disc" in shown
     assert found.fingerprint("main") in shown
@@ -68,7 +68,7 @@ def test_a_validation_and_a_training_are_shown(root: Path, run: Run) -> None:
     shown = text(Path(called.json["out"]))
     for expected in ("Helps", "p = 0.004", "validate-001", "train-001", "train-002", "interrupted", "Learning curves"):
         assert expected in shown, expected
-    tests = read(root).on_side("main", "test")
+    tests = read(root).on_side("test", "main")
     good = sum(each.class_name == "good" for each in tests)
     assert f"accuracy {good / len(tests):.3f}" in shown
     assert "changed since" not in shown

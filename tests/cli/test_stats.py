@@ -91,7 +91,7 @@ def test_a_prepared_folder_counts_the_named_split(root: Path, tmp_path: Path) ->
     assert (found.format, found.split, found.images) == ("prepared", "main", 16)
     assert sum(each.sides["train"] for each in found.classes) > 8
     assert stats(out, split="main", workers=1).to_json() == found.to_json()
-    with pytest.raises(UsageError, match="no split is called 'other'"):
+    with pytest.raises(UsageError, match="unknown split 'other'"):
         stats(out, split="other")
 
 

@@ -83,7 +83,7 @@ def test_json_is_the_whole_result(root: Path, tmp_path: Path, capsys: pytest.Cap
         (("--class", "hole", "--n", "x"), 2, "not a valid integer"),
         (("--class", "hole"), 2, "--n"),
         (("--n", "2"), 2, "--class"),
-        (("--class", "hole", "--n", "2", "--split", "other"), 2, "no split is called 'other'"),
+        (("--class", "hole", "--n", "2", "--split", "other"), 2, "unknown split 'other'"),
         (("--class", "hole", "--n", "2", "--recipe", "donor-past"), 2, "did you mean 'donor-paste'?"),
         (("--class", "hole", "--n", "2", "--recipe", "none.yaml"), 2, "no such recipe file"),
         (("--class", "hole", "--n", "2", "--recipe", "BAD"), 1, "line 4"),

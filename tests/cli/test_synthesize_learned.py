@@ -121,7 +121,7 @@ def test_validate_fits_in_each_partition(root: Path, recipe: Path, run: Run) -> 
     assert len(models) == 2
     assert len({model.data for model in models}) == 2
     for dataset, model in zip(spaces, models, strict=True):
-        train = {sample.id for sample in dataset.on_side("main", "train") if sample.origin == "real"}
+        train = {sample.id for sample in dataset.on_side("train", "main") if sample.origin == "real"}
         assert set(model.samples) == train
         records = [sample.provenance for sample in dataset if sample.provenance is not None]
         assert {record["fitted"]["weights"] for record in records} == {model.weights_sha256}

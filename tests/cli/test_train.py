@@ -102,7 +102,7 @@ def test_everything_is_in_the_run_folder_and_agrees(root: Path, run: Run) -> Non
     assert test["accuracy"] == pytest.approx(right / test["images"])
     assert [row["epoch"] for row in runs.history(folder)] == [1, 2, 3, 4, 5]
     # The saved model says of the same images what was recorded.
-    samples = dataset.on_side("three", "test")
+    samples = dataset.on_side("test", "three")
     network = load_model(folder)[0]
     shown = predict(network, tables.load(dataset, samples, info.facts["classes"], size=32, workers=1))
     for row, probabilities in zip(samples, shown.probabilities, strict=True):
@@ -207,7 +207,7 @@ def test_a_killed_training_goes_on_when_run_again(root: Path, run: Run, tmp_path
 
 def test_a_damaged_image_is_named_and_left_out_only_if_asked(root: Path, run: Run) -> None:
     dataset = store.read(root)
-    path = dataset.root / dataset.on_side("main", "train")[0].image_path
+    path = dataset.root / dataset.on_side("train", "main")[0].image_path
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(data[: len(data) // 2])
@@ -218,7 +218,7 @@ def test_a_damaged_image_is_named_and_left_out_only_if_asked(root: Path, run: Ru
     done = run("train", root, *SMALL, "--epochs", "1", "--skip-faulty", "--json")
     assert done.code == 0
     assert path.name in " ".join(done.json["notes"])
-    assert done.json["images"]["train"] == len(dataset.on_side("main", "train")) - 1
+    assert done.json["images"]["train"] == len(dataset.on_side("train", "main")) - 1
 
 
 def keep_only(root: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
@@ -259,7 +259,7 @@ def test_one_class_an_empty_side_and_a_leak_are_refused(root: Path, run: Run, tm
         (("--mix", "cutmix"), 2, "--freeze none"),
         (("--device", "abacus"), 2, "--device"),
         (("--augment", "donor-paste"), 1, "method"),
-        (("--split", "other"), 2, "no split is called 'other'"),
+        (("--split", "other"), 2, "unknown split 'other'"),
         (("--epochs", "0"), 2, "--epochs"),
         (("--lr", "-1"), 2, "0<x"),
         (("--resize", "16"), 2, "--resize 32"),

@@ -51,7 +51,7 @@ def test_a_run_folder_with_report_figures_and_predictions(carpet: Path, tmp_path
     assert about.finished
     assert about.settings["conditions"] == CONDITIONS
     found = runs.predictions(folder)
-    test = {s.id for s in store.read(carpet).on_side("main", "test")}
+    test = {s.id for s in store.read(carpet).on_side("test", "main")}
     assert {(p.condition, p.partition, p.seed, p.side) for p in found} == {
         (name, "main", seed, "test") for name in CONDITIONS for seed in (0, 1)
     }
@@ -176,13 +176,13 @@ def test_bad_input_is_named_with_its_hint(carpet: Path, tmp_path: Path, run: Run
     assert "carpet-data prepare" in fails(tmp_path / "raw")
     prepare(tmp_path / "raw", tmp_path / "plain", SplitOptions(fractions=(0.5, 0.5)), workers=1)
     assert "carpet-data rebalance" in fails(tmp_path / "plain")
-    assert "no split is called 'fold9'" in fails(carpet, "--split", "fold9", code=2)
+    assert "unknown split 'fold9'" in fails(carpet, "--split", "fold9", code=2)
     assert "no method is called 'smote'" in fails(carpet, "--methods", "smote", code=2)
     assert "no recipe is called" in fails(carpet, "--recipes", "donor-past", code=2)
     assert "give one of them" in fails(carpet, "--splits", "main", "--partitions", 2, code=2)
     assert "leave --to out" in fails(carpet, "--to", 30, code=2)
     assert "no augmentation" in fails(carpet, "--augment", "stronger", code=2)
-    test = {s.id for s in store.read(tmp_path / "plain").on_side("main", "test")}
+    test = {s.id for s in store.read(tmp_path / "plain").on_side("test", "main")}
     path = tmp_path / "plain" / "splits" / "main.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(x for x in lines if json.loads(x).get("id") not in test), encoding="utf-8")

@@ -231,7 +231,7 @@ def test_doctor_catches_an_ancestor_whose_bytes_are_held_out(tmp_path: Path) -> 
     prepare(source, root, workers=1)
     synthesize(root, ["hole"], 3, recipe=synthesis.recipe(tmp_path / "r"), workers=1)
     dataset = store.read(root)
-    held_out = next(s for s in dataset.on_side("main", "test") if s.class_name == GOOD)
+    held_out = next(s for s in dataset.on_side("test", "main") if s.class_name == GOOD)
     host = next(s.provenance["host"] for s in dataset if s.provenance is not None)
     # The same image under two ids, as a careless copy would bring it in.
     path = root / "manifest.jsonl"

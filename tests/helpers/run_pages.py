@@ -40,7 +40,7 @@ def add_training(root: Path) -> Path:
     runs.write_history(run.folder, history())
     rows = (
         Prediction(each.id, "train", "main", 0, "test", each.class_name, "good", (1.0, 0.0, 0.0), 0.5)
-        for each in found.on_side("main", "test")
+        for each in found.on_side("test", "main")
     )
     runs.write_predictions(run.folder, rows)
     runs.finish(run, 30.0)

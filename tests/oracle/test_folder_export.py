@@ -24,7 +24,7 @@ def test_image_folder_reads_classes_and_bytes(dataset: Dataset, tmp_path: Path) 
     reader = datasets.ImageFolder(out / "test")
     assert reader.classes == ["hole", "thread"]
     by_id = dataset.by_id()
-    assert len(reader) == len(dataset.on_side("source", "test"))
+    assert len(reader) == len(dataset.on_side("test", "source"))
     for (path, number), (image, _) in zip(reader.samples, reader, strict=True):
         sample = by_id[Path(path).stem]
         assert reader.classes[number] == sample.class_name

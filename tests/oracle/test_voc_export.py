@@ -70,7 +70,7 @@ def test_torchvision_reads_class_masks(dataset: Dataset, voc: Path) -> None:
     datasets = pytest.importorskip("torchvision.datasets")
     for part in ("train", "test"):
         reader = datasets.VOCSegmentation(voc.parents[1], year="2007", image_set=part)
-        assert len(reader) == len(dataset.on_side("source", part))  # type: ignore[arg-type]
+        assert len(reader) == len(dataset.on_side(part, "source"))  # type: ignore[arg-type]
         for path, (_, target) in zip(reader.masks, reader, strict=True):
             sample = dataset.by_id()[Path(path).stem]
             index = 0 if sample.class_name == "good" else dataset.categories.index(sample.class_name) + 1

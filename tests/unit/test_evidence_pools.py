@@ -39,7 +39,7 @@ def carpet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Split]:
     dataset = store.read(prepared_carpet(tmp_path_factory.mktemp("carpet"), to=None))
     # One class keeps a single donor: too few to learn from.
     split = dataset.splits["main"]
-    holes = [s.id for s in dataset.on_side("main", "train") if s.class_name == "hole"][1:]
+    holes = [s.id for s in dataset.on_side("train", "main") if s.class_name == "hole"][1:]
     return dataset, replace(split, sides={**split.sides, **dict.fromkeys(holes, "test")})
 
 
@@ -62,7 +62,7 @@ def wanted(pools: ModuleType, root: Path) -> list[Any]:
 
 
 def counts(root: Path) -> dict[str, int]:
-    train = store.read(root).on_side("main", "train")
+    train = store.read(root).on_side("train", "main")
     return {name: sum(s.class_name == name for s in train) for name in ("hole", "thread")}
 
 
@@ -101,7 +101,7 @@ def test_a_pool_of_another_recipe_is_made_anew(
     pools.make(pool("donor-paste"), *carpet, workers=1)
     assert pools.made(pool("augment")) is None
     pools.make(pool("augment"), *carpet, workers=1)
-    train = store.read(tmp_path / "one").on_side("main", "train")
+    train = store.read(tmp_path / "one").on_side("train", "main")
     methods = {s.provenance["method"] for s in train if s.origin == "synthetic" and s.provenance is not None}
     assert methods == {"augment"}
 

@@ -179,7 +179,7 @@ def test_a_dry_run_plans_with_and_without_a_model(root: Path, bare: Path, recipe
 
 
 def test_a_stale_model_is_refused(root: Path, recipe: Recipe) -> None:
-    gone = next(s for s in layout.read(root).on_side("main", "train") if s.class_name == "good")
+    gone = next(s for s in layout.read(root).on_side("train", "main") if s.class_name == "good")
     drop(root, [f"id={gone.id}"])
     with pytest.raises(DataError, match=r"stale.*1 removed") as caught:
         synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
@@ -196,7 +196,7 @@ def test_damaged_weights_are_refused(root: Path, recipe: Recipe) -> None:
 def test_a_class_that_the_model_never_learned_is_refused(tmp_path: Path, recipe: Recipe) -> None:
     root = synthesis.dataset(tmp_path / "set", {"train/good": 6, "test/hole": 5, "test/thread": 2})
     dataset = layout.read(root)
-    thread = [s for s in dataset.on_side("main", "train") if s.class_name == "thread"]
+    thread = [s for s in dataset.on_side("train", "main") if s.class_name == "thread"]
     assert len(thread) == 1
     fitting.fit(dataset, "main", recipe, device="cpu")
     with pytest.raises(DataError, match=r"not fitted to the class 'thread', which had 1 train image then") as caught:
@@ -275,6 +275,6 @@ def test_fit_first_takes_the_model_of_the_same_train_images(
     ours, theirs = (model_store.find(layout.read(each), "main", recipe) for each in (root, fitted))
     assert replace(ours, folder=theirs.folder) == theirs
     other = Path(shutil.copytree(bare, tmp_path / "other"))
-    gone = next(s for s in layout.read(other).on_side("main", "train") if s.class_name == "good")
+    gone = next(s for s in layout.read(other).on_side("train", "main") if s.class_name == "good")
     drop(other, [f"id={gone.id}"])
     assert fit_first(other, recipe, device="cpu", like=fitted), "another train side wants its own"

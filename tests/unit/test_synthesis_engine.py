@@ -94,7 +94,7 @@ def test_another_seed_recipe_or_pool_makes_others_beside(root: Path, tmp_path: P
     brighter = synthesis.recipe(tmp_path / "other", more=synthesis.LENIENT + "parameters: {level: 9}\n")
     for recipe, seed in ((plain, 0), (plain, 1), (brighter, 0)):
         assert synthesize(root, ["hole"], 3, recipe=recipe, seed=seed, workers=1).classes[0].made == 3
-    host = next(s for s in store.read(root).on_side("main", "train") if s.class_name == GOOD)
+    host = next(s for s in store.read(root).on_side("train", "main") if s.class_name == GOOD)
     store.drop(root, [host.id], "test")
     assert synthesize(root, ["hole"], 3, recipe=plain, workers=1).classes[0].made == 3
     assert sum(s.origin == "synthetic" for s in store.read(root)) == 12
@@ -104,7 +104,7 @@ def test_the_record_says_where_it_came_from(root: Path, tmp_path: Path) -> None:
     recipe = synthesis.recipe(tmp_path)
     synthesize(root, ["hole"], 4, recipe=recipe, seed=3, workers=1)
     dataset = store.read(root)
-    train = {sample.id for sample in dataset.on_side("main", "train")}
+    train = {sample.id for sample in dataset.on_side("train", "main")}
     loaded = files.load(recipe)
     for k, sample in enumerate(s for s in dataset if s.origin == "synthetic"):
         record = sample.provenance
@@ -328,7 +328,7 @@ def test_a_stopped_command_is_told_so_that_it_can_be_run_again(
         (["hole"], -5, {}, "-5 images", "1 or more"),
         ([], 5, {}, "no class was named", "--class"),
         (["hole"], 3, {"seed": -1}, "negative", "0 or more"),
-        (["hole"], 3, {"split": "mian"}, "no split is called 'mian'", ""),
+        (["hole"], 3, {"split": "mian"}, "unknown split 'mian'", ""),
         (["hole"], 3, {"recipe": "doner-paste"}, "no recipe is called", "'donor-paste'"),
     ],
 )
@@ -452,7 +452,7 @@ def test_the_tree_of_chance_keeps_its_places_apart() -> None:
 
 def test_errors_travel_between_processes(tmp_path: Path) -> None:
     root = synthesis.dataset(tmp_path / "set")
-    train = next(s for s in store.read(root).on_side("main", "train") if s.class_name == GOOD)
+    train = next(s for s in store.read(root).on_side("train", "main") if s.class_name == GOOD)
     path = root / train.image_path
     data = path.read_bytes()
     path.unlink()

@@ -47,7 +47,7 @@ def test_every_verb_says_what_to_do(verb: object, prepared: Path, tmp_path: Path
     assert refused.value.hint == f"prepare it first: {command}"
     with pytest.raises(DataError, match="no such folder"):
         verb(tmp_path / "nothing")  # type: ignore[operator]
-    with pytest.raises(UsageError, match="no split is called 'none'"):
+    with pytest.raises(UsageError, match="unknown split 'none'"):
         verb(prepared, split="none")  # type: ignore[operator]
 
 

@@ -16,7 +16,6 @@ from carpet_data.experiments.quality.metrics import Acceptance, Distances
 from carpet_data.experiments.quality.score_backbone import ARCHITECTURES, Backbone, find_weights, load_backbone
 from carpet_data.experiments.quality.texture_statistics import Crop, Job, Measured, measure
 from carpet_data.formats import read
-from carpet_data.formats.export import chosen_split
 
 __all__ = ["Group", "ScoreResult", "score"]
 
@@ -134,7 +133,7 @@ def score(
         MissingExtraError: A network is asked for, but torchvision is not installed.
     """
     dataset = read(Path(root))
-    split = chosen_split(dataset, split)
+    split = dataset.split_name(split)
     network = _network(backbone, weights)
     synthetic, real = _sides(dataset, split, against)
     defects = [sample for sample in synthetic if sample.class_name != GOOD]
@@ -187,7 +186,7 @@ def score(
 
 
 def _sides(dataset: Dataset, split: str | None, against: Against) -> tuple[list[Sample], list[Sample]]:
-    train = dataset.samples if split is None else dataset.on_side(split, "train")
+    train = dataset if split is None else dataset.on_side("train", split)
     synthetic = [sample for sample in train if sample.origin == "synthetic"]
     pool = train if against == "train" else dataset.samples
     return synthetic, [sample for sample in pool if sample.origin == "real" and sample.class_name != GOOD]

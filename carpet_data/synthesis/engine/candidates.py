@@ -99,7 +99,7 @@ def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, work
         raise UsageError(
             "good images are not synthesised", hint="name a defect class; null_share in a recipe adds nulls"
         )
-    train = [sample for sample in dataset.on_side(split, "train") if sample.origin == "real"]
+    train = dataset.on_side("train", split).of_origin("real")
     shown = [
         s for s in train if s.annotation is not None and (s.class_name == class_name or class_name in s.defect_classes)
     ]

@@ -177,7 +177,7 @@ def fit_identity(recipe: Recipe) -> str:
 
 def train_samples(dataset: Dataset, split: str) -> tuple[Sample, ...]:
     """The real samples on the train side of a split, sorted by id."""
-    return tuple(sample for sample in dataset.on_side(split, "train") if sample.origin == "real")
+    return dataset.on_side("train", split).of_origin("real").samples
 
 
 def data_identity(dataset: Dataset, split: str) -> str:

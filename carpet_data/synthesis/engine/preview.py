@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from carpet_data import formats
 from carpet_data.core.images import encode_png
 from carpet_data.core.sheets import evenly
+from carpet_data.dataset import Dataset
 from carpet_data.errors import OutputError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
@@ -48,8 +50,8 @@ class PreviewResult:
 
 
 def preview(
-    root: Path,
-    out: Path | None = None,
+    root: str | os.PathLike[str] | Dataset,
+    out: str | os.PathLike[str] | None = None,
     *,
     class_names: Sequence[str] = (),
     origin: Literal["real", "synthetic"] | None = None,
@@ -60,7 +62,7 @@ def preview(
     """Draw a contact sheet: each sample as image, with its mask's outline, and its largest defect enlarged.
 
     Args:
-        root: A raw or a prepared data set.
+        root: A raw or a prepared data set, or a Dataset that was read already.
         out: The PNG; None for `NAME-preview.png` beside it.
         class_names: Only these classes; none for all.
         origin: Only real or only synthetic samples.
@@ -75,15 +77,15 @@ def preview(
     """
     if not 1 <= n <= _MOST:
         raise UsageError(f"{n} samples", hint=f"ask for 1 … {_MOST}")
-    dataset = formats.read(root, read_options or ReadOptions())
+    dataset = formats.read(root, read_options)
     for name in class_names:
         if name not in dataset.classes:
             near = difflib.get_close_matches(name, dataset.classes, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise UsageError(
-                f"no class is called {name!r}", where=root, hint=f"{hint}there are {', '.join(dataset.classes)}"
+                f"no class is called {name!r}", where=dataset.root, hint=f"{hint}there are {', '.join(dataset.classes)}"
             )
-    out = default_out(root, "preview.png") if out is None else out
+    out = default_out(dataset.root, "preview.png") if out is None else Path(out)
     if out.exists() and (out.is_dir() or not overwrite):
         raise OutputError("the output exists", where=out, hint="choose another one, or give --overwrite")
     chosen = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shlex
 from collections import Counter
@@ -13,9 +14,8 @@ from typing import Any
 
 from carpet_data import store
 from carpet_data.core.progress import Progress
-from carpet_data.dataset import GOOD, Dataset
+from carpet_data.dataset import GOOD, MAIN_SPLIT, Dataset
 from carpet_data.errors import UsageError
-from carpet_data.formats.export import MAIN_SPLIT, chosen_split
 from carpet_data.synthesis.engine import driver, seeds
 from carpet_data.synthesis.engine.result import SynthesizeResult
 from carpet_data.synthesis.engine.synthesize import make, prepared
@@ -79,7 +79,7 @@ class RebalanceResult:
 
 
 def rebalance(
-    root: Path,
+    root: str | os.PathLike[str],
     to: str | int | float = "max",
     *,
     recipe: str | Path | Recipe = files.DEFAULT,
@@ -116,7 +116,7 @@ def rebalance(
     loaded = recipe if isinstance(recipe, Recipe) else files.load(recipe)
     root, notes = prepared(root, workers=workers, dry_run=dry_run)
     dataset = store.read(root)
-    chosen_split(dataset, split)  # refuses an unknown one
+    dataset.split_name(split)  # refuses an unknown one
     before = _train_counts(dataset, split)
     largest = max(before.values(), default=0)
     target = goal if isinstance(goal, int) else math.ceil(goal * largest - 1e-9)
@@ -161,6 +161,6 @@ def _train_counts(dataset: Dataset, split: str) -> dict[str, int]:
     What an unfinished command has written so far is left out, so that the same command asks for the same again.
     """
     pending = driver.pending(dataset.root)
-    counts = Counter(s.class_name for s in dataset.on_side(split, "train") if s.id not in pending)
+    counts = Counter(s.class_name for s in dataset.on_side("train", split) if s.id not in pending)
     present = {*dataset.classes, *dataset.categories}
     return {name: counts[name] for name in sorted(present, key=lambda name: (name != GOOD, name))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +11,9 @@ from pathlib import Path
 
 from carpet_data import store
 from carpet_data.core.progress import Progress
-from carpet_data.dataset import GOOD, Dataset
+from carpet_data.dataset import GOOD, MAIN_SPLIT, Dataset
 from carpet_data.errors import DataError, UsageError
-from carpet_data.formats.export import MAIN_SPLIT, chosen_split, default_out
+from carpet_data.formats.export import default_out
 from carpet_data.synthesis.contract import Method
 from carpet_data.synthesis.engine import candidates, driver, seeds
 from carpet_data.synthesis.engine.batch import Lot
@@ -28,7 +29,7 @@ __all__ = ["make", "prepared", "synthesize"]
 
 
 def synthesize(
-    root: Path,
+    root: str | os.PathLike[str],
     class_names: Sequence[str],
     n: int,
     *,
@@ -91,7 +92,7 @@ def synthesize(
     )
 
 
-def prepared(root: Path, *, workers: int | None, dry_run: bool) -> tuple[Path, tuple[str, ...]]:
+def prepared(root: str | os.PathLike[str], *, workers: int | None, dry_run: bool) -> tuple[Path, tuple[str, ...]]:
     """The prepared folder of `root`: itself, or that beside a raw folder, made if it is not there.
 
     Returns:
@@ -102,6 +103,7 @@ def prepared(root: Path, *, workers: int | None, dry_run: bool) -> tuple[Path, t
     """
     from carpet_data.preparation.prepare import prepare
 
+    root = Path(root)
     if store.is_prepared(root):
         return root, ()
     out = default_out(root, "prepared")
@@ -190,7 +192,7 @@ def make(
 
 
 def _check_names(dataset: Dataset, wanted: Mapping[str, int], split: str) -> None:
-    chosen_split(dataset, split)  # refuses an unknown one
+    dataset.split_name(split)  # refuses an unknown one
     known_classes = sorted({*dataset.classes, *dataset.categories} - {GOOD})
     for name in wanted:
         if name not in known_classes and name != GOOD:

@@ -39,7 +39,7 @@ def test_everything_is_trained_for_equally_many_steps_and_repeats_to_the_bit(car
     assert [t.key for t in found.trainings] == [(c.name, "main", seed) for c in conditions for seed in (0, 1)]
     assert {t.steps for t in found.trainings} == {20}
     assert found.classes == ("good", "hole", "thread")
-    test = {sample.id for sample in partition.folder.dataset.on_side("main", "test")}
+    test = {sample.id for sample in partition.folder.dataset.on_side("test", "main")}
     assert all({p.id for p in t.predictions} == test for t in found.trainings)
     by_key = {t.key: t for t in found.trainings}
     one, other = (by_key[BASELINE, "main", seed].predictions for seed in (0, 1))

@@ -56,7 +56,7 @@ def test_explicit_samples(carpet: Path) -> None:
     some = frozenset(s.id for s in partition.folder.real()[:5])
     assert partition.counts(replace(REAL, only={"main": some})) == (5, 0)
     assert partition.counts(replace(REAL, only={"another": some}))[0] > 5
-    test = partition.folder.dataset.on_side("main", "test")[0].id
+    test = partition.folder.dataset.on_side("test", "main")[0].id
     with pytest.raises(UsageError, match="is no train sample"):
         partition.train(replace(REAL, only={"main": frozenset([test])}))
     with pytest.raises(UsageError, match="no synthetic images called 'nsa'"):
@@ -77,7 +77,7 @@ def test_an_unknown_split_is_named(carpet: Path) -> None:
 def test_partitions_that_judge_nothing_are_refused(carpet: Path) -> None:
     folder = Folder.of(carpet, "main")
     real = [s for s in folder.dataset if s.origin == "real"]
-    no_test = with_sides(folder, {s.id: None for s in folder.dataset.on_side("main", "test")})
+    no_test = with_sides(folder, {s.id: None for s in folder.dataset.on_side("test", "main")})
     with pytest.raises(DataError, match="no image is on the test side"):
         refuse_unfit(Partition("p", no_test))
     no_train = with_sides(folder, {s.id: None for s in folder.real()})
@@ -102,7 +102,7 @@ def test_a_class_that_is_not_taught_is_not_tested_and_told(carpet: Path) -> None
 def test_a_class_that_is_not_tested_is_told(carpet: Path) -> None:
     folder = Folder.of(carpet, "main")
     untested = with_sides(
-        folder, {s.id: None for s in folder.dataset.on_side("main", "test") if s.class_name == "hole"}
+        folder, {s.id: None for s in folder.dataset.on_side("test", "main") if s.class_name == "hole"}
     )
     assert refuse_unfit(Partition("p", untested)) == ("hole has no test image in p: it counts in no average there",)
 
@@ -125,7 +125,7 @@ def test_a_host_on_the_test_side_is_a_leak(carpet: Path, tmp_path: Path) -> None
 
 def test_a_pool_of_another_split_is_a_leak(carpet: Path, tmp_path: Path) -> None:
     elsewhere = copied(carpet, tmp_path / "copy")
-    moved = Folder.of(carpet, "main").dataset.on_side("main", "test")[0].id
+    moved = Folder.of(carpet, "main").dataset.on_side("test", "main")[0].id
     rewritten(elsewhere, "splits/main.jsonl", lambda row: row | {"side": "train"} if row.get("id") == moved else row)
     partition = Partition("main", Folder.of(carpet, "main"), {"synthetic": Folder.of(elsewhere, "main")})
     with pytest.raises(LeakError, match=moved):

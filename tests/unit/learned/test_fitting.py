@@ -66,7 +66,7 @@ def test_everything_is_kept_and_agrees(root: Path, tmp_path: Path) -> None:
         *(f"samples-{step:06d}.png" for step in (6, 15, 30, 45, 60)),
         "weights",
     ]
-    train = {sample.id: sample.class_name for sample in dataset.on_side("main", "train")}
+    train = {sample.id: sample.class_name for sample in dataset.on_side("train", "main")}
     assert set(fitted.samples) == set(train)
     assert set(fitted.read) <= set(train)
     assert fitted.classes == ("hole", "thread")
@@ -312,7 +312,7 @@ def test_an_image_that_is_held_out_never_teaches(root: Path, tmp_path: Path, mon
 def test_held_out_pixels_change_nothing(root: Path, tmp_path: Path) -> None:
     fitted = fitted_to(root, tmp_path, steps=5)
     dataset = layout.read(root)
-    for sample in dataset.on_side("main", "test"):
+    for sample in dataset.on_side("test", "main"):
         for path in (sample.image_path, sample.mask_path):
             if path is not None:
                 (root / path).unlink()

@@ -105,7 +105,7 @@ def card(root: Path) -> Path:
 
 def pupil(root: Path) -> str:
     """A real train image."""
-    return next(s.id for s in store.read(root).on_side("main", "train") if s.origin == "real")
+    return next(s.id for s in store.read(root).on_side("train", "main") if s.origin == "real")
 
 
 def leave(root: Path, sample_id: str) -> None:

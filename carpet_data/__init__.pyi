@@ -1,0 +1,50 @@
+"""The public interface: the one list of its names, read by type checkers and by `__init__.py`."""
+
+from carpet_data.archives.fetch import fetch as fetch
+from carpet_data.archives.unpack import unpack as unpack
+from carpet_data.core.notebook import dataset_html as dataset_html
+from carpet_data.core.notebook import sample_html as sample_html
+from carpet_data.core.pixels import instance_mask as instance_mask
+from carpet_data.core.pixels import load_image as load_image
+from carpet_data.core.pixels import load_instances as load_instances
+from carpet_data.core.pixels import load_mask as load_mask
+from carpet_data.dataset import Dataset as Dataset
+from carpet_data.dataset import Instance as Instance
+from carpet_data.dataset import Sample as Sample
+from carpet_data.dataset import Split as Split
+from carpet_data.diagnosis.doctor import doctor as doctor
+from carpet_data.errors import CarpetDataError as CarpetDataError
+from carpet_data.errors import DataError as DataError
+from carpet_data.experiments.quality.score import score as score
+from carpet_data.experiments.sweep import sweep as sweep
+from carpet_data.experiments.validate import validate as validate
+from carpet_data.fiftyone.browse import browse as browse
+from carpet_data.fiftyone.curate import curate as curate
+from carpet_data.fiftyone.curate import export_choices as export_choices
+from carpet_data.fiftyone.curate import undo_curation as undo_curation
+from carpet_data.formats import ReadOptions as ReadOptions
+from carpet_data.formats import read as read
+from carpet_data.formats.check import check as check
+from carpet_data.formats.to_coco import to_coco as to_coco
+from carpet_data.formats.to_folder import to_folder as to_folder
+from carpet_data.formats.to_masks import to_masks as to_masks
+from carpet_data.formats.to_mvtec import to_mvtec as to_mvtec
+from carpet_data.formats.to_voc import to_voc as to_voc
+from carpet_data.formats.to_yolo import to_yolo as to_yolo
+from carpet_data.learned.fit import fit as fit
+from carpet_data.preparation.drop import drop as drop
+from carpet_data.preparation.groups import groups as groups
+from carpet_data.preparation.options import GroupOptions as GroupOptions
+from carpet_data.preparation.options import SplitOptions as SplitOptions
+from carpet_data.preparation.prepare import prepare as prepare
+from carpet_data.preparation.split import split as split
+from carpet_data.reporting.report import report as report
+from carpet_data.statistics.stats import stats as stats
+from carpet_data.synthesis.engine.preview import preview as preview
+from carpet_data.synthesis.engine.rebalance import rebalance as rebalance
+from carpet_data.synthesis.engine.synthesize import synthesize as synthesize
+from carpet_data.training.train import train as train
+from carpet_data.version import __version__ as __version__
+from carpet_data.weave.sample import sample as sample
+
+def __dir__() -> list[str]: ...

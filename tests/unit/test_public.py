@@ -1,0 +1,59 @@
+"""The package as an import: light, typed, and refusing wrong paths with its own errors."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import carpet_data
+from carpet_data.errors import CarpetDataError
+
+MODULES = ("carpet_data.dataset", "carpet_data.samples", "carpet_data.core.results")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name: str) -> None:
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_the_import_is_light() -> None:
+    code = (
+        "import sys, time\nstart = time.process_time()\nimport carpet_data\ntook = time.process_time() - start\n"
+        "print(took)\nassert not {'numpy', 'cv2', 'click', 'yaml', 'PIL'} & set(sys.modules), sorted(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.1
+
+
+def _takes_a_folder() -> list[str]:
+    """The public functions whose first argument is a path."""
+    names = []
+    for name in carpet_data.__all__:
+        value = getattr(carpet_data, name)
+        if inspect.isfunction(value):
+            first = next(iter(inspect.signature(value).parameters.values()))
+            if first.name in ("root", "exported", "folder", "source"):
+                names.append(name)
+    return names
+
+
+@pytest.mark.parametrize("name", _takes_a_folder())
+def test_a_wrong_path_as_text_is_an_error_of_ours(name: str, tmp_path: Path) -> None:
+    function = getattr(carpet_data, name)
+    needed = [
+        parameter
+        for parameter in list(inspect.signature(function).parameters.values())[1:]
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    # Where a number is wanted, a number; elsewhere text, which is a path or a name.
+    values = {each.name: 1 if each.annotation == "int" else str(tmp_path / "other") for each in needed}
+    with pytest.raises(CarpetDataError):
+        function(str(tmp_path / "nothing"), **values)
