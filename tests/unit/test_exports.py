@@ -78,7 +78,7 @@ def test_outputs_are_not_replaced_unasked(verb: Verb, source: Path, tmp_path: Pa
     assert (tmp_path / "out" / "precious").read_text() == "mine"
     with pytest.raises(UsageError, match="inside one another"):
         verb(_read(source), source / "export")
-    with pytest.raises(UsageError, match="no split"):
+    with pytest.raises(UsageError, match="unknown split"):
         verb(_read(source), tmp_path / "new", split="fold7")
 
 

@@ -256,7 +256,7 @@ def test_nothing_synthetic_is_an_error_that_helps(base: Path) -> None:
     with pytest.raises(DataError, match="no synthetic") as caught:
         score(base)
     assert "synthesize" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="no split"):
+    with pytest.raises(UsageError, match="unknown split"):
         score(base, split="other")
 
 
