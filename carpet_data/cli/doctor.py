@@ -16,23 +16,34 @@ if TYPE_CHECKING:
     from carpet_data.diagnosis.doctor import Diagnosis
 
 _SHOWN = 3
-_COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
+_COLORS = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 @click.command()
 @root_argument()
 @options(ReadOptions)
-@click.option("--near/--no-near", default=True, show_default=True, help="Look for images that show the same thing.")
-@click.option("--all", "show_all", is_flag=True, help="Show every file, not the first few of each kind.")
+@click.option(
+    "--near-duplicates/--no-near-duplicates",
+    default=True,
+    show_default=True,
+    help="Find near-duplicate images.",
+)
+@click.option("--all", "show_all", is_flag=True, help="List every file instead of the first few per problem.")
 @workers_option
 @json_option
 @quiet_option
 def doctor(
-    root: Path | None, near: bool, show_all: bool, workers: int | None, as_json: bool, quiet: bool, **values: Any
+    root: Path | None,
+    near_duplicates: bool,
+    show_all: bool,
+    workers: int | None,
+    as_json: bool,
+    quiet: bool,
+    **values: Any,
 ) -> int:
-    """Find every problem of a data set, with its file and how to fix it.
+    """Check a data set and report every problem, with the file and how to fix it.
 
-    Exits with 1 when there are errors; warnings and infos alone do not count as failure. Nothing in ROOT is changed.
+    Exits with 1 if there are errors; warnings and info alone exit with 0. ROOT is only read.
 
     \b
     Example:
@@ -44,7 +55,9 @@ def doctor(
     read_options = take(ReadOptions, values)
     ui = Ui(as_json=as_json, quiet=quiet)
     with ui.progress("examining") as update:
-        diagnosis = examine(resolve_root(root), read_options, near_duplicates=near, workers=workers, progress=update)
+        diagnosis = examine(
+            resolve_root(root), read_options, near_duplicates=near_duplicates, workers=workers, progress=update
+        )
     ui.result(diagnosis.to_json(), _text(diagnosis, show_all=show_all))
     return diagnosis.exit_code
 
@@ -63,8 +76,9 @@ def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
     for problems in by_code.values():
         lines += ["", *_block(problems, len(problems) if show_all else _SHOWN)]
     counts = diagnosis.counts()
-    summary = ", ".join(counted(count, severity) for severity, count in counts.items())
-    return "\n".join([*lines, "", summary])
+    words = (counted(counts["error"], "error"), counted(counts["warning"], "warning"), f"{counts['info']} info")
+    summary = ", ".join(word for word in words if not word.startswith("0 "))
+    return "\n".join([*lines, "", summary or "no problems found"])
 
 
 def _block(problems: list[Problem], shown: int) -> list[str]:
@@ -90,4 +104,4 @@ def _block(problems: list[Problem], shown: int) -> list[str]:
 
 
 def _tag(severity: Severity) -> str:
-    return click.style(severity.upper(), fg=_COLOURS[severity], bold=True)
+    return click.style(severity.upper(), fg=_COLORS[severity], bold=True)

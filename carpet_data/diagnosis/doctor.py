@@ -1,28 +1,39 @@
-"""Find every problem of a data set."""
+"""Check a data set and report every problem: one pass over all files, then the checks of the whole set."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from carpet_data.core import executor
 from carpet_data.core.problems import SEVERITIES, Problem, Severity
-from carpet_data.core.progress import Progress
-from carpet_data.diagnosis.examine import examine
-from carpet_data.diagnosis.subjects import open_subject
+from carpet_data.core.progress import Progress, Step
+from carpet_data.core.results import Result
+from carpet_data.dataset import GOOD
+from carpet_data.diagnosis import image_checks, name_checks, set_checks, similar
+from carpet_data.diagnosis.codes import CODES
+from carpet_data.diagnosis.inputs import PREPARED, Inputs, open_inputs
+from carpet_data.diagnosis.inspect import Report, inspect
+from carpet_data.diagnosis.set_checks import Facts
 from carpet_data.formats import ReadOptions
+from carpet_data.grouping.duplicates import Search
+
+_GREY = ("grey", "grey+alpha", "bilevel")
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What the doctor found.
+class Diagnosis(Result):
+    """What `doctor` found.
 
     Attributes:
         root: The folder that was examined.
         name: The data set's name.
         format: The reader's name.
-        images: How many images were examined.
-        masks: How many mask files were examined.
+        images: Number of images examined.
+        masks: Number of mask files examined.
         classes: Image class -> images, `good` first, then sorted.
         problems: Errors first, then in the order of the table of codes.
     """
@@ -36,7 +47,7 @@ class Diagnosis:
     problems: tuple[Problem, ...]
 
     def counts(self) -> dict[Severity, int]:
-        """How many problems of each severity."""
+        """Number of problems of each severity."""
         severities = [problem.severity for problem in self.problems]
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
@@ -46,25 +57,16 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """1 where errors stand, else 0."""
-        return 1 if any(problem.severity == "error" for problem in self.problems) else 0
+        """1 if there are errors, else 0."""
+        return int(self.counts()["error"] > 0)
 
     def to_json(self) -> dict[str, Any]:
         """The diagnosis as plain values."""
-        return {
-            "root": str(self.root),
-            "name": self.name,
-            "format": self.format,
-            "images": self.images,
-            "masks": self.masks,
-            "classes": self.classes,
-            "counts": self.counts(),
-            "problems": [problem.to_json() for problem in self.problems],
-        }
+        return {**Result.to_json(self), "counts": self.counts()}
 
 
 def doctor(
-    root: Path | str,
+    root: str | os.PathLike[str],
     read_options: ReadOptions | None = None,
     *,
     near_duplicates: bool = True,
@@ -73,28 +75,103 @@ def doctor(
 ) -> Diagnosis:
     """Examine a data set, raw or prepared; nothing in it is changed.
 
+    Every file is opened once, by a worker that returns a few numbers and a 16 KiB description of the image, so that
+    memory hardly grows with the data.
+
     Args:
         root: The folder (for COCO also the JSON file itself).
-        read_options: How to read it; by default the layout is recognized.
+        read_options: How to read it; by default the format is recognized.
         near_duplicates: Also look for images that show the same thing.
         workers: Processes; None for one per core.
-        progress: Called with (images done, all images).
+        progress: Called with each `Step`.
 
     Raises:
-        DataError: The folder is missing, or no reader knows it.
-        UsageError: Options that do not exist.
+        DataError: The folder is missing, or its format is unknown.
+        UsageError: Unknown options.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from carpet_data import sample
+        >>> with TemporaryDirectory() as place:
+        ...     _ = sample(f"{place}/carpet", size=64, workers=1)
+        ...     doctor(f"{place}/carpet", workers=1).counts()
+        {'error': 0, 'warning': 0, 'info': 0}
     """
     root = Path(root)
-    subject = open_subject(root, read_options or ReadOptions())
-    problems = examine(subject, root, near=near_duplicates, workers=workers, progress=progress)
-    names = [job.class_name for job in subject.jobs]
-    classes = {name: names.count(name) for name in sorted(set(names), key=lambda name: (name != "good", name))}
+    inputs = open_inputs(root, read_options or ReadOptions())
+    names = [job.class_name for job in inputs.jobs]
     return Diagnosis(
         root=root,
-        name=subject.name,
-        format=subject.format,
-        images=len(subject.jobs),
-        masks=sum(len(job.masks) for job in subject.jobs),
-        classes=classes,
-        problems=tuple(problems),
+        name=inputs.name,
+        format=inputs.format,
+        images=len(inputs.jobs),
+        masks=sum(len(job.masks) for job in inputs.jobs),
+        classes={name: names.count(name) for name in sorted(set(names), key=lambda name: (name != GOOD, name))},
+        problems=tuple(_in_order(_examine(inputs, root, near_duplicates, workers, progress))),
     )
+
+
+def _examine(
+    inputs: Inputs, root: Path, near_duplicates: bool, workers: int | None, progress: Progress | None
+) -> Iterator[Problem]:
+    yield from inputs.problems
+    facts: list[Facts] = []
+    search = Search(len(inputs.jobs), near=near_duplicates)
+    jobs = sorted(inputs.jobs, key=lambda job: job.image)
+    for done, report in enumerate(executor.run(inspect, jobs, workers=workers), start=1):
+        yield from image_checks.check(report)
+        facts.append(_facts(report))
+        if report.descriptor is not None:
+            search.add(report.job.image, report.descriptor)
+        if progress is not None:
+            progress(Step(done, len(jobs), "examining"))
+    yield from _of_names(inputs, facts)
+    # A data set whose document cannot be read is not also without images.
+    if facts or not inputs.problems:
+        for check in set_checks.SET_CHECKS:
+            yield from check(facts)
+    yield from _of_duplicates(inputs, facts, search, root)
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    order = {code: number for number, code in enumerate(CODES)}
+    return sorted(
+        problems,
+        key=lambda each: (SEVERITIES.index(each.severity), order.get(each.code, len(order)), each.where, each.what),
+    )
+
+
+def _facts(report: Report) -> Facts:
+    job, info = report.job, report.image.info
+    annotated = bool(job.masks) or job.sample is not None
+    empty = job.empty_is_good and all(seen.values is not None and seen.values.largest == 0 for seen in report.masks)
+    class_name = GOOD if empty else job.class_name
+    if info is None:
+        return Facts(job.image, class_name, annotated)
+    return Facts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY)
+
+
+def _of_names(inputs: Inputs, facts: Sequence[Facts]) -> Iterator[Problem]:
+    images = [fact.image for fact in facts]
+    loco = list(name_checks.loco_masks((*inputs.orphans, *inputs.unknown), images))
+    explained = {name for each in loco for name in each.files}
+    yield from loco
+    if not loco:
+        yield from set_checks.mask_missing(facts, masked=inputs.masked)
+    yield from name_checks.mask_orphan([name for name in inputs.orphans if name not in explained])
+    yield from name_checks.unknown_file([name for name in inputs.unknown if name not in explained])
+    for check in name_checks.NAME_CHECKS:
+        yield from check(images)
+
+
+def _of_duplicates(inputs: Inputs, facts: Sequence[Facts], search: Search, root: Path) -> Iterator[Problem]:
+    links = search.links()
+    if not links:
+        return
+    class_of = {fact.image: fact.class_name for fact in facts}
+    yield from similar.exact(links, class_of)
+    yield from similar.near_duplicates(links, class_of, inputs.group_of)
+    if inputs.format != PREPARED:
+        yield from similar.split_leak(links, list(class_of), str(root))
+    for name in sorted(inputs.splits):
+        yield from similar.split_straddles(links, inputs.splits[name], inputs.image_of)

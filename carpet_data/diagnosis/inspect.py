@@ -1,4 +1,4 @@
-"""Look into one image and its masks: what a worker process does, and the small facts it sends home."""
+"""Inspect one image and its masks: what a worker process does, and the few facts that it returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from carpet_data.core.images import ImageInfo, probe, read, read_values
 from carpet_data.core.images.limits import ENVIRONMENT_MAX_PIXELS
 from carpet_data.core.problems import Problem
 from carpet_data.dataset import Sample
-from carpet_data.diagnosis import complaints, integrity
+from carpet_data.diagnosis import decoder_warnings, integrity
 from carpet_data.diagnosis.codes import problem
 from carpet_data.errors import CarpetDataError, ImageError
 from carpet_data.grouping.descriptors import Descriptor, describe
@@ -22,7 +22,7 @@ from carpet_data.grouping.descriptors import Descriptor, describe
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One image to look into.
+    """One image to inspect.
 
     Attributes:
         root: The data set's folder.
@@ -30,9 +30,9 @@ class Job:
         class_name: Its image class.
         masks: Its binary mask files, relative to the root.
         stacked: Whether each mask file is one instance, so that they must not overlap.
-        threshold: Values of at least this are defect.
-        sample: Where its annotation is no binary mask file: the sample to load it from.
-        empty_is_good: Whether an empty mask says that the image is good, as no folder says it.
+        threshold: Mask values of at least this are a defect.
+        sample: For annotations other than binary mask files: the sample to load.
+        empty_is_good: Whether an empty mask means that the image is good, because no folder tells.
     """
 
     root: Path
@@ -50,12 +50,12 @@ class MaskValues:
     """The values of one mask.
 
     Attributes:
-        pixels: All of them.
-        defect: Those at or above the threshold.
-        below: Those above 0 and below the threshold.
-        between: Those that are neither 0 nor the largest value.
+        pixels: Number of pixels.
+        defect: Pixels at or above the threshold.
+        below: Pixels above 0 and below the threshold.
+        between: Pixels that are neither 0 nor the largest value.
         largest: The largest value, as stored.
-        levels: How many values there are.
+        levels: Number of different values.
         coloured: Whether its channels differ.
         shape_in_alpha: Whether the alpha channel is not constant.
         border: Whether every pixel along the border is defect.
@@ -78,16 +78,16 @@ class Seen:
 
     Attributes:
         where: Relative to the root.
-        problem: Why it could not be looked into; then nothing below is known.
+        problem: Why it could not be inspected; then nothing below is known.
         info: Its header.
-        complaint: What the decoder said on the side.
+        decoder_warning: The decoder's first serious warning.
         values: For masks.
     """
 
     where: str
     problem: Problem | None = None
     info: ImageInfo | None = None
-    complaint: str = ""
+    decoder_warning: str = ""
     values: MaskValues | None = None
 
 
@@ -96,12 +96,12 @@ class Report:
     """One image and its masks.
 
     Attributes:
-        job: What was asked.
+        job: What was inspected.
         image: The image file.
         masks: The mask files, as in the job.
-        descriptor: For the search of duplicates; None where the image cannot be read.
-        overlap_px: Pixels that more than one stacked mask marks.
-        loaded: For annotations that are no binary mask file: instances and defect pixels.
+        descriptor: For the search for duplicates; None where the image cannot be read.
+        overlap_px: Number of pixels that more than one stacked mask marks.
+        loaded: For annotations other than binary mask files: number of instances and of defect pixels.
         load_problem: Why such an annotation could not be loaded.
     """
 
@@ -115,7 +115,7 @@ class Report:
 
 
 def inspect(job: Job) -> Report:
-    """Look into one image and its masks. Pure, so that any worker process may run it."""
+    """Inspect one image and its masks. Pure, so that any worker process may run it."""
     image, descriptor = _inspect_image(job)
     seen: list[Seen] = []
     stack: NDArray[np.uint16] | None = None
@@ -146,7 +146,7 @@ def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
     try:
         return data, probe(path)
     except ImageError as error:
-        # The limit is the one refusal that says how to raise it.
+        # Only the error about the limit says how to raise it.
         large = ENVIRONMENT_MAX_PIXELS in (error.hint or "") or "exceeds limit" in error.what
         return problem("too-large" if large else "not-an-image", where, error.what, hint=error.hint if large else None)
 
@@ -157,11 +157,11 @@ def _inspect_image(job: Job) -> tuple[Seen, Descriptor | None]:
         return Seen(job.image, opened), None
     _, info = opened
     try:
-        with complaints.listen() as heard:
+        with decoder_warnings.captured() as warned:
             descriptor = describe(job.root / job.image)
     except CarpetDataError as error:
         return Seen(job.image, problem("damaged", job.image, error.what), info), None
-    return Seen(job.image, info=info, complaint=heard.text), descriptor
+    return Seen(job.image, info=info, decoder_warning=warned.text), descriptor
 
 
 def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:
@@ -170,13 +170,15 @@ def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray
         return Seen(where, opened), None
     _, info = opened
     try:
-        with complaints.listen() as heard:
+        with decoder_warnings.captured() as warned:
             values = read_values(root / where)
             coloured = info.mode in ("rgb", "rgb+alpha", "palette", "other") and _differ(read(root / where))
             in_alpha = "alpha" in info.mode and _shape_in_alpha(root / where)
     except CarpetDataError as error:
         return Seen(where, problem("damaged", where, error.what), info), None
-    return Seen(where, info=info, complaint=heard.text, values=_measure(values, threshold, coloured, in_alpha)), values
+    return Seen(
+        where, info=info, decoder_warning=warned.text, values=_measure(values, threshold, coloured, in_alpha)
+    ), values
 
 
 def _differ(pixels: NDArray[np.uint8]) -> bool:

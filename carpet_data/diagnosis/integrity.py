@@ -1,4 +1,4 @@
-"""Is a file whole? Answered from its bytes, before any decoder fills what is missing with grey."""
+"""Is a file whole? Answered from its bytes, before any decoder fills the missing part with gray."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _JPEG_END = b"\xff\xd9"
 
 
 def broken_link(path: Path, where: str) -> Problem | None:
-    """A symbolic link that leads nowhere, or in a circle."""
+    """A symbolic link to a missing file, or to itself."""
     if not path.is_symlink() or path.exists():
         return None
-    return problem("broken-link", where, f"it leads to {os.fspath(path.readlink())}, which is not there")
+    return problem("broken-link", where, f"its target {os.fspath(path.readlink())} does not exist")
 
 
 def read_bytes(path: Path, where: str) -> bytes | Problem:
@@ -27,20 +27,20 @@ def read_bytes(path: Path, where: str) -> bytes | Problem:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return problem("missing-file", where, "it is not there")
+        return problem("missing-file", where, "it does not exist")
     except PermissionError:
-        return problem("no-permission", where, "you may not read it")
+        return problem("no-permission", where, "permission denied")
     except OSError as error:
-        return problem("damaged", where, f"the system cannot read it: {error.strerror}")
+        return problem("damaged", where, f"it cannot be read: {error.strerror}")
     return data or problem("empty-file", where, "it has no bytes")
 
 
 def truncated(data: bytes, where: str) -> Problem | None:
-    """A file that ends before its own structure says."""
+    """A file that ends earlier than its own structure requires."""
     missing = _missing(data)
     if missing is None:
         return None
-    return problem("truncated", where, f"{missing} is missing behind its {len(data)} bytes")
+    return problem("truncated", where, f"{missing} is missing after its {len(data)} bytes")
 
 
 def damaged_png(data: bytes, where: str) -> Problem | None:

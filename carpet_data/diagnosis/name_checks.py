@@ -1,4 +1,4 @@
-"""Faults that names alone show: one function a code."""
+"""Problems that names alone show: one function per code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def name_not_portable(images: Sequence[str]) -> Iterator[Problem]:
     for name in images:
         bad = [part for part in name.split("/") if _RESERVED.search(part)]
         if bad:
-            yield problem("name-not-portable", name, f"{printable(bad[0])!r} is refused by Windows")
+            yield problem("name-not-portable", name, f"Windows rejects {printable(bad[0])!r}")
 
 
 def _equal(names: Iterable[str], key: Callable[[str], str]) -> Iterator[list[str]]:
@@ -54,12 +54,16 @@ def _equal(names: Iterable[str], key: Callable[[str], str]) -> Iterator[list[str
             yield sorted(members)
 
 
+NAME_CHECKS = (name_case, name_stem, name_unicode, name_not_portable)
+"""Checks of the images' names."""
+
+
 def _list(names: Sequence[str]) -> str:
     return ", ".join(printable(PurePosixPath(name).name) for name in names)
 
 
 def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Problem]:
-    """loco-masks: `ground_truth/CLASS/STEM/000.png` where `test/CLASS/STEM.*` is an image; one problem a class.
+    """loco-masks: `ground_truth/CLASS/STEM/000.png` where `test/CLASS/STEM.*` is an image; one problem per class.
 
     Args:
         stray: Files that the MVTec AD reader could not place.
@@ -73,19 +77,21 @@ def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Problem]
             found.setdefault(match["class"], []).append(name)
     for class_name, files in sorted(found.items()):
         folders = len({PurePosixPath(name).parent for name in files})
-        yield problem("loco-masks", f"ground_truth/{class_name}", f"{folders} folders of masks", files=tuple(files))
+        yield problem(
+            "loco-masks", f"ground_truth/{class_name}", f"it contains {folders} folders of masks", files=tuple(files)
+        )
 
 
 def mask_orphan(orphans: Sequence[str]) -> Iterator[Problem]:
     """mask-orphan."""
     for name in orphans:
-        yield problem("mask-orphan", name, "no image has its name")
+        yield problem("mask-orphan", name, "no image has a matching name")
 
 
 def unknown_file(unknown: Sequence[str]) -> Iterator[Problem]:
     """unknown-file."""
     for name in unknown:
         if PurePosixPath(name).suffix.lower() in _OTHER_IMAGES:
-            yield problem("unknown-file", name, "images of this kind are not read", hint="save it as PNG, or remove it")
+            yield problem("unknown-file", name, "images of this type are not read", hint="save it as PNG, or remove it")
         else:
             yield problem("unknown-file", name, "no reader uses it")

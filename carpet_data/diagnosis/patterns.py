@@ -1,4 +1,4 @@
-"""Do file names tell which images show the same thing? Guess the option of `prepare` that says so."""
+"""Guess from file names which images show the same thing: the options of `prepare` that group them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Guess:
 
     @property
     def options(self) -> str:
-        """As typed behind `carpet-data prepare ROOT`."""
+        """As typed after `carpet-data prepare ROOT`."""
         if self.gap is None:
             return f"--group-by '{self.pattern}'"
         return f"--group-runs '{self.pattern}' --gap {self.gap}"
@@ -49,9 +49,9 @@ class Guess:
 def guess(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Guess | None:
     """The pattern that explains most pairs without putting everything together.
 
-    Tried are the numbers in names of the commonest shape: equal numbers (`--group-by`), then runs of near numbers
-    (`--group-runs`) with the smallest round gap that explains 95 % of the pairs. Refused are patterns that would put
-    two random images together more often than one time in twenty, and than twice as often as the pairs themselves do.
+    It tries the numbers in names of the most common shape: equal numbers (`--group-by`), then runs of near numbers
+    (`--group-runs`) with the smallest round gap that explains 95 % of the pairs. It rejects patterns that would put two
+    random images together more often than one time in twenty, and than twice as often as the pairs themselves do.
 
     Args:
         names: All image paths.

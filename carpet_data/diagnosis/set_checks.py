@@ -1,4 +1,4 @@
-"""Faults of the set as a whole: one function a code."""
+"""Problems of the set as a whole: one function per code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SMALL = 5
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is kept of one image for the checks of the set.
+    """What the checks of the set need to know of one image.
 
     Attributes:
         image: Path relative to the root.
@@ -42,26 +42,22 @@ def no_images(facts: Sequence[Facts]) -> Iterator[Problem]:
 def no_good(facts: Sequence[Facts]) -> Iterator[Problem]:
     """no-good."""
     if facts and not any(fact.class_name == GOOD for fact in facts):
-        yield problem("no-good", ".", "all images are of defect classes")
+        yield problem("no-good", ".", "all images belong to defect classes")
 
 
 def class_small(facts: Sequence[Facts]) -> Iterator[Problem]:
     """class-small."""
     for name, count in sorted(_classes(facts).items()):
         if 1 < count < _SMALL:
-            way = (
-                "one to learn from, one to test on"
-                if count == 2
-                else "enough for 1-shot rotations, not for a fair test"
-            )
-            yield problem("class-small", name, f"the class has {count} images: {way}")
+            enough = "one to train on, one to test on" if count == 2 else "enough for 1-shot rotations only"
+            yield problem("class-small", name, f"the class has {count} images: {enough}")
 
 
 def class_single(facts: Sequence[Facts]) -> Iterator[Problem]:
     """class-single."""
     for name, count in sorted(_classes(facts).items()):
         if count == 1:
-            yield problem("class-single", name, "the class has 1 image")
+            yield problem("class-single", name, "the class has a single image")
 
 
 def _classes(facts: Sequence[Facts]) -> Counter[str]:
@@ -69,7 +65,7 @@ def _classes(facts: Sequence[Facts]) -> Counter[str]:
 
 
 def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Problem]:
-    """mask-missing, or no-masks where the data set has no place for masks or none at all."""
+    """mask-missing, or no-masks where the data set has no masks at all."""
     defects = [fact for fact in facts if fact.class_name != GOOD]
     without = [fact for fact in defects if not fact.annotated]
     if defects and (not masked or len(without) == len(defects)):
@@ -99,7 +95,7 @@ def sizes_vary(facts: Sequence[Facts]) -> Iterator[Problem]:
     if len(sizes) < 2 or sizes.most_common(1)[0][1] >= _NEARLY_ALL * sizes.total():
         return
     widths, heights = zip(*sizes, strict=True)
-    what = f"{len(sizes)} sizes, {min(widths)} to {max(widths)} across and {min(heights)} to {max(heights)} down"
+    what = f"{len(sizes)} sizes, widths {min(widths)} to {max(widths)} px, heights {min(heights)} to {max(heights)} px"
     yield problem("sizes-vary", ".", what)
 
 
@@ -107,10 +103,10 @@ def channels_mixed(facts: Sequence[Facts]) -> Iterator[Problem]:
     """channels-mixed: the images of the rarer kind, each."""
     known = [fact for fact in facts if fact.grey is not None]
     grey = [fact for fact in known if fact.grey]
-    colour = [fact for fact in known if not fact.grey]
-    if not grey or not colour:
+    color = [fact for fact in known if not fact.grey]
+    if not grey or not color:
         return
-    fewer, kind, other = (grey, "grey", "colour") if len(grey) <= len(colour) else (colour, "colour", "grey")
+    fewer, kind, other = (grey, "gray", "color") if len(grey) <= len(color) else (color, "color", "gray")
     for fact in fewer:
         what = f"it is {kind}, {len(known) - len(fewer)} of {len(known)} images are {other}"
         yield problem("channels-mixed", fact.image, what)

@@ -1,4 +1,4 @@
-"""Faults about images that show the same thing, from the links that `grouping` found: one function a code."""
+"""Problems of images that show the same thing, from the links that `grouping` found: one function per code."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Proble
 def near_duplicates(
     links: Sequence[Link], class_of: Mapping[str, str], group_of: Mapping[str, str] | None = None
 ) -> Iterator[Problem]:
-    """near-duplicates: one problem a group of images that show the same thing.
+    """near-duplicates: one problem per group of images that show the same thing.
 
     Args:
-        links: All that was found.
+        links: All links.
         class_of: image path -> class.
-        group_of: image path -> group, where a data set has groups: what they hold together already is no problem.
+        group_of: image path -> group, where a data set has groups; images of one of its groups are no problem.
     """
     group_of = group_of or {}
     near = [link for link in links if link.reason == "near"]
@@ -68,7 +68,7 @@ def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterat
     """split-leak for a data set that is yet to be split: what a random split by image would do.
 
     Args:
-        links: All that was found.
+        links: All links.
         names: All images.
         root: As the user would name it, for the command in the hint.
     """
@@ -81,29 +81,29 @@ def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterat
         return
     what = (
         f"{sum(sizes)} of {len(names)} images belong to {len(sizes)} groups that show the same thing; a random split "
-        f"by image with {_HELD_OUT:.0%} held out would tear about {torn:.0f} groups, so that about {seen:.0f} of "
+        f"by image with {_HELD_OUT:.0%} held out would split about {torn:.0f} groups, so that about {seen:.0f} of "
         f"{held_out:.0f} held-out images show what training has seen"
     )
     guess = patterns.guess(names, [(link.a, link.b) for link in links])
     command = f"carpet-data prepare {shlex.quote(root)}"
     if guess is None:
         hint = (
-            f"{command} keeps those found together; if names say which images belong together, "
+            f"{command} keeps these groups together; if names show which images belong together, "
             "add --group-by REGEX or --group-runs REGEX --gap N"
         )
     else:
         hint = (
-            f"{command} {guess.options}  (the names explain {guess.explained:.0%} of what the pixels show, "
+            f"{command} {guess.options}  (the names explain {guess.explained:.0%} of the pairs found by pixels, "
             f"and make {guess.groups} groups)"
         )
     yield problem("split-leak", ".", what, hint=hint)
 
 
 def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, str]) -> Iterator[Problem]:
-    """split-leak for a split that exists: one problem a split.
+    """split-leak for a split that exists: one problem per split.
 
     Args:
-        links: All that was found, between image paths.
+        links: All links, between image paths.
         split: The split, by sample ids.
         image_of: sample id -> image path.
     """
@@ -114,19 +114,19 @@ def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, 
         sides = [side_of[name] for name in members if name in side_of]
         if len(set(sides)) > 1:
             torn.append(members)
-            seen += sum(side != _teaching(sides) for side in sides)
+            seen += sum(side != _training_side(sides) for side in sides)
     if not torn:
         return
     held_out = sum(side != "train" for side in side_of.values())
     what = (
         f"in the split {split.name!r}, {len(torn)} group{'s' if len(torn) > 1 else ''} of images that show the same "
-        f"thing lie on several sides: {seen} of {held_out} held-out images"
+        f"thing are on several sides: {seen} of {held_out} held-out images"
     )
     yield problem("split-leak", ".", what, files=tuple(members[0] for members in torn))
 
 
-def _teaching(sides: Sequence[str]) -> str:
-    """The side that teaches most, of those present."""
+def _training_side(sides: Sequence[str]) -> str:
+    """The first side present, train before val before test."""
     return next(side for side in SIDES if side in sides)
 
 

@@ -173,7 +173,7 @@ FILE_ROWS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "0 and 1": ("mask-lost", HOLE_MASK, lambda root: replace_mask(root, spot(1))),
     "0 and 127": ("mask-lost", HOLE_MASK, lambda root: replace_mask(root, spot(127))),
     "0 and 255 of 16 bits": ("mask-lost", HOLE_MASK, lambda root: replace_mask(root, spot(255, kind=np.uint16))),
-    "colour mask": ("mask-colour", HOLE_MASK, lambda root: replace_mask(root, colour_mask())),
+    "colour mask": ("mask-color", HOLE_MASK, lambda root: replace_mask(root, colour_mask())),
     "palette mask": ("mask-palette", HOLE_MASK, palette_mask),
     "alpha mask": ("mask-alpha", HOLE_MASK, alpha_mask),
     "16-bit mask": ("mask-deep", HOLE_MASK, lambda root: replace_mask(root, spot(65535, kind=np.uint16))),

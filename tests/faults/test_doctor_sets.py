@@ -26,7 +26,7 @@ def test_sizes_that_vary(root: Path) -> None:
     for number in range(4):
         save(root / f"train/good/{number:03}.png", picture(number, side=SIDE + number))
     diagnosis = examine(root)
-    assert only(diagnosis, "sizes-vary").what.startswith("4 sizes, 64 to 67 across")
+    assert only(diagnosis, "sizes-vary").what.startswith("4 sizes, widths 64 to 67 px")
     assert diagnosis.of("size-unlike-rest") == ()
 
 

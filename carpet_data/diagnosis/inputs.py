@@ -1,4 +1,4 @@
-"""What is to be examined, whatever the format: jobs for the workers, and what names and documents say already."""
+"""What to examine, whatever the format: jobs for the workers, and problems that names and documents show already."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PREPARED = "prepared"
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What is to be examined.
+class Inputs:
+    """What to examine.
 
     Attributes:
         name: The data set's name.
         format: The reader's name.
-        jobs: One an image.
-        masked: Whether a defect image without a mask is at fault.
+        jobs: One per image.
+        masked: Whether a defect image without a mask is a problem.
         orphans: Masks without an image.
         unknown: Files that no reader uses.
         splits: Splits that the data set has, by sample id.
@@ -51,18 +51,18 @@ class Subject:
     problems: tuple[Problem, ...] = ()
 
 
-def open_subject(root: Path, options: ReadOptions) -> Subject:
-    """What is to be examined in a folder.
+def open_inputs(root: Path, options: ReadOptions) -> Inputs:
+    """What to examine in a folder.
 
     Raises:
-        DataError: The folder is missing, or no reader knows it.
-        UsageError: No reader has that name.
+        DataError: The folder is missing, or its format is unknown.
+        UsageError: Unknown format.
     """
     from carpet_data.formats.detect import detect
 
     name = detect(root) if options.format == "auto" else options.format
     if name not in READERS:
-        raise UsageError(f"no reader is called {name!r}", hint=f"use one of: {', '.join(READERS)}")
+        raise UsageError(f"unknown format {name!r}", hint=f"use one of: {', '.join(READERS)}")
     options = replace(options, format=name)
     if name in _SCANNED:
         module = importlib.import_module(READERS[name][0].split(":")[0])
@@ -71,8 +71,8 @@ def open_subject(root: Path, options: ReadOptions) -> Subject:
     return _of_dataset(root, options)
 
 
-def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
-    # Without class folders it is the mask that says whether an image is good.
+def _of_tree(tree: Tree, options: ReadOptions) -> Inputs:
+    # Without class folders the mask decides whether an image is good.
     unclassed = tree.format == "folder" and not any(f"/{DEFECT}/" in f"/{entry.image}" for entry in tree.entries)
     jobs = [
         Job(
@@ -92,7 +92,7 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
     image_of = {entry.image: entry.image for entry in tree.entries}
     sides = {entry.image: entry.side for entry in tree.entries if entry.side is not None}
     splits = {"source": Split("source", sides)} if len(set(sides.values())) > 1 else {}
-    return Subject(
+    return Inputs(
         tree.name,
         tree.format,
         tuple(jobs),
@@ -105,7 +105,7 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Subject:
     )
 
 
-def _of_dataset(root: Path, options: ReadOptions) -> Subject:
+def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
     problems = tuple(_of_prepared(root)) if options.format == PREPARED else ()
     try:
         dataset = read(root, options)
@@ -115,10 +115,10 @@ def _of_dataset(root: Path, options: ReadOptions) -> Subject:
         unreadable = tuple(
             problem("unreadable-data-set", relative(each, root), each.what, hint=each.hint) for each in _each((error,))
         )
-        # The store's own check says more about what is wrong with a prepared folder.
+        # The store's own check describes the problems of a prepared folder better.
         stopped = any(each.severity == "error" for each in problems)
-        return Subject(root.resolve().name, options.format, problems=problems if stopped else problems + unreadable)
-    return Subject(
+        return Inputs(root.resolve().name, options.format, problems=problems if stopped else problems + unreadable)
+    return Inputs(
         dataset.name,
         dataset.format,
         tuple(_job(dataset, sample) for sample in dataset.samples),
@@ -131,7 +131,7 @@ def _of_dataset(root: Path, options: ReadOptions) -> Subject:
 
 
 def _of_prepared(root: Path) -> Iterator[Problem]:
-    """What the layout finds wrong; files that are missing are found again by those who open them."""
+    """What the store's own check finds; missing files are reported when they are opened."""
     from carpet_data.store.verify import verify
 
     yield from (each for each in verify(root) if each.code != "file-missing")
@@ -158,7 +158,7 @@ def _each(errors: tuple[CarpetDataError, ...]) -> tuple[CarpetDataError, ...]:
 
 
 def relative(error: CarpetDataError, root: Path) -> str:
-    """Where an error is, relative to the root where it lies inside."""
+    """Where an error is, relative to the root if it is inside."""
     if error.where is None:
         return "."
     try:
