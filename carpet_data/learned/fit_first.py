@@ -9,7 +9,7 @@ from carpet_data import store
 from carpet_data.core.progress import Progress
 from carpet_data.dataset import MAIN_SPLIT
 from carpet_data.store.files import making
-from carpet_data.store.names import LOCK
+from carpet_data.store.names import LOCK_FILES
 from carpet_data.synthesis.contract import is_learned
 from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.model import Recipe
@@ -65,5 +65,5 @@ def _copied(there: Path, here: Path, card: str) -> None:
     """Bring a finished model over; its card comes last, so that half a copy is an unfinished model."""
     if (there / card).is_file():
         with making(here):
-            shutil.copytree(there, here, ignore=shutil.ignore_patterns(card, LOCK), dirs_exist_ok=True)
+            shutil.copytree(there, here, ignore=shutil.ignore_patterns(card, *LOCK_FILES), dirs_exist_ok=True)
             shutil.copyfile(there / card, here / card)

@@ -18,7 +18,7 @@ from carpet_data.learned import card
 from carpet_data.learned.fit_plan import CHECKPOINT, Plan, method_of, plan
 from carpet_data.store import lock
 from carpet_data.store.files import making, remove_partials, write_bytes
-from carpet_data.store.names import LOCK
+from carpet_data.store.names import LOCK_FILES
 from carpet_data.synthesis.engine import model_store
 from carpet_data.synthesis.engine.model_store import Fitted
 from carpet_data.synthesis.recipe.model import Recipe
@@ -172,7 +172,7 @@ def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != LOCK:
+        elif path.name not in LOCK_FILES:
             path.unlink()
 
 

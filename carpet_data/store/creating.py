@@ -271,7 +271,7 @@ def _empty(folder: Path) -> None:
     """Remove all but the lock; the journal's record first, so that what remains is known to be rubbish."""
     entries: Sequence[Path] = sorted(folder.iterdir(), key=lambda path: path.name != names.JOURNAL)
     for path in entries:
-        if path.name == names.LOCK:
+        if path.name in names.LOCK_FILES:
             continue
         if path.is_dir() and not path.is_symlink():
             if path.name == names.JOURNAL:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -21,9 +20,9 @@ _NO_CLONE = frozenset({errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY
 _devices_without_clone: set[int] = set()
 
 _REFUSED = {
-    errno.EACCES: "you may not write here",
-    errno.EPERM: "you may not write here",
-    errno.EROFS: "its file system can only be read",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "read-only file system",
     errno.EEXIST: "a file is where a folder should be",
     errno.ENOTDIR: "a file is where a folder should be",
 }
@@ -42,9 +41,7 @@ def making(out: Path) -> Iterator[None]:
         why = _REFUSED.get(error.errno or 0)
         if why is None:
             raise
-        raise OutputError(
-            f"it cannot be written: {why} ({error.strerror})", where=out, hint="choose another output folder"
-        ) from error
+        raise OutputError(f"it cannot be written: {why}", where=out, hint="choose another output folder") from error
 
 
 @contextmanager
@@ -111,13 +108,13 @@ def sha256(path: Path) -> str:
 
 def sync_folder(folder: Path) -> None:
     """Wait until the disk has the names in a folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        # Some network file systems cannot; the names are then as safe as they make them.
-        with contextlib.suppress(OSError):
+    # Some network file systems cannot, nor can Windows; the names are then as safe as they make them.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove_partials(root: Path) -> None:
@@ -135,6 +132,10 @@ def _partial(path: Path) -> Path:
 def _clone(source: Path, target: Path) -> bool:
     device = target.parent.stat().st_dev
     if device in _devices_without_clone:
+        return False
+    try:
+        import fcntl
+    except ImportError:  # Windows
         return False
     with source.open("rb") as reader:
         target.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""One writer at a time: an advisory lock on a folder, with its holder's name in the file."""
+"""One writer at a time: an advisory lock on a folder, with its holder's name beside it."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
 import getpass
 import json
 import os
@@ -12,16 +12,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from carpet_data.errors import LockedError, OutputError
-from carpet_data.store.names import LOCK
+from carpet_data.store.names import HOLDER, LOCK, LOCK_FILES
+
+_WAIT_S = 0.2
+"""A holder that is just letting go removes its file, and who meets that has to try again."""
+
+_NO_PERMISSION = ("no permission to change this data set", "ask its owner, or work on a copy of it")
+_NO_LOCKS = ("it cannot be locked", "choose a folder on a local disk")
+_REFUSED = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NO_PERMISSION),
+    **dict.fromkeys((errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP), _NO_LOCKS),
+}
 
 
 class Lock:
     """A held lock; it ends with the process that holds it, however that ends."""
 
-    def __init__(self, root: Path, descriptor: int) -> None:
+    def __init__(self, root: Path, lock: FileLock) -> None:
         self._root = root
-        self._descriptor = descriptor
+        self._lock = lock
 
     @classmethod
     def acquire(cls, root: Path, command: str) -> Lock:
@@ -33,41 +45,26 @@ class Lock:
 
         Raises:
             LockedError: Another process holds it.
-            OutputError: The folder may not be written, or the file system has no locks.
+            OutputError: The folder cannot be written to, or the file system has no locks.
         """
-        path = root / LOCK
-        while True:
-            try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            except OSError as error:
-                if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                    raise
-                raise OutputError(
-                    f"you may not change this data set ({error.strerror})",
-                    where=root,
-                    hint="ask its owner, or work on a copy of it",
-                ) from error
-            try:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise LockedError(
-                        f"it is being written by {_holder(descriptor)}",
-                        where=root,
-                        hint="wait until that has finished, then run the command again",
-                    ) from error
-                except OSError as error:
-                    raise OutputError(
-                        f"it cannot be locked ({error.strerror})", where=root, hint="choose a folder on a local disk"
-                    ) from error
-                if _is_same_file(descriptor, path):
-                    _sign(descriptor, command)
-                    return cls(root, descriptor)
-            except BaseException:
-                os.close(descriptor)
+        lock = FileLock(root / LOCK)
+        try:
+            lock.acquire(timeout=_WAIT_S)
+            text = json.dumps({"holder": _name(), "pid": os.getpid(), "command": command}, ensure_ascii=False) + "\n"
+            (root / HOLDER).write_bytes(text.encode(errors="backslashreplace"))
+        except Timeout as error:
+            raise LockedError(
+                f"it is being written by {_holder(root)}",
+                where=root,
+                hint="wait until that has finished, then run the command again",
+            ) from error
+        except OSError as error:
+            lock.release()
+            what, hint = _REFUSED.get(error.errno or 0, (None, None))
+            if what is None:
                 raise
-            # Its last holder removed the file between our opening and locking it.
-            os.close(descriptor)
+            raise OutputError(f"{what} ({error.strerror})", where=root, hint=hint) from error
+        return cls(root, lock)
 
     def moved(self, root: Path) -> None:
         """Say that the locked folder was renamed."""
@@ -76,9 +73,9 @@ class Lock:
     def release(self) -> None:
         """Let others write; the lock file goes."""
         # Removed while still held: whoever opened it before finds out that it is no longer the file of that name.
-        if _is_same_file(self._descriptor, self._root / LOCK):
-            (self._root / LOCK).unlink(missing_ok=True)
-        os.close(self._descriptor)
+        for name in LOCK_FILES[::-1]:
+            (self._root / name).unlink(missing_ok=True)
+        self._lock.release()
 
 
 @contextmanager
@@ -91,30 +88,16 @@ def locked(root: Path, command: str) -> Iterator[Lock]:
         lock.release()
 
 
-def _sign(descriptor: int, command: str) -> None:
-    text = json.dumps({"holder": _name(), "pid": os.getpid(), "command": command}, ensure_ascii=False) + "\n"
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(errors="backslashreplace"), 0)
-
-
 def _name() -> str:
-    try:
+    user = "unknown"
+    with contextlib.suppress(KeyError, OSError, ImportError):  # a container's user without a name; Windows
         user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())  # a container's user without a name
     return f"{user}@{socket.gethostname()}"
 
 
-def _holder(descriptor: int) -> str:
+def _holder(root: Path) -> str:
     try:
-        values = json.loads(os.pread(descriptor, 4096, 0))
+        values = json.loads((root / HOLDER).read_bytes())
         return f"{values['command']!r} (process {values['pid']} of {values['holder']})"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"  # it has the lock, but has not signed yet
-
-
-def _is_same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -16,6 +16,8 @@ IMAGES = "images"
 MASKS = "masks"
 JOURNAL = ".journal"
 LOCK = ".lock"
+HOLDER = ".lock.json"
+LOCK_FILES = (LOCK, HOLDER)
 PARTIAL_SUFFIX = ".partial"
 
 _UNSAFE = frozenset('/\\<>:"|?*')

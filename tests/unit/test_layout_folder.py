@@ -241,7 +241,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         holder.kill()
     # A killed holder holds nothing.
     with locked(tmp_path, "mine"):
-        assert json.loads((tmp_path / names.LOCK).read_text())["command"] == "mine"
+        assert json.loads((tmp_path / names.HOLDER).read_text())["command"] == "mine"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -250,7 +250,7 @@ def test_a_folder_that_may_not_be_changed_says_so(tmp_path: Path, monkeypatch: p
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("carpet_data.store.lock.os.open", refuse)
-    with pytest.raises(OutputError, match="may not change") as caught, locked(tmp_path, "mine"):
+    with pytest.raises(OutputError, match="no permission to change") as caught, locked(tmp_path, "mine"):
         pass
     assert caught.value.where == str(tmp_path)
 

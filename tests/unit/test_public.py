@@ -33,6 +33,24 @@ def test_the_import_is_light() -> None:
     assert float(done.stdout) < 0.1
 
 
+def test_nothing_needs_posix_to_read_and_export(hostile_shapes: Path, tmp_path: Path) -> None:
+    code = """
+import importlib, pkgutil, sys
+for name in ("fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+import carpet_data as cd
+for room in ("core", "formats", "store", "statistics", "preparation", "grouping"):
+    package = importlib.import_module(f"carpet_data.{room}")
+    for module in pkgutil.walk_packages(package.__path__, f"carpet_data.{room}."):
+        importlib.import_module(module.name)
+dataset = cd.read(sys.argv[1])
+dataset.to_coco(sys.argv[2], workers=1)
+assert len(cd.read(sys.argv[2])) == len(dataset)
+"""
+    out = str(tmp_path / "coco")
+    subprocess.run([sys.executable, "-c", code, str(hostile_shapes), out], check=True)
+
+
 def _takes_a_folder() -> list[str]:
     """The public functions whose first argument is a path."""
     names = []
