@@ -23,10 +23,8 @@ from carpet_data.dataset import GOOD, Dataset, Sample, Split
 from carpet_data.errors import CarpetDataError
 from carpet_data.experiments import workspaces
 from carpet_data.store.files import write_bytes
-from carpet_data.synthesis.contract import is_learned
-from carpet_data.synthesis.engine.driver import HopelessError
+from carpet_data.synthesis.engine.run import HopelessError
 from carpet_data.synthesis.recipe import files as recipes
-from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.model import Recipe
 
 LEFT_OUT = "donor-paste"
@@ -81,7 +79,7 @@ def derived(work: Path, name: str, steps: int) -> str:
 
 
 def learned(recipe: Recipe) -> bool:
-    return is_learned(registry.load(recipe.target))
+    return recipe.is_learned
 
 
 def made(pool: Pool) -> dict[str, Any] | None:
@@ -163,7 +161,7 @@ def _drawn_classes(pool: Pool, recipe: Recipe, to: int, classes: Sequence[str], 
                     workers=workers,
                     device=pool.device,
                 )
-                images += made.classes[0].made
+                images += made.classes[name].made
         except HopelessError as error:
             print(f"{pool.partition}, {pool.name}: {error}", flush=True)
             continue
@@ -239,13 +237,13 @@ def memorisation_of(root: Path, left_out: set[str]) -> dict[str, Any]:
     from carpet_data.learned import crops, memorisation
     from carpet_data.learned.learning import Drawn
     from carpet_data.learned.windows import around, cut, cut_mask
-    from carpet_data.synthesis.engine.pixels import Pixels
+    from carpet_data.synthesis.engine.train_images import TrainImages
     from carpet_data.synthesis.ops.placement import mask_box
 
     dataset = layout.read(root)
-    recipe = recipes.load(recipes.DEFAULT)
+    recipe = recipes.load("donor-paste")
     lesson = crops.build(dataset, workspaces.SPLIT, recipe, crop_px=CROP_PX, context=CONTEXT)
-    pixels = Pixels(root, is_object=lesson.is_object)
+    pixels = TrainImages(root, is_object=lesson.is_object)
     drawn = []
     synthetic = _synthetic(root)
     for name in lesson.classes:

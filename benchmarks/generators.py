@@ -142,10 +142,11 @@ def drawing(
     """The figures of sampling with the networks of a learner."""
     import torch
 
+    from carpet_data.core import seeds
     from carpet_data.networks import devices
     from carpet_data.synthesis.contract import Redraw
-    from carpet_data.synthesis.engine import candidates, model_store, plan, scenes, seeds
-    from carpet_data.synthesis.engine.pixels import Pixels
+    from carpet_data.synthesis.engine import model_store, plan, scene_loader, sources
+    from carpet_data.synthesis.engine.train_images import TrainImages
 
     device = devices.resolve(device_name)
     with tempfile.TemporaryDirectory() as name:
@@ -155,11 +156,10 @@ def drawing(
         count = parameters_in(folder)
         method.open(folder, str(device))
     class_name = lesson.classes[0]
-    found = candidates.build(dataset, split, class_name, recipe)
+    found = sources.build(dataset, split, class_name, recipe)
     planner = plan.Planner(found, recipe, method, seed=0)
-    pixels = Pixels(dataset.root, is_object=found.facts.is_object)
-    wants = scenes.Wants(method.donors_needed, whole=False)
-    made = [scenes.build(pixels, planner.job(k), found.facts, wants) for k in range(images)]
+    train_images = TrainImages(dataset.root, is_object=found.facts.is_object)
+    made = [scene_loader.load(train_images, planner.plan(k), found.facts, whole=False) for k in range(images)]
 
     def draw(k: int) -> bool:
         try:

@@ -40,9 +40,15 @@ from carpet_data.preparation.prepare import prepare as prepare
 from carpet_data.preparation.split import split as split
 from carpet_data.reporting.report import report as report
 from carpet_data.statistics.stats import stats as stats
+from carpet_data.synthesis.engine.options import SynthesisOptions as SynthesisOptions
+from carpet_data.synthesis.engine.preview import PreviewResult as PreviewResult
 from carpet_data.synthesis.engine.preview import preview as preview
 from carpet_data.synthesis.engine.rebalance import rebalance as rebalance
+from carpet_data.synthesis.engine.results import ClassReport as ClassReport
+from carpet_data.synthesis.engine.results import RebalanceResult as RebalanceResult
+from carpet_data.synthesis.engine.results import SynthesisResult as SynthesisResult
 from carpet_data.synthesis.engine.synthesize import synthesize as synthesize
+from carpet_data.synthesis.recipe.model import Recipe as Recipe
 from carpet_data.training.train import train as train
 from carpet_data.version import __version__ as __version__
 from carpet_data.weave.sample import sample as sample

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from carpet_data.synthesis.contract import Donor, Facts, Redraw, Scene
-from carpet_data.synthesis.engine.backgrounds import clean_plate
+from carpet_data.synthesis.engine.train_images import clean_plate
 from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
 from carpet_data.synthesis.ops.quilting import bounds
 from carpet_data.weave.image import Rendered, generator, render

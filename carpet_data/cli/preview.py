@@ -12,12 +12,16 @@ from carpet_data.cli.options import options, take
 from carpet_data.formats import ReadOptions
 
 
-@click.command(short_help="Draw a contact sheet.")
+@click.command()
 @common.root_argument()
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="The PNG.  [default: ROOT-preview.png, beside ROOT]")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="PNG to write.  [default: ROOT-preview.png, beside ROOT]"
+)
 @click.option("--class", "class_names", multiple=True, metavar="CLASS", help="Only this class. Repeatable.")
-@click.option("--origin", type=click.Choice(["real", "synthetic"]), default=None, help="Only these.")
-@click.option("--n", type=int, default=12, show_default=True, help="At most so many samples, picked evenly.")
+@click.option(
+    "--origin", type=click.Choice(["real", "synthetic"]), default=None, help="Only real or only synthetic samples."
+)
+@click.option("--n", type=int, default=12, show_default=True, help="Maximum number of samples, evenly spaced.")
 @options(ReadOptions)
 @common.overwrite_option
 @common.json_option

@@ -180,6 +180,16 @@ class Options:
         for each in about(type(self)):
             each.check(getattr(self, each.name))
 
+    @classmethod
+    def of(cls: type[Self], options: Self | None, changes: Mapping[str, Any]) -> Self:
+        """Options with keyword shortcuts laid over them: what functions do that take both.
+
+        Raises:
+            UsageError: A name is unknown (the nearest is offered), or a value makes no sense.
+        """
+        cls._refuse_unknown(changes)
+        return cls(**changes) if options is None else options.but(**changes)
+
     def but(self: Self, **changes: Any) -> Self:
         """The same options with some changed."""
         return replace(self, **changes)  # type: ignore[type-var]
@@ -195,13 +205,17 @@ class Options:
         Raises:
             UsageError: A name is unknown (the nearest is offered), or a value makes no sense.
         """
+        cls._refuse_unknown(values)
         known = {each.name: each for each in about(cls)}
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use: {', '.join(sorted(known))}"
-            raise UsageError(f"unknown option {unknown[0]!r}", hint=hint)
         return cls(**{name: tuple(value) if known[name].many else value for name, value in values.items()})
+
+    @classmethod
+    def _refuse_unknown(cls, values: Mapping[str, Any]) -> None:
+        known = sorted(each.name for each in about(cls))
+        for name in sorted(set(values) - set(known)):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"use: {', '.join(known)}"
+            raise UsageError(f"unknown option {name!r}", hint=hint)
 
 
 _ABOUT: dict[Any, tuple[About, ...]] = {}

@@ -25,7 +25,7 @@ from carpet_data.store import recipes as kept_recipes
 from carpet_data.store.names import RECIPES
 from carpet_data.synthesis.contract import is_learned
 from carpet_data.synthesis.engine.rebalance import rebalance
-from carpet_data.synthesis.recipe import files, registry
+from carpet_data.synthesis.recipe import files
 from carpet_data.synthesis.recipe.model import Recipe
 from carpet_data.synthesis.recipe.strict_yaml import Document
 from carpet_data.training.options import TrainOptions
@@ -103,7 +103,7 @@ class Plan:
             DataError: Every class is one of them.
         """
         recipe = self.pools[pool]
-        method = None if recipe is None else registry.load(recipe.target)
+        method = None if recipe is None else recipe.load_method()
         if method is None or not is_learned(method):
             return {}
         real = [s for s in self.folder(name).real() if s.class_name != GOOD]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from carpet_data.dataset import GOOD, Dataset
 from carpet_data.learned.windows import Window, around, cut, cut_mask
 from carpet_data.synthesis.contract import Box, Facts, Image, Mask
-from carpet_data.synthesis.engine import candidates
-from carpet_data.synthesis.engine.pixels import Pixels
+from carpet_data.synthesis.engine import sources
+from carpet_data.synthesis.engine.train_images import TrainImages
 from carpet_data.synthesis.recipe.model import Recipe
 
 __all__ = ["Batch", "Example", "Lesson", "build"]
@@ -190,12 +190,12 @@ def build(dataset: Dataset, split: str, recipe: Recipe, *, crop_px: int, context
     """
     train = dataset.on_side("train", split).of_origin("real")
     names = sorted({name for s in train for name in (s.class_name, *s.defect_classes)} - {GOOD})
-    found = {name: candidates.build(dataset, split, name, recipe) for name in names}
+    found = {name: sources.build(dataset, split, name, recipe) for name in names}
     found = {name: pool for name, pool in found.items() if pool.donors}
     is_object = any(pool.facts.is_object for pool in found.values())
-    pixels = Pixels(dataset.root, is_object=is_object)
+    images = TrainImages(dataset.root, is_object=is_object)
     examples = tuple(
-        Example(ref.sample.id, name, pixels.image(ref.sample), pixels.mask(ref.sample, name), ref.box, ref.sample.group)
+        Example(ref.sample.id, name, images.image(ref.sample), images.mask(ref.sample, name), ref.box, ref.sample.group)
         for name, pool in found.items()
         for ref in pool.donors
     )
@@ -203,7 +203,7 @@ def build(dataset: Dataset, split: str, recipe: Recipe, *, crop_px: int, context
     largest = max((host.sample.width * host.sample.height * 3 for host in hosts), default=1)
     step = max(1, -(-len(hosts) * largest // _GROUND_BYTES))
     taken = hosts[::step]
-    ground = tuple(pixels.host(host) for host in taken)
+    ground = tuple(images.host(host) for host in taken)
     read = sorted({example.sample for example in examples} | {host.sample.id for host in taken})
     facts = {name: pool.facts for name, pool in found.items()}
     return Lesson(tuple(found), examples, ground, facts, tuple(read), crop_px, context, is_object)

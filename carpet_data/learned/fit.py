@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from carpet_data.core import seeds
 from carpet_data.core.progress import Progress
 from carpet_data.preparation.train_data import opened
 from carpet_data.store.leaks import refuse_leaks
-from carpet_data.synthesis.engine import seeds
 from carpet_data.synthesis.recipe import files
 
 if TYPE_CHECKING:

@@ -10,8 +10,6 @@ from carpet_data.core.progress import Progress
 from carpet_data.dataset import MAIN_SPLIT
 from carpet_data.store.files import making
 from carpet_data.store.names import LOCK_FILES
-from carpet_data.synthesis.contract import is_learned
-from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.model import Recipe
 
 __all__ = ["fit_first"]
@@ -44,7 +42,7 @@ def fit_first(
     Raises:
         As `generators.fitting.fit` and `source_of`.
     """
-    if not is_learned(registry.load(recipe.target)):
+    if not recipe.is_learned:
         return False
     from carpet_data.learned import fitting
     from carpet_data.synthesis.engine import model_store

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core import seeds
 from carpet_data.errors import MissingExtraError, UsageError
-from carpet_data.synthesis.engine import seeds
 from carpet_data.synthesis.engine.fitted_models import LEARNED_PACKAGES
 
 MissingExtraError.require(LEARNED_PACKAGES, "generate", "a learned recipe")

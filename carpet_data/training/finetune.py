@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from carpet_data.core.progress import Progress, Step
+from carpet_data.core.seeds import generator
 from carpet_data.dataset import GOOD
 from carpet_data.networks import Network, devices
 from carpet_data.networks.checkpoints import Keeper
-from carpet_data.synthesis.engine.seeds import generator
 from carpet_data.training import losses, mixing, optimizers
 from carpet_data.training.evaluate import predict
 from carpet_data.training.history import TRAINING, History

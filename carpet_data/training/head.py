@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from carpet_data.core.progress import Progress, Step
+from carpet_data.core.seeds import generator
 from carpet_data.errors import UsageError
 from carpet_data.networks import devices
 from carpet_data.networks.checkpoints import Keeper
 from carpet_data.networks.network import fresh_head
-from carpet_data.synthesis.engine.seeds import generator
 from carpet_data.training import lmr, losses, mixing, optimizers
 from carpet_data.training.evaluate import of_logits
 from carpet_data.training.history import TRAINING, History

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core.seeds import generator
 from carpet_data.dataset import GOOD
-from carpet_data.synthesis.engine.seeds import generator
 from carpet_data.training.options import Sampling, TrainOptions
 
 __all__ = ["Shares", "batches", "draws", "order", "total_steps", "view_of"]

@@ -71,15 +71,15 @@ def test_json_is_the_whole_result(root: Path, tmp_path: Path, capsys: pytest.Cap
     assert [Path(path).is_file() for path in values["sheets"]] == [True, True]
     assert run(capsys, *arguments[:-1], "-q") == (0, "", "")
     _, out, _ = run(capsys, *arguments, "--dry-run", "--seed", "4")
-    assert len(json.loads(out)["jobs"]["hole"]) == 3
+    assert len(json.loads(out)["plans"]["hole"]) == 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (("--class", "holes", "--n", "2"), 2, "did you mean 'hole'?"),
-        (("--class", "hole", "--n", "0"), 2, "ask for 1 or more"),
-        (("--class", "hole", "--n", "-1"), 2, "ask for 1 or more"),
+        (("--class", "hole", "--n", "0"), 2, "--n must be at least 1"),
+        (("--class", "hole", "--n", "-1"), 2, "--n must be at least 1"),
         (("--class", "hole", "--n", "x"), 2, "not a valid integer"),
         (("--class", "hole"), 2, "--n"),
         (("--n", "2"), 2, "--class"),

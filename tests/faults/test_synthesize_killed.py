@@ -23,7 +23,7 @@ from carpet_data.core.images import read
 from carpet_data.dataset import GOOD
 from carpet_data.errors import LeakError, OutputError
 from carpet_data.preparation.prepare import prepare
-from carpet_data.synthesis.engine import candidates
+from carpet_data.synthesis.engine import sources
 from carpet_data.synthesis.engine.rebalance import rebalance
 from carpet_data.synthesis.engine.synthesize import synthesize
 from carpet_data.synthesis.recipe import files, registry
@@ -57,7 +57,7 @@ POINTS = [
     ("carpet_data.store.manifest:write", "before", 1),
     ("carpet_data.store.manifest:write", "after", 1),
     ("carpet_data.store.splits:write", "after", 1),
-    ("carpet_data.synthesis.engine.sheet:of_lot", "before", 2),
+    ("carpet_data.synthesis.engine.contact_sheet:of_batch", "before", 2),
 ]
 
 
@@ -130,7 +130,7 @@ def test_another_command_is_refused_until_it_is_complete(made: Path, recipe: Pat
         synthesize(root, ["hole"], 3, recipe=recipe, workers=1)
     # Also one that has nothing to make must not pass over it.
     _run("synthesize", root, recipe)
-    assert synthesize(root, ["hole"], 3, recipe=recipe, workers=1).classes[0].made == 0
+    assert synthesize(root, ["hole"], 3, recipe=recipe, workers=1).classes["hole"].made == 0
 
 
 def test_a_full_disk_leaves_the_data_set_as_it_was(
@@ -195,7 +195,7 @@ def test_a_poisoned_test_image_never_shows(tmp_path: Path, method: str) -> None:
     made = [{k: v for k, v in hashes(place).items() if "disc" in k and "previews" not in k} for place in (root, clean)]
     assert made[0] == made[1]
     loaded = files.load(recipe)
-    found = [candidates.build(store.read(place), "main", "hole", loaded) for place in (root, clean)]
+    found = [sources.build(store.read(place), "main", "hole", loaded) for place in (root, clean)]
     assert found[0].facts.areas_frac == found[1].facts.areas_frac
     assert found[0].facts.centres_frac == found[1].facts.centres_frac
     # The test can fail: poison on the train side does show.

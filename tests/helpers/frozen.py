@@ -177,7 +177,7 @@ def method_pixels(carpets: Carpets, case: str) -> dict[str, Any]:
 
 DATA_MAPS = {
     **dict.fromkeys(("after", "before", "by_partition", "by_reason", "checks", "classes", "conditions", "donors"), 1),
-    **dict.fromkeys(("images", "jobs", "links", "losses", "named", "parts", "recall_intervals", "recalls"), 1),
+    **dict.fromkeys(("images", "links", "losses", "named", "parts", "plans", "recall_intervals", "recalls"), 1),
     **dict.fromkeys(("refused", "samples", "sides", "test_units", "versions"), 1),
     "splits": 3,
 }

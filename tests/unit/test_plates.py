@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.scenes import carpet, grey_of
 
-from carpet_data.synthesis.engine.backgrounds import clean_plate
+from carpet_data.synthesis.engine.train_images import clean_plate
 
 
 @pytest.mark.parametrize("class_name", ["hole", "cut", "color", "thread", "metal_contamination"])

@@ -17,13 +17,14 @@ from helpers import synthesis
 from helpers.sources import hashes
 
 from carpet_data import store
+from carpet_data.core import seeds
 from carpet_data.core.images import probe, read
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, DataError, OutputError, UsageError
 from carpet_data.preparation.drop import drop
 from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
-from carpet_data.synthesis.engine import candidates, plan, seeds
+from carpet_data.synthesis.engine import plan, sources
 from carpet_data.synthesis.engine import render as rendering
 from carpet_data.synthesis.engine.plan import Planner
 from carpet_data.synthesis.engine.rebalance import rebalance
@@ -56,7 +57,7 @@ def test_the_same_tree_for_any_number_of_workers_and_any_order_of_asking(root: P
     # Many draws fail, whole images too, so that what takes their places is tested as well.
     recipe = synthesis.recipe(tmp_path, more=REDRAWING + "null_share: 0.25\n")
     others = [Path(shutil.copytree(root, tmp_path / name)) for name in ("two", "parts", "apart")]
-    report = synthesize(root, ["hole", "thread"], 20, recipe=recipe, workers=1).classes[0]
+    report = synthesize(root, ["hole", "thread"], 20, recipe=recipe, workers=1).classes["hole"]
     assert report.given_up > 0
     assert (report.made, report.nulls) == (20, 5)
     assert report.draws == sum(report.refused.values()) + 25
@@ -74,8 +75,8 @@ def test_asking_again_makes_nothing_new(root: Path, tmp_path: Path) -> None:
     recipe = synthesis.recipe(tmp_path)
     synthesize(root, ["hole"], 5, recipe=recipe, workers=1)
     before = hashes(root)
-    again = synthesize(root, ["hole"], 5, recipe=recipe, workers=1).classes[0]
-    fewer = synthesize(root, ["hole"], 2, recipe=recipe, workers=1).classes[0]
+    again = synthesize(root, ["hole"], 5, recipe=recipe, workers=1).classes["hole"]
+    fewer = synthesize(root, ["hole"], 2, recipe=recipe, workers=1).classes["hole"]
     assert (again.made, again.existed, fewer.made, fewer.existed) == (0, 5, 0, 5)
     assert hashes(root) == before
 
@@ -84,7 +85,7 @@ def test_what_was_dropped_is_made_up_for_by_others(root: Path, tmp_path: Path) -
     recipe = synthesis.recipe(tmp_path)
     synthesize(root, ["hole"], 6, recipe=recipe, workers=1)
     assert len(drop(root, ["origin=synthetic", "k<2"]).ids) == 2
-    assert synthesize(root, ["hole"], 6, recipe=recipe, workers=1).classes[0].made == 2
+    assert synthesize(root, ["hole"], 6, recipe=recipe, workers=1).classes["hole"].made == 2
     numbers = sorted(s.provenance["k"] for s in store.read(root) if s.provenance is not None)
     assert numbers == [2, 3, 4, 5, 6, 7]
 
@@ -93,10 +94,10 @@ def test_another_seed_recipe_or_pool_makes_others_beside(root: Path, tmp_path: P
     plain = synthesis.recipe(tmp_path)
     brighter = synthesis.recipe(tmp_path / "other", more=synthesis.LENIENT + "parameters: {level: 9}\n")
     for recipe, seed in ((plain, 0), (plain, 1), (brighter, 0)):
-        assert synthesize(root, ["hole"], 3, recipe=recipe, seed=seed, workers=1).classes[0].made == 3
+        assert synthesize(root, ["hole"], 3, recipe=recipe, seed=seed, workers=1).classes["hole"].made == 3
     host = next(s for s in store.read(root).on_side("train", "main") if s.class_name == GOOD)
     store.drop(root, [host.id], "test")
-    assert synthesize(root, ["hole"], 3, recipe=plain, workers=1).classes[0].made == 3
+    assert synthesize(root, ["hole"], 3, recipe=plain, workers=1).classes["hole"].made == 3
     assert sum(s.origin == "synthetic" for s in store.read(root)) == 12
 
 
@@ -135,10 +136,10 @@ def test_mask_and_image_are_what_the_method_made(root: Path, tmp_path: Path) -> 
 def test_hosts_and_donors_are_used_evenly(root: Path, tmp_path: Path) -> None:
     recipe = files.load(synthesis.recipe(tmp_path))
     method = registry.load(recipe.target)
-    found = candidates.build(store.read(root), "main", "hole", recipe)
+    found = sources.build(store.read(root), "main", "hole", recipe)
     planner = Planner(found, recipe, method, 0)
     count = 6 * len(found.hosts) * len(found.donors)
-    jobs = [planner.job(k) for k in range(count)]
+    jobs = [planner.plan(k) for k in range(count)]
     hosts = Counter(job.host.sample.id for job in jobs)
     donors = Counter(job.donors[0].sample.id for job in jobs)
     assert set(hosts.values()) == {count // len(found.hosts)}
@@ -149,22 +150,22 @@ def test_hosts_and_donors_are_used_evenly(root: Path, tmp_path: Path) -> None:
     assert first == [plan.Variation()] * len(found.hosts)
     assert len({(v.flip_x, v.flip_y) for v in (job.variation for job in jobs)}) == 4
     assert any(job.variation.angle_deg for job in jobs)
-    assert Planner(found, recipe, method, 0).job(17) == jobs[17]
-    assert Planner(found, recipe, method, 1).job(17) != jobs[17]
+    assert Planner(found, recipe, method, 0).plan(17) == jobs[17]
+    assert Planner(found, recipe, method, 1).plan(17) != jobs[17]
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(root: Path, tmp_path: Path) -> None:
     before = hashes(root)
     result = synthesize(root, ["hole"], 7, recipe=synthesis.recipe(tmp_path), dry_run=True)
-    assert [job.k for job in result.jobs["hole"]] == list(range(7))
+    assert [job.k for job in result.plans["hole"]] == list(range(7))
     assert "7 would be made" in result.text()
-    assert result.to_json()["jobs"]["hole"][0]["donors"]
+    assert result.to_json()["plans"]["hole"][0]["donors"]
     assert hashes(root) == before
 
 
 def test_null_samples_are_good_pasted_on_good(root: Path, tmp_path: Path) -> None:
     recipe = synthesis.recipe(tmp_path, more=synthesis.LENIENT + "null_share: 0.5\n")
-    assert synthesize(root, ["hole"], 8, recipe=recipe, workers=1).classes[0].nulls == 4
+    assert synthesize(root, ["hole"], 8, recipe=recipe, workers=1).classes["hole"].nulls == 4
     dataset = store.read(root)
     nulls = [s for s in dataset if s.provenance is not None and s.provenance.get("null")]
     assert len(nulls) == 4
@@ -187,10 +188,10 @@ def test_null_samples_of_objects_take_from_themselves(root: Path, tmp_path: Path
 
 
 def test_null_samples_need_a_method_that_pastes(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no null samples"):
+    with pytest.raises(DataError, match="cannot create null samples"):
         synthesize(root, ["hole"], 8, recipe=synthesis.recipe(tmp_path, "disc", "null_share: 0.5\n"))
     # One image wants none yet, but a second one would.
-    with pytest.raises(DataError, match="no null samples"):
+    with pytest.raises(DataError, match="cannot create null samples"):
         synthesize(root, ["hole"], 1, recipe=synthesis.recipe(tmp_path, "disc", "null_share: 0.5\n"))
 
 
@@ -198,7 +199,7 @@ def test_null_samples_need_a_method_that_pastes(root: Path, tmp_path: Path) -> N
 def test_shipped_methods_without_donors_make_nulls_too(root: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / "nulls.yaml"
     path.write_text(f"schema: 1\nmethod: {name}\nversion: 1\nnull_share: 1\n", encoding="utf-8")
-    assert synthesize(root, ["hole"], 2, recipe=path, workers=1).classes[0].nulls == 2
+    assert synthesize(root, ["hole"], 2, recipe=path, workers=1).classes["hole"].nulls == 2
     nulls = [s for s in store.read(root) if s.provenance is not None and s.provenance.get("null")]
     assert [(s.class_name, s.mask_path) for s in nulls] == [(GOOD, None)] * 2
 
@@ -222,16 +223,16 @@ def test_a_class_without_train_images_can_be_drawn_but_not_pasted(tmp_path: Path
     (thread,) = store.read(root).of_class("thread")
     if store.read(root).splits["main"].sides[thread.id] == "train":
         store.drop(root, [thread.id], "test")
-    with pytest.raises(DataError, match="no train image of 'thread'") as caught:
+    with pytest.raises(DataError, match="no training image of 'thread'") as caught:
         synthesize(root, ["thread"], 3, recipe=synthesis.recipe(tmp_path))
     assert "procedural" in str(caught.value.hint)
-    report = synthesize(root, ["thread"], 3, recipe=synthesis.recipe(tmp_path, "disc"), workers=1).classes[0]
+    report = synthesize(root, ["thread"], 3, recipe=synthesis.recipe(tmp_path, "disc"), workers=1).classes["thread"]
     assert (report.made, report.donors) == (3, 0)
 
 
 def test_too_few_good_images_are_joined_by_clean_plates(tmp_path: Path) -> None:
     root = synthesis.dataset(tmp_path / "set", {"train/good": 1, "test/hole": 4, "test/thread": 4}, size=96)
-    report = synthesize(root, ["hole"], 9, recipe=synthesis.recipe(tmp_path), workers=1).classes[0]
+    report = synthesize(root, ["hole"], 9, recipe=synthesis.recipe(tmp_path), workers=1).classes["hole"]
     assert report.plates >= 6
     assert report.hosts == report.plates + 1
     assert len(list((root / "plates").glob("*.png"))) == report.plates
@@ -243,7 +244,7 @@ def test_too_few_good_images_are_joined_by_clean_plates(tmp_path: Path) -> None:
 
 def test_no_hosts_at_all(tmp_path: Path) -> None:
     root = synthesis.dataset(tmp_path / "set", {"test/hole": 4})
-    with pytest.raises(DataError, match="no good image"):
+    with pytest.raises(DataError, match="has no good image"):
         synthesize(
             root, ["hole"], 3, recipe=synthesis.recipe(tmp_path, more=synthesis.LENIENT + "hosts: {min_count: 0}\n")
         )
@@ -277,7 +278,7 @@ def test_gates_that_refuse_everything_leave_nothing_behind(root: Path, tmp_path:
     strict = synthesis.recipe(tmp_path, more="gates: {visible: 1000}\n")
     with pytest.raises(DataError, match=r"visible 192") as caught:
         synthesize(root, ["hole"], 500, recipe=strict, workers=1)
-    assert "loosen" in str(caught.value.hint)
+    assert "relax" in str(caught.value.hint)
     assert hashes(root) == before
 
 
@@ -296,7 +297,7 @@ def test_a_stopped_command_is_told_so_that_it_can_be_run_again(
     monkeypatch.setattr(import_module("carpet_data.store.append"), "_CHUNK", 1)
     honest, count = rendering.render, iter(range(100))
 
-    def stopping(work: Any) -> rendering.Rendered:
+    def stopping(work: Any) -> rendering.RenderResult:
         if next(count) == 5:
             raise KeyboardInterrupt
         return honest(work)
@@ -322,12 +323,13 @@ def test_a_stopped_command_is_told_so_that_it_can_be_run_again(
 @pytest.mark.parametrize(
     ("names", "n", "more", "words", "hint"),
     [
-        (["holes"], 3, {}, "no class is called 'holes'", "'hole'"),
-        (["good"], 3, {}, "good images are not synthesised", "null_share"),
-        (["hole"], 0, {}, "0 images", "1 or more"),
-        (["hole"], -5, {}, "-5 images", "1 or more"),
-        ([], 5, {}, "no class was named", "--class"),
-        (["hole"], 3, {"seed": -1}, "negative", "0 or more"),
+        (["holes"], 3, {}, "unknown class 'holes'", "'hole'"),
+        (["good"], 3, {}, "good images are not synthesized", "null_share"),
+        (["hole"], 0, {}, "--n must be at least 1 (got 0)", ""),
+        (["hole"], -5, {}, "--n must be at least 1 (got -5)", ""),
+        ([], 5, {}, "no class given", "--class"),
+        (["hole"], 3, {"seed": -1}, "--seed must be at least 0 (got -1)", ""),
+        (["hole"], 3, {"sede": 1}, "unknown option 'sede'", "'seed'"),
         (["hole"], 3, {"split": "mian"}, "unknown split 'mian'", ""),
         (["hole"], 3, {"recipe": "doner-paste"}, "no recipe is called", "'donor-paste'"),
     ],
@@ -350,7 +352,7 @@ def test_a_raw_folder_is_prepared_first(root: Path, tmp_path: Path) -> None:
     assert result.root == tmp_path / "raw-prepared"
     assert "raw" in result.text()
     again = synthesize(source, ["hole"], 3, recipe=synthesis.recipe(tmp_path), workers=1)
-    assert (again.root, again.classes[0].made) == (result.root, 1)
+    assert (again.root, again.classes["hole"].made) == (result.root, 1)
     assert hashes(source) == before
 
 

@@ -16,10 +16,10 @@ from carpet_data.core.images import read
 from carpet_data.dataset import Sample
 from carpet_data.synthesis.contract import Box, Candidate, Donor, Facts, Image, Mask, Scene
 from carpet_data.synthesis.engine import codec, gates
-from carpet_data.synthesis.engine.candidates import DonorRef
-from carpet_data.synthesis.engine.pixels import collared
 from carpet_data.synthesis.engine.plan import Variation
-from carpet_data.synthesis.engine.variation import matrix_of, vary, vary_mask
+from carpet_data.synthesis.engine.scene_loader import matrix_of, vary, vary_mask
+from carpet_data.synthesis.engine.sources import DonorRef
+from carpet_data.synthesis.engine.train_images import collared
 from carpet_data.synthesis.ops import foreground
 from carpet_data.synthesis.recipe.model import GateRules
 

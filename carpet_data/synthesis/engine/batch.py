@@ -1,46 +1,30 @@
-"""The lot: the images of one class that one recipe, pool, split and seed make; their ids and their records."""
+"""The batch: the images of one class that one recipe, its source images, split and seed make; ids and records."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carpet_data.dataset import GOOD
 from carpet_data.store import names
-from carpet_data.synthesis.engine.render import Rendered
 from carpet_data.version import __version__
 
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """The fitted model that a lot is sampled from.
-
-    Attributes:
-        name: Of its folder in the data set.
-        weights: Hex digest of its weights.
-        device: The kind of device that computes: it decides last bits.
-    """
-
-    name: str
-    weights: str
-    device: str
-
-    def pool(self, pool: str) -> str:
-        """The digest of donors, hosts and weights: another model makes other images, not others of the same id."""
-        return hashlib.sha256(f"{pool} {self.weights}".encode()).hexdigest()
+if TYPE_CHECKING:
+    from carpet_data.synthesis.engine.fitted_models import ModelOnDevice
+    from carpet_data.synthesis.engine.render import RenderResult
 
 
 @dataclass(frozen=True, slots=True)
-class Lot:
-    """What names the images of one lot.
+class Batch:
+    """What names the images of a batch.
 
     Attributes:
         class_name: The class they show (null samples: whose masks they have).
         method: Name of the method.
         recipe: Hex digest of the recipe.
-        pool: Hex digest of the donors and hosts, and of the weights where there is a model.
+        pool: Hex digest of the source images, and of the weights where there is a model.
         split: Whose train side they join.
         seed: As the user gave it.
         model: Of a learned method; None for others.
@@ -52,11 +36,11 @@ class Lot:
     pool: str
     split: str
     seed: int
-    model: Model | None = None
+    model: ModelOnDevice | None = None
 
     @property
     def code(self) -> str:
-        """Eight hex digits for recipe, pool and split: another donor makes other images, not others of the same id."""
+        """Eight hex digits of recipe, pool and split: another donor makes other images, not others of the same id."""
         return hashlib.sha256(f"{self.recipe} {self.pool} {self.split}".encode()).hexdigest()[:8]
 
     def id_of(self, k: int, *, null: bool = False) -> str:
@@ -66,7 +50,7 @@ class Lot:
         return names.component(f"{start}_{self.method}_{self.code}_s{self.seed}_{k:06d}")
 
     def holds(self, provenance: Mapping[str, Any] | None) -> bool:
-        """Whether a sample with this provenance is one of the lot, null or not."""
+        """Whether a sample with this provenance is in the batch, null or not."""
         return provenance is not None and all(
             provenance.get(key) == value
             for key, value in (
@@ -78,10 +62,10 @@ class Lot:
             )
         )
 
-    def provenance(self, made: Rendered) -> dict[str, Any]:
+    def provenance(self, made: RenderResult) -> dict[str, Any]:
         """The record of one image: all that is needed to know where each pixel came from, and to make it again."""
-        job = made.job
-        donors = [ref.sample.id for ref in job.donors]
+        plan = made.plan
+        donors = [ref.sample.id for ref in plan.donors]
         record: dict[str, Any] = {
             "method": self.method,
             "recipe": self.recipe,
@@ -89,22 +73,21 @@ class Lot:
             "split": self.split,
             "class": self.class_name,
             "seed": self.seed,
-            "k": job.k,
+            "k": plan.k,
             "attempt": made.attempt,
-            "host": job.host.sample.id,
+            "host": plan.host.sample.id,
             "donors": list(dict.fromkeys(donors)),
         }
         if self.model is not None:
-            model = self.model
-            record["fitted"] = {"model": model.name, "weights": model.weights, "device": model.device}
-        if job.host.plate:
+            record["fitted"] = self.model.record()
+        if plan.host.plate:
             record["plate"] = True
-        if job.textures:
-            record["textures"] = [ref.sample.id for ref in job.textures]
-        if job.null_source is not None:
-            record |= {"null": True, "null_source": job.null_source.sample.id}
-        variation = asdict(job.variation)
-        variation["shift_frac"] = list(job.variation.shift_frac)
+        if plan.textures:
+            record["textures"] = [ref.sample.id for ref in plan.textures]
+        if plan.null_source is not None:
+            record |= {"null": True, "null_source": plan.null_source.sample.id}
+        variation = asdict(plan.variation)
+        variation["shift_frac"] = list(plan.variation.shift_frac)
         return record | {
             "variation": variation,
             "parameters": dict(made.drawn),

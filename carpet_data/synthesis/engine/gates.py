@@ -1,4 +1,4 @@
-"""Gates: whether a candidate may join the data set. Each gives a score that is recorded, and says yes or no.
+"""Gates: quality checks of a candidate. Each gives a score that is recorded, and accepts or refuses it.
 
 All but one look only into the candidate's box; `inside-box` compares the rest with the host, byte for byte.
 """

@@ -1,4 +1,4 @@
-"""Plan: which host, which donors, how varied. No pixel is looked at, and image k depends on k alone."""
+"""Plans: which host, which donors, how varied. No pixel is looked at, and image k depends on k alone."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from carpet_data.core import seeds
 from carpet_data.synthesis.contract import Method
-from carpet_data.synthesis.engine import seeds
-from carpet_data.synthesis.engine.candidates import DonorRef, HostRef, Pools, fits
+from carpet_data.synthesis.engine.sources import DonorRef, HostRef, Sources, fits
 from carpet_data.synthesis.recipe.model import Recipe
 
-__all__ = ["Job", "Planner", "Variation"]
+__all__ = ["ImagePlan", "Planner", "Variation"]
 
 _FLIPS = ((False, False), (True, False), (False, True), (True, True))
 
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """How a host differs from its file. Randomness is drawn here; rendering only obeys.
+    """How a host differs from its file. Randomness is drawn in planning; rendering only follows.
 
     Attributes:
         flip_x: Left and right swapped.
@@ -39,20 +39,20 @@ class Variation:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ImagePlan:
     """The plan of one synthetic image.
 
     Attributes:
         k: Its number; null samples count for themselves.
-        null: Whether it is good pasted onto good.
+        null: Whether it is a null sample: good pasted onto good.
         host: The image to work on.
         variation: How it is varied first.
         donors: Whose defects are used (for null samples: whose masks).
-        textures: Other train images that texture is borrowed from.
+        textures: Other train images that texture is taken from.
         null_source: For null samples: the good image that is pasted; its variation is none.
         null_shift_frac: For null samples: where in it the mask lies, 0..1 of the free way.
         seed: As the user gave it.
-        seed_key: Of its chance, before the attempt.
+        seed_key: Of its randomness, before the attempt.
     """
 
     k: int
@@ -65,6 +65,12 @@ class Job:
     null_shift_frac: tuple[float, float]
     seed: int
     seed_key: tuple[str | int, ...]
+
+    def text(self) -> str:
+        """The plan in words."""
+        donors = ", ".join(dict.fromkeys(donor.sample.id for donor in self.donors)) or "no donor"
+        null, plate = "null " * self.null, "the plate of " * self.host.plate
+        return f"{null}{self.k}: {donors} on {plate}{self.host.sample.id}"
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values: ids instead of samples."""
@@ -84,18 +90,18 @@ class Job:
 class Planner:
     """Plans the images of one class: same arguments, same plan, whatever was planned before."""
 
-    def __init__(self, pools: Pools, recipe: Recipe, method: Method, seed: int) -> None:
-        self.pools = pools
+    def __init__(self, sources: Sources, recipe: Recipe, method: Method, seed: int) -> None:
+        self.sources = sources
         self._rules = recipe.envelope.hosts
         self._seed = seed
-        self._key = (recipe.identity, pools.identity, pools.class_name)
+        self._key = (recipe.identity, sources.identity, sources.class_name)
         self._donors_needed = method.donors_needed
         self._textures_needed = method.textures_needed
         self._whole = method.needs_whole
         # Bound to this planner, so that two planners do not share orders.
         self._order = lru_cache(maxsize=64)(self._permutation)
 
-    def job(self, k: int, *, null: bool = False) -> Job:
+    def plan(self, k: int, *, null: bool = False) -> ImagePlan:
         """The plan of image k, or of null sample k."""
         kind = "null" if null else "defect"
         rng = seeds.generator(self._seed, *self._key, "plan", kind, k)
@@ -108,12 +114,12 @@ class Planner:
         donors = self._donors(first, host, rng)
         source: HostRef | None = None
         if null:
-            others = [other for other in self.pools.hosts if other is not host]
+            others = [other for other in self.sources.hosts if other is not host]
             # Part of another object beside or across this one would be a defect, so an object is its own source.
-            alone = self.pools.facts.is_object or not others
+            alone = self.sources.facts.is_object or not others
             source = host if alone else others[int(rng.integers(len(others)))]
         shift = rng.random(2)
-        return Job(
+        return ImagePlan(
             k=k,
             null=null,
             host=host,
@@ -131,14 +137,14 @@ class Planner:
         return tuple(order.tolist())
 
     def _host(self, k: int, kind: str, rng: np.random.Generator) -> tuple[HostRef, Variation]:
-        hosts = self.pools.hosts
+        hosts = self.sources.hosts
         turn, position = divmod(k, len(hosts))
         host = hosts[self._order(f"hosts {kind}", len(hosts), turn)[position]]
         return host, self._varied(turn, rng)
 
     def _varied(self, turn: int, rng: np.random.Generator) -> Variation:
         """The variation of a host's use number `turn`: none, then the exact ones, then those that interpolate."""
-        rules, is_object = self._rules, self.pools.facts.is_object
+        rules, is_object = self._rules, self.sources.facts.is_object
         draw = rng.uniform(-1.0, 1.0, 4)
         if turn == 0:
             return Variation()
@@ -153,7 +159,7 @@ class Planner:
 
     def _donor_order(self, k: int, kind: str) -> Sequence[DonorRef]:
         """All donors, beginning with the one whose turn it is."""
-        donors = self.pools.donors
+        donors = self.sources.donors
         if not donors:
             return ()
         turn, position = divmod(k, len(donors))
@@ -178,6 +184,6 @@ class Planner:
     def _textures(self, host: HostRef, rng: np.random.Generator) -> tuple[HostRef, ...]:
         if not self._textures_needed:
             return ()
-        others = [other for other in self.pools.hosts if other.sample.id != host.sample.id]
+        others = [other for other in self.sources.hosts if other.sample.id != host.sample.id]
         order = rng.permutation(len(others)).tolist()
         return tuple(others[order[n % len(order)]] for n in range(self._textures_needed))

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from carpet_data import formats
 from carpet_data.core.images import encode_png
+from carpet_data.core.results import Result
 from carpet_data.core.sheets import evenly
 from carpet_data.dataset import Dataset
 from carpet_data.errors import OutputError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
 from carpet_data.store.files import write_bytes
-from carpet_data.synthesis.engine import sheet
+from carpet_data.synthesis.engine import contact_sheet
 
 __all__ = ["PreviewResult", "preview"]
 
-_MOST = 200
+_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
-class PreviewResult:
+class PreviewResult(Result):
     """What `preview` drew.
 
     Attributes:
@@ -39,10 +39,6 @@ class PreviewResult:
     ids: tuple[str, ...]
     width: int
     height: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The result as plain values."""
-        return {"out": str(self.out), "ids": list(self.ids), "width": self.width, "height": self.height}
 
     def text(self) -> str:
         """The result in words."""
@@ -66,7 +62,7 @@ def preview(
         out: The PNG; None for `NAME-preview.png` beside it.
         class_names: Only these classes; none for all.
         origin: Only real or only synthetic samples.
-        n: At most so many, picked evenly, 1 … 200.
+        n: Maximum number of samples, evenly spaced, 1 … 200.
         read_options: How to read a raw data set.
         overwrite: Replace the picture.
 
@@ -75,26 +71,16 @@ def preview(
         DataError: No sample is left to show, or a file cannot be read.
         OutputError: The picture exists.
     """
-    if not 1 <= n <= _MOST:
-        raise UsageError(f"{n} samples", hint=f"ask for 1 … {_MOST}")
+    if not 1 <= n <= _MAX:
+        raise UsageError(f"--n must be 1 to {_MAX} (got {n})")
     dataset = formats.read(root, read_options)
-    for name in class_names:
-        if name not in dataset.classes:
-            near = difflib.get_close_matches(name, dataset.classes, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise UsageError(
-                f"no class is called {name!r}", where=dataset.root, hint=f"{hint}there are {', '.join(dataset.classes)}"
-            )
+    chosen = dataset.of_class(*class_names) if class_names else dataset
+    chosen = chosen if origin is None else chosen.of_origin(origin)
     out = default_out(dataset.root, "preview.png") if out is None else Path(out)
     if out.exists() and (out.is_dir() or not overwrite):
-        raise OutputError("the output exists", where=out, hint="choose another one, or give --overwrite")
-    chosen = [
-        sample
-        for sample in dataset
-        if (not class_names or sample.class_name in class_names) and origin in (None, sample.origin)
-    ]
-    shown = evenly(chosen, n)
+        raise OutputError("the output exists", where=out, hint="choose another output, or use --overwrite")
+    shown = evenly(chosen.samples, n)
     what = ", ".join(class_names) or "all classes"
-    picture = sheet.draw(dataset.root, shown, f"{dataset.name}: {len(shown)} of {len(chosen)} ({what})")
+    picture = contact_sheet.draw(dataset.root, shown, f"{dataset.name}: {len(shown)} of {len(chosen)} ({what})")
     write_bytes(out, encode_png(picture))
     return PreviewResult(out, tuple(sample.id for sample in shown), picture.shape[1], picture.shape[0])

@@ -1,4 +1,4 @@
-"""What a worker does: a job becomes a scene, a candidate, a verdict, and the bytes of two files."""
+"""What a worker does: a plan becomes a scene, a candidate, a verdict, and the bytes of two files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from carpet_data.core import seeds
 from carpet_data.core.images import encode_png
 from carpet_data.dataset import Sample
 from carpet_data.synthesis.contract import Candidate, Facts, Method, Redraw, is_learned
-from carpet_data.synthesis.engine import codec, gates, scenes, seeds
-from carpet_data.synthesis.engine.pixels import Pixels, plate
-from carpet_data.synthesis.engine.plan import Job
+from carpet_data.synthesis.engine import codec, gates, scene_loader
+from carpet_data.synthesis.engine.plan import ImagePlan
+from carpet_data.synthesis.engine.train_images import TrainImages, plate
 from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.model import GateRules
 
@@ -26,15 +27,15 @@ REDRAW = "redraw"
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
-    """What all jobs of one class have in common; it travels once with every few of them.
+class WorkerContext:
+    """What all plans of one class have in common; it travels once with every few of them.
 
     Attributes:
         root: The prepared folder.
-        target: The method, "module:attribute".
+        target: The method, "module:Class".
         parameters: Its parameters as JSON text.
         rules: Of the gates.
-        attempts: Draws an image.
+        attempts: Maximum number of attempts per image.
         facts: Of the class.
         model: The weights that a learned method opens; None for other methods.
         device: Where a learned method computes.
@@ -51,21 +52,21 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """One synthetic image as bytes, or the word that none could be made.
+class RenderResult:
+    """One synthetic image as bytes, or the statement that all attempts failed.
 
     Attributes:
-        job: Its plan.
-        image: The encoded image; None where every draw was refused.
+        plan: Of the image.
+        image: The encoded image; None where every attempt was refused.
         mask: The encoded mask, PNG; None for null samples and where there is no image.
         suffix: Of the image file.
-        attempt: The draw that passed, from 0.
+        attempt: The attempt that passed, from 0.
         drawn: What the method drew.
         scores: Of the gates.
-        refused: Gate -> draws that it refused.
+        refused: Gate -> number of attempts that it refused.
     """
 
-    job: Job
+    plan: ImagePlan
     image: bytes | None
     mask: bytes | None
     suffix: str
@@ -75,44 +76,53 @@ class Rendered:
     refused: Mapping[str, int]
 
 
-def render(work: tuple[Brief, Job]) -> Rendered:
-    """Make one image: a pure function of the brief and the job.
+def render(work: tuple[WorkerContext, ImagePlan]) -> RenderResult:
+    """Make one image: a pure function of the context and the plan.
 
     Raises:
         DataError: A file of the data set cannot be read.
         RuntimeError: The method broke its contract.
     """
-    brief, job = work
-    method, parameters = _method(brief.target, brief.parameters, brief.model, brief.device)
-    pixels = _pixels(brief.root, brief.facts.is_object)
-    scene = scenes.build(pixels, job, brief.facts, scenes.Wants(method.donors_needed, method.needs_whole))
+    context, plan = work
+    method, parameters = _method(context.target, context.parameters, context.model, context.device)
+    images = _images(context.root, context.facts.is_object)
+    scene = scene_loader.load(images, plan, context.facts, whole=method.needs_whole)
     refused: Counter[str] = Counter()
-    for attempt in range(brief.attempts):
-        rng = seeds.generator(job.seed, *job.seed_key, attempt)
+    for attempt in range(context.attempts):
+        rng = seeds.generator(plan.seed, *plan.seed_key, attempt)
         try:
             candidate = method.render(scene, parameters, rng)
         except Redraw:
             refused[REDRAW] += 1
             continue
         try:
-            verdict = gates.judge(candidate, scene, brief.rules)
+            verdict = gates.judge(candidate, scene, context.rules)
         except ValueError as error:
-            raise RuntimeError(f"the method {brief.target} broke its contract: {error}") from error
+            raise RuntimeError(f"the method {context.target} broke its contract: {error}") from error
         if verdict.refused_by is None:
-            return _encoded(brief, job, candidate, attempt, verdict.scores, refused)
+            how = codec.of_file(context.root / plan.host.sample.image_path)
+            return RenderResult(
+                plan,
+                codec.encode(candidate.image, how),
+                None if plan.null else encode_png(candidate.mask),
+                how.suffix,
+                attempt,
+                drawn_values(candidate),
+                verdict.scores,
+                dict(refused),
+            )
         refused[verdict.refused_by] += 1
-    return Rendered(job, None, None, "", brief.attempts, {}, {}, dict(refused))
+    return RenderResult(plan, None, None, "", context.attempts, {}, {}, dict(refused))
 
 
-def _encoded(
-    brief: Brief, job: Job, candidate: Candidate, attempt: int, scores: Mapping[str, float], refused: Mapping[str, int]
-) -> Rendered:
-    how = codec.of_file(brief.root / job.host.sample.image_path)
-    mask = None if job.null else encode_png(candidate.mask)
-    image = codec.encode(candidate.image, how)
-    # Through JSON once, so that what is recorded is plain whatever the method drew it as.
-    drawn = json.loads(json.dumps(dict(candidate.drawn), allow_nan=False, default=_plain))
-    return Rendered(job, image, mask, how.suffix, attempt, drawn, scores, dict(refused))
+def drawn_values(candidate: Candidate) -> dict[str, Any]:
+    """What a method drew, as plain JSON values.
+
+    Raises:
+        TypeError: JSON cannot hold a value.
+    """
+    values: dict[str, Any] = json.loads(json.dumps(dict(candidate.drawn), allow_nan=False, default=_plain))
+    return values
 
 
 def _plain(value: Any) -> Any:
@@ -131,8 +141,8 @@ def _method(target: str, parameters: str, model: Path | None, device: str) -> tu
 
 
 @lru_cache(maxsize=1)
-def _pixels(root: Path, is_object: bool) -> Pixels:
-    return Pixels(root, is_object=is_object)
+def _images(root: Path, is_object: bool) -> TrainImages:
+    return TrainImages(root, is_object=is_object)
 
 
 def make_plate(work: tuple[Path, Sample]) -> None:
@@ -141,7 +151,7 @@ def make_plate(work: tuple[Path, Sample]) -> None:
 
 
 def forget() -> None:
-    """Give back the memory of what this process had decoded."""
-    _pixels.cache_clear()
+    """Free the memory of what this process has decoded."""
+    _images.cache_clear()
     _method.cache_clear()
     codec.of_file.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,9 +21,7 @@ from carpet_data.synthesis.recipe.strict_yaml import Document, Place
 
 M = TypeVar("M", bound=BaseModel)
 
-__all__ = ["DEFAULT", "find", "folder", "load", "named", "shipped"]
-
-DEFAULT = "donor-paste"
+__all__ = ["find", "folder", "load", "named", "shipped"]
 
 _MOST_EXTENDED = 16
 
@@ -50,7 +49,7 @@ def find(name: str) -> Path:
     return shipped_files.find(name, folder(), "recipe")
 
 
-def load(name: str | Path) -> Recipe:
+def load(name: str | os.PathLike[str]) -> Recipe:
     """Read and validate a recipe.
 
     Args:
@@ -61,7 +60,7 @@ def load(name: str | Path) -> Recipe:
         DataError: The file is not strict YAML.
         ProblemsError: Fields are unknown or wrong; each is named with its file and line.
     """
-    path = find(str(name)) if not isinstance(name, Path) else name
+    path = find(name) if isinstance(name, str) else Path(name)
     return validate(_extended(path, ()), path)
 
 

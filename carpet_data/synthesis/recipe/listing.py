@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from carpet_data.core.results import Result
 from carpet_data.errors import CarpetDataError, ProblemsError
-from carpet_data.synthesis.contract import is_learned
-from carpet_data.synthesis.recipe import files, registry
+from carpet_data.synthesis.recipe import files
 from carpet_data.synthesis.recipe.model import Recipe
 
 __all__ = ["RecipesResult", "check_recipes", "list_recipes", "needs_fit", "show_recipe"]
 
 
 @dataclass(frozen=True, slots=True)
-class RecipesResult:
+class RecipesResult(Result):
     """Recipes that were read.
 
     Attributes:
@@ -25,29 +24,15 @@ class RecipesResult:
 
     recipes: tuple[Recipe, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """The result as plain values."""
-        return {
-            "recipes": [
-                {
-                    "name": recipe.name,
-                    "hash": recipe.identity,
-                    "learned": _is_learned(recipe),
-                    "recipe": recipe.document(),
-                }
-                for recipe in self.recipes
-            ]
-        }
-
     def text(self) -> str:
         """One line a recipe."""
         width = max((len(recipe.name) for recipe in self.recipes), default=0)
         lines = []
         for recipe in self.recipes:
-            mark = "learned: " if _is_learned(recipe) else ""
+            mark = "learned: " if recipe.is_learned else ""
             about = recipe.envelope.summary or recipe.method
             lines.append(f"{recipe.name.ljust(width)}  {recipe.identity[:8]}  {mark}{about}")
-        if any(map(_is_learned, self.recipes)):
+        if any(recipe.is_learned for recipe in self.recipes):
             lines.append(
                 "a learned recipe is fitted to a data set before it is used: carpet-data fit DATASET --recipe …"
             )
@@ -75,7 +60,7 @@ def show_recipe(name: str) -> str:
 def needs_fit(name: str | Path) -> bool:
     """Whether a recipe is learned, so that it is fitted to a data set before it is used; False for a faulty one."""
     found = _load(name)
-    return isinstance(found, Recipe) and _is_learned(found)
+    return isinstance(found, Recipe) and found.is_learned
 
 
 def check_recipes(names: Sequence[str | Path]) -> RecipesResult:
@@ -97,10 +82,6 @@ def check_recipes(names: Sequence[str | Path]) -> RecipesResult:
     if problems:
         raise ProblemsError(problems)
     return RecipesResult(tuple(found))
-
-
-def _is_learned(recipe: Recipe) -> bool:
-    return is_learned(registry.load(recipe.target))
 
 
 def _load(name: str | Path) -> Recipe | CarpetDataError:

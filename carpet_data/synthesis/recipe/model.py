@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from carpet_data.synthesis.contract import Method
+from carpet_data.synthesis.recipe import registry
+
 _NO_PIXELS = ("summary", "null_share")
 """A label, and a count that adds images instead of changing them."""
 
@@ -110,11 +113,33 @@ class Recipe:
         """Name of the method."""
         return self.envelope.method
 
+    def load_method(self) -> Method:
+        """The method, imported now if it was not.
+
+        Raises:
+            CarpetDataError: It cannot be loaded.
+        """
+        return registry.load(self.target)
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the recipe must be fitted to a data set before it is used."""
+        return self.load_method().learned
+
     def document(self) -> dict[str, Any]:
         """The whole recipe as plain values, every default filled in."""
         values = self.envelope.model_dump(mode="json", by_alias=True)
         values["parameters"] = self.parameters.model_dump(mode="json")
         return values
+
+    def to_json(self) -> dict[str, Any]:
+        """What `recipes list --json` says of it."""
+        return {
+            "name": self.name,
+            "hash": self.identity,
+            "learned": self.is_learned,
+            "recipe": self.document(),
+        }
 
     def kept(self) -> dict[str, Any]:
         """The document without what shapes no pixel: what is kept beside the images, under the identity."""

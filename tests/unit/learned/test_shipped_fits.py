@@ -51,7 +51,7 @@ def test_a_small_fit_is_kept_found_opened_and_used(
     method: Any = registry.load(recipe.target)
     method.open(fitted.weights, "cpu")
     if name in PAINTING:
-        assert synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="cpu").classes[0].made == 2
+        assert synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="cpu").classes["hole"].made == 2
         assert list(layout.verify(root)) == []
 
 

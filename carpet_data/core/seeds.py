@@ -1,4 +1,4 @@
-"""The one tree that all chance of synthesis comes from."""
+"""The tree of seeds that all randomness comes from: the same place in the tree, the same numbers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import numpy as np
 
 from carpet_data.errors import UsageError
 
+__all__ = ["generator", "refuse_negative", "sequence"]
+
 
 def refuse_negative(seed: int) -> None:
-    """Refuse a seed that no tree can grow from, before any work is done.
+    """Refuse a seed that no tree can grow from.
 
     Raises:
         UsageError: It is negative.
     """
     if seed < 0:
-        raise UsageError(f"the seed {seed} is negative", hint="choose 0 or more")
+        raise UsageError(f"--seed must be at least 0 (got {seed})")
 
 
 def sequence(seed: int, *key: str | int) -> np.random.SeedSequence:
@@ -25,7 +27,7 @@ def sequence(seed: int, *key: str | int) -> np.random.SeedSequence:
     Args:
         seed: What the user gave, 0 or more.
         key: Names (hashes, class names, purposes) and numbers (k, attempt). A name enters by its SHA-256, so that
-            neither its length nor its neighbours matter.
+            neither its length nor its neighbors matter.
     """
     words: list[int] = []
     for part in key:
@@ -38,5 +40,10 @@ def sequence(seed: int, *key: str | int) -> np.random.SeedSequence:
 
 
 def generator(seed: int, *key: str | int) -> np.random.Generator:
-    """The generator of a place in the tree, see `sequence`."""
+    """The generator of a place in the tree, see `sequence`.
+
+    Example:
+        >>> generator(7, "hole", 3).random() == generator(7, "hole", 3).random()
+        True
+    """
     return np.random.default_rng(sequence(seed, *key))

@@ -1,4 +1,4 @@
-"""What synthesis may look at: real images of the train side of one split, and what their masks say.
+"""The source images of a synthesis: real training images of one split, and what their masks say.
 
 Nothing else of a data set enters here, so nothing of val or test, no dropped sample and no synthetic one can reach a
 new image: neither as pixels nor as a statistic.
@@ -17,13 +17,13 @@ from carpet_data.core import executor, masks
 from carpet_data.core.images import read
 from carpet_data.dataset import GOOD, Connectivity, Dataset, Sample
 from carpet_data.errors import DataError, UsageError
-from carpet_data.synthesis.contract import Box, Facts
+from carpet_data.synthesis.contract import Box, Facts, Method
 from carpet_data.synthesis.ops import foreground
 from carpet_data.synthesis.recipe.model import Recipe
 
 _SUBJECTS_LOOKED_AT = 8
 _MANY_MASKS = 256
-_MOST_PLATE_FRAC = 0.25
+_MAX_PLATE_FRAC = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,16 @@ class HostRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Pools:
+class Sources:
     """The donors and hosts of one class, each sorted by id.
 
     Attributes:
         class_name: The class.
         donors: Train images that show it.
-        hosts: Good train images, and after them plates where these are too few.
+        hosts: Good train images, and after them clean plates where these are too few.
         facts: What the donors' masks say.
-        identity: Hex SHA-256 of which images these are, by their bytes; part of every seed.
+        identity: Hex SHA-256 of which images these are, by their bytes, and of the model of a learned recipe; part of
+            every seed.
     """
 
     class_name: str
@@ -81,12 +82,12 @@ class Pools:
     identity: str = field(default="")
 
 
-def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, workers: int | None = None) -> Pools:
-    """The pools of a class.
+def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, workers: int | None = None) -> Sources:
+    """The source images of a class.
 
     Args:
         dataset: A prepared data set.
-        split: Whose train side teaches.
+        split: Whose training images are used.
         class_name: A defect class of it.
         recipe: Says how many hosts are enough, and whether images show objects.
         workers: Processes for reading many masks.
@@ -97,7 +98,8 @@ def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, work
     """
     if class_name == GOOD:
         raise UsageError(
-            "good images are not synthesised", hint="name a defect class; null_share in a recipe adds nulls"
+            "good images are not synthesized",
+            hint="name a defect class; null_share in a recipe adds null samples, which are labeled good",
         )
     train = dataset.on_side("train", split).of_origin("real")
     shown = [
@@ -111,7 +113,7 @@ def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, work
         hosts += [HostRef(sample, plate=True) for sample in defects if _can_be_plate(dataset.root, sample)]
     subject = recipe.envelope.subject
     is_object = _is_object(dataset.root, hosts) if subject == "auto" else subject == "object"
-    return Pools(class_name, donors, tuple(hosts), _facts(class_name, donors, is_object), _identity(donors, hosts))
+    return Sources(class_name, donors, tuple(hosts), _facts(class_name, donors, is_object), _identity(donors, hosts))
 
 
 def _donors(
@@ -137,9 +139,9 @@ def _measure(root: Path, class_name: str, connectivity: Connectivity, sample: Sa
 
 
 def _can_be_plate(root: Path, sample: Sample) -> bool:
-    """Whether a mask leaves ground enough to fill its place from; an empty one is not trusted to mean "no defect"."""
+    """Whether a mask leaves enough background to fill its place from; an empty one may not mean "no defect"."""
     area = masks.load(root, sample).runs.area
-    return 0 < area <= _MOST_PLATE_FRAC * sample.width * sample.height
+    return 0 < area <= _MAX_PLATE_FRAC * sample.width * sample.height
 
 
 def _facts(class_name: str, donors: Sequence[DonorRef], is_object: bool) -> Facts:
@@ -154,7 +156,7 @@ def _facts(class_name: str, donors: Sequence[DonorRef], is_object: bool) -> Fact
 
 
 def _is_object(root: Path, hosts: Sequence[HostRef]) -> bool:
-    """Whether most of a few evenly picked hosts show an object on a ground."""
+    """Whether most of a few evenly picked hosts show an object on a background."""
     step = max(1, len(hosts) // _SUBJECTS_LOOKED_AT)
     seen = [
         foreground.find(read(root / host.sample.image_path)) is not None for host in hosts[::step][:_SUBJECTS_LOOKED_AT]
@@ -170,38 +172,37 @@ def _identity(donors: Sequence[DonorRef], hosts: Sequence[HostRef]) -> str:
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
 
 
-def check(pools: Pools, root: Path, *, donors_needed: int, textures_needed: int, hosts_needed: bool) -> None:
-    """Refuse pools that the method cannot work with.
+def check(sources: Sources, root: Path, method: Method, *, hosts_needed: bool) -> None:
+    """Refuse source images that a method cannot work with.
 
     Raises:
         DataError: There are no donors or hosts, or every donor is larger than every host.
     """
-    where = root
-    name = pools.class_name
-    if donors_needed and not pools.donors:
+    name = sources.class_name
+    if method.donors_needed and not sources.donors:
         raise DataError(
-            f"no train image of {name!r} has a mask to take a defect from",
-            where=where,
-            hint="split so that the class has train images, or use a recipe without donors (--recipe procedural)",
+            f"no training image of {name!r} has a mask to take a defect from",
+            where=root,
+            hint="split so that the class has training images, or use a recipe without donors (--recipe procedural)",
         )
     if not hosts_needed:
         return
-    if not pools.hosts:
+    if not sources.hosts:
         raise DataError(
-            "no good image is on the train side, and no masked defect image to make one of",
-            where=where,
+            "the train side has no good image, and no defect image with a mask to make a background of",
+            where=root,
             hint="add good images to the source and prepare it again, or split so that some are on the train side",
         )
-    if textures_needed and len(pools.hosts) < 2:
+    if method.textures_needed and len(sources.hosts) < 2:
         raise DataError(
-            "the recipe borrows texture from other images, and there is only one on the train side",
-            where=where,
+            "the recipe takes texture from other images, but the train side has only one",
+            where=root,
             hint="add good images, or use another recipe",
         )
-    if donors_needed and not any(fits(donor, host) for donor in pools.donors for host in pools.hosts):
+    if method.donors_needed and not any(fits(donor, host) for donor in sources.donors for host in sources.hosts):
         raise DataError(
             f"every defect of {name!r} is larger than every good image",
-            where=where,
+            where=root,
             hint="use good images of the size of the defect images",
         )
 

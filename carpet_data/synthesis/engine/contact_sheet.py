@@ -18,7 +18,7 @@ from carpet_data.store import manifest, names
 from carpet_data.store.files import write_bytes
 from carpet_data.store.manifest import Tombstone
 from carpet_data.synthesis.contract import Image
-from carpet_data.synthesis.engine.batch import Lot
+from carpet_data.synthesis.engine.batch import Batch
 
 PREVIEWS = "previews"
 SHOWN = 8
@@ -27,22 +27,24 @@ _TILE_PX = 300
 _ACROSS = 2
 
 
-def of_lot(root: Path, lot: Lot, recipe: str, added: Sequence[Sample] = ()) -> Path:
-    """Write the sheet of a lot under `previews/`, of samples picked evenly over it.
+def of_batch(root: Path, batch: Batch, recipe: str, added: Sequence[Sample] = ()) -> Path:
+    """Write the sheet of a batch under `previews/`, of samples picked evenly over it.
 
-    The picture depends on what the lot holds alone, not on how many commands made it.
+    The picture depends on what the batch holds alone, not on how many commands made it.
 
     Args:
         root: The prepared folder.
-        lot: What to show.
+        batch: What to show.
         recipe: Its name.
         added: Samples that are about to join the manifest.
     """
     kept = (entry for entry in manifest.stream(root / names.MANIFEST) if not isinstance(entry, Tombstone))
-    by_id = {sample.id: sample for sample in (*kept, *added) if lot.holds(sample.provenance)}
-    defects = [by_id[sample_id] for sample_id in sorted(by_id) if by_id[sample_id].class_name == lot.class_name]
-    path = root / PREVIEWS / f"{names.component(f'{lot.class_name}_{recipe}_{lot.code}_s{lot.seed}')}.png"
-    title = f"{lot.class_name}: {len(defects)} by {recipe} ({lot.recipe[:8]}), seed {lot.seed}, split {lot.split}"
+    by_id = {sample.id: sample for sample in (*kept, *added) if batch.holds(sample.provenance)}
+    defects = [by_id[sample_id] for sample_id in sorted(by_id) if by_id[sample_id].class_name == batch.class_name]
+    path = root / PREVIEWS / f"{names.component(f'{batch.class_name}_{recipe}_{batch.code}_s{batch.seed}')}.png"
+    title = (
+        f"{batch.class_name}: {len(defects)} by {recipe} ({batch.recipe[:8]}), seed {batch.seed}, split {batch.split}"
+    )
     write_bytes(path, encode_png(draw(root, evenly(defects, SHOWN), title)))
     return path
 

@@ -1,4 +1,8 @@
-"""Train images as a worker holds them: decoded once, clean plates and donor cuts included, within a stated memory."""
+"""Train images as a worker holds them: decoded once, with clean plates and donor cuts, within a limit on memory.
+
+Clean plates are hosts made of defect images: each defect is resynthesized from its own surroundings. A class folder of
+three images and no good one still holds good texture: all that surrounds the defects.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +16,29 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from carpet_data.core import masks
+from carpet_data.core import masks, seeds
 from carpet_data.core.images import encode_png, read
 from carpet_data.core.masks.runs import Runs, to_binary
 from carpet_data.dataset import Sample
 from carpet_data.errors import DataError
 from carpet_data.store.files import write_bytes
 from carpet_data.synthesis.contract import Box, Donor, Image, Mask, Redraw
-from carpet_data.synthesis.engine import seeds
-from carpet_data.synthesis.engine.backgrounds import clean_plate
-from carpet_data.synthesis.engine.candidates import DonorRef, HostRef
+from carpet_data.synthesis.engine.sources import DonorRef, HostRef
 from carpet_data.synthesis.ops import foreground
+from carpet_data.synthesis.ops.quilting import bounds, disc, fill
 
 T = TypeVar("T")
 
 PLATES = "plates"
 _PLATE_VERSION = 1
-_MOST_BYTES = 192 << 20
+_MAX_BYTES = 192 << 20
 """Of decoded pixels a process keeps; 64 RGB images of 1024x1024."""
 _COLLAR_PX, _COLLAR_FRAC = 24, 0.25
+_MARGIN_FRAC = 0.12
+_MARGIN_RANGE_PX = (4, 32)
 
 
-class Pixels:
+class TrainImages:
     """Decoded images of one data set, the least recently used dropped first."""
 
     def __init__(self, root: Path, *, is_object: bool) -> None:
@@ -91,7 +96,7 @@ class Pixels:
         size = _size(value)
         self._kept[key] = (value, size)
         self._bytes += size
-        while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+        while self._bytes > _MAX_BYTES and len(self._kept) > 1:
             _, (_, dropped) = self._kept.popitem(last=False)
             self._bytes -= dropped
         return value
@@ -122,12 +127,49 @@ def plate(root: Path, sample: Sample) -> Image:
         made = clean_plate(read(root / sample.image_path), mask, seeds.generator(0, "plate", key))
     except Redraw as error:
         raise DataError(
-            f"no clean plate can be made of it: {error}",
+            f"no clean plate can be made of this image: {error}",
             where=root / sample.image_path,
-            hint="add good images, or set hosts.min_count in the recipe to what good images there are",
+            hint="add good images, or set hosts.min_count in the recipe to the number of good images",
         ) from error
     write_bytes(path, encode_png(made))
     return made
+
+
+def clean_plate(image: Image, mask: Mask, rng: np.random.Generator) -> Image:
+    """Remove the defects of an image, so that its background runs through where they were.
+
+    The mask is widened first (annotations stop short of bent yarns and shadows); everything in it is replaced by
+    patches of the same image, found by comparing what surrounds them (see `quilting.fill`).
+
+    Args:
+        image: uint8 HxWx3 RGB or HxW.
+        mask: bool HxW: its defects.
+        rng: Chooses among patches that fit about equally well.
+
+    Returns:
+        uint8 of the shape of `image`; a copy where the mask is empty.
+
+    Raises:
+        ValueError: The mask is of another size.
+        Redraw: The defects leave too little background to take patches from.
+    """
+    if mask.shape != image.shape[:2]:
+        raise ValueError(f"mask of shape {mask.shape} for an image of shape {image.shape}")
+    hole = _widened(mask)
+    return fill(image, hole, ~hole, rng)
+
+
+def _widened(mask: Mask) -> Mask:
+    """Each component grown by a share of its size."""
+    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    hole = np.zeros_like(mask)
+    for number in range(1, count):
+        part = parts == number
+        x0, y0, x1, y1 = bounds(part, 0)
+        margin = int(np.clip(_MARGIN_FRAC * max(x1 - x0, y1 - y0), *_MARGIN_RANGE_PX))
+        x0, y0, x1, y1 = bounds(part, margin)
+        hole[y0:y1, x0:x1] |= cv2.dilate(part[y0:y1, x0:x1].astype(np.uint8), disc(margin)) > 0
+    return hole
 
 
 def plate_path(root: Path, sample: Sample) -> Path:

@@ -1,0 +1,79 @@
+"""`carpet-data synthesize` and `carpet-data rebalance`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carpet_data.cli import common
+from carpet_data.cli.options import options, take
+from carpet_data.synthesis.engine.options import SynthesisOptions
+
+
+@click.command()
+@common.root_argument()
+@click.option("--class", "class_names", multiple=True, required=True, metavar="CLASS", help="Defect class. Repeatable.")
+@click.option(
+    "--n", type=int, required=True, help="Total number of images of each class by this recipe, split and seed."
+)
+@options(SynthesisOptions)
+@common.workers_option
+@common.json_option
+@common.quiet_option
+def synthesize(
+    root: Path | None, class_names: tuple[str, ...], n: int, as_json: bool, quiet: bool, **values: Any
+) -> None:
+    """Add synthetic images of defect classes to ROOT, each with an exact mask and a record of where it came from.
+
+    They join the train side of a split, and are made from its training images only. Running the command again adds
+    nothing; a larger --n adds only the difference; an interrupted run resumes. If ROOT is a raw data set, it is
+    prepared first, in a folder beside it. A contact sheet of each class is written under ROOT/previews.
+
+    \b
+    Example, inside a data folder:
+      carpet-data synthesize --class hole --n 200
+      carpet-data synthesize carpet-prepared --class hole --class cut --n 50 --recipe procedural
+      carpet-data synthesize carpet-prepared --class thread --n 20 --recipe my-thread.yaml --seed 7 --dry-run
+    """
+    from carpet_data.synthesis.engine.synthesize import synthesize as run
+
+    ui = common.Ui(as_json=as_json, quiet=quiet)
+    chosen = take(SynthesisOptions, values)
+    with ui.progress("synthesizing") as progress:
+        result = run(common.resolve_root(root), class_names, n, chosen, progress=progress)
+    ui.result(result.to_json(), result.text())
+
+
+@click.command()
+@common.root_argument("dataset")
+@click.option(
+    "--to",
+    required=True,
+    metavar="N|max|RATIO",
+    help="Minimum number of training images of each defect class: a number; max, as many as the largest class has; or "
+    "a share of that, such as 0.5 or 50%.",
+)
+@options(SynthesisOptions)
+@common.workers_option
+@common.json_option
+@common.quiet_option
+def rebalance(dataset: Path | None, to: str, as_json: bool, quiet: bool, **values: Any) -> None:
+    """Add synthetic images until every defect class of DATASET has at least --to training images.
+
+    Existing synthetic images count, so running it again adds nothing. Classes that have more are left as they are.
+
+    \b
+    Example:
+      carpet-data rebalance carpet-prepared --to max
+      carpet-data rebalance carpet-prepared --to 100 --recipe procedural
+      carpet-data rebalance carpet-prepared --to 0.5 --dry-run
+    """
+    from carpet_data.synthesis.engine.rebalance import rebalance as run
+
+    ui = common.Ui(as_json=as_json, quiet=quiet)
+    chosen = take(SynthesisOptions, values)
+    with ui.progress("synthesizing") as progress:
+        result = run(common.resolve_root(dataset), to, chosen, progress=progress)
+    ui.result(result.to_json(), result.text())

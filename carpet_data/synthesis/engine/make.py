@@ -1,0 +1,201 @@
+"""Make images: a frozen request in, a result out; what `synthesize` and `rebalance` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from carpet_data import store
+from carpet_data.core.plugins import nearest
+from carpet_data.core.progress import Progress
+from carpet_data.dataset import GOOD, Dataset
+from carpet_data.errors import DataError, UsageError
+from carpet_data.formats.export import default_out
+from carpet_data.synthesis.engine import run, sources
+from carpet_data.synthesis.engine.batch import Batch
+from carpet_data.synthesis.engine.fitted_models import ModelOnDevice, fitted_classes, model_of, refuse_unfitted
+from carpet_data.synthesis.engine.options import SynthesisOptions
+from carpet_data.synthesis.engine.plan import ImagePlan, Planner
+from carpet_data.synthesis.engine.render import WorkerContext
+from carpet_data.synthesis.engine.results import SynthesisResult
+from carpet_data.synthesis.engine.run import ClassRequest
+from carpet_data.synthesis.engine.sources import Sources
+from carpet_data.synthesis.recipe import files
+from carpet_data.synthesis.recipe.model import Recipe
+
+__all__ = ["SynthesisRequest", "make", "prepared_root", "recipe_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisRequest:
+    """What shall be made.
+
+    Attributes:
+        dataset: A prepared data set.
+        wanted: class -> number of images of this recipe, split and seed; made in this order.
+        recipe: Validated.
+        options: Split, seed, workers, device and dry_run count.
+        command: What the user ran, without recipe, split and seed: shown to whoever finds it interrupted.
+        more: The numbers are what to add, instead of totals, and a class that a learned recipe was not fitted to is
+            left as it is, with a note, instead of refused.
+        notes: Passed on into the result.
+    """
+
+    dataset: Dataset
+    wanted: Mapping[str, int]
+    recipe: Recipe
+    options: SynthesisOptions
+    command: str
+    more: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def make(request: SynthesisRequest, progress: Progress | None = None) -> SynthesisResult:
+    """Bring classes of a prepared data set to numbers of images.
+
+    Raises:
+        As `synthesize`.
+    """
+    dataset, recipe, options = request.dataset, request.recipe, request.options
+    _check_names(dataset, request.wanted, options.split)
+    model, notes = model_of(dataset, options.split, recipe, device=options.device, dry_run=options.dry_run)
+    wanted = dict(request.wanted)
+    if model is not None and request.more:
+        wanted, left_out = fitted_classes(model, wanted)
+        notes += left_out
+    requests = _class_requests(request, wanted, model)
+    sheets: tuple[Path, ...] = ()
+    plans: dict[str, tuple[ImagePlan, ...]] = {}
+    if options.dry_run:
+        reports, plans = run.planned(requests)
+    else:
+        reports, sheets = run.run(
+            dataset.root,
+            requests,
+            recipe,
+            command=f"{request.command} --recipe {files.named(recipe)} --split {options.split} --seed {options.seed}",
+            split=options.split,
+            workers=options.workers if model is None else model.workers(options.workers),
+            progress=progress,
+        )
+    return SynthesisResult(
+        root=dataset.root,
+        split=options.split,
+        recipe=recipe.name,
+        recipe_hash=recipe.identity,
+        method=recipe.method,
+        model=None if model is None else model.name,
+        seed=options.seed,
+        classes=reports,
+        sheets=sheets,
+        notes=(*request.notes, *notes),
+        plans=plans,
+        dry_run=options.dry_run,
+    )
+
+
+def recipe_of(options: SynthesisOptions) -> Recipe:
+    """The validated recipe of the options.
+
+    Raises:
+        UsageError: There is no such recipe.
+        DataError: It is invalid.
+    """
+    return options.recipe if isinstance(options.recipe, Recipe) else files.load(options.recipe)
+
+
+def prepared_root(root: Path, *, workers: int | None, dry_run: bool) -> tuple[Path, tuple[str, ...]]:
+    """The prepared folder of `root`: itself, or the one beside a raw folder, made if it is not there.
+
+    Returns:
+        The folder, and what the user should know.
+
+    Raises:
+        As `prepare`. UsageError: A dry run would have to prepare first.
+    """
+    from carpet_data.preparation.prepare import prepare
+
+    if store.is_prepared(root):
+        return root, ()
+    out = default_out(root, "prepared")
+    if store.is_prepared(out):
+        return out, (f"{root} is raw; its prepared data set {out} is used",)
+    if dry_run:
+        raise UsageError(
+            "the data set is not prepared, so there is no split to plan from",
+            where=root,
+            hint="run carpet-data prepare first",
+        )
+    done = prepare(root, out, workers=workers)
+    more = "; ".join(done.notes)
+    return out, (f"{root} is raw; it was prepared as {out}" + (f" ({more})" if more else ""),)
+
+
+def _check_names(dataset: Dataset, wanted: Mapping[str, int], split: str) -> None:
+    dataset.split_name(split)  # refuses an unknown one
+    known = sorted({*dataset.classes, *dataset.categories} - {GOOD})
+    for name in wanted:
+        if name not in known and name != GOOD:
+            raise UsageError(
+                f"unknown class {name!r}",
+                where=dataset.root,
+                hint=f"{nearest(name, known)}use one of: {', '.join(known)}",
+            )
+
+
+def _class_requests(
+    request: SynthesisRequest, wanted: Mapping[str, int], model: ModelOnDevice | None
+) -> list[ClassRequest]:
+    dataset, recipe, options = request.dataset, request.recipe, request.options
+    found = {name: _sources(request, name, model) for name in wanted}
+    batches = {
+        name: Batch(name, recipe.method, recipe.identity, each.identity, options.split, options.seed, model)
+        for name, each in found.items()
+    }
+    existing = run.scan(dataset.root, list(batches.values()))
+    requests = []
+    for name, batch in batches.items():
+        n = wanted[name] + (len(existing[name, False].kept) if request.more else 0)
+        requests.append(
+            ClassRequest(
+                batch=batch,
+                planner=Planner(found[name], recipe, recipe.load_method(), options.seed),
+                context=WorkerContext(
+                    root=dataset.root,
+                    target=recipe.target,
+                    parameters=recipe.parameters.model_dump_json(),
+                    rules=recipe.envelope.gates,
+                    attempts=recipe.envelope.attempts,
+                    facts=found[name].facts,
+                    model=None if model is None else model.fitted.weights,
+                    device="cpu" if model is None else model.device,
+                ),
+                n=n,
+                # A hair more than the product, so that 0.1 of 10 is 1 in floating point too.
+                nulls=int(n * recipe.envelope.null_share + 1e-9),
+                existing=existing[name, False],
+                existing_nulls=existing[name, True],
+            )
+        )
+    return requests
+
+
+def _sources(request: SynthesisRequest, class_name: str, model: ModelOnDevice | None) -> Sources:
+    """The source images of a class, refused where the method cannot work with them."""
+    dataset, recipe, options = request.dataset, request.recipe, request.options
+    method = recipe.load_method()
+    found = sources.build(dataset, options.split, class_name, recipe, workers=options.workers)
+    # Not only where n of them want a null sample now: more images may follow.
+    wants_nulls = recipe.envelope.null_share > 0
+    if wants_nulls and not method.makes_nulls:
+        raise DataError(
+            f"{recipe.method} cannot create null samples",
+            where=recipe.name,
+            hint="set null_share: 0, or use donor-paste for null samples",
+        )
+    sources.check(found, dataset.root, method, hosts_needed=not method.needs_whole or wants_nulls)
+    if model is None:
+        return found
+    refuse_unfitted(model, class_name)
+    return replace(found, identity=model.pool(found.identity))
