@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from carpet_data.formats.sample_files import ExportResult
     from carpet_data.formats.to_coco import CocoExport
-    from carpet_data.statistics.result import Stats
+    from carpet_data.statistics.stats import Stats
     from carpet_data.synthesis.engine.preview import PreviewResult
 
 __all__ = [

@@ -23,7 +23,7 @@ from carpet_data.core.text import counted
 from carpet_data.formats import ReadOptions
 
 if TYPE_CHECKING:
-    from carpet_data.statistics.result import Stats
+    from carpet_data.statistics.stats import Stats
     from carpet_data.statistics.summary import Distribution
 
 _PLAIN_WIDTH = 160
@@ -35,7 +35,7 @@ _FIVE = ("min", "25 %", "50 %", "75 %", "max")
 @root_argument()
 @options(ReadOptions)
 @split_option
-@click.option("--plot", type=click.Path(path_type=Path, file_okay=False), help="Write plots into this folder, as PNG.")
+@click.option("--plot", type=click.Path(path_type=Path, file_okay=False), help="Folder to write plots to, as PNG.")
 @overwrite_option
 @workers_option
 @json_option
@@ -74,7 +74,7 @@ def stats(
         ui.note(f"wrote {path}")
     if found.skipped:
         ui.note(
-            f"{len(found.skipped)} images could not be measured, such as {found.skipped[0]}\n"
+            f"skipped {counted(len(found.skipped), 'image')} that could not be measured, such as {found.skipped[0]}\n"
             "  run carpet-data doctor to see them all"
         )
 
@@ -172,5 +172,5 @@ def _sizes(found: Stats) -> str:
     if more > 0:
         widths = [width for width, _, _ in found.image_sizes]
         heights = [height for _, height, _ in found.image_sizes]
-        rest += f" from {min(widths)} to {max(widths)} across and {min(heights)} to {max(heights)} down"
-    return f"Image sizes in px (images): {', '.join(shown)}{rest}" if shown else "No image."
+        rest += f"; widths {min(widths)} to {max(widths)}, heights {min(heights)} to {max(heights)}"
+    return f"Image sizes in px (images): {', '.join(shown)}{rest}" if shown else "No images."

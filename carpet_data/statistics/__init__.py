@@ -1,1 +1,1 @@
-"""Counts, areas and sizes of a data set: `measure` opens the masks, `summary` sums up, `plots` draws."""
+"""Counts, areas and sizes of a data set: `summary` measures and sums up, `stats` counts, `plots` draws."""

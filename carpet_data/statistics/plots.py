@@ -1,7 +1,4 @@
-"""Draw what was counted: four PNGs that can be read by everyone.
-
-The colours are those of Okabe and Ito (2008), but for their yellow, which is too pale on white.
-"""
+"""Draw what was counted: four PNGs in colors that can be told apart with any kind of color vision."""
 
 from __future__ import annotations
 
@@ -17,19 +14,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from carpet_data.core.colors import SERIES
 from carpet_data.core.plot_style import STYLE
 from carpet_data.formats.output import check_apart, fresh_folder
-from carpet_data.statistics.measure import InstanceSize
+from carpet_data.statistics.summary import InstanceSize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-    from carpet_data.statistics.result import Stats
+    from carpet_data.statistics.stats import Stats
 
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#777777")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_SIDE_COLOURS = {"all": "#0072B2", "train": "#0072B2", "val": "#009E73", "test": "#E69F00"}
+_SIDE_COLORS = {"all": "#0072B2", "train": "#0072B2", "val": "#009E73", "test": "#E69F00"}
 _LONG_TAIL = 10
 _FEW_SIZES = 8
 _MOST_NAMED = 20
@@ -41,12 +38,12 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
     """Write class-counts.png, defect-areas.png, defect-boxes.png and image-sizes.png.
 
     Args:
-        stats: What `verbs.stats.stats` found.
+        stats: From `stats`.
         out: A folder; made where it is missing.
         overwrite: Replace a folder that is not empty.
 
     Returns:
-        The files written. Those about defects are left out where there is no defect to show.
+        The files written; without a defect those about defects are skipped.
 
     Raises:
         OutputError: The folder is not empty, or cannot be written.
@@ -58,7 +55,7 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
         plots += [("defect-areas.png", defect_areas), ("defect-boxes.png", defect_boxes)]
     plots.append(("image-sizes.png", image_sizes))
     with fresh_folder(out, overwrite=overwrite) as folder, mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; that is no problem of the data.
+        # A name in a script that the font lacks is drawn as boxes; that is not a problem of the data.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         for name, draw in plots:
             figure = draw(stats)
@@ -68,16 +65,16 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
 
 
 def _figure(rows: float) -> tuple[Figure, Axes]:
-    """A figure whose height suits so many rows, laid out so that nothing is cut off."""
-    # Many rows lie closer together; beyond 200 they would be cut into several pictures, which nobody reads.
-    figure = Figure(figsize=(8.5, 1.4 + min(rows, 30) * 0.42 + min(max(rows - 30, 0), 170) * 0.22), dpi=_DPI)
-    return figure, _axes(figure)
+    """A figure whose height suits the number of rows."""
+    # Many rows are closer together.
+    return _sized(1.4 + min(rows, 30) * 0.42 + min(max(rows - 30, 0), 170) * 0.22)
 
 
-def _axes(figure: Figure) -> Axes:
-    """Axes laid out so that no label is cut off, also beside a fixed aspect and a legend outside."""
+def _sized(height: float) -> tuple[Figure, Axes]:
+    """A figure laid out so that no label is cut off, also beside a fixed aspect and a legend outside."""
+    figure = Figure(figsize=(8.5, height), dpi=_DPI)
     figure.set_layout_engine("compressed", w_pad=0.12, h_pad=0.08)
-    return figure.add_subplot()
+    return figure, figure.add_subplot()
 
 
 def _legend(axes: Axes, title: str | None = None) -> None:
@@ -85,7 +82,7 @@ def _legend(axes: Axes, title: str | None = None) -> None:
 
 
 def class_counts(stats: Stats) -> Figure:
-    """Images a class and side, as bars; on a log axis where the tail is long."""
+    """Images per class and side, as bars; on a log axis where the tail is long."""
     sides = list(stats.sides)
     high = 0.8 / max(len(sides), 1)
     figure, axes = _figure(len(stats.classes) * (1 if len(sides) == 1 else 0.55 * len(sides)) + 1)
@@ -94,7 +91,7 @@ def class_counts(stats: Stats) -> Figure:
     for number, side in enumerate(sides):
         counts = [each.sides[side] for each in stats.classes]
         rows = np.arange(len(counts)) + (number - (len(sides) - 1) / 2) * high
-        axes.barh(rows, counts, height=high * 0.9, color=_SIDE_COLOURS[side], label=side)
+        axes.barh(rows, counts, height=high * 0.9, color=_SIDE_COLORS[side], label=side)
         for row, count in zip(rows.tolist(), counts, strict=True):
             # On a log axis nothing stands for 0, so the number says it.
             place = max(count, 1) if log else count
@@ -116,16 +113,16 @@ def class_counts(stats: Stats) -> Figure:
 
 
 def defect_areas(stats: Stats) -> Figure:
-    """The areas of the instances of each defect type: every one as a dot, with its box plot."""
+    """The areas of the instances of each defect type: a dot each, and a box plot."""
     found = _by_type(stats)
     names = list(found)
     figure, axes = _figure(len(names) + 1)
     areas = [np.array([instance.area_px for instance in found[name]], np.float64) for name in names]
     # A fixed seed: the jitter only keeps dots apart.
     jitter = np.random.default_rng(np.random.SeedSequence(0))
-    for row, (values, colour) in enumerate(zip(areas, _cycle(_COLOURS, len(names)), strict=True)):
+    for row, (values, (color, _)) in enumerate(zip(areas, _styles(len(names)), strict=True)):
         spread = row + jitter.uniform(-0.25, 0.25, len(values))
-        axes.plot(values, spread, ".", color=colour, markersize=7, alpha=0.6, markeredgewidth=0, zorder=3)
+        axes.plot(values, spread, ".", color=color, markersize=7, alpha=0.6, markeredgewidth=0, zorder=3)
         low, lower, median, upper, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
         axes.hlines(row, low, lower, color="black", linewidth=1)
         axes.hlines(row, upper, high, color="black", linewidth=1)
@@ -141,8 +138,7 @@ def defect_areas(stats: Stats) -> Figure:
 def defect_boxes(stats: Stats) -> Figure:
     """Widths and heights of the bounding boxes of the instances."""
     found = _by_type(stats)
-    figure = Figure(figsize=(8.5, 6), dpi=_DPI)
-    axes = _axes(figure)
+    figure, axes = _sized(6)
     # More types than a legend can hold: those with fewest instances share one entry, and lie below the others.
     named = sorted(found, key=lambda name: -len(found[name]))[:_MOST_NAMED]
     others = [instance for name in found if name not in named for instance in found[name]]
@@ -150,8 +146,8 @@ def defect_boxes(stats: Stats) -> Figure:
         label = f"{len(found) - len(named)} more types ({len(others)})"
         _boxes(axes, others, "#999999", ".", label)
     in_order = [name for name in found if name in named]
-    for name, colour, marker in zip(in_order, _cycle(_COLOURS, len(named)), _markers(len(named)), strict=True):
-        _boxes(axes, found[name], colour, marker, f"{_short(name)} ({len(found[name])})")
+    for name, (color, marker) in zip(in_order, _styles(len(named)), strict=True):
+        _boxes(axes, found[name], color, marker, f"{_short(name)} ({len(found[name])})")
     every = np.array([side for each in found.values() for i in each for side in (i.width_px, i.height_px)], np.float64)
     for which in ("x", "y"):
         _log_range(axes, which, every)
@@ -160,13 +156,13 @@ def defect_boxes(stats: Stats) -> Figure:
     axes.plot([low, high], [low, high], color="#999999", linewidth=0.8, zorder=0)
     axes.set_xlabel("width of the bounding box, px (log scale)")
     axes.set_ylabel("height, px (log scale)")
-    axes.set_title(f"{_short(stats.name)}: sizes of defects; on the grey line: as wide as high")
+    axes.set_title(f"{_short(stats.name)}: sizes of defects; on the gray line: width equals height")
     _legend(axes, "type (instances)")
     return figure
 
 
-def _boxes(axes: Axes, instances: Sequence[InstanceSize], colour: str, marker: str, label: str) -> None:
-    """One dot an instance: hollow, so that one type does not hide another."""
+def _boxes(axes: Axes, instances: Sequence[InstanceSize], color: str, marker: str, label: str) -> None:
+    """One dot per instance: hollow, so that one type does not hide another."""
     widths = [instance.width_px for instance in instances]
     heights = [instance.height_px for instance in instances]
     axes.plot(
@@ -175,34 +171,32 @@ def _boxes(axes: Axes, instances: Sequence[InstanceSize], colour: str, marker: s
         marker,
         markersize=6,
         markerfacecolor="none",
-        markeredgecolor=colour,
+        markeredgecolor=color,
         alpha=0.9,
-        # matplotlib leaves labels out of the legend that begin with an underscore.
+        # matplotlib omits labels from the legend that begin with an underscore.
         label=f" {label}" if label.startswith("_") else label,
     )
 
 
 def image_sizes(stats: Stats) -> Figure:
-    """Widths and heights of the images: few sizes by name, many as dots whose area grows with their images."""
-    figure = Figure(figsize=(8.5, 6), dpi=_DPI)
-    axes = _axes(figure)
+    """Widths and heights of the images: few sizes by name, many as dots whose area grows with the number of images."""
+    figure, axes = _sized(6)
     sizes = np.array(stats.image_sizes, np.float64).reshape(-1, 3)
     widths, heights, counts = sizes[:, 0], sizes[:, 1], sizes[:, 2]
     top = max(widths.max(initial=1), heights.max(initial=1)) * 1.15
     axes.plot([0, top], [0, top], color="#999999", linewidth=0.8, zorder=0)
     if len(sizes) <= _FEW_SIZES:
-        places = zip(stats.image_sizes, _cycle(_COLOURS, len(sizes)), _markers(len(sizes)), strict=True)
-        for (width, height, count), colour, marker in places:
-            axes.plot(width, height, marker, color=colour, markersize=8, label=f"{width}x{height}: {count}")
+        for (width, height, count), (color, marker) in zip(stats.image_sizes, _styles(len(sizes)), strict=True):
+            axes.plot(width, height, marker, color=color, markersize=8, label=f"{width}x{height}: {count}")
         if len(sizes):
             _legend(axes, "size: images")
         title = f"{_short(stats.name)}: image sizes"
     else:
         shares = (counts - 1) / max(counts.max() - 1, 1)
-        axes.scatter(widths, heights, s=16 + 180 * shares, alpha=0.45, color=_COLOURS[0], lw=0)
+        axes.scatter(widths, heights, s=16 + 180 * shares, alpha=0.45, color=SERIES[0], lw=0)
         title = f"{_short(stats.name)}: {len(sizes)} sizes of {stats.images} images; larger dots: more images"
     axes.set(xlim=(0, top), ylim=(0, top), aspect="equal")
-    axes.set_xlabel("image width, px; on the grey line: as wide as high")
+    axes.set_xlabel("image width, px; on the gray line: width equals height")
     axes.set_ylabel("image height, px")
     axes.set_title(title)
     return figure
@@ -232,14 +226,8 @@ def _log_range(axes: Axes, which: str, values: np.typing.NDArray[np.float64]) ->
         middle = math.sqrt(low * high)
         low, high = middle / 4, middle * 4
     low, high = low / 1.4, high * 1.4
-    if which == "x":
-        axes.set_xscale("log")
-        axes.set_xlim(low, high)
-        _plain_log(axes.xaxis)
-    else:
-        axes.set_yscale("log")
-        axes.set_ylim(low, high)
-        _plain_log(axes.yaxis)
+    axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
+    _plain_log(axes.xaxis if which == "x" else axes.yaxis)
 
 
 def _plain_log(axis: Axis) -> None:
@@ -253,13 +241,11 @@ def _plain_log(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _cycle(values: Sequence[str], count: int) -> list[str]:
-    return [values[number % len(values)] for number in range(count)]
-
-
-def _markers(count: int) -> list[str]:
-    # With more types than colours, a colour comes again with another marker.
-    return [_MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)] for number in range(count)]
+def _styles(count: int) -> list[tuple[str, str]]:
+    """Color and marker of each of several types."""
+    # With more types than colors, a color is used again with another marker.
+    size = len(SERIES)
+    return [(SERIES[n % size], _MARKERS[(n + n // size) % len(_MARKERS)]) for n in range(count)]
 
 
 def _short(name: str) -> str:

@@ -4,16 +4,75 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
+from carpet_data.core.results import Result
 from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import CarpetDataError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import parts
-from carpet_data.statistics.measure import Job, Measured, measure
-from carpet_data.statistics.result import Stats
-from carpet_data.statistics.summary import imbalance, of_classes, of_defects
+from carpet_data.statistics.summary import (
+    ClassStats,
+    DefectStats,
+    Measured,
+    imbalance,
+    measure,
+    of_classes,
+    of_defects,
+)
+
+_SIZES_SHOWN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stats(Result):
+    """What a data set contains.
+
+    Attributes:
+        root: The folder.
+        name: The data set's name.
+        format: The reader's name.
+        license: The license, as text; empty where unknown.
+        split: The split whose sides were counted; None for a data set without splits.
+        sides: The sides present, or ("all",).
+        images: Number of images counted.
+        without_defects: Images of the class `good`.
+        imbalance: Largest class over smallest, `good` included; None with fewer than two classes.
+        defect_imbalance: The same among the defect classes.
+        classes: Every image class.
+        defects: Every defect type.
+        image_sizes: (width, height, images), the most common first.
+        measured: Every image, for plots; not part of the JSON.
+        skipped: What could not be measured.
+    """
+
+    root: Path
+    name: str
+    format: str
+    license: str
+    split: str | None
+    sides: tuple[str, ...]
+    images: int
+    without_defects: int
+    imbalance: float | None
+    defect_imbalance: float | None
+    classes: tuple[ClassStats, ...]
+    defects: tuple[DefectStats, ...]
+    image_sizes: tuple[tuple[int, int, int], ...]
+    measured: tuple[Measured, ...]
+    skipped: tuple[CarpetDataError, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as plain values; at most 1000 image sizes are listed."""
+        values = Result.to_json(replace(self, measured=(), image_sizes=()))
+        del values["measured"], values["sides"]
+        names = ("width", "height", "images")
+        sizes = [dict(zip(names, size, strict=True)) for size in self.image_sizes[:_SIZES_SHOWN]]
+        return {**values, "image_sizes": sizes, "image_sizes_in_all": len(self.image_sizes)}
 
 
 def stats(
@@ -28,15 +87,23 @@ def stats(
 
     Args:
         root: The folder (for COCO also the JSON file itself), or a Dataset that was read already.
-        read_options: How to read it; by default the layout is recognized.
-        split: Whose sides to count; None for "main", else the source's own, else none. Samples that take no part in
-            the split are not counted.
+        read_options: How to read it; by default the format is recognized.
+        split: The split whose sides to count; None for "main", or else the source's own, or else none. Samples that
+            are not in the split are not counted.
         workers: Processes; None for one per core.
-        progress: Called with (images done, all images).
+        progress: Called with each `Step`.
 
     Raises:
-        DataError: The folder is missing, or no reader knows it, or images cannot be read.
-        UsageError: The data set has no split of that name, or the options make no sense.
+        DataError: The folder is missing, its format is unknown, or images cannot be read.
+        UsageError: Unknown split or invalid options.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from carpet_data import sample
+        >>> with TemporaryDirectory() as place:
+        ...     _ = sample(f"{place}/carpet", size=64, workers=1)
+        ...     stats(f"{place}/carpet", workers=1).imbalance
+        3.2
     """
     dataset = read(root, read_options)
     split = dataset.split_name(split)
@@ -45,7 +112,7 @@ def stats(
     samples = sorted((sample for samples in by_side.values() for sample in samples), key=lambda sample: sample.id)
     measured: list[Measured] = []
     skipped: list[CarpetDataError] = []
-    jobs = (Job(dataset.root, sample, dataset.connectivity) for sample in samples)
+    jobs = ((dataset.root, sample, dataset.connectivity) for sample in samples)
     for done, result in enumerate(executor.run(measure, jobs, workers=workers, chunk=32), start=1):
         if isinstance(result, Measured):
             measured.append(result)
@@ -55,6 +122,7 @@ def stats(
             progress(Step(done, len(samples), "measuring"))
     classes = of_classes(measured, side_of, tuple(by_side))
     sizes = Counter((each.width, each.height) for each in measured)
+    by_count = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
     return Stats(
         root=dataset.root,
         name=dataset.name,
@@ -68,10 +136,7 @@ def stats(
         defect_imbalance=imbalance(each.images for each in classes if each.name != GOOD),
         classes=tuple(classes),
         defects=tuple(of_defects(measured, dataset.categories)),
-        image_sizes=tuple(
-            (width, height, count)
-            for (width, height), count in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
-        ),
+        image_sizes=tuple((width, height, count) for (width, height), count in by_count),
         measured=tuple(measured),
         skipped=tuple(skipped),
     )

@@ -1,16 +1,69 @@
-"""Sum up what was measured."""
+"""Measure the instances of one image, as a worker does, and sum up what was measured."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from carpet_data.dataset import GOOD
-from carpet_data.statistics.measure import InstanceSize, Measured
+from carpet_data.core import masks
+from carpet_data.dataset import GOOD, Connectivity, Sample
+from carpet_data.errors import CarpetDataError
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSize:
+    """One instance: its defect type, its area, its bounding box, and whether it touches the border of the image."""
+
+    class_name: str
+    area_px: int
+    area_frac: float
+    width_px: int
+    height_px: int
+    on_border: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One image; `annotated` says whether it has a mask or another annotation, which may be empty."""
+
+    id: str
+    class_name: str
+    width: int
+    height: int
+    annotated: bool
+    instances: tuple[InstanceSize, ...]
+
+
+def measure(job: tuple[Path, Sample, Connectivity]) -> Measured | CarpetDataError:
+    """Measure one sample of a data set (its root, the sample, the connectivity of instances). Pure.
+
+    Returns:
+        What was measured, or what is wrong with the sample's mask.
+    """
+    root, sample, connectivity = job
+    try:
+        regions = masks.find(masks.load(root, sample), connectivity=connectivity)
+    except CarpetDataError as error:
+        return error
+    pixels = sample.width * sample.height
+    instances = tuple(
+        InstanceSize(
+            name,
+            area,
+            area / pixels,
+            width,
+            height,
+            on_border=x == 0 or y == 0 or x + width == sample.width or y + height == sample.height,
+        )
+        for name, area, (x, y, width, height) in zip(
+            regions.class_names, regions.area.tolist(), regions.bbox.tolist(), strict=True
+        )
+    )
+    return Measured(sample.id, sample.class_name, sample.width, sample.height, sample.annotation is not None, instances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +83,7 @@ class ClassStats:
 
     Attributes:
         name: The class.
-        images: All of its images.
+        images: Number of its images.
         sides: Images on each side of the split (or "all").
         without_mask: Images without any annotation.
         empty_masks: Images whose annotation marks no pixel.
@@ -49,9 +102,9 @@ class DefectStats:
 
     Attributes:
         name: The defect type.
-        images: Images that show it.
-        instances: How many there are.
-        on_border: Those that touch the border of their image.
+        images: Number of images that show it.
+        instances: Number of instances.
+        on_border: Number of instances that touch the border of their image.
         area_px: Areas in pixels; None without instances.
         area_percent: Areas in percent of the image.
         width_px: Widths of the bounding boxes in pixels.
@@ -67,43 +120,35 @@ class DefectStats:
     width_px: Distribution | None
     height_px: Distribution | None
 
-    def to_json(self) -> dict[str, Any]:
-        """The numbers as plain values."""
-        return asdict(self)
-
 
 def distribution(values: Iterable[float]) -> Distribution | None:
-    """The five numbers; None of nothing."""
+    """The five numbers; None without values.
+
+    Example:
+        >>> distribution([1, 2, 3, 10]).median
+        2.5
+    """
     array = np.fromiter(values, np.float64)
-    if array.size == 0:
-        return None
-    return Distribution(*(float(number) for number in np.quantile(array, [0, 0.25, 0.5, 0.75, 1])))
+    return Distribution(*np.quantile(array, [0, 0.25, 0.5, 0.75, 1]).tolist()) if array.size else None
 
 
 def of_classes(measured: Sequence[Measured], side_of: Mapping[str, str], sides: Sequence[str]) -> list[ClassStats]:
-    """Each image class, `good` first, then by how many images it has."""
+    """Each image class, `good` first, then by number of images."""
     members: dict[str, list[Measured]] = {}
     for each in measured:
         members.setdefault(each.class_name, []).append(each)
-    order = sorted(members, key=lambda name: (name != GOOD, -len(members[name]), name))
     result: list[ClassStats] = []
-    for name in order:
+    for name in sorted(members, key=lambda name: (name != GOOD, -len(members[name]), name)):
         images = members[name]
         on_sides = Counter(side_of[each.id] for each in images if each.id in side_of)
-        result.append(
-            ClassStats(
-                name,
-                len(images),
-                {side: on_sides[side] for side in sides},
-                without_mask=sum(not each.annotated for each in images),
-                empty_masks=sum(each.annotated and not each.instances for each in images),
-            )
-        )
+        without = sum(not each.annotated for each in images)
+        empty = sum(each.annotated and not each.instances for each in images)
+        result.append(ClassStats(name, len(images), {side: on_sides[side] for side in sides}, without, empty))
     return result
 
 
 def of_defects(measured: Sequence[Measured], categories: Sequence[str]) -> list[DefectStats]:
-    """Each defect type, those without instances too, in the order of the categories."""
+    """Each defect type, also those without instances, in the order of the categories."""
     instances: dict[str, list[InstanceSize]] = {name: [] for name in categories}
     images: Counter[str] = Counter()
     for each in measured:
