@@ -16,8 +16,8 @@ from carpet_data.core.plugins import nearest
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.errors import OutputError, UsageError
-from carpet_data.formats.output import check_free
 from carpet_data.store.files import sha256 as file_sha256
+from carpet_data.store.output import check_folder
 
 __all__ = ["FetchResult", "Source", "fetch", "find_source"]
 
@@ -137,7 +137,7 @@ def fetch(
             hint="give --accept-license (in Python: accept_license=True)",
         )
     if extract:
-        check_free(out, overwrite=overwrite)
+        check_folder(out, overwrite=overwrite)
     elif out.exists() and not out.is_dir():
         raise OutputError("the output exists and is not a folder", where=out, hint="name the folder for the archive")
     archive = (out.resolve().parent if extract else out) / source.name

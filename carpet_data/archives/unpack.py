@@ -29,7 +29,7 @@ from carpet_data.archives import Limits
 from carpet_data.core.progress import Progress, Step
 from carpet_data.core.results import Result
 from carpet_data.errors import FetchError, OutputError
-from carpet_data.formats.output import check_apart, check_free, fresh_folder
+from carpet_data.store.output import check_apart, check_folder, fresh_folder
 
 __all__ = ["UnpackResult", "dataset_roots", "unpack"]
 
@@ -97,7 +97,7 @@ def unpack(
         UsageError: The archive lies inside `out`.
     """
     archive, out = Path(archive), Path(out)
-    check_free(out, overwrite=overwrite)
+    check_folder(out, overwrite=overwrite)
     check_apart(out, archive)
     kind = _kind_of(archive)
     with fresh_folder(out, overwrite=overwrite) as folder:

@@ -89,13 +89,13 @@ def fetch(
     """
     from carpet_data.archives.fetch import fetch as run
     from carpet_data.archives.fetch import find_source
-    from carpet_data.formats.output import check_free
+    from carpet_data.store.output import check_folder
 
     ui = Ui(as_json=as_json, quiet=quiet)
     source = find_source(name, url=url, sha256=sha256)
     if not no_unpack:
         # Before the question, so that nobody reads a license for nothing.
-        check_free(out, overwrite=overwrite)
+        check_folder(out, overwrite=overwrite)
     _accept_license(source, ui, accepted=accept_license)
     with ui.progress(f"{source.name}, MiB") as progress:
         result = run(

@@ -11,7 +11,7 @@ from typing import Any
 from carpet_data import store
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Dataset
-from carpet_data.errors import OutputError, UsageError
+from carpet_data.errors import UsageError
 from carpet_data.fiftyone.curation_plan import changes_of
 from carpet_data.store import curation, description
 from carpet_data.store.append import ancestors
@@ -20,6 +20,7 @@ from carpet_data.store.curation import Change
 from carpet_data.store.journal import refuse_unfinished
 from carpet_data.store.lock import locked
 from carpet_data.store.manifest import Tombstone
+from carpet_data.store.output import check_file
 
 __all__ = ["REJECT", "CurateResult", "curate", "export_choices", "undo_curation"]
 
@@ -213,8 +214,7 @@ def export_choices(
     """
     root, out = Path(root), Path(out)
     description.read(root)
-    if out.exists() and not overwrite:
-        raise OutputError("the file exists", where=out, hint="choose another name, or give --overwrite")
+    check_file(out, overwrite=overwrite)
     choices = _from_fiftyone(store.read(root), tag, view, keep, real, database_uri)
     save(out, choices)
     return choices

@@ -265,7 +265,7 @@ def _is_prepared(root: Path) -> bool:
 
 def _was_written(folder: Path) -> bool:
     """Whether a command wrote this: a data set of its own, which is no class of the folder that it lies in."""
-    from carpet_data.formats.output import MARKER
+    from carpet_data.store.output import MARKER
 
     return _is_prepared(folder) or (folder / MARKER).is_file()
 

@@ -12,8 +12,9 @@ from carpet_data.dataset import Dataset
 from carpet_data.errors import UsageError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import default_out, parts
-from carpet_data.formats.output import ImageMode, check_apart, fresh_folder
+from carpet_data.formats.output import ImageMode
 from carpet_data.formats.sample_files import Export, InstanceOptions
+from carpet_data.store.output import check_apart, fresh_folder
 
 
 @contextmanager

@@ -16,11 +16,11 @@ from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
-from carpet_data.formats.output import check_apart
 from carpet_data.preparation import partitions
 from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.plan import Plan, Planner, part
-from carpet_data.store.creating import check_free, create
+from carpet_data.store.creating import check_out, create
+from carpet_data.store.output import check_apart
 
 _SHOWN = 5
 _BY = {"name": "captured text", "run": "runs of numbers"}
@@ -137,7 +137,7 @@ def prepare(
     out = default_out(root, "prepared") if out is None else Path(out)
     read_options = read_options or ReadOptions()
     check_apart(out, root)
-    check_free(out, overwrite=overwrite)
+    check_out(out, overwrite=overwrite)
     unread: list[CarpetDataError] = []
     dataset = formats.read(root, replace(read_options, on_problem=unread.append) if skip_faulty else read_options)
     if dataset.format == "prepared":

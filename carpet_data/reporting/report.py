@@ -13,7 +13,7 @@ from carpet_data import formats, store
 from carpet_data.core.progress import Progress
 from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset, Split
-from carpet_data.errors import CarpetDataError, OutputError, UsageError
+from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.formats.export import default_out
 from carpet_data.reporting import contents, evidence, scores
 from carpet_data.reporting.dataset_page import DatasetPage, ScoreTable
@@ -21,6 +21,7 @@ from carpet_data.reporting.render import render
 from carpet_data.statistics.stats import stats
 from carpet_data.store import description, names, runs
 from carpet_data.store.files import making, sha256, write_bytes
+from carpet_data.store.output import check_file
 
 __all__ = ["SCORE", "ReportResult", "report"]
 
@@ -119,8 +120,7 @@ def _check_out(out: Path, root: Path, *, overwrite: bool) -> None:
     )
     if any(folder == inside or folder in inside.parents for folder in kept):
         raise UsageError("a page does not belong among the data", where=out, hint="write it elsewhere")
-    if out.exists() and (out.is_dir() or not overwrite):
-        raise OutputError("the output exists", where=out, hint="choose another one, or give --overwrite")
+    check_file(out, overwrite=overwrite)
 
 
 def _score(path: Path | None, root: Path) -> ScoreTable | None:

@@ -16,8 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from carpet_data.core.colors import SERIES
 from carpet_data.core.plot_style import STYLE
-from carpet_data.formats.output import check_apart, fresh_folder
 from carpet_data.statistics.summary import InstanceSize
+from carpet_data.store.output import check_apart, fresh_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,6 +25,7 @@ from carpet_data.store.description import Description
 from carpet_data.store.files import making, place, remove_partials, sha256, sync_folder, write_bytes
 from carpet_data.store.journal import Journal, unfinished
 from carpet_data.store.lock import Lock, locked
+from carpet_data.store.output import check_folder
 
 _CHUNK = 64
 
@@ -86,27 +87,14 @@ class Draft:
         return digest.hexdigest()
 
 
-def check_free(out: Path, *, overwrite: bool) -> None:
+def check_out(out: Path, *, overwrite: bool) -> None:
     """Refuse an output that must not be replaced; cheap, so that it can be asked before any work.
 
-    With `overwrite` a prepared data set may be replaced, but nothing else: a mistyped path must not cost a folder.
-
     Raises:
-        OutputError: The output is in the way.
+        OutputError: See `check_folder`; with `overwrite`, prepared data sets may be replaced.
     """
     _put_back(out)
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise OutputError("it exists and is not a folder", where=out, hint="choose another output folder")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not overwrite:
-        raise OutputError("the output folder is not empty", where=out, hint="choose another one, or give --overwrite")
-    if not description.is_prepared(out):
-        raise OutputError(
-            "--overwrite replaces prepared data sets only, and this folder holds something else",
-            where=out,
-            hint="choose another output folder, or remove this one yourself",
-        )
+    check_folder(out, overwrite=overwrite, ours=description.is_prepared, kind="prepared data sets")
 
 
 def create(
@@ -136,7 +124,7 @@ def create(
         LockedError: Another process is writing it.
         ImageError: A source file changed for the worse since it was looked at.
     """
-    check_free(out, overwrite=overwrite)
+    check_out(out, overwrite=overwrite)
     scratch = scratch_of(out)
     with making(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +132,7 @@ def create(
     try:
         with locked(scratch, command) as lock:
             # Another process may have finished between the first look and the lock.
-            check_free(out, overwrite=overwrite)
+            check_out(out, overwrite=overwrite)
             resumed = _fill(scratch, draft, command, overwrite=overwrite, workers=workers, progress=progress)
             _move(scratch, out, lock, command)
     finally:
@@ -180,7 +168,7 @@ def _fill(
             f"another command was stopped before it had finished: {begun[0]}",
             where=scratch,
             hint="run that command again to complete it (its source must be as it was), "
-            "or give --overwrite to give up what it had written",
+            "or use --overwrite to discard what it had written",
         )
     if begun is None or begun[1] != identity:
         _empty(scratch)

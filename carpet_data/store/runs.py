@@ -23,6 +23,7 @@ from typing import Any
 from carpet_data.errors import DataError, LockedError, OutputError
 from carpet_data.store import lock
 from carpet_data.store.files import making, write_bytes
+from carpet_data.store.output import check_folder
 from carpet_data.version import __version__
 
 __all__ = [
@@ -184,21 +185,19 @@ def create(
 
 
 def _at(info: RunInfo, out: Path, overwrite: bool) -> tuple[RunInfo, bool]:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not (out / RUN_JSON).is_file():
-            # Whatever it is, it is not ours to remove.
-            raise OutputError("it is there already, and is no run", where=out, hint="choose another --out")
-        if not overwrite:
-            there = read(out)
-            if there.finished:
-                raise OutputError("it holds a finished run", where=out, hint="choose another --out, or use --overwrite")
-            if not _same(there, info):
-                raise OutputError(
-                    f"it holds an interrupted run of other {_differing(there, info)}",
-                    where=out,
-                    hint="give the settings and the data that it was begun with, or begin anew with --overwrite",
-                )
-            return there, True
+    if (out / RUN_JSON).is_file() and not overwrite:
+        there = read(out)
+        if there.finished:
+            raise OutputError("it holds a finished run", where=out, hint="choose another --out, or use --overwrite")
+        if not _same(there, info):
+            raise OutputError(
+                f"it holds an interrupted run of other {_differing(there, info)}",
+                where=out,
+                hint="use the settings and the data of that run, or start over with --overwrite",
+            )
+        return there, True
+    check_folder(out, overwrite=overwrite, ours=lambda folder: (folder / RUN_JSON).is_file(), kind="run folders")
+    if out.is_dir():
         shutil.rmtree(out)
     with making(out):
         write_json(out / RUN_JSON, info.to_json())

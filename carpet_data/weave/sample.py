@@ -11,7 +11,7 @@ from typing import Any
 from carpet_data.core.executor import run
 from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import UsageError
-from carpet_data.formats.output import fresh_folder
+from carpet_data.store.output import fresh_folder
 from carpet_data.weave import dataset
 from carpet_data.weave.image import MIN_SIZE
 

@@ -464,7 +464,7 @@ def test_an_output_in_use_is_refused_before_anything_is_asked(site: Site, tmp_pa
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match="not empty"):
         get(site, tmp_path)
-    with pytest.raises(OutputError, match="did not write"):
+    with pytest.raises(OutputError, match="holds something else"):
         get(site, tmp_path, overwrite=True)
     with pytest.raises(UsageError, match="own name"):
         fetch(site.url, tmp_path / "carpet.zip")

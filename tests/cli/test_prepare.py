@@ -269,7 +269,7 @@ def test_exit_codes_and_errors(source: Path, tmp_path: Path, capsys: pytest.Capt
         ),
         (["prepare", str(source), "-o", out, "--fractions"], 2, "requires an argument"),
         (["prepare", str(source), "-o", out, "--k-fold", "2", "--k-shot", "1"], 2, "different ways"),
-        (["prepare", str(source), "-o", str(source)], 2, "inside one another"),
+        (["prepare", str(source), "-o", str(source)], 2, "overlaps the source"),
     ]
     for words, code, told in cases:
         assert exit_code(*words) == code

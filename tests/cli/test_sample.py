@@ -78,7 +78,7 @@ def test_refuses_a_full_folder_unless_told(run: Run, tmp_path: Path) -> None:
     assert (out / "mine.txt").read_text() == "keep"
     done = run("sample", out, *TWO, "--overwrite")
     assert done.code == 1
-    assert "did not write" in done.err
+    assert "holds something else" in done.err
     (out / "mine.txt").unlink()
     for again in ((), ("--overwrite",)):
         assert run("sample", out, *TWO, *again).code == 0

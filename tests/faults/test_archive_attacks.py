@@ -19,7 +19,7 @@ import pytest
 from carpet_data.archives import Limits
 from carpet_data.archives.unpack import unpack
 from carpet_data.errors import CarpetDataError, FetchError, UsageError
-from carpet_data.formats.output import MARKER
+from carpet_data.store.output import MARKER
 
 MIB = 2**20
 

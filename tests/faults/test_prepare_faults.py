@@ -128,7 +128,7 @@ def test_an_empty_output_folder_is_used(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", [".", "prepared", "..", "train"])
 def test_an_output_inside_the_source_is_refused(source: Path, where: str) -> None:
     before = hashes(source)
-    with pytest.raises(UsageError, match="inside one another"):
+    with pytest.raises(UsageError, match="overlaps the source"):
         prepare(source, source / where, workers=1, overwrite=True)
     assert hashes(source) == before
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from carpet_data.archives import Limits
 from carpet_data.archives.unpack import dataset_roots, unpack
 from carpet_data.errors import FetchError, OutputError
-from carpet_data.formats.output import MARKER
+from carpet_data.store.output import MARKER
 
 KINDS = ("tar", "tar.xz", "tar.gz", "tar.bz2", "zip")
 CARPET = {

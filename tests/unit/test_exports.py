@@ -17,7 +17,6 @@ from carpet_data.core.images import write_png
 from carpet_data.dataset import Dataset, MaskFile, Sample
 from carpet_data.errors import DataError, OutputError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions, mvtec, yolo
-from carpet_data.formats.output import fresh_folder
 from carpet_data.formats.to_folder import to_folder
 from carpet_data.formats.to_masks import to_masks
 from carpet_data.formats.to_mvtec import to_mvtec
@@ -25,6 +24,7 @@ from carpet_data.formats.to_voc import to_voc
 from carpet_data.formats.to_yolo import to_yolo
 from carpet_data.formats.voc import colour_map
 from carpet_data.preparation.prepare import prepare
+from carpet_data.store.output import fresh_folder
 
 Verb = Callable[..., Any]
 VERBS: tuple[Verb, ...] = (to_yolo, to_voc, to_folder, to_mvtec, to_masks)
@@ -76,7 +76,7 @@ def test_outputs_are_not_replaced_unasked(verb: Verb, source: Path, tmp_path: Pa
     with pytest.raises(OutputError, match="not empty"):
         verb(_read(source), tmp_path / "out")
     assert (tmp_path / "out" / "precious").read_text() == "mine"
-    with pytest.raises(UsageError, match="inside one another"):
+    with pytest.raises(UsageError, match="overlaps the source"):
         verb(_read(source), source / "export")
     with pytest.raises(UsageError, match="unknown split"):
         verb(_read(source), tmp_path / "new", split="fold7")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from carpet_data.errors import OutputError, UsageError
+from carpet_data.errors import UsageError
 from carpet_data.experiments.quality.texture_statistics import Crop
 from carpet_data.store.files import write_bytes
+from carpet_data.store.output import check_file
 
 __all__ = ["check_plot", "write_plot"]
 
@@ -24,8 +25,7 @@ def check_plot(out: Path, root: Path, *, overwrite: bool) -> None:
     for part in ("images", "masks"):
         if (root / part).resolve() in out.resolve().parents:
             raise UsageError("plots do not belong among the images", where=out, hint="write it elsewhere")
-    if out.exists() and not overwrite:
-        raise OutputError("the file exists", where=out, hint="name another file, or add --overwrite")
+    check_file(out, overwrite=overwrite)
 
 
 def write_plot(

@@ -13,10 +13,11 @@ from carpet_data.core.images import encode_png
 from carpet_data.core.results import Result
 from carpet_data.core.sheets import evenly
 from carpet_data.dataset import Dataset
-from carpet_data.errors import OutputError, UsageError
+from carpet_data.errors import UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
 from carpet_data.store.files import write_bytes
+from carpet_data.store.output import check_file
 from carpet_data.synthesis.engine import contact_sheet
 
 __all__ = ["PreviewResult", "preview"]
@@ -77,8 +78,7 @@ def preview(
     chosen = dataset.of_class(*class_names) if class_names else dataset
     chosen = chosen if origin is None else chosen.of_origin(origin)
     out = default_out(dataset.root, "preview.png") if out is None else Path(out)
-    if out.exists() and (out.is_dir() or not overwrite):
-        raise OutputError("the output exists", where=out, hint="choose another output, or use --overwrite")
+    check_file(out, overwrite=overwrite)
     shown = evenly(chosen.samples, n)
     what = ", ".join(class_names) or "all classes"
     picture = contact_sheet.draw(dataset.root, shown, f"{dataset.name}: {len(shown)} of {len(chosen)} ({what})")
