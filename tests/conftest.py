@@ -16,6 +16,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 # Tests and the commands they start share the cores; threads that wait for one would only spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nothing listens there: no test downloads the weights of a network, unless it serves them itself.
+os.environ["CARPET_DATA_WEIGHTS_URL"] = "http://127.0.0.1:9"
 # A shell starts background jobs with Ctrl-C ignored, and commands started by the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -145,7 +145,7 @@ class _Experiment:
         self.device = devices.resolve(self.settings.device)
         self.bank: FeatureBank | None = None
         if self.settings.frozen:
-            network, _ = prepare_network(self.settings, classes)
+            network = prepare_network(self.settings, classes)
             self.bank = FeatureBank(
                 network,
                 size=self.settings.resize,

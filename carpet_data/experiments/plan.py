@@ -67,6 +67,12 @@ class Plan:
         """The conditions that get a verdict, the first of them the validation's own."""
         return tuple(f"real + {pool}" for pool in self.pools)
 
+    def with_network(self, settings: TrainOptions, note: str) -> Plan:
+        """The plan with the network of these settings in every condition, and a note on it where there is one."""
+        network = {name: getattr(settings, name) for name in ("architecture", "weights")}
+        conditions = tuple(replace(each, settings=each.settings.but(**network)) for each in self.conditions)
+        return replace(self, conditions=conditions, notes=(*([note] if note else []), *self.notes))
+
     def identity(self) -> dict[str, Any]:
         """What decides the images, as plain values."""
         return {

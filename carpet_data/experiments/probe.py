@@ -47,7 +47,7 @@ def ask(chosen: Suspects, settings: TrainOptions, *, workers: int | None = None)
     if min(len(set(hosts)), len(set(units))) < _FEWEST_UNITS:
         few = f"{len(set(hosts))} host images and {len(set(units))} real ones are too few for a probe"
         return (Answer(hidden, "not run", few),)
-    network, _ = prepare_network(settings.but(freeze="backbone"), _CLASSES)
+    network = prepare_network(settings.but(freeze="backbone"), _CLASSES)
     device = devices.resolve(settings.device)
     size = settings.resize
     synthetic = [replace(chosen.synthetic[n], class_name="synthetic") for n in made]

@@ -6,13 +6,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-import torch
-
 from carpet_data import networks
 from carpet_data.core.progress import Progress
 from carpet_data.errors import CarpetDataError, UsageError, WeightsError
 from carpet_data.experiments.sweep_table import SweepRow, SweepTable
-from carpet_data.networks import Weights, catalogue, parts
+from carpet_data.networks import Weights
+from carpet_data.networks.network import check_use
 from carpet_data.training import views
 from carpet_data.training.options import TrainOptions
 
@@ -94,17 +93,15 @@ def plan(
 def _line(row: SweepRow, download: bool, progress: Progress | None) -> Line:
     name, settings = f"row {row.number}", row.settings
     try:
-        architecture, weights = networks.choose(
-            settings.architecture, settings.weights, download=download, progress=progress
-        )
-        _check(settings, architecture, weights)
+        weights = networks.choose(settings.architecture, settings.weights, download=download, progress=progress)
+        _check(settings, weights)
     except WeightsError as error:
         if download:
             raise
         return Line(name, settings, settings.architecture, None, _reason(settings.weights, error))
     except UsageError as error:
         raise UsageError(f"{name}: {error.what}", where=error.where or row.where, hint=error.hint) from error
-    return Line(name, settings, architecture, weights)
+    return Line(name, settings, weights.architecture, weights)
 
 
 def _reason(wanted: str, error: CarpetDataError) -> str:
@@ -125,7 +122,7 @@ def _fallbacks(table: SweepTable, lines: list[Line], architecture: str | None) -
             continue
         settings = line.settings.but(architecture=architecture, weights="auto")
         try:
-            _check(settings, architecture, weights)
+            _check(settings, weights)
         except UsageError as error:
             raise UsageError(f"fallback of {line.name}: {error.what}", where=row.where, hint=error.hint) from error
         name = f"fallback {len(found) + 1}"
@@ -133,28 +130,10 @@ def _fallbacks(table: SweepTable, lines: list[Line], architecture: str | None) -
     return list(found.values())
 
 
-def _check(settings: TrainOptions, architecture: str, weights: Weights) -> None:
+def _check(settings: TrainOptions, weights: Weights) -> None:
     """Refuse what would only be refused once the rows before are trained."""
     views.check(settings.augment)
-    expected = catalogue.input_of(architecture, weights.name)
-    size = settings.resize
-    if size < expected.smallest or (expected.fixed and size != expected.smallest):
-        least = f"{expected.smallest}x{expected.smallest} pixels {'only' if expected.fixed else 'or more'}"
-        raise UsageError(
-            f"{architecture} takes images of {least}, not {size}x{size}",
-            hint=f"write `resize: {expected.smallest}`",
-        )
-    if settings.freeze.startswith("until "):
-        # Without memory for its numbers a network is built in no time.
-        with torch.device("meta"):
-            body, _ = parts.split(catalogue.make(architecture))
-        stage = settings.freeze.removeprefix("until ").strip()
-        if stage not in parts.stages(body):
-            raise UsageError(
-                f"{architecture} has no stage {stage!r}", hint=f"use one of {', '.join(parts.stages(body))}"
-            )
-    elif settings.freeze not in ("none", "backbone"):
-        raise UsageError(f"{settings.freeze!r} cannot be frozen", hint="use none, backbone, or 'until STAGE'")
+    check_use(weights, size=settings.resize, freeze=settings.freeze)
 
 
 def described(lines: tuple[Line, ...]) -> list[dict[str, object]]:

@@ -114,7 +114,6 @@ class _Trainer:
         if self._network is None or self._key != key:
             classes = self._shared.classes
             self._network = networks.build(
-                line.architecture,
                 line.weights,
                 classes=len(classes),
                 seed=settings.seed,

@@ -178,9 +178,9 @@ def validate(
         DeviceMemoryError: A batch does not fit into memory.
         MissingExtraError: The extra `train` is not installed.
     """
-    from carpet_data import networks  # names the extra where torch is missing
-    from carpet_data.networks import devices
+    from carpet_data.networks import devices  # names the extra where torch is missing
     from carpet_data.training import views
+    from carpet_data.training.network_choice import pinned, refuse_other_network
 
     if seeds < 1:
         raise UsageError(f"{seeds} seeds", hint="give 1 or more")
@@ -191,22 +191,28 @@ def validate(
     devices.resolve(settings.device)
     for condition in plan.conditions:
         views.check(condition.settings.augment)
-    architecture, weights = networks.choose(settings.architecture, settings.weights)
+    asked = settings
+    settings, weights = pinned(asked, download=not dry_run, progress=progress)
+    plan = plan.with_network(settings, weights.note)
     if dry_run:
         return _result(plan, None, None, {}, (), plan.notes, seeds, 0.0)
+    described = {
+        "root": str(plan.dataset.root.resolve()),
+        "name": plan.dataset.name,
+        "fingerprint": plan.dataset.fingerprint(plan.split),
+        "split": plan.split,
+    }
+    recorded = {**settings.to_json(), "seeds": seeds, **plan.identity()}
+    if out is None and not overwrite:
+        refuse_other_network(plan.dataset.root, "validate", asked, recorded, described)
     run, resumed = runs.create(
         plan.dataset.root,
         "validate",
-        dataset={
-            "root": str(plan.dataset.root.resolve()),
-            "name": plan.dataset.name,
-            "fingerprint": plan.dataset.fingerprint(plan.split),
-            "split": plan.split,
-        },
-        settings={**settings.to_json(), "seeds": seeds, **plan.identity()},
+        dataset=described,
+        settings=recorded,
         facts={
             "classes": list(plan.dataset.classes),
-            "network": {"architecture": architecture, "weights": weights.to_json()},
+            "network": {"architecture": weights.architecture, "weights": weights.to_json()},
             "augmentation": views.identity(settings.augment),
         },
         out=out,
@@ -225,7 +231,7 @@ def validate(
         notes = tuple(dict.fromkeys((*plan.notes, *comparison.warnings)))
         seconds = time.perf_counter() - started
         result = _result(plan, run.folder, comparison, checks, verdicts, notes, seeds, seconds, resumed)
-        _write(plan, run, result, settings, architecture, weights.name)
+        _write(plan, run, result, settings, weights.architecture, weights.name)
         runs.finish(run, seconds, {"device": str(devices.resolve(settings.device))})
         for name in (trainings.JOURNAL, CHECKS):
             (run.folder / name).unlink(missing_ok=True)

@@ -87,9 +87,9 @@ def features_of(
     """
     backbones: Any = importlib.import_module("carpet_data.networks")
     torch: Any = importlib.import_module("torch")
-    architecture, weights = backbones.choose(None, "auto")
+    weights = backbones.choose(download=False)
     # Means and maxima: in means alone a small defect vanishes in a large cloth.
-    network = backbones.build(architecture, weights, classes=1, seed=0, pooling="mean+max").eval()
+    network = backbones.build(weights, classes=1, seed=0, pooling="mean+max").eval()
     problems: list[CarpetDataError] = []
     read: list[Sample] = []
     rows: list[F32] = []
@@ -105,7 +105,7 @@ def features_of(
             if progress is not None:
                 progress(Step(min(start + _BATCH, len(samples)), len(samples), "computing features"))
     values = np.concatenate(rows) if rows else np.zeros((0, network.feature_size), np.float32)
-    return f"{architecture} ({weights.name})", values, read, tuple(problems)
+    return f"{weights.architecture} ({weights.name})", values, read, tuple(problems)
 
 
 def _pixels(path: Path) -> NDArray[np.uint8] | CarpetDataError:

@@ -22,7 +22,7 @@ MissingExtraError.require(LEARNED_PACKAGES, "generate", "a learned recipe")
 import torch  # noqa: E402 - only where it is there
 from accelerate import Accelerator, PartialState  # noqa: E402
 
-from carpet_data.networks import allocator, devices  # noqa: E402
+from carpet_data.networks import devices  # noqa: E402
 from carpet_data.networks.checkpoints import optimizer_tensors, restore_optimizer  # noqa: E402
 
 __all__ = ["Place", "levels", "noise", "restore", "state_of", "tensors"]
@@ -68,7 +68,7 @@ class Place:
                 hint="start another process for the other device",
             )
         if is_cpu:
-            allocator.keep_freed_memory()
+            devices.keep_freed_memory()
         elif found.index is not None:
             torch.cuda.set_device(found)
         accelerator = Accelerator(cpu=is_cpu)

@@ -289,7 +289,7 @@ def _installed(device: torch.device) -> _Network | None:
         from carpet_data import networks
     except MissingExtraError:
         return None
-    architecture, weights = networks.choose(None, download=False)
+    weights = networks.choose(download=False)
     if weights.path is None:
         return None
-    return _Network(networks.build(architecture, weights, classes=1, seed=0), device)
+    return _Network(networks.build(weights, classes=1, seed=0), device)

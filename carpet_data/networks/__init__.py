@@ -1,4 +1,4 @@
-"""Feature networks and their weights, found and checked in one place.
+"""Feature networks and their weights: thin over torchvision and timm.
 
 Importing this package needs the extra `train` and says so where it is missing; whatever works with torch imports it
 first.
@@ -10,9 +10,19 @@ from carpet_data.errors import MissingExtraError
 
 MissingExtraError.require(("torch", "torchvision", "safetensors"), "train", "a network")
 
-from carpet_data.networks.catalogue import architectures  # noqa: E402 - only where torch is there
-from carpet_data.networks.network import Network, build  # noqa: E402
-from carpet_data.networks.saved import load_model, save_model  # noqa: E402
+from carpet_data.networks.catalog import Input, architectures  # noqa: E402 - only where torch is installed
+from carpet_data.networks.model_folder import save_model  # noqa: E402
+from carpet_data.networks.network import Network, build, load_model  # noqa: E402
 from carpet_data.networks.weights import Weights, choose, find_weights  # noqa: E402
 
-__all__ = ["Network", "Weights", "architectures", "build", "choose", "find_weights", "load_model", "save_model"]
+__all__ = [
+    "Input",
+    "Network",
+    "Weights",
+    "architectures",
+    "build",
+    "choose",
+    "find_weights",
+    "load_model",
+    "save_model",
+]

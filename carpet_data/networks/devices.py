@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 
 import numpy as np
 import torch
 
 from carpet_data.errors import DeviceMemoryError, UsageError
-from carpet_data.networks import allocator
 
 __all__ = [
     "amp",
     "deterministic",
     "generator",
+    "keep_freed_memory",
     "memory_guard",
     "one_thread",
     "resolve",
@@ -23,6 +26,10 @@ __all__ = [
     "seeded",
     "synchronize",
 ]
+
+# mallopt(3) of glibc.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_NEVER = 2**31 - 1
 
 _FULL = re.compile(r"not enough memory|can't allocate memory|cannot allocate memory|out of memory", re.IGNORECASE)
 
@@ -34,7 +41,7 @@ def resolve(name: str = "auto") -> torch.device:
         name: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
-        UsageError: There is no such device here.
+        UsageError: The device does not exist.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -43,17 +50,17 @@ def resolve(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"{name!r} is no device", hint="use --device auto, cpu, cuda or cuda:1") from error
+        raise UsageError(f"unknown device {name!r}", hint="use --device auto, cpu, cuda or cuda:1") from error
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             there = f"{count} GPUs" if count else "no GPU"
-            raise UsageError(f"torch finds {there} here, {name} is not there", hint="use --device auto or cpu")
+            raise UsageError(f"no device {name}: torch finds {there}", hint="use --device auto or cpu")
     elif device.type == "mps":
         if not torch.backends.mps.is_available():
-            raise UsageError("torch finds no Apple GPU here", hint="use --device auto or cpu")
+            raise UsageError("no device mps: torch finds no Apple GPU", hint="use --device auto or cpu")
     elif device.type != "cpu":
-        raise UsageError(f"devices of the kind {device.type!r} are not used", hint="use --device auto, cpu or cuda")
+        raise UsageError(f"unsupported device {name!r}", hint="use --device auto, cpu or cuda")
     return device
 
 
@@ -69,7 +76,7 @@ def generator(seed: int, *keys: int) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, *keys: int, device: torch.device | None = None) -> Iterator[None]:
-    """Lends torch's own generators, from which layers such as dropout draw, and gives them back as they were.
+    """Lend torch's own generators, from which layers such as dropout draw, and give them back as they were.
 
     Args:
         seed: Of the run.
@@ -138,7 +145,7 @@ def _half() -> torch.dtype:
 
 @contextmanager
 def one_thread(device: torch.device | None) -> Iterator[None]:
-    """Computes on one core of the CPU within: tensors so small that threads would mostly wait for each other.
+    """Compute on one core of the CPU within: for tensors so small that threads would mostly wait for each other.
 
     Args:
         device: Where the work is done; nothing changes for a GPU, or for None.
@@ -164,7 +171,7 @@ def synchronize(device: torch.device) -> None:
 def memory_guard(
     batch_size: int, device: torch.device, *, size: int | None = None, hint: str | None = None
 ) -> Iterator[None]:
-    """Turns "out of memory" of any kind into an error that says what to do; on the CPU, freed memory is kept.
+    """Turn "out of memory" of any kind into an error that says what to do; on the CPU, freed memory is kept.
 
     Args:
         batch_size: Images at a time.
@@ -176,7 +183,7 @@ def memory_guard(
         DeviceMemoryError: The memory of the device is full.
     """
     if device.type == "cpu":
-        allocator.keep_freed_memory()
+        keep_freed_memory()
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -186,4 +193,21 @@ def memory_guard(
         images = f"{batch_size} images" if size is None else f"{batch_size} images of {size}x{size} pixels"
         if hint is None:
             hint = f"use --batch-size {batch_size // 2}" if batch_size > 1 else "use a smaller --resize or --arch"
-        raise DeviceMemoryError(f"the memory of {device} does not hold {images} at a time", hint=hint) from error
+        raise DeviceMemoryError(f"out of memory on {device} with {images} per batch", hint=hint) from error
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Let freed blocks stay with this process; once for its life.
+
+    glibc returns large blocks to the system when they are freed, and the next step of a network on the CPU asks for the
+    same ones: every page of them is then cleared and mapped again, which took 40 % of the time of a forward pass
+    (benchmarks/train.py). The process keeps what it needed at its peak.
+
+    Returns:
+        Whether it was done: False where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    library = ctypes.CDLL(None)
+    return bool(library.mallopt(_MMAP_MAX, 0)) and bool(library.mallopt(_TRIM_THRESHOLD, _NEVER))

@@ -1,29 +1,38 @@
-"""The folder of a trained model: weights.safetensors and model.json."""
+"""The folder of a trained model: weights.safetensors, and model.json with all that is needed to use it."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from carpet_data.errors import WeightsError
+from carpet_data.store.files import write_bytes
+from carpet_data.version import __version__
 
-__all__ = ["MODEL_JSON", "MODEL_WEIGHTS", "describe", "find", "restore"]
+if TYPE_CHECKING:
+    from carpet_data.networks.network import Network
+
+__all__ = ["MODEL_JSON", "MODEL_WEIGHTS", "describe", "find", "restore", "save_model"]
 
 MODEL_JSON, MODEL_WEIGHTS = "model.json", "weights.safetensors"
 _NEEDED = {"architecture": str, "classes": list, "pooling": str, "mean": list, "std": list}
+_AGAIN = "train the model again"
 
 
-def find(path: str | Path) -> Path | None:
+def find(path: str | os.PathLike[str]) -> Path | None:
     """The model folder that a path means: itself, or `model` in a run folder; None where there is none."""
     return next((folder for folder in (Path(path), Path(path) / "model") if (folder / MODEL_JSON).is_file()), None)
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """What model.json says.
+    """The contents of model.json.
 
     Raises:
         WeightsError: It cannot be read, or lacks something.
@@ -32,16 +41,16 @@ def describe(folder: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"it cannot be read ({error})", where=path, hint="train the model again") from error
+        raise WeightsError(f"it cannot be read ({error})", where=path, hint=_AGAIN) from error
     wrong = [
         key for key, kind in _NEEDED.items() if not isinstance(values, dict) or not isinstance(values.get(key), kind)
     ]
     if wrong:
-        raise WeightsError(f"it does not say {', '.join(wrong)}", where=path, hint="train the model again")
+        raise WeightsError(f"missing or invalid: {', '.join(wrong)}", where=path, hint=_AGAIN)
     return dict(values)
 
 
-def restore(module: nn.Module, state: dict[str, torch.Tensor], prefix: str, path: Path) -> None:
+def restore(module: nn.Module, state: Mapping[str, torch.Tensor], prefix: str, path: Path) -> None:
     """Copy the tensors under a prefix into a module; every one must be there, with its shape.
 
     Raises:
@@ -54,8 +63,38 @@ def restore(module: nn.Module, state: dict[str, torch.Tensor], prefix: str, path
         raise WeightsError(
             f"it does not fit the model beside it: {len(wrong)} tensors differ, such as {prefix}{wrong[0]}",
             where=path,
-            hint="train the model again",
+            hint=_AGAIN,
         )
     with torch.no_grad():
         for key, tensor in own.items():
             tensor.copy_(given[key])
+
+
+def save_model(
+    network: Network, folder: Path, classes: Sequence[str], *, extra: Mapping[str, Any] | None = None
+) -> None:
+    """Write the body, the head and their description; each file appears whole.
+
+    Args:
+        network: To save.
+        folder: Made if needed; a model in it is replaced.
+        classes: The names of the head's outputs, in order.
+        extra: More for model.json, such as the size of the images.
+    """
+    assert len(classes) == network.head.out_features, "a name for every output"
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    description = {
+        **(extra or {}),
+        "schema": 1,
+        "version": __version__,
+        "architecture": network.architecture,
+        "classes": list(classes),
+        "pooling": network.pooling,
+        "mean": list(network.mean),
+        "std": list(network.std),
+        "weights": network.weights.to_json(),
+    }
+    # The weights first: a folder counts as a model once it has its description.
+    (folder / MODEL_JSON).unlink(missing_ok=True)
+    write_bytes(folder / MODEL_WEIGHTS, to_bytes(state))
+    write_bytes(folder / MODEL_JSON, (json.dumps(description, ensure_ascii=False, indent=2) + "\n").encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,16 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from carpet_data.errors import DataError, UsageError
-from carpet_data.networks import catalogue, checkpoint, model_folder, parts
-from carpet_data.networks.catalogue import Input
-from carpet_data.networks.weights import Weights
+from carpet_data.errors import DataError, UsageError, WeightsError
+from carpet_data.networks import catalog, model_folder, state_dicts
+from carpet_data.networks.catalog import Body, Input
+from carpet_data.networks.weights import Weights, find_weights
 
-__all__ = ["POOLINGS", "Network", "Pooling", "build", "fresh_head"]
+__all__ = ["POOLINGS", "Network", "Pooling", "build", "check_use", "fresh_head", "load_model"]
 
 Pooling: TypeAlias = Literal["mean", "mean+max"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "mean+max")
 
+_OPENED = ("features", "layers", "blocks", "encoder", "encoder.layers", "trunk_output", "classifier")
+"""Containers whose children are stages; any other module below the top is one stage as a whole."""
 _HEAD_KEY = 1
 """Keeps the seeds of the head apart from those of the body, so that a head does not depend on the body's size."""
 
@@ -35,54 +38,53 @@ class Network(nn.Module):
         weights: What the body was loaded from.
         body: (n, 3, h, w) -> (n, d).
         head: Linear, feature_size -> classes.
-        feature_size: Numbers an image.
+        feature_size: Number of features of an image.
         pooling: "mean" is the features as the network makes them; "mean+max" adds the maximum of each channel of the
             last map, in which a small defect does not vanish as it does in the mean.
-        mean: Of each channel, of values in [0, 1], taken off by `prepare`.
-        std: Of each channel, divided by.
+        expected: The size of its images, and mean and standard deviation of each channel, by which `prepare` normalizes
+            values in [0, 1].
         stages: The names of the parts of the body, early to late, for `freeze`.
     """
 
-    def __init__(
-        self,
-        architecture: str,
-        weights: Weights,
-        body: nn.Module,
-        feature_size: int,
-        *,
-        classes: int,
-        seed: int,
-        expected: Input,
-        pooling: Pooling,
-    ) -> None:
+    def __init__(self, weights: Weights, body: Body, *, classes: int, seed: int, pooling: Pooling) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture = weights.architecture
         self.weights = weights
-        self.body = body
+        self.body = body.module
         self.pooling: Pooling = pooling
-        self.expected = expected
-        self.mean = expected.mean
-        self.std = expected.std
-        self.stages = parts.stages(body)
+        self.expected = body.expected
+        self.mean, self.std = body.expected.mean, body.expected.std
+        self.stages = tuple(_stages(body.module, ""))
         self._frozen: tuple[nn.Module, ...] = ()
+        self.feature_size = body.size
         if pooling == "mean+max":
-            feature_size += self._channels()
-        self.feature_size = feature_size
-        self.head = fresh_head(feature_size, classes, seed=seed)
+            self._refuse_without_map()
+            self.feature_size += catalog.shapes(body.module, body.expected)[1][1]
+        self.head = fresh_head(self.feature_size, classes, seed=seed)
 
     @property
     def last_map(self) -> nn.Module | None:
-        """The module of the body that gives the last spatial map (n, c, h, w); None where there is none."""
-        return parts.last_map(self.body)
+        """The module of the body that gives the last feature map (n, c, h, w); None for a vision transformer."""
+        return catalog.last_map(self.body, self.expected)
+
+    @property
+    def last_tokens(self) -> nn.Module | None:
+        """Of a transformer: the module whose output (n, 1 + h·w, d), class token first, enters its last block."""
+        encoder = getattr(self.body, "encoder", None)
+        if encoder is None:
+            return None
+        norm = list(encoder.get_submodule("layers").children())[-1].get_submodule("ln_1")
+        assert isinstance(norm, nn.Module)
+        return norm
 
     def prepare(self, pixels: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
-        """Images as the body wants them.
+        """Images as the body expects them.
 
         Args:
             pixels: uint8 (n, h, w, 3) RGB, or (n, h, w) grey, which becomes three equal channels; an array or a tensor.
 
         Returns:
-            float32 (n, 3, h, w) on the network's device, normalised, in the channels-last layout.
+            float32 (n, 3, h, w) on the network's device, normalized, in the channels-last layout.
 
         Raises:
             UsageError: The images are too small for the network, or not of its one size.
@@ -100,24 +102,10 @@ class Network(nn.Module):
     def check_size(self, width: int, height: int) -> None:
         """Refuse images that the network cannot take.
 
-        Args:
-            width: Pixels across.
-            height: Pixels down.
-
         Raises:
             UsageError: They are too small, or not of the network's one size.
         """
-        least = self.expected.smallest
-        if self.expected.fixed and (width, height) != (least, least):
-            raise UsageError(
-                f"{self.architecture} takes images of {least}x{least} pixels only, these are {width}x{height}",
-                hint=f"use --resize {least}, or another architecture",
-            )
-        if min(width, height) < least:
-            raise UsageError(
-                f"{width}x{height} pixels are too few for {self.architecture}; its smallest images are {least}x{least}",
-                hint=f"use --resize {least} or more, or another architecture",
-            )
+        _check_size(self.architecture, self.expected, width, height)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """The features of images.
@@ -150,35 +138,26 @@ class Network(nn.Module):
     __call__: Callable[..., torch.Tensor]
 
     def freeze(self, what: str) -> None:
-        """Choose what learns; the head always does.
+        """Choose what trains; the head always does.
 
         Frozen parts also stay in eval mode when the network is put into train mode, so that the statistics of their
-        batch normalisation do not move and their dropout is off.
+        batch normalization do not move and their dropout is off.
 
         Args:
-            what: "none", "backbone" (the whole body), or "until STAGE": all stages up to STAGE, that one too.
+            what: "none", "backbone" (the whole body), or "until STAGE": all stages up to and including STAGE.
 
         Raises:
-            UsageError: There is no such stage.
+            UsageError: The stage is unknown.
         """
-        stage = what.removeprefix("until ").strip()
-        if what not in ("none", "backbone") and (not what.startswith("until ") or stage not in self.stages):
-            raise UsageError(
-                f"{self.architecture} cannot be frozen as {what!r}",
-                hint=f"use none, backbone, or 'until STAGE' with one of {', '.join(self.stages)}",
-            )
+        frozen = _frozen(self.architecture, self.stages, what)
+        everything = what == "backbone"
         for parameter in self.body.parameters():
             parameter.requires_grad_(what == "none")
-        if what == "none":
-            self._frozen = ()
-        elif what == "backbone":
-            self._frozen = (self.body,)
-        else:
-            last = self.stages.index(stage)
-            for name in self.stages[last + 1 :]:
+        if not everything and what != "none":
+            for name in self.stages[len(frozen) :]:
                 for parameter in self.body.get_submodule(name).parameters():
                     parameter.requires_grad_(True)
-            self._frozen = tuple(self.body.get_submodule(name) for name in self.stages[: last + 1])
+        self._frozen = (self.body,) if everything else tuple(self.body.get_submodule(name) for name in frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Network:
@@ -196,31 +175,23 @@ class Network(nn.Module):
         def keep(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:  # noqa: ARG001
             maps.append(output)
 
-        module = self.last_map
-        if module is None:
-            raise UsageError(
-                f"{self.architecture} has no last map to take the maximum of",
-                hint="use the pooling mean, or another network",
-            )
-        hook = module.register_forward_hook(keep)
+        hook = self._refuse_without_map().register_forward_hook(keep)
         try:
             yield maps
         finally:
             hook.remove()
 
-    def _channels(self) -> int:
-        """Channels of the last map, found by passing one image of zeros."""
-        side = max(self.expected.smallest, 64)
-        training = self.body.training
-        self.body.eval()
-        with self._watching() as maps, torch.inference_mode():
-            self.body(torch.zeros(1, 3, side, side))
-        self.body.train(training)
-        return int(maps[-1].shape[1])
+    def _refuse_without_map(self) -> nn.Module:
+        module = self.last_map
+        if module is None:
+            raise UsageError(
+                f"{self.architecture} has no feature map to take the maximum of",
+                hint="use --pooling mean, or another network",
+            )
+        return module
 
 
 def build(
-    architecture: str,
     weights: Weights,
     *,
     classes: int,
@@ -231,9 +202,8 @@ def build(
     """Build a network; the same seed gives the same head, and the same body where its weights are random.
 
     Args:
-        architecture: A name of `architectures()`.
-        weights: As `find_weights` gives them, of the same architecture.
-        classes: How many the head tells apart.
+        weights: As `find_weights` or `choose` gives them.
+        classes: Number of outputs of the head.
         seed: Of the random weights.
         pooling: "mean" or "mean+max", see Network.
         class_names: The names of the classes. With the weights of a model folder, its head is used too where its
@@ -243,46 +213,84 @@ def build(
         The network on the CPU, in train mode, nothing frozen.
 
     Raises:
-        UsageError: There is no such network, or it has no such pooling.
+        UsageError: The network is unknown, or has no such pooling.
         WeightsError: The weights belong to another network.
         MissingExtraError: The network is built by a package that is not installed.
     """
-    if weights.architecture != architecture:
-        raise UsageError(
-            f"the weights are of {weights.architecture}, not of {architecture}",
-            hint="choose the weights of this network",
-        )
     if classes < 1:
         raise DataError("there is no class to tell apart", hint="use a data set with classes")
     if pooling not in POOLINGS:
         raise UsageError(f"unknown pooling {pooling!r}", hint=f"use one of: {', '.join(POOLINGS)}")
-    classifier = _random(architecture, seed)
-    expected = catalogue.input_of(architecture, weights.name)
-    state = None if weights.path is None else checkpoint.read(weights.path)
-    said = None if weights.path is None else _description_beside(weights.path)
-    if state is not None and said is None:
-        assert weights.path is not None
-        checkpoint.into(classifier, architecture, state, weights.path)
-    body, size = parts.split(classifier)
-    if said is not None:
-        expected = replace(expected, mean=tuple(said["mean"]), std=tuple(said["std"]))
-    network = Network(architecture, weights, body, size, classes=classes, seed=seed, expected=expected, pooling=pooling)
-    if state is not None and said is not None:
-        assert weights.path is not None
-        model_folder.restore(network.body, state, "body.", weights.path)
-        if class_names is not None and list(class_names) == said["classes"] and said["pooling"] == pooling:
-            model_folder.restore(network.head, state, "head.", weights.path)
+    # Layers draw from torch's one generator, so it is lent: the weights depend on the seed alone.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+        body = catalog.make(weights.architecture, weights.name)
+    path = weights.path
+    state = None if path is None else state_dicts.read(path)
+    trained = None
+    if path is not None and (path.parent / model_folder.MODEL_JSON).is_file():
+        trained = model_folder.describe(path.parent)
+        expected = replace(body.expected, mean=tuple(trained["mean"]), std=tuple(trained["std"]))
+        body = replace(body, expected=expected)
+    elif path is not None and state is not None:
+        state_dicts.load_into(body, weights.architecture, state, path)
+    network = Network(weights, body, classes=classes, seed=seed, pooling=pooling)
+    if path is not None and state is not None and trained is not None:
+        model_folder.restore(network.body, state, "body.", path)
+        if class_names is not None and list(class_names) == trained["classes"] and trained["pooling"] == pooling:
+            model_folder.restore(network.head, state, "head.", path)
     network.to(memory_format=torch.channels_last)
     return network
+
+
+def load_model(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
+    """Load what `save_model` wrote.
+
+    Args:
+        path: The model folder, or the run folder above it.
+
+    Returns:
+        The network on the CPU in eval mode, and the contents of model.json (`classes` among them).
+
+    Raises:
+        WeightsError: There is no model, or it is damaged.
+    """
+    folder = model_folder.find(path)
+    if folder is None:
+        raise WeightsError(
+            f"no model ({model_folder.MODEL_JSON}) found", where=Path(path), hint="name a folder that `train` wrote"
+        )
+    known = model_folder.describe(folder)
+    weights = find_weights(known["architecture"], str(folder))
+    classes = [str(name) for name in known["classes"]]
+    network = build(weights, classes=len(classes), seed=0, pooling=known["pooling"], class_names=classes)
+    network.eval()
+    return network, known
+
+
+def check_use(weights: Weights, *, size: int, freeze: str) -> None:
+    """Refuse, before anything is loaded, what a network could not do.
+
+    Args:
+        weights: Of the network.
+        size: Side of the images in pixels.
+        freeze: As for `Network.freeze`.
+
+    Raises:
+        UsageError: The images are too small, or the stage is unknown.
+    """
+    plain = weights.architecture not in catalog.NETWORKS.names()
+    # Without memory for its numbers a network is built in no time; a plug-in may load weights while it is built.
+    with torch.device("meta" if plain else "cpu"):
+        body = catalog.make(weights.architecture, weights.name)
+    _check_size(weights.architecture, body.expected, size, size)
+    _frozen(weights.architecture, tuple(_stages(body.module, "")), freeze)
 
 
 def fresh_head(feature_size: int, classes: int, *, seed: int) -> nn.Linear:
     """A linear layer with torch's usual random weights (uniform, within 1 / sqrt(feature_size)).
 
-    Args:
-        feature_size: Inputs.
-        classes: Outputs.
-        seed: The same seed and sizes give the same layer, whatever else was drawn.
+    The same seed and sizes give the same layer, whatever else was drawn.
     """
     words = np.random.SeedSequence(seed, spawn_key=(_HEAD_KEY,)).generate_state(2, np.uint32)
     generator = torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
@@ -294,12 +302,38 @@ def fresh_head(feature_size: int, classes: int, *, seed: int) -> nn.Linear:
     return head
 
 
-def _random(architecture: str, seed: int) -> nn.Module:
-    """A classifier whose weights depend on the seed alone; layers draw from torch's one generator, so it is lent."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
-        return catalogue.make(architecture)
+def _check_size(architecture: str, expected: Input, width: int, height: int) -> None:
+    smallest = expected.smallest
+    if expected.fixed and (width, height) != (smallest, smallest):
+        raise UsageError(
+            f"{architecture} takes images of {smallest}x{smallest} pixels only, not {width}x{height}",
+            hint=f"use --resize {smallest}, or another network",
+        )
+    if min(width, height) < smallest:
+        raise UsageError(
+            f"images of {width}x{height} pixels are too small for {architecture}: minimum {smallest}x{smallest}",
+            hint=f"use --resize {smallest} or more, or another network",
+        )
 
 
-def _description_beside(path: Path) -> dict[str, Any] | None:
-    return model_folder.describe(path.parent) if (path.parent / model_folder.MODEL_JSON).is_file() else None
+def _frozen(architecture: str, stages: tuple[str, ...], what: str) -> tuple[str, ...]:
+    """The stages that are frozen."""
+    if what in ("none", "backbone"):
+        return stages if what == "backbone" else ()
+    stage = what.removeprefix("until ").strip()
+    if not what.startswith("until ") or stage not in stages:
+        raise UsageError(
+            f"invalid --freeze value {what!r} for {architecture}",
+            hint=f"use none, backbone, or 'until STAGE' with one of {', '.join(stages)}",
+        )
+    return stages[: stages.index(stage) + 1]
+
+
+def _stages(module: nn.Module, above: str) -> Iterator[str]:
+    """The names of the stages of a body, in the order in which an image passes them."""
+    for name, child in module.named_children():
+        full = f"{above}{name}"
+        if full in _OPENED and any(True for _ in child.children()):
+            yield from _stages(child, f"{full}.")
+        elif any(True for _ in child.parameters()):
+            yield full

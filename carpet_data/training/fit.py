@@ -13,7 +13,7 @@ import torch
 from carpet_data import networks
 from carpet_data.core.progress import Progress
 from carpet_data.errors import DataError, UsageError
-from carpet_data.networks import Network, Weights, devices
+from carpet_data.networks import Network, devices
 from carpet_data.networks.checkpoints import FILE, Keeper
 from carpet_data.networks.network import fresh_head
 from carpet_data.training import views
@@ -40,8 +40,6 @@ class Fit:
         best_epoch: Of that history, from 1; the last one without val images.
         second: The epochs in which the head was trained anew, where a trained backbone got a second stage.
         steps: Optimiser steps of all stages.
-        architecture: The network's name.
-        weights: What it began with.
         device: Where it was trained.
         seconds: Features and training.
     """
@@ -51,23 +49,19 @@ class Fit:
     best_epoch: int
     second: History
     steps: int
-    architecture: str
-    weights: Weights
     device: torch.device
     seconds: float
 
 
-def prepare_network(settings: TrainOptions, classes: tuple[str, ...]) -> tuple[Network, Weights]:
+def prepare_network(settings: TrainOptions, classes: tuple[str, ...]) -> Network:
     """The network that a training begins with, its weights found.
 
     Raises:
         UsageError: There is no such network, or no such stage to freeze.
         WeightsError: The weights cannot be had.
     """
-    architecture, weights = networks.choose(settings.architecture, settings.weights)
     network = networks.build(
-        architecture,
-        weights,
+        networks.choose(settings.architecture, settings.weights),
         classes=len(classes),
         seed=settings.seed,
         pooling=settings.pooling,
@@ -75,7 +69,7 @@ def prepare_network(settings: TrainOptions, classes: tuple[str, ...]) -> tuple[N
     )
     network.freeze(settings.freeze)
     network.check_size(settings.resize, settings.resize)
-    return network, weights
+    return network
 
 
 def notes(table: ImageTable, settings: TrainOptions) -> tuple[str, ...]:
@@ -137,8 +131,8 @@ def fit(
     if settings.mix == "mask-cutmix" and train.masks is None:
         raise UsageError("mask-cutmix needs the masks", hint="load the table with masks=True")
     device = devices.resolve(settings.device)
-    network, weights = prepare_network(settings, train.classes)
-    identity = _identity(settings, network, weights, train, val)
+    network = prepare_network(settings, train.classes)
+    identity = _identity(settings, network, train, val)
     keeper = Keeper(None if folder is None else folder / FILE, identity)
     second: History = ()
     if settings.frozen:
@@ -161,7 +155,7 @@ def fit(
             )
             second, steps = done.history, steps + done.steps
     seconds = time.perf_counter() - started
-    return Fit(network.eval(), history, best, second, steps, network.architecture, weights, device, seconds)
+    return Fit(network.eval(), history, best, second, steps, device, seconds)
 
 
 def _fresh(network: Network, settings: TrainOptions) -> torch.nn.Linear:
@@ -213,14 +207,12 @@ def _fit_features(
     return done
 
 
-def _identity(
-    settings: TrainOptions, network: Network, weights: Weights, train: ImageTable, val: ImageTable | None
-) -> dict[str, Any]:
+def _identity(settings: TrainOptions, network: Network, train: ImageTable, val: ImageTable | None) -> dict[str, Any]:
     """What a checkpoint must share with a training to go on with it."""
     described = {name: value for name, value in settings.to_json().items() if name not in ("device", "weights")}
     return {
         "settings": {**described, "architecture": network.architecture},
-        "weights": weights.sha256 or weights.name,
+        "weights": network.weights.sha256 or network.weights.name,
         "augmentation": views.identity(settings.augment),
         "classes": list(train.classes),
         "train_images": train.digest,

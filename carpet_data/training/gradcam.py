@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from carpet_data.errors import UsageError
-from carpet_data.networks import Network, parts
+from carpet_data.networks import Network
 from carpet_data.networks.devices import memory_guard
 
 __all__ = ["heat", "overlay"]
@@ -92,9 +92,9 @@ def _maps(network: Network, pixels: U8, targets: NDArray[np.int64]) -> torch.Ten
 @contextmanager
 def _leaves(network: Network) -> Iterator[list[torch.Tensor]]:
     """Cuts the graph at the last map, so that a frozen body has a gradient there and no other is computed."""
-    module = network.last_map or parts.last_tokens(network.body)
+    module = network.last_map or network.last_tokens
     if module is None:
-        raise UsageError(f"{network.architecture} has no last map to look at", hint="use another architecture")
+        raise UsageError(f"{network.architecture} has no feature map for heat maps", hint="use another network")
     leaves: list[torch.Tensor] = []
 
     def cut(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:  # noqa: ARG001

@@ -165,21 +165,30 @@ def train(
         DeviceMemoryError: A batch does not fit into memory.
         MissingExtraError: The extra `train` is not installed.
     """
-    from carpet_data import networks  # names the extra where torch is missing
-    from carpet_data.networks import devices
+    from carpet_data.networks import devices  # names the extra where torch is missing
     from carpet_data.networks.checkpoints import FILE
     from carpet_data.store import leaks
     from carpet_data.training import fit, views
+    from carpet_data.training.network_choice import pinned, refuse_other_network
     from carpet_data.training.outputs import write_outputs
 
-    options = options or TrainOptions()
+    asked = options or TrainOptions()
     dataset, name = opened(Path(root), split)
     leaks.refuse_leaks(dataset, name)
     samples = samples_of(dataset, name, real_only=real_only)
     # What can be refused is refused before anything is decoded or written.
-    devices.resolve(options.device)
-    views.check(options.augment)
-    architecture, weights = networks.choose(options.architecture, options.weights)
+    devices.resolve(asked.device)
+    views.check(asked.augment)
+    options, weights = pinned(asked, progress=progress)
+    described = {
+        "root": str(dataset.root.resolve()),
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint(name),
+        "split": name,
+    }
+    settings = {**options.to_json(), "real_only": real_only, "skip_faulty": skip_faulty}
+    if out is None and not overwrite:
+        refuse_other_network(dataset.root, "train", asked, settings, described)
     sides = load_sides(
         dataset,
         samples,
@@ -191,16 +200,11 @@ def train(
     run, resumed = runs.create(
         dataset.root,
         "train",
-        dataset={
-            "root": str(dataset.root.resolve()),
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint(name),
-            "split": name,
-        },
-        settings={**options.to_json(), "real_only": real_only, "skip_faulty": skip_faulty},
+        dataset=described,
+        settings=settings,
         facts={
             "classes": list(sides.classes),
-            "network": {"architecture": architecture, "weights": weights.to_json()},
+            "network": {"architecture": weights.architecture, "weights": weights.to_json()},
             "augmentation": views.identity(options.augment),
         },
         out=None if out is None else Path(out),
@@ -237,8 +241,8 @@ def train(
     return TrainResult(
         folder=run.folder,
         name=dataset.name,
-        architecture=fitted.architecture,
-        weights=fitted.weights.name,
+        architecture=weights.architecture,
+        weights=weights.name,
         device=str(fitted.device),
         classes=sides.classes,
         images=sides.counts(),
@@ -249,7 +253,12 @@ def train(
         steps=fitted.steps,
         seconds=seconds,
         resumed=resumed,
-        notes=(*sides.notes, *fit.notes(sides.train, options), *_doubts(figures["test"])),
+        notes=(
+            *([weights.note] if weights.note else []),
+            *sides.notes,
+            *fit.notes(sides.train, options),
+            *_doubts(figures["test"]),
+        ),
     )
 
 

@@ -117,7 +117,7 @@ def test_a_dry_run_writes_nothing(root: Path, recipe: Path, run: Run) -> None:
         ([], 2, "--recipe"),
         (["--recipe", "RECIPE", "--split", "none"], 2, "unknown split 'none'"),
         (["--recipe", "RECIPE", "--device", "cuda:99"], 2, "--device auto or cpu"),
-        (["--recipe", "RECIPE", "--device", "abacus"], 2, "is no device"),
+        (["--recipe", "RECIPE", "--device", "abacus"], 2, "unknown device"),
     ],
 )
 def test_wrong_use(root: Path, recipe: Path, run: Run, options: list[str], code: int, said: str) -> None:

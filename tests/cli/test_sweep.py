@@ -62,7 +62,7 @@ def no_weights_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise AssertionError("a sweep tried to download")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
-    monkeypatch.setattr("carpet_data.networks.weights.download", refuse)
+    monkeypatch.setattr("carpet_data.networks.weights.fetch_file", refuse)
     assert hasattr(downloading, "download")
     with torch.random.fork_rng():
         yield
@@ -228,7 +228,7 @@ def test_a_download_is_tried_only_when_asked_for(prepared: Path, tmp_path: Path)
 
 
 def test_a_row_that_diverges_takes_no_other_with_it(prepared: Path, tmp_path: Path) -> None:
-    row = "{architecture: resnet18, weights: none, resize: 32, epochs: 4, learning_rate: 1e30, weight_decay: 1}"
+    row = "{architecture: resnet18, weights: none, resize: 32, epochs: 4, optimizer: sgd, learning_rate: 1000, weight_decay: 1.0e+30}"
     text = f"schema: 1\nrows:\n  - {row}\n  - {{architecture: resnet18, weights: none, resize: 32, epochs: 2}}\n"
     result = sweep(prepared, write(tmp_path, text), out=tmp_path / "run", workers=1)
     assert "failed, the training diverged" in result.lines[0].missing
@@ -248,12 +248,12 @@ def test_whole_networks_are_trained_too(prepared: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ("{architecture: resnt18}", "row 1: no architecture is called 'resnt18'"),
-        ("{architecture: resnet18, weights: IMAGENET1K_V9}", "row 1: resnet18 has no weights called 'IMAGENET1K_V9'"),
-        ("{architecture: resnet18, weights: none, resize: 16}", "row 1: resnet18 takes images of 32x32 pixels or more"),
+        ("{architecture: resnt18}", "row 1: unknown network 'resnt18'"),
+        ("{architecture: resnet18, weights: IMAGENET1K_V9}", "row 1: unknown weights 'IMAGENET1K_V9' of resnet18"),
+        ("{architecture: resnet18, weights: none, resize: 16}", "row 1: images of 16x16 pixels are too small for resnet18"),
         ("{architecture: vit_b_16, weights: none, resize: 64}", "row 1: vit_b_16 takes images of 224x224 pixels only"),
-        ("{architecture: resnet18, weights: none, freeze: until layer9}", "row 1: resnet18 has no stage 'layer9'"),
-        ("{architecture: resnet18, weights: none, freeze: all}", "row 1: 'all' cannot be frozen"),
+        ("{architecture: resnet18, weights: none, freeze: until layer9}", "row 1: invalid --freeze value 'until layer9'"),
+        ("{architecture: resnet18, weights: none, freeze: all}", "row 1: invalid --freeze value 'all'"),
         ("{architecture: resnet18, weights: none, augment: much}", "row 1: 'much' is no augmentation"),
     ],
 )
@@ -272,7 +272,7 @@ def test_damaged_weights_end_the_sweep(prepared: Path, tmp_path: Path, monkeypat
     table = write(
         tmp_path, f"schema: 1\nrows:\n  - {{resize: 32, architecture: resnet18, weights: {tmp_path}/bad.pth}}\n"
     )
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
+    with pytest.raises(WeightsError, match="cannot read weights"):
         sweep(prepared, table, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

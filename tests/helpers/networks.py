@@ -11,7 +11,7 @@ from carpet_data.training.tables import ImageTable
 def network(
     architecture: str = "shufflenet_v2_x0_5", *, classes: int = 3, seed: int = 1, pooling: str = "mean"
 ) -> Network:
-    return build(architecture, find_weights(architecture, "none"), classes=classes, seed=seed, pooling=pooling)  # type: ignore[arg-type]
+    return build(find_weights(architecture, "none"), classes=classes, seed=seed, pooling=pooling)  # type: ignore[arg-type]
 
 
 def table(count: int = 7, *, size: int = 32, classes: int = 3, seed: int = 0) -> ImageTable:

@@ -81,7 +81,7 @@ def test_features_are_those_of_extract_and_each_image_is_computed_once(
     assert len(seen) == len(set(seen)), "no image twice"
     assert len(seen) == len(partition.folder.dataset)
     classes = ("good", "hole", "thread")
-    network, _ = prepare_network(TINY, classes)
+    network = prepare_network(TINY, classes)
     bank = FeatureBank(network, size=32, seed=0, device=torch.device("cpu"))
     samples = partition.folder.real()[:3]
     images = tables.load(partition.folder.dataset, samples, classes, size=32)

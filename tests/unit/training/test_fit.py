@@ -34,7 +34,7 @@ def stop_after(epoch: int) -> Any:
 
 def test_the_cached_head_is_that_of_the_loop_most_people_write() -> None:
     train, held_out = table(20), table(12, seed=1)
-    network = networks.build("resnet18", networks.find_weights("resnet18", "none"), classes=3, seed=0)
+    network = networks.build(networks.find_weights("resnet18", "none"), classes=3, seed=0)
     network.freeze("backbone")
     network.train()
     optimizer = torch.optim.Adam(network.head.parameters(), lr=0.001)
@@ -99,7 +99,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
 
 def test_only_what_is_not_frozen_moves() -> None:
     found = fit(HEAD.but(freeze="until layer3", epochs=1), table(), None)
-    start = networks.build("resnet18", found.weights, classes=3, seed=0)
+    start = networks.build(found.network.weights, classes=3, seed=0)
     moved = {
         name.split(".")[0]
         for name, value in start.body.state_dict().items()

@@ -11,7 +11,7 @@ from helpers import networks
 from torch import nn
 
 from carpet_data.core.images import read
-from carpet_data.networks import build, checkpoint, find_weights
+from carpet_data.networks import build, find_weights, state_dicts
 from carpet_data.training import evaluate, gradcam, worst
 
 
@@ -79,8 +79,8 @@ def test_a_trained_network_looks_at_the_cat() -> None:
     import cv2
 
     weights = find_weights("efficientnet_lite0")
-    network = build("efficientnet_lite0", weights, classes=1000, seed=0)
-    state = checkpoint.read(weights.path)  # type: ignore[arg-type]
+    network = build(weights, classes=1000, seed=0)
+    state = state_dicts.read(weights.path)  # type: ignore[arg-type]
     with torch.no_grad():
         network.head.weight.copy_(state["_fc.weight"])
         network.head.bias.copy_(state["_fc.bias"])
