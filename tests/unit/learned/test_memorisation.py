@@ -154,8 +154,8 @@ def test_nothing_drawn(taught: Lesson) -> None:
 
 
 def test_without_weights_only_pixels_are_compared(taught: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
-    bare = Weights("resnet18", "none", None, None, "")
-    monkeypatch.setattr(networks, "choose", lambda *_, **__: ("resnet18", bare))
+    bare = Weights("resnet18", "none", None, None, "", "none")
+    monkeypatch.setattr(networks, "choose", lambda *_, **__: bare)
     found = memorisation.measure(taught, copies(taught))
     assert found.backbone is None
     assert found.near_copies == 1.0
