@@ -18,7 +18,7 @@ def _counts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
         if not equals or not (number.isascii() and number.isdecimal()):
             raise click.BadParameter(f"{value!r} is not CLASS=NUMBER, such as hole=5", ctx, param)
         if class_name in counts:
-            raise click.BadParameter(f"{class_name!r} is named twice", ctx, param)
+            raise click.BadParameter(f"{class_name!r} is given twice", ctx, param)
         counts[class_name] = int(number)
     return counts
 
@@ -26,7 +26,7 @@ def _counts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.command(short_help="Write a sample data set.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
-    "--size", type=int, default=1024, show_default=True, help="Edge of the square images in pixels, 64 … 4096."
+    "--size", type=int, default=1024, show_default=True, help="Edge of the square images in pixels, 64 to 4096."
 )
 @click.option(
     "--count",
@@ -35,12 +35,12 @@ def _counts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     metavar="CLASS=NUMBER",
     callback=_counts,
     help="Images of a class: good (in train), test-good, color, cut, hole, metal_contamination or thread. Repeatable; "
-    "0 leaves a class out.  [default: good=12, test-good=4, 5 each]",
+    "0 skips a class.  [default: good=12, test-good=4, 5 each]",
 )
 @click.option(
     "--long-tail",
     is_flag=True,
-    help="A long tail: 280 good (252 train, 28 test), color 40, thread 20, cut 10, hole 5, metal_contamination 3.",
+    help="Long tail: 280 good (252 train, 28 test), color 40, thread 20, cut 10, hole 5, metal_contamination 3.",
 )
 @seed_option
 @overwrite_option
@@ -60,9 +60,9 @@ def sample(
 ) -> None:
     """Write a sample data set to OUT: a procedural woven carpet, good and with five kinds of defects.
 
-    The layout is MVTec AD's. Everything is drawn, nothing is a photograph; the images are free to use (CC0). The masks
-    are exact: outside its mask an image is byte for byte what it would be without the defect. The same seed gives the
-    same files, whatever the number of workers.
+    The layout is MVTec AD's. Everything is drawn by a program; the images are free to use (CC0). The masks are exact:
+    outside its mask an image is byte for byte what it would be without the defect. The same seed gives the same files
+    with any number of workers.
 
     \b
     Example:

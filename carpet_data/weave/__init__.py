@@ -1,7 +1,7 @@
 """A procedural woven carpet and its defects: the sample data set, and models of defects for other hosts.
 
-The way an image takes: a `Host` (here `Cloth`) gives a `Surface` (colour and height a pixel); a defect changes the
-surface within a box; one shader turns both surfaces into images; the mask is where they visibly differ.
+A `Host` (here `Cloth`) gives a `Surface` (color and height per pixel). A defect changes the surface within a box. One
+shader turns both surfaces into images, and the mask is where they visibly differ.
 """
 
 from carpet_data.weave.cloth import Cloth, make_cloth

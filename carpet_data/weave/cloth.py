@@ -1,8 +1,8 @@
-"""A plain (1/1) weave: each warp yarn goes over one weft yarn and under the next, its neighbour the other way round.
+"""A plain (1/1) weave: each warp yarn goes over one weft yarn and under the next, its neighbor the other way around.
 
 Lengths are in cloth units; the warp pitch is about 21 units and the weft pitch about 26, as on a carpet photographed
 at 1024x1024. A smaller image shows smaller yarns, by the square root of its size: a 256 px image has yarns of half the
-width and thus half as many of them, so that both the yarns and their number stay recognisable.
+width and thus half as many of them, so that both the yarns and their number stay recognizable.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _GROUND_HEIGHT = -5.0
 
 @dataclass(frozen=True, slots=True)
 class Yarns:
-    """One family of parallel yarns; tables hold one row a yarn and one column every half unit along it.
+    """One family of parallel yarns; tables have one row per yarn and one column per half unit along it.
 
     Attributes:
         centres: float32 (n,), positions across, ascending, in units.
@@ -58,16 +58,16 @@ class Cloth:
 
     Attributes:
         size: Edge of the square image in pixels.
-        unit: Pixels a unit.
+        unit: Pixels per unit.
         angle: Rotation of the weft against the x axis, in radians.
         warp: The yarns along the (rotated) y axis.
         weft: The yarns along the (rotated) x axis.
-        wander: How far the weave is out of true: float32 2xHxW in units.
-        tint: Slow change of colour over the image: float32 HxW.
+        wander: How far the weave is displaced: float32 2xHxW in units.
+        tint: Slow change of color over the image: float32 HxW.
         hair: Stray fibres: uint8 HxW coverage.
         fine: Tile of single fibres.
         coarse: Tile of streaks of dark fibres.
-        ground: RGB of the backing, 0 … 255.
+        ground: RGB of the backing, 0 to 255.
         yarn: RGB of the light and of the dark fibre.
         contrast: Strength of the variation between yarns.
     """
@@ -117,9 +117,9 @@ class Cloth:
         over = in_warp & (~in_weft | (warp_height >= weft_height))
         under = in_weft & ~over
         height = np.where(over, warp_height, np.where(under, weft_height, _GROUND_HEIGHT))
-        albedo = self._yarn_colour(warp, weft, over, x, y)
+        albedo = self._yarn_color(warp, weft, over, x, y)
         ground = ~(over | under)
-        albedo[ground] = self._ground_colour(u[ground], v[ground])
+        albedo[ground] = self._ground_color(u[ground], v[ground])
         strength = sample(self.hair.astype(np.float32), x, y)[..., None] / np.float32(255)
         albedo += (np.asarray(self.yarn[0], np.float32) * np.float32(1.05) - albedo) * strength
         run = np.where(over, np.uint8(ALONG_WARP), np.where(under, np.uint8(ALONG_WEFT), np.uint8(0)))
@@ -132,7 +132,7 @@ class Cloth:
         v = cosine * (y - middle) - sine * (x - middle) + sample(self.wander[1], x, y)
         return u, v
 
-    def _yarn_colour(self, warp: _Layer, weft: _Layer, over: NDArray[np.bool_], x: F32, y: F32) -> F32:
+    def _yarn_color(self, warp: _Layer, weft: _Layer, over: NDArray[np.bool_], x: F32, y: F32) -> F32:
         along = np.where(over, warp.along, weft.along)
         # Fibres keep to their share of the width, so they draw together where the yarn is thin.
         across = np.where(over, warp.across / warp.radius, weft.across / weft.radius) * np.float32(_MEAN_RADIUS)
@@ -155,20 +155,20 @@ class Cloth:
         tint = sample(self.tint, x, y)
         mixture = np.float32(0.85) * (hue + tint) + np.float32(1.15) * coarse + np.float32(0.6) * fine
         share = 1 / (1 + np.exp(np.float32(-0.5) - mixture))
-        light, dark = (np.asarray(colour, np.float32) for colour in self.yarn)
+        light, dark = (np.asarray(color, np.float32) for color in self.yarn)
         bright = 1 + self.contrast * (np.float32(0.05) * tone + np.float32(0.21) * fine)
         # The rim of a yarn turns away from the camera.
         edge = np.where(over, warp.edge, weft.edge)
         bright *= 1 - np.float32(0.40) * edge**3
-        colour = (light + (dark - light) * share[..., None]) * bright[..., None]
-        # A colour camera sees single fibres with a fringe: it measures red and blue at different pixels.
+        color = (light + (dark - light) * share[..., None]) * bright[..., None]
+        # A color camera sees single fibres with a fringe: it measures red and blue at different pixels.
         fringe = wrapped(self.fine, place_x + np.float32(97), place_y + np.float32(211)) * np.float32(4)
-        colour[..., 0] += fringe
-        colour[..., 2] -= fringe
-        return np.asarray(colour, dtype=np.float32)
+        color[..., 0] += fringe
+        color[..., 2] -= fringe
+        return np.asarray(color, dtype=np.float32)
 
-    def _ground_colour(self, u: F32, v: F32) -> F32:
-        """Near-black with the dim grey knots of a backing net."""
+    def _ground_color(self, u: F32, v: F32) -> F32:
+        """Near-black with the dim gray knots of a backing net."""
         knots = np.maximum(np.sin(u * np.float32(0.71)) * np.sin(v * np.float32(0.66)), 0) ** 2
         return np.asarray(np.asarray(self.ground) * (1 + 0.75 * knots)[:, None], dtype=np.float32)
 
@@ -200,15 +200,7 @@ def _steep(wave: F32) -> F32:
 
 
 def make_cloth(rng: np.random.Generator, size: int) -> Cloth:
-    """Draw a cloth: pitch, rotation, tone and every yarn of it.
-
-    Args:
-        rng: Where all randomness comes from.
-        size: Edge of the square image in pixels, at least 64.
-
-    Returns:
-        The cloth.
-    """
+    """Draw a cloth for a square image of `size` pixels, at least 64: pitch, rotation, tone and every yarn of it."""
     unit = float(np.sqrt(size / _NATIVE_SIZE))
     reach = size / unit * 0.75 + 4 * _WEFT_PITCH
     quarter_turn = np.pi / 2 if rng.random() < 0.15 else 0.0
@@ -263,7 +255,7 @@ def _make_yarns(rng: np.random.Generator, pitch: float, reach: float, radius: fl
 
 
 def _stray_fibres(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.uint8]:
-    """Fine hairs that stand off the yarns, as coverage 0 … 255."""
+    """Fine hairs that stand off the yarns, as coverage 0 to 255."""
     hair = np.zeros((size, size), dtype=np.uint8)
     for _ in range(int(0.0022 * (size / unit) ** 2)):
         start = rng.uniform(0, size, 2)

@@ -20,7 +20,7 @@ __all__ = ["MIN_SIZE", "VISIBLE", "Rendered", "difference_mask", "generator", "r
 
 MIN_SIZE = 64
 VISIBLE = 6.0
-"""Grey levels by which the surroundings of a pixel must differ on average to be of the defect."""
+"""Gray levels by which the surroundings of a pixel must differ on average to belong to the defect."""
 _VERSION = "weave-1"
 """Part of every seed: raise it whenever the same seed would draw another picture."""
 _SHADE_REACH = 24
@@ -50,15 +50,12 @@ def generator(seed: int, part: str, class_name: str, k: int, size: int) -> np.ra
 
 
 def render(class_name: str, rng: np.random.Generator, size: int) -> Rendered:
-    """Draw one image.
+    """Draw one image of a class (`good` or a name in DEFECTS), `size` pixels wide and high, at least 64.
 
-    Args:
-        class_name: `good` or a name in DEFECTS.
-        rng: Where all randomness comes from.
-        size: Edge in pixels, at least 64.
-
-    Returns:
-        The image, the same without the defect, and the mask.
+    Example:
+        >>> drawn = render("hole", generator(0, "test", "hole", 0, 64), 64)
+        >>> bool((drawn.image[~drawn.mask] == drawn.clean[~drawn.mask]).all())
+        True
     """
     cloth = make_cloth(rng, size)
     whole = Box(0, 0, size, size)
@@ -75,7 +72,7 @@ def render(class_name: str, rng: np.random.Generator, size: int) -> Rendered:
     exposure = _exposure(rng, size)
     grain = rng.normal(0, 1.0, (size, size, 3)).astype(np.float32)
     without = shade(surface, light) * exposure
-    clean = _quantised(without, grain)
+    clean = _quantized(without, grain)
     if class_name == GOOD:
         return Rendered(clean, clean, np.zeros((size, size), dtype=np.bool_))
 
@@ -93,7 +90,7 @@ def render(class_name: str, rng: np.random.Generator, size: int) -> Rendered:
     weight = np.clip(depth / 2.0, 0, 1)[..., None]
     merged = without.copy()
     merged[box.slices] += (with_defect - merged[box.slices]) * weight
-    return Rendered(_quantised(merged, grain), clean, mask)
+    return Rendered(_quantized(merged, grain), clean, mask)
 
 
 def difference_mask(changed: F32, clean: F32, unit: float) -> NDArray[np.bool_]:
@@ -101,13 +98,13 @@ def difference_mask(changed: F32, clean: F32, unit: float) -> NDArray[np.bool_]:
 
     The largest difference of the three channels is averaged over the width of a fibre bundle (a Gaussian of 2.2 units),
     because a displaced yarn crosses its old place here and there and a dark hollow stays dark in a stain; pixels of at
-    least VISIBLE grey levels are of the defect. Holes and specks smaller than a float of the weave follow their
+    least VISIBLE gray levels belong to the defect. Holes and specks smaller than a float of the weave follow their
     surroundings.
 
     Args:
-        changed: float32 HxWx3.
-        clean: float32 HxWx3.
-        unit: Pixels a cloth unit.
+        changed: float32 HxWx3, 0 to 255.
+        clean: The same without the defect.
+        unit: Pixels per cloth unit.
 
     Returns:
         bool HxW.
@@ -137,7 +134,7 @@ def _place(class_name: str, cloth: Cloth, surface: Surface, rng: np.random.Gener
 
 
 def _shaded_window(surface: Surface, change: Change, box: Box, light: Light, size: int) -> F32:
-    """The window `box` of the picture with the change; what lies beyond it lights it too, so shade a wider one."""
+    """The window `box` of the picture with the change; its surroundings light it too, so a wider one is shaded."""
     wide = box.grown(int(np.ceil(_SHADE_REACH * light.unit)), size)
     window = surface.window(wide)
     inner = Box(change.box.x - wide.x, change.box.y - wide.y, change.box.width, change.box.height)
@@ -159,5 +156,5 @@ def _exposure(rng: np.random.Generator, size: int) -> F32:
     return np.asarray(field[..., None] * gain * balance, dtype=np.float32)
 
 
-def _quantised(picture: F32, grain: F32) -> NDArray[np.uint8]:
+def _quantized(picture: F32, grain: F32) -> NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(picture + grain), 0, 255), dtype=np.uint8)

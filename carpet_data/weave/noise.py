@@ -15,12 +15,9 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], cell_px: floa
     """A field without direction whose features are about `cell_px` wide.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Source of randomness.
         shape: Rows and columns of the result.
         cell_px: Distance of the random knots in pixels, at least 1.
-
-    Returns:
-        float32 of `shape`.
     """
     rows, columns = (int(np.ceil(length / cell_px)) + 3 for length in shape)
     knots = rng.standard_normal((rows, columns), dtype=np.float32)
@@ -34,16 +31,9 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], cell_px: floa
 
 
 def smooth_lines(rng: np.random.Generator, lines: int, length: int, sigma: float) -> F32:
-    """One smooth random walk a row: what varies along each yarn, independent from yarn to yarn.
+    """One smooth random walk per row, float32 (lines, length), with a correlation length of `sigma` samples.
 
-    Args:
-        rng: Where the randomness comes from.
-        lines: Rows.
-        length: Samples a row.
-        sigma: Correlation length in samples.
-
-    Returns:
-        float32 of shape (lines, length), deviation 1.
+    It is what varies along each yarn, independent from yarn to yarn.
     """
     white = rng.standard_normal((lines, length), dtype=np.float32)
     smooth = cv2.GaussianBlur(white, (_odd(sigma), 1), sigmaX=sigma, sigmaY=1, borderType=cv2.BORDER_REFLECT_101)
@@ -54,14 +44,11 @@ def streaks(rng: np.random.Generator, along: F32, across: F32, length: float, wi
     """A field of features drawn out in one direction.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Source of randomness.
         along: float32 HxW, position along that direction in pixels.
         across: float32 HxW, position across it in pixels.
         length: Length of a feature in pixels.
         width: Width of a feature in pixels.
-
-    Returns:
-        float32 HxW.
     """
     tile = rng.standard_normal((64, 64), dtype=np.float32)
     field = wrapped(tile, (along / length).astype(np.float32), (across / width).astype(np.float32))
@@ -70,16 +57,9 @@ def streaks(rng: np.random.Generator, along: F32, across: F32, length: float, wi
 
 
 def fibre_tile(rng: np.random.Generator, size: int, along: float, across: float) -> F32:
-    """A square tile of streaks along its rows, periodic in both directions.
+    """A square tile of streaks, `size` pixels wide and high, periodic in both directions, mean 0 and deviation 1.
 
-    Args:
-        rng: Where the randomness comes from.
-        size: Edge of the tile in pixels.
-        along: Sigma of a streak along the rows, in pixels.
-        across: Sigma of a streak across the rows, in pixels.
-
-    Returns:
-        float32 of shape (size, size), mean 0, deviation 1.
+    A streak has the sigmas `along` and `across` its row, in pixels.
     """
     white = rng.standard_normal((size, size), dtype=np.float32)
     pad = _odd(max(along, across)) // 2

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from carpet_data.weave.noise import F32
 from carpet_data.weave.surface import Box, Surface
 
-__all__ = ["Strand", "curve", "lay", "lay_yarn"]
+__all__ = ["Strand", "bent", "curve", "lay", "lay_yarn", "rgb"]
 
 _SPACING = 0.4
 """Pixels between two samples of a strand: dense enough that no pixel of it is missed."""
@@ -32,7 +32,7 @@ class Strand:
         ply: Turns of its fibres around it, in radii across a pixel along; 0 lies straight.
         taper: Share of the length over which an end thins out, 0 … 0.5.
         metal: Mirrors the light instead of scattering it.
-        cover: How much of what lies below it hides, 0 … 1; fine fibres let it through.
+        cover: Opacity, 0 to 1; fine fibres let the ground through.
     """
 
     path: NDArray[np.float64]
@@ -67,21 +67,31 @@ def curve(knots: NDArray[np.float64], count: int = 64) -> NDArray[np.float64]:
     )
 
 
+def bent(start: NDArray[np.float64], headings: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    """A path of equal steps from a start: float64 (n + 1, 2) for n headings in radians, `length` pixels long."""
+    steps = np.stack([np.cos(headings), np.sin(headings)], axis=1)
+    return np.concatenate([start[None], start + np.cumsum(steps, axis=0) * (length / len(headings))])
+
+
+def rgb(values: NDArray[np.float64]) -> RGB:
+    """A color as a tuple of numbers."""
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
 def lay(surface: Surface, box: Box, strand: Strand, rng: np.random.Generator) -> None:
     """Lay a strand on a window of a surface, in place; it goes under whatever is higher.
 
     Args:
         surface: The window, changed in place.
         box: Where the window is.
-        strand: What to lay; parts outside the window are left out.
+        strand: What to lay; parts outside the window are skipped.
         rng: Draws its fibres.
     """
     path, along = _resampled(strand.path)
     if len(path) < 2:
         return
-    tangent = np.gradient(path, axis=0)
-    tangent /= np.maximum(np.hypot(tangent[:, 0], tangent[:, 1]), 1e-9)[:, None]
-    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    normal = _normals(path)
     share = along / along[-1]
     taper = np.minimum(np.minimum(share, 1 - share) / max(strand.taper, 1e-6), 1)
     wobble = 1 + (0.0 if strand.metal else 0.12) * _smooth_row(rng, len(path), 12)
@@ -90,31 +100,28 @@ def lay(surface: Surface, box: Box, strand: Strand, rng: np.random.Generator) ->
     across = np.linspace(-1, 1, count)
     spot = path[:, None, :] + normal[:, None, :] * (radius[:, None] * across)[..., None]
     column, row = (np.rint(spot[..., k]).astype(np.int64) - (box.x, box.y)[k] for k in (0, 1))
-    rise = (
-        np.broadcast_to(np.asarray(strand.lift, dtype=np.float64), (3,)) if np.ndim(strand.lift) == 0 else strand.lift
-    )
-    base = np.interp(share, (0.0, 0.5, 1.0), rise)
+    base = np.interp(share, (0.0, 0.5, 1.0), _three(strand.lift))
     height = base[:, None] + 0.8 * radius[:, None] * np.sqrt(1 - across**2)
     known = None
     if surface.fibres is not None and not strand.metal:
         known = surface.fibres((strand.light, strand.dark), rng, along, across)
     if known is not None:
-        colour, shine = known, np.zeros(known.shape[:2], np.float32)
+        color, shine = known, np.zeros(known.shape[:2], np.float32)
     else:
-        colour, shine = (_metal if strand.metal else _fibrous)(strand, rng, along, across)
+        color, shine = (_metal if strand.metal else _fibrous)(strand, rng, along, across)
 
     rows, columns = surface.height.shape
     flat = row * columns + column
     above = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    flat, height, colour, shine = flat[above], height[above], colour[above], shine[above]
+    flat, height, color, shine = flat[above], height[above], color[above], shine[above]
     above = height > surface.height.ravel()[flat]
-    flat, height, colour, shine = flat[above], height[above], colour[above], shine[above]
+    flat, height, color, shine = flat[above], height[above], color[above], shine[above]
     # Where a strand crosses itself the upper part is written last; the sort is stable, so the result is one.
     order = np.argsort(height, kind="stable")
     flat = flat[order]
     tall, albedo = surface.height.reshape(-1), surface.albedo.reshape(-1, 3)
     tall[flat] += strand.cover * (height[order] - tall[flat])
-    albedo[flat] += np.float32(strand.cover) * (colour[order] - albedo[flat])
+    albedo[flat] += np.float32(strand.cover) * (color[order] - albedo[flat])
     surface.shine.reshape(-1)[flat] = shine[order]
 
 
@@ -122,15 +129,15 @@ def lay_yarn(
     surface: Surface, box: Box, strand: Strand, rng: np.random.Generator, *, flare: tuple[float, float] = (0.3, 1.2),
     fibres: int = 22, stray_px: float = 8.0,
 ) -> None:  # fmt: skip
-    """Lay a yarn as what it is: a bundle of fibres that run beside each other, cross, and part towards its ends.
+    """Lay a yarn as a bundle of fibres that run beside each other, cross, and part towards its ends.
 
     Args:
         surface: The window, changed in place.
         box: Where the window is.
-        strand: The course and colours of the yarn.
+        strand: The course and colors of the yarn.
         rng: Draws the fibres.
         flare: How far the fibres spread at the start and at the end, in radii, beyond the yarn's own width.
-        fibres: How many fibres lie on top of the core.
+        fibres: Number of fibres on top of the core.
         stray_px: How far fibres run out beyond the ends, in pixels.
     """
     path, along = _resampled(strand.path)
@@ -138,9 +145,7 @@ def lay_yarn(
         return
     lay(surface, box, strand, rng)
     share = along / along[-1]
-    tangent = np.gradient(path, axis=0)
-    tangent /= np.maximum(np.hypot(tangent[:, 0], tangent[:, 1]), 1e-9)[:, None]
-    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    normal = _normals(path)
     lift = np.interp(share, (0.0, 0.5, 1.0), _three(strand.lift))
     spread = strand.radius * (
         0.85 + flare[0] * np.clip(1 - 4 * share, 0, 1) ** 2 + flare[1] * np.clip(4 * share - 3, 0, 1) ** 2
@@ -164,18 +169,24 @@ def lay_yarn(
         middle = float(lift[(first + last) // 2]) + 0.75 * strand.radius
         mix = rng.beta(0.8, 0.6)
         tone = (light * (1 - mix) + dark * mix) * rng.uniform(0.9, 1.12)
-        red, green, blue = (float(value) for value in tone)
+        color = rgb(tone)
         rise = (float(lift[first]) + 0.5 * strand.radius, middle, float(lift[last - 1]) + 0.5 * strand.radius)
         fibre = Strand(
             course,
             fine * rng.uniform(0.8, 1.5),
-            (red, green, blue),
-            (red, green, blue),
+            color,
+            color,
             lift=rise,
             ply=0.0,
             cover=rng.uniform(0.35, 0.8),
         )
         lay(surface, box, fibre, rng)
+
+
+def _normals(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.maximum(np.hypot(tangent[:, 0], tangent[:, 1]), 1e-9)[:, None]
+    return np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
 
 
 def _run_out(course: NDArray[np.float64], rng: np.random.Generator, reach: float) -> NDArray[np.float64]:
@@ -186,8 +197,7 @@ def _run_out(course: NDArray[np.float64], rng: np.random.Generator, reach: float
     heading = np.arctan2(step[1], step[0]) + rng.normal(0, 0.2)
     turn = heading + rng.normal(0, 0.16) * np.arange(1, 9)
     length = reach * rng.uniform(0.1, 1.3)
-    tail = course[-1] + np.cumsum(np.stack([np.cos(turn), np.sin(turn)], axis=1), axis=0) * (length / 8)
-    return np.concatenate([course, tail])
+    return np.concatenate([course, bent(course[-1], turn, length)[1:]])
 
 
 def _three(lift: float | tuple[float, float, float]) -> tuple[float, float, float]:
@@ -212,7 +222,7 @@ def _smooth_row(rng: np.random.Generator, length: int, sigma_px: float) -> NDArr
 def _fibrous(
     strand: Strand, rng: np.random.Generator, along: NDArray[np.float64], across: NDArray[np.float64]
 ) -> tuple[F32, F32]:
-    """Colours of twisted fibres, float32 (n, m, 3), and no shine."""
+    """Colors of twisted fibres, float32 (n, m, 3), and no shine."""
     streaks = rng.standard_normal((len(across) * 2, len(along)), dtype=np.float32)
     blurred = cv2.GaussianBlur(
         streaks, (0, 0), sigmaX=4.0 / _SPACING, sigmaY=0.55 / _SPACING, borderType=cv2.BORDER_REFLECT_101
@@ -224,20 +234,20 @@ def _fibrous(
     share = 1 / (1 + np.exp(-1.8 * fibre - 0.5))
     light, dark = np.asarray(strand.light), np.asarray(strand.dark)
     edge = 1 - 0.35 * np.abs(across) ** 3
-    colour = (light + (dark - light) * share[..., None]) * ((1 + 0.12 * fibre) * edge)[..., None]
-    return colour.astype(np.float32), np.zeros(colour.shape[:2], np.float32)
+    color = (light + (dark - light) * share[..., None]) * ((1 + 0.12 * fibre) * edge)[..., None]
+    return color.astype(np.float32), np.zeros(color.shape[:2], np.float32)
 
 
 def _metal(
     strand: Strand, rng: np.random.Generator, along: NDArray[np.float64], across: NDArray[np.float64]
 ) -> tuple[F32, F32]:
-    """Colours of a wire, float32 (n, m, 3), and its glints, float32 (n, m)."""
+    """Colors of a wire, float32 (n, m, 3), and its glints, float32 (n, m)."""
     side = 1 if rng.random() < 0.5 else -1
     light, dark = np.asarray(strand.light), np.asarray(strand.dark)
     share = np.clip(0.5 - 0.5 * side * across, 0, 1)[None, :, None] + np.zeros((len(along), 1, 1))
     brushed = 1 + 0.05 * rng.standard_normal((1, len(across))) + 0.06 * _smooth_row(rng, len(along), 5)[:, None]
-    colour = (light + (dark - light) * share) * (brushed * (1 - 0.5 * np.abs(across) ** 4))[..., None]
+    color = (light + (dark - light) * share) * (brushed * (1 - 0.5 * np.abs(across) ** 4))[..., None]
     ridge = np.exp(-(((across - 0.35 * side) / 0.2) ** 2))
     glint = np.abs(_smooth_row(rng, len(along), 7)) ** 1.7
     shine = 62 * ridge[None, :] * (0.25 + np.minimum(glint, 2.6)[:, None])
-    return colour.astype(np.float32), shine.astype(np.float32)
+    return color.astype(np.float32), shine.astype(np.float32)

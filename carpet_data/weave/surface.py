@@ -1,4 +1,4 @@
-"""What a camera looks at: colour and height a pixel, and the shader that lights it."""
+"""What a camera looks at: color and height per pixel, and the shader that lights it."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Surface:
     """A window of a surface seen from above.
 
     Attributes:
-        albedo: float32 HxWx3 RGB, 0 … 255, as the camera would show it evenly lit.
+        albedo: float32 HxWx3 RGB, 0 to 255, as the camera would show it evenly lit.
         height: float32 HxW in pixels, larger is nearer to the camera.
-        shine: float32 HxW, 0 … 255, light mirrored from above, added after shading.
+        shine: float32 HxW, 0 to 255, light mirrored from above, added after shading.
         run: uint8 HxW, which way the fibres run: ALONG_WARP, ALONG_WEFT, or 0 where neither is seen.
-        fibres: Colours the strands that are laid on it, where the host knows better than noise what yarn looks like:
+        fibres: Colors the strands that are laid on it, where the host knows better than noise what yarn looks like:
             ((light, dark) RGB, generator, positions along in pixels (n,), positions across -1 … 1 (m,)) -> float32
-            (n, m, 3), or None for colours that it does not know.
+            (n, m, 3), or None for colors that it does not know.
     """
 
     albedo: F32
@@ -97,8 +97,8 @@ class Light:
     Attributes:
         toward: x, y of the direction to the light, in the image plane; its length is the slant (0 = from above).
         shadow: Strength of the cast shadow, 0 … 1.
-        occlusion: Strength of the darkening in hollows, a pixel of depth.
-        unit: Pixels a unit of cloth: scales the reach of shadow and occlusion.
+        occlusion: Strength of the darkening in hollows, per pixel of depth.
+        unit: Pixels per cloth unit: scales the reach of shadow and occlusion.
         blur_px: Sigma of the camera's blur.
     """
 
@@ -114,9 +114,9 @@ class Host(Protocol):
 
     Attributes:
         size: Edge of the square image in pixels.
-        unit: Pixels a unit; a yarn is about 14 units wide.
+        unit: Pixels per unit; a yarn is about 14 units wide.
         angle: Direction of the weft against the x axis, in radians.
-        ground: RGB 0 … 255 seen through a hole.
+        ground: RGB 0 to 255 seen through a hole.
         yarn: RGB of a light and of a dark fibre, for loose ends.
     """
 
@@ -149,12 +149,8 @@ def grid(box: Box) -> tuple[F32, F32]:
 def shade(surface: Surface, light: Light) -> F32:
     """Light a surface: slope against the light, darkening in hollows, cast shadows, mirrored light, camera blur.
 
-    Args:
-        surface: HxW.
-        light: The light and the camera.
-
     Returns:
-        float32 HxWx3 RGB, not clipped to 0 … 255.
+        float32 HxWx3 RGB, not clipped to 0 to 255.
     """
     height = surface.height
     unit = light.unit
@@ -173,7 +169,7 @@ def shade(surface: Surface, light: Light) -> F32:
 
 
 def _cast_shadow(height: F32, light: Light) -> F32:
-    """How much of the light each pixel loses to what stands between it and the light, 0 … 1."""
+    """How much of the light each pixel loses to obstacles between it and the light, 0 to 1."""
     length = float(np.hypot(*light.toward)) or 1.0
     direction = (light.toward[0] / length, light.toward[1] / length)
     rows, columns = height.shape

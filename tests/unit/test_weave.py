@@ -10,9 +10,8 @@ import pytest
 
 from carpet_data.core.images import read, read_values
 from carpet_data.weave import DEFECTS, make_cloth, render
-from carpet_data.weave.dataset import Job, write_image
 from carpet_data.weave.image import Rendered, generator
-from carpet_data.weave.sample import sample
+from carpet_data.weave.sample import Job, sample, write_image
 from carpet_data.weave.strands import Strand, curve, lay
 from carpet_data.weave.surface import Box, Surface, grid
 

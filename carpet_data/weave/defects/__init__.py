@@ -1,7 +1,7 @@
 """The defect models, one file each; every one works on any `Host`.
 
-A model draws its own details from a generator and returns the changed window; where it goes and how long it is, the
-caller decides.
+A model draws its own details from a generator and returns the changed window; the caller decides where it goes and how
+large it is.
 """
 
 from __future__ import annotations

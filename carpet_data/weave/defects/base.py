@@ -18,7 +18,7 @@ class Change:
 
     Attributes:
         box: Where the window is.
-        surface: What it holds now; beyond the defect it equals the host.
+        surface: Its new content; beyond the defect it equals the host.
     """
 
     box: Box
@@ -26,7 +26,8 @@ class Change:
 
 
 Maker = Callable[[Host, Surface, tuple[float, float], float, np.random.Generator], Change]
-"""(host, its undisturbed surface, centre x and y in pixels, extent in pixels, generator) -> change."""
+"""Draws a defect: (host, its undisturbed surface of the whole image, center x and y in pixels, extent in pixels,
+generator of its shape) -> the changed window. Holes and cuts ask the host again, at displaced places."""
 
 
 @dataclass(frozen=True, slots=True)

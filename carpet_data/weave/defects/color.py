@@ -12,18 +12,7 @@ __all__ = ["make"]
 
 
 def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
-    """Draw a stain of one to three blots.
-
-    Args:
-        host: The surface that is stained.
-        clean: Its undisturbed surface, whole image.
-        centre: x, y of the middle in pixels.
-        extent: Length in pixels.
-        rng: Draws shape and strength.
-
-    Returns:
-        The changed window.
-    """
+    """Draw a stain of one to three blots."""
     unit = host.unit
     box = Box.around(centre, (0.75 * extent, 0.75 * extent), host.size)
     x, y = grid(box)

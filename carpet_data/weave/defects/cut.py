@@ -6,25 +6,14 @@ import numpy as np
 
 from carpet_data.weave.defects.base import Change
 from carpet_data.weave.noise import smooth_field
-from carpet_data.weave.strands import Strand, curve, lay_yarn
+from carpet_data.weave.strands import Strand, bent, curve, lay_yarn, rgb
 from carpet_data.weave.surface import Box, Host, Surface, grid
 
 __all__ = ["make"]
 
 
 def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
-    """Draw a cut; its extent counts the displaced yarns around it.
-
-    Args:
-        host: The surface that is cut.
-        clean: Its undisturbed surface, whole image; a cut asks the host again, at displaced places.
-        centre: x, y of the middle in pixels.
-        extent: Length of the disturbed region in pixels.
-        rng: Draws shape and loose ends.
-
-    Returns:
-        The changed window.
-    """
+    """Draw a cut; its extent counts the displaced yarns around it."""
     unit = host.unit
     reach = extent / 2
     box = Box.around(centre, (reach + 14 * unit, reach + 14 * unit), host.size)
@@ -73,7 +62,7 @@ def _ends(
 ) -> None:
     """The ends of the cut yarns: they start a little behind the edge, lean over each other, and fray."""
     unit = host.unit
-    light, dark = (np.asarray(colour) for colour in host.yarn)
+    light, dark = (np.asarray(color) for color in host.yarn)
     direction, normal = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     # Whatever made the cut swept all ends the same way along it.
     sweep = rng.choice([-1, 1]) * rng.uniform(0.4, 1.1)
@@ -89,15 +78,12 @@ def _ends(
             bend = rng.normal(0, 0.10) + (0.3 * rng.choice([-1, 1]) if rng.random() < 0.2 else 0.0)
             length = rng.uniform(20, 72) * unit
             steps = inward + bend * np.arange(7)
-            path = np.concatenate(
-                [start[None], start + np.cumsum(np.stack([np.cos(steps), np.sin(steps)], 1), 0) * (length / 7)]
-            )
             tone = rng.uniform(0.85, 1.12)
             end = Strand(
-                curve(path),
+                curve(bent(start, steps, length)),
                 rng.uniform(3.5, 6.0) * unit,
-                (light[0] * tone, light[1] * tone, light[2] * tone),
-                (dark[0] * tone, dark[1] * tone, dark[2] * tone),
+                rgb(light * tone),
+                rgb(dark * tone),
                 lift=(3.5 * unit, rng.uniform(5, 10) * unit, rng.uniform(0, 8) * unit),
                 ply=rng.uniform(0, 0.07),
                 taper=0.15,

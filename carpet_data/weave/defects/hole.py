@@ -6,25 +6,14 @@ import numpy as np
 
 from carpet_data.weave.defects.base import Change
 from carpet_data.weave.noise import smooth_field
-from carpet_data.weave.strands import Strand, curve, lay, lay_yarn
+from carpet_data.weave.strands import Strand, bent, curve, lay, lay_yarn, rgb
 from carpet_data.weave.surface import Box, Host, Surface, grid
 
 __all__ = ["make"]
 
 
 def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
-    """Draw a hole; its extent counts the disturbed yarns around it.
-
-    Args:
-        host: The surface that is torn.
-        clean: Its undisturbed surface, whole image; a hole asks the host again, at displaced places.
-        centre: x, y of the middle in pixels.
-        extent: Width of hole and disturbed rim in pixels.
-        rng: Draws shape and loose ends.
-
-    Returns:
-        The changed window.
-    """
+    """Draw a hole; its extent counts the disturbed yarns around it."""
     unit = host.unit
     box = Box.around(centre, (0.7 * extent, 0.7 * extent), host.size)
     x, y = grid(box)
@@ -60,7 +49,7 @@ def _loose_ends(
     host: Host, surface: Surface, box: Box, centre: tuple[float, float], opening: float, rng: np.random.Generator
 ) -> None:
     unit = host.unit
-    light, dark = (np.asarray(colour) for colour in host.yarn)
+    light, dark = (np.asarray(color) for color in host.yarn)
     middle = np.asarray(centre)
     for _ in range(int(rng.integers(3, 8))):
         # An end leaves the rim across or along the weave, and bends round the hole or lies over it.
@@ -72,15 +61,12 @@ def _loose_ends(
         length = opening * (rng.uniform(0.8, 2.2) if round_it else rng.uniform(0.6, 1.6))
         bend = sense * (length / 7 / opening * rng.uniform(0.5, 1.0) if round_it else rng.normal(0, 0.14))
         steps = heading + bend * np.arange(7)
-        path = np.concatenate(
-            [start[None], start + np.cumsum(np.stack([np.cos(steps), np.sin(steps)], 1), 0) * (length / 7)]
-        )
         tone = rng.uniform(0.9, 1.15)
         end = Strand(
-            curve(path),
+            curve(bent(start, steps, length)),
             rng.uniform(2.8, 5.5) * unit,
-            (light[0] * tone, light[1] * tone, light[2] * tone),
-            (dark[0] * tone, dark[1] * tone, dark[2] * tone),
+            rgb(light * tone),
+            rgb(dark * tone),
             lift=(1 * unit, rng.uniform(3, 8) * unit, rng.uniform(0, 6) * unit),
             ply=rng.uniform(0, 0.06),
             taper=0.2,
@@ -92,7 +78,6 @@ def _loose_ends(
         start = middle + opening * np.array([np.cos(angle), np.sin(angle)])
         goal = middle + rng.normal(0, 0.45 * opening, 2)
         knots = np.stack([start, (start + goal) / 2 + rng.normal(0, 0.15 * opening, 2), goal])
-        tone = rng.uniform(0.6, 1.0)
-        colour = (light[0] * tone, light[1] * tone, light[2] * tone)
-        fibre = Strand(curve(knots, 24), max(0.5, 0.5 * unit), colour, colour, lift=-3 * unit, ply=0.0, cover=0.5)
+        color = rgb(light * rng.uniform(0.6, 1.0))
+        fibre = Strand(curve(knots, 24), max(0.5, 0.5 * unit), color, color, lift=-3 * unit, ply=0.0, cover=0.5)
         lay(surface, box, fibre, rng)

@@ -12,18 +12,7 @@ __all__ = ["make"]
 
 
 def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
-    """Draw a shard of bent wire.
-
-    Args:
-        host: The surface it lies on.
-        clean: Its undisturbed surface, whole image.
-        centre: x, y of the middle in pixels.
-        extent: Length in pixels.
-        rng: Draws shape and gloss.
-
-    Returns:
-        The changed window.
-    """
+    """Draw a shard of bent wire."""
     unit = host.unit
     box = Box.around(centre, (0.62 * extent + 16 * unit, 0.62 * extent + 16 * unit), host.size)
     surface = clean.window(box)

@@ -5,25 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from carpet_data.weave.defects.base import Change
-from carpet_data.weave.strands import Strand, curve, lay, lay_yarn
+from carpet_data.weave.strands import Strand, curve, lay, lay_yarn, rgb
 from carpet_data.weave.surface import Box, Host, Surface
 
 __all__ = ["make"]
 
 
 def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
-    """Draw a thread; long ones are more often curls.
-
-    Args:
-        host: The surface it lies on.
-        clean: Its undisturbed surface, whole image.
-        centre: x, y of the middle in pixels.
-        extent: Length in pixels.
-        rng: Draws kind, shape and colour.
-
-    Returns:
-        The changed window.
-    """
+    """Draw a thread; long ones are more often curls."""
     unit = host.unit
     box = Box.around(centre, (0.62 * extent + 20 * unit, 0.62 * extent + 20 * unit), host.size)
     surface = clean.window(box)
@@ -39,7 +28,7 @@ def _straight(
     host: Host, surface: Surface, box: Box, centre: tuple[float, float], extent: float, rng: np.random.Generator
 ) -> None:
     unit = host.unit
-    light, dark = (np.asarray(colour) for colour in host.yarn)
+    light, dark = (np.asarray(color) for color in host.yarn)
     if rng.random() < 0.35:
         light, dark, radius = np.array([52.0, 52.0, 60.0]), np.array([24.0, 25.0, 32.0]), rng.uniform(2.6, 3.8) * unit
         bend = 0.04
@@ -55,7 +44,7 @@ def _straight(
         + np.outer(np.cumsum(rng.normal(0, bend, knots)) * extent / 3, side)
     )
     thread = Strand(
-        path, radius, _rgb(light), _rgb(dark), lift=(5 * unit, 8 * unit, 5 * unit), ply=rng.uniform(0.02, 0.09)
+        path, radius, rgb(light), rgb(dark), lift=(5 * unit, 8 * unit, 5 * unit), ply=rng.uniform(0.02, 0.09)
     )
     lay_yarn(surface, box, thread, rng, flare=(0.5, 0.7), stray_px=12 * unit)
 
@@ -65,7 +54,7 @@ def _curl(
 ) -> None:
     """A hook of many loose fibres that share one bend."""
     unit = host.unit
-    light, dark = (np.asarray(colour) for colour in host.yarn)
+    light, dark = (np.asarray(color) for color in host.yarn)
     light = light * np.array([1.03, 1.0, 0.99])
     turn, sense = rng.uniform(0, 2 * np.pi), rng.choice([-1.0, 1.0])
     sweep = np.linspace(0, rng.uniform(3.4, 5.4), 9)
@@ -81,8 +70,8 @@ def _curl(
         piece = Strand(
             curve(course, 96),
             rng.uniform(3.5, 7.0) * unit,
-            _rgb(light * tone),
-            _rgb((0.35 * light + 0.65 * dark) * tone),
+            rgb(light * tone),
+            rgb((0.35 * light + 0.65 * dark) * tone),
             lift=(rng.uniform(3, 6) * unit, rng.uniform(7, 12) * unit, rng.uniform(4, 8) * unit),
             ply=rng.uniform(0.0, 0.05),
             taper=0.2,
@@ -96,11 +85,6 @@ def _curl(
         start, length = int(rng.integers(0, 6)), 3
         course = knots[start : start + length] + rng.normal(0, 8 * unit, (length, 2))
         fibre = Strand(
-            curve(course, 40), max(0.5, 0.55 * unit), _rgb(light), _rgb(light), lift=13 * unit, ply=0.0, cover=0.5
+            curve(course, 40), max(0.5, 0.55 * unit), rgb(light), rgb(light), lift=13 * unit, ply=0.0, cover=0.5
         )
         lay(surface, box, fibre, rng)
-
-
-def _rgb(colour: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in colour)
-    return red, green, blue
