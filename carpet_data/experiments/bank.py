@@ -14,6 +14,7 @@ from carpet_data.dataset import Sample
 from carpet_data.errors import UsageError
 from carpet_data.experiments.partitions import Folder
 from carpet_data.networks import Network
+from carpet_data.networks.feature_cache import FeatureCache
 from carpet_data.training import tables
 from carpet_data.training.features import FeatureTable, extract
 from carpet_data.training.options import TrainOptions
@@ -61,7 +62,7 @@ class FeatureBank:
         self._seed = seed
         self._device = device
         self._batch_size = batch_size
-        self._cache = cache
+        self._cache = None if cache is None else FeatureCache(cache)
         self._workers = workers
         self._progress = progress
         self._known: dict[tuple[str, str], dict[tuple[str, int], F32]] = {}

@@ -11,6 +11,7 @@ import torch
 from carpet_data.core.progress import Progress
 from carpet_data.dataset import GOOD, Dataset, Sample, Side
 from carpet_data.networks import Network
+from carpet_data.networks.feature_cache import FeatureCache
 from carpet_data.training import tables, views
 from carpet_data.training.features import FeatureTable, extract
 from carpet_data.training.options import TrainOptions
@@ -70,7 +71,7 @@ class Shared:
         self._masked = frozenset(each.resize for each in wanted if each.mix == "mask-cutmix")
         self._budget = _MEMORY_BYTES // (max(1, len({each.resize for each in wanted})) * max(1, len(samples)))
         self._device = device
-        self._cache = cache
+        self._cache = None if cache is None else FeatureCache(cache)
         self._workers = workers
         self._images: dict[int, Images] = {}
         self._features: dict[tuple[object, ...], Features] = {}

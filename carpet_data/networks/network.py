@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +58,7 @@ class Network(nn.Module):
         self.mean, self.std = body.expected.mean, body.expected.std
         self.stages = tuple(_stages(body.module, ""))
         self._frozen: tuple[nn.Module, ...] = ()
+        self._digest: tuple[object, str] | None = None
         self.feature_size = body.size
         if pooling == "mean+max":
             self._refuse_without_map()
@@ -76,6 +79,20 @@ class Network(nn.Module):
         norm = list(encoder.get_submodule("layers").children())[-1].get_submodule("ln_1")
         assert isinstance(norm, nn.Module)
         return norm
+
+    def body_digest(self) -> str:
+        """A hex digest of what the features depend on: the body's numbers, its normalization and pooling."""
+        state = self.body.state_dict()
+        # Large networks take a while; torch counts the changes of a tensor.
+        versions = tuple((value.data_ptr(), value._version) for value in state.values())
+        if self._digest is None or self._digest[0] != versions:
+            known = [self.architecture, self.pooling, self.mean, self.std]
+            digest = hashlib.sha256(json.dumps(known).encode())
+            for name, tensor in state.items():
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            self._digest = versions, digest.hexdigest()
+        return self._digest[1]
 
     def prepare(self, pixels: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
         """Images as the body expects them.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +16,11 @@ from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import UsageError
 from carpet_data.networks import Network
 from carpet_data.networks.devices import memory_guard
-from carpet_data.store.files import replacing
+from carpet_data.networks.feature_cache import FeatureCache
 from carpet_data.training import views as variation
 from carpet_data.training.tables import ImageTable
 
-__all__ = ["FeatureTable", "body_digest", "extract"]
+__all__ = ["FeatureTable", "extract"]
 
 _FORMAT = 1
 """Part of the key: a change of how views or features are made makes old files strangers."""
@@ -66,7 +64,7 @@ def extract(
     seed: int = 0,
     device: torch.device | None = None,
     batch_size: int = 64,
-    cache: Path | None = None,
+    cache: FeatureCache | None = None,
     progress: Progress | None = None,
 ) -> FeatureTable:
     """The features of each image and of each of its views.
@@ -81,7 +79,7 @@ def extract(
         seed: Of the views.
         device: Where to compute; None for where the network is.
         batch_size: Images at a time.
-        cache: A folder where features are kept; None to keep none.
+        cache: Where features are kept; None to keep none.
         progress: Told (done, total) in images.
 
     Raises:
@@ -95,10 +93,9 @@ def extract(
     variation.check(strength)
     network.check_size(table.size, table.size)
     device = network.head.weight.device if device is None else device
-    file = None
+    key = "" if cache is None else _key(network, table, views, strength, seed, device)
     if cache is not None:
-        file = cache / f"features-{_key(network, table, views, strength, seed, device)}.npy"
-        known = _read(file, (views, len(table), network.feature_size))
+        known = cache.get(key, (views, len(table), network.feature_size))
         if known is not None:
             if progress is not None:
                 progress(Step(views * len(table), views * len(table), "computing features"))
@@ -119,33 +116,13 @@ def extract(
                         progress(Step(view * len(table) + rows.stop, views * len(table), "computing features"))
     finally:
         network.train(training)
-    if file is not None:
-        with replacing(file, durable=False) as out:
-            np.save(out, values)
+    if cache is not None:
+        cache.put(key, values)
     return FeatureTable(values, table.labels, table.ids, table.classes, table.origins)
 
 
-def body_digest(network: Network) -> str:
-    """A hex digest of what the features depend on: the body's numbers, its normalisation and pooling."""
-    said = [network.architecture, network.pooling, network.mean, network.std]
-    digest = hashlib.sha256(json.dumps(said).encode())
-    for name, tensor in network.body.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _key(network: Network, table: ImageTable, views: int, strength: str, seed: int, device: torch.device) -> str:
-    said: list[object] = [_FORMAT, body_digest(network), table.digest, device.type, torch.__version__, views]
+    said: list[object] = [_FORMAT, network.body_digest(), table.digest, device.type, torch.__version__, views]
     if views > 1:
         said += [variation.identity(strength), seed]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
-
-
-def _read(file: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
-    """Kept features; None where there are none, or the file is damaged: then they are computed again."""
-    with suppress(OSError, ValueError, EOFError):
-        values = np.load(file, allow_pickle=False)
-        if values.shape == shape and values.dtype == np.float32:
-            return np.asarray(values)
-    return None

@@ -15,6 +15,7 @@ from carpet_data.core.progress import Progress
 from carpet_data.errors import DataError, UsageError
 from carpet_data.networks import Network, devices
 from carpet_data.networks.checkpoints import FILE, Keeper
+from carpet_data.networks.feature_cache import FeatureCache
 from carpet_data.networks.network import fresh_head
 from carpet_data.training import views
 from carpet_data.training.features import extract
@@ -93,7 +94,7 @@ def fit(
     *,
     folder: Path | None = None,
     resume: bool = False,
-    cache: Path | None = None,
+    cache: FeatureCache | None = None,
     progress: Progress | None = None,
 ) -> Fit:
     """Train a classifier.
@@ -105,7 +106,7 @@ def fit(
         folder: Where the checkpoint is kept; None to keep none.
         resume: Go on from the checkpoint there, if there is one: the result is that of a training never interrupted,
             to the bit on the CPU.
-        cache: A folder where features are kept for the next run; None to keep none.
+        cache: Where features are kept for the next run; None to keep none.
         progress: Called while features are computed and after each epoch.
 
     Raises:
@@ -171,7 +172,7 @@ def _fit_features(
     device: torch.device,
     keeper: Keeper | None,
     resume: bool,
-    cache: Path | None,
+    cache: FeatureCache | None,
     progress: Progress | None,
 ) -> HeadFit:
     shared: dict[str, Any] = {

@@ -167,6 +167,7 @@ def train(
     """
     from carpet_data.networks import devices  # names the extra where torch is missing
     from carpet_data.networks.checkpoints import FILE
+    from carpet_data.networks.feature_cache import FeatureCache
     from carpet_data.store import leaks
     from carpet_data.training import fit, views
     from carpet_data.training.network_choice import pinned, refuse_other_network
@@ -219,7 +220,7 @@ def train(
                 sides.val,
                 folder=run.folder,
                 resume=resumed,
-                cache=dataset.root / runs.RUNS / runs.CACHE if out is None else None,
+                cache=FeatureCache(dataset.root / runs.RUNS / runs.CACHE) if out is None else None,
                 progress=progress,
             )
         except CarpetDataError:

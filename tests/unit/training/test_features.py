@@ -10,7 +10,8 @@ import torch
 from helpers import networks
 
 from carpet_data.errors import UsageError
-from carpet_data.training import features, views
+from carpet_data.networks.feature_cache import FeatureCache
+from carpet_data.training import views
 from carpet_data.training.features import FeatureTable, extract
 
 
@@ -48,7 +49,7 @@ def test_the_mode_comes_back_and_the_network_does_not_move() -> None:
 
 def test_what_is_kept_is_used_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, table = networks.network(), networks.table()
-    first = extract(network, table, views=2, strength="light", cache=tmp_path)
+    first = extract(network, table, views=2, strength="light", cache=FeatureCache(tmp_path))
     (file,) = tmp_path.iterdir()
     calls: list[tuple[int, int | None]] = []
     with monkeypatch.context() as patch:
@@ -58,7 +59,7 @@ def test_what_is_kept_is_used_and_nothing_else(tmp_path: Path, monkeypatch: pyte
             table,
             views=2,
             strength="light",
-            cache=tmp_path,
+            cache=FeatureCache(tmp_path),
             progress=lambda step: calls.append((step.done, step.total)),
         )
     assert np.array_equal(first.values, again.values)
@@ -66,36 +67,36 @@ def test_what_is_kept_is_used_and_nothing_else(tmp_path: Path, monkeypatch: pyte
     # A head that learns changes no feature; a body, an image, a seed or a size does.
     with torch.no_grad():
         network.head.weight.add_(1)
-    extract(network, table, views=2, strength="light", cache=tmp_path)
+    extract(network, table, views=2, strength="light", cache=FeatureCache(tmp_path))
     assert list(tmp_path.iterdir()) == [file]
-    extract(network, table, views=2, strength="light", seed=1, cache=tmp_path)
-    extract(network, table, views=2, strength="strong", cache=tmp_path)
-    extract(network, table, cache=tmp_path)
-    extract(network, table.take([1, 0, 2]), cache=tmp_path)
-    extract(networks.network(pooling="mean+max"), table, cache=tmp_path)
+    extract(network, table, views=2, strength="light", seed=1, cache=FeatureCache(tmp_path))
+    extract(network, table, views=2, strength="strong", cache=FeatureCache(tmp_path))
+    extract(network, table, cache=FeatureCache(tmp_path))
+    extract(network, table.take([1, 0, 2]), cache=FeatureCache(tmp_path))
+    extract(networks.network(pooling="mean+max"), table, cache=FeatureCache(tmp_path))
     assert len(list(tmp_path.iterdir())) == 6
     with torch.no_grad():
         network.body.get_parameter("conv1.0.weight")[0, 0, 0, 0] += 1
-    changed = extract(network, table, views=2, strength="light", cache=tmp_path)
+    changed = extract(network, table, views=2, strength="light", cache=FeatureCache(tmp_path))
     assert len(list(tmp_path.iterdir())) == 7
     assert not np.array_equal(changed.values, first.values)
 
 
 def test_a_damaged_file_is_computed_again(tmp_path: Path) -> None:
     network, table = networks.network(), networks.table(3)
-    first = extract(network, table, cache=tmp_path)
+    first = extract(network, table, cache=FeatureCache(tmp_path))
     (file,) = tmp_path.iterdir()
     for damage in (b"", file.read_bytes()[:200], b"\x93NUMPY nonsense"):
         file.write_bytes(damage)
-        assert np.array_equal(extract(network, table, cache=tmp_path).values, first.values)
+        assert np.array_equal(extract(network, table, cache=FeatureCache(tmp_path)).values, first.values)
     np.save(file, np.zeros((1, 2, 1024), np.float32))
-    assert np.array_equal(extract(network, table, cache=tmp_path).values, first.values)
+    assert np.array_equal(extract(network, table, cache=FeatureCache(tmp_path)).values, first.values)
 
 
 def test_one_view_does_not_depend_on_the_seed(tmp_path: Path) -> None:
     network, table = networks.network(), networks.table(2)
-    extract(network, table, seed=1, cache=tmp_path)
-    extract(network, table, seed=2, strength="strong", cache=tmp_path)
+    extract(network, table, seed=1, cache=FeatureCache(tmp_path))
+    extract(network, table, seed=2, strength="strong", cache=FeatureCache(tmp_path))
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -135,5 +136,5 @@ def test_images_that_are_too_small() -> None:
 
 def test_the_digest_of_a_body() -> None:
     one, other = networks.network(seed=1), networks.network(seed=2)
-    assert features.body_digest(one) == features.body_digest(networks.network(seed=1))
-    assert features.body_digest(one) != features.body_digest(other)
+    assert one.body_digest() == networks.network(seed=1).body_digest()
+    assert one.body_digest() != other.body_digest()

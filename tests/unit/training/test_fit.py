@@ -13,6 +13,7 @@ from helpers.pixel_tables import equal_weights, table
 from carpet_data import networks
 from carpet_data.core.progress import Step
 from carpet_data.errors import DataError, DeviceMemoryError, UsageError
+from carpet_data.networks.feature_cache import FeatureCache
 from carpet_data.training import finetune
 from carpet_data.training.evaluate import predict
 from carpet_data.training.fit import FILE, Fit, fit, notes
@@ -117,9 +118,9 @@ def test_the_second_stage_moves_the_head_only() -> None:
 
 
 def test_features_are_kept_for_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = fit(HEAD, table(), table(9, seed=1), cache=tmp_path)
+    first = fit(HEAD, table(), table(9, seed=1), cache=FeatureCache(tmp_path))
     monkeypatch.setattr(networks.Network, "features", lambda *_: pytest.fail("computed again"))
-    second = fit(HEAD.but(learning_rate=0.002), table(), table(9, seed=1), cache=tmp_path)
+    second = fit(HEAD.but(learning_rate=0.002), table(), table(9, seed=1), cache=FeatureCache(tmp_path))
     assert not equal_weights(first.network.head, second.network.head)
 
 
