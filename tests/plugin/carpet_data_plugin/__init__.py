@@ -1,0 +1,1 @@
+"""What a third-party package adds to carpet-data."""
