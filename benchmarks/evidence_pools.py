@@ -238,7 +238,7 @@ def memorisation_of(root: Path, left_out: set[str]) -> dict[str, Any]:
     from carpet_data.learned.learning import Drawn
     from carpet_data.learned.windows import around, cut, cut_mask
     from carpet_data.synthesis.engine.train_images import TrainImages
-    from carpet_data.synthesis.ops.placement import mask_box
+    from carpet_data.synthesis.ops.masks import mask_box
 
     dataset = layout.read(root)
     recipe = recipes.load("donor-paste")

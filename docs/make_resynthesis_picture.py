@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from carpet_data.synthesis.contract import Donor, Facts, Redraw, Scene
 from carpet_data.synthesis.engine.train_images import clean_plate
 from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
-from carpet_data.synthesis.ops.quilting import bounds
+from carpet_data.synthesis.ops.masks import mask_box, window_of
 from carpet_data.weave.image import Rendered, generator, render
 
 SIZE, CROP = 640, 168
@@ -32,10 +32,10 @@ def carpet(class_name: str, k: int) -> Rendered:
 
 def donor(shown: Rendered, k: int) -> Donor:
     """The defect and its collar."""
-    x0, y0, x1, y1 = bounds(shown.mask, 0)
-    x0, y0, x1, y1 = bounds(shown.mask, max(24, max(x1 - x0, y1 - y0) // 4))
-    cut = np.s_[y0:y1, x0:x1]
-    return Donor(str(k), shown.image[cut], shown.mask[cut], (x0, y0, x1 - x0, y1 - y0), (SIZE, SIZE))
+    _, _, width, height = mask_box(shown.mask)
+    cut = rows, columns = window_of(shown.mask, max(24, max(width, height) // 4))
+    box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+    return Donor(str(k), shown.image[cut], shown.mask[cut], box, (SIZE, SIZE))
 
 
 def window(image: U8, mask: NDArray[np.bool_]) -> U8:

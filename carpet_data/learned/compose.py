@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from carpet_data.learned.windows import Window, cut, enlarged, laid_back, part_of
 from carpet_data.synthesis.contract import Image, Mask
-from carpet_data.synthesis.ops.compositing import noise_level, visible
+from carpet_data.synthesis.ops.visible import visible_levels, visible_mask
 
 __all__ = ["composed"]
 
@@ -62,9 +62,9 @@ def composed(
     new = enlarged(generated, window) + gain * fine
     below = cut(host, window, window.side).astype(np.float32)
     values = below + _cover(part_of(within, window), feather_px)[:, :, None] * (new - below)
-    levels = float(np.clip(3 * noise_level(host[rows, columns]), 4, 10)) if threshold is None else threshold
     after = laid_back(host, window, values, within)
-    changed = visible(host[rows, columns], after[rows, columns], within[rows, columns], threshold=levels)
+    before = host[rows, columns]
+    changed = visible_mask(after[rows, columns], before, within[rows, columns], visible_levels(before, threshold))
     mask = np.zeros(host.shape[:2], np.bool_)
     mask[rows, columns] = changed
     return laid_back(host, window, values, mask), mask

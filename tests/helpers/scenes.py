@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from carpet_data.synthesis.contract import Candidate, Donor, Facts, Image, Mask, Scene
-from carpet_data.synthesis.ops.quilting import bounds
+from carpet_data.synthesis.ops.masks import mask_box, window_of
 from carpet_data.weave.image import Rendered, generator, render
 
 SIDE = 320
@@ -25,10 +25,10 @@ def grey_of(image: Image) -> Image:
 
 def donor(image: Image, mask: Mask, name: str = "d", foreground: Mask | None = None) -> Donor:
     """Cut as the engine cuts."""
-    x0, y0, x1, y1 = bounds(mask, 0)
-    x0, y0, x1, y1 = bounds(mask, max(24, max(x1 - x0, y1 - y0) // 4))
-    box, size = (x0, y0, x1 - x0, y1 - y0), (image.shape[1], image.shape[0])
-    return Donor(name, image[y0:y1, x0:x1], mask[y0:y1, x0:x1], box, size, foreground)
+    _, _, width, height = mask_box(mask)
+    window = rows, columns = window_of(mask, max(24, max(width, height) // 4))
+    box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+    return Donor(name, image[window], mask[window], box, (image.shape[1], image.shape[0]), foreground)
 
 
 def facts(*masks: Mask, name: str = "hole", is_object: bool = False) -> Facts:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Donor, Image, Mask, Redraw
 from carpet_data.synthesis.ops import color, placement, warp
+from carpet_data.synthesis.ops.period import period
+from carpet_data.synthesis.ops.pose import mirrored, pose_of, sides_of, similarity
 from carpet_data.synthesis.ops.warp import Inner, Patch
 from carpet_data.weave.image import generator, render
 
@@ -51,7 +53,7 @@ def grid(along_x: int, along_y: int) -> Image:
 
 @pytest.mark.parametrize("periods", [(12, 12), (17, 11), (24, 30)])
 def test_the_period_of_a_grid(periods: tuple[int, int]) -> None:
-    along_x, along_y, strength = placement.period(grid(*periods))
+    along_x, along_y, strength = period(grid(*periods))
     assert along_x % periods[0] in (0, 1, periods[0] - 1)
     assert along_y % periods[1] in (0, 1, periods[1] - 1)
     assert strength > 0.2
@@ -59,9 +61,9 @@ def test_the_period_of_a_grid(periods: tuple[int, int]) -> None:
 
 def test_noise_has_no_period_and_a_tiny_or_flat_image_neither() -> None:
     noise = np.random.default_rng(3).integers(0, 255, (200, 200)).astype(np.uint8)
-    assert placement.period(noise)[2] < 0.15
-    assert placement.period(noise[:9, :9]) == (0, 0, 0.0)
-    assert placement.period(np.full((100, 100), 7, np.uint8)) == (0, 0, 0.0)
+    assert period(noise)[2] < 0.15
+    assert period(noise[:9, :9]) == (0, 0, 0.0)
+    assert period(np.full((100, 100), 7, np.uint8)) == (0, 0, 0.0)
 
 
 @pytest.mark.parametrize("angle", [0, 35, 90, 179, 250, 330])
@@ -70,7 +72,7 @@ def test_the_pose_of_an_object_points_to_its_heavy_end(angle: int) -> None:
     turn = cv2.getRotationMatrix2D((0, 0), -angle, 1)[:, :2]
     for corners in ([(-120, -8), (60, -8), (60, 8), (-120, 8)], [(60, -30), (90, -30), (90, 30), (60, 30)]):
         cv2.fillPoly(canvas, [np.round(np.array(corners) @ turn.T + 200).astype(np.int32)], 1)
-    pose = placement.pose_of(canvas > 0)
+    pose = pose_of(canvas > 0)
     assert pose is not None
     assert pose.elongated
     assert abs((pose.angle_deg - angle + 180) % 360 - 180) < 1.5
@@ -79,9 +81,9 @@ def test_the_pose_of_an_object_points_to_its_heavy_end(angle: int) -> None:
 
 def test_a_disc_has_no_axis_and_nothing_no_pose() -> None:
     canvas = np.zeros((100, 100), np.uint8)
-    assert placement.pose_of(canvas > 0) is None
+    assert pose_of(canvas > 0) is None
     cv2.circle(canvas, (40, 60), 20, 1, -1)
-    pose = placement.pose_of(canvas > 0)
+    pose = pose_of(canvas > 0)
     assert pose is not None
     assert not pose.elongated
     assert pose.angle_deg == 0
@@ -91,10 +93,10 @@ def test_a_disc_has_no_axis_and_nothing_no_pose() -> None:
 def test_the_sides_that_a_defect_reaches_are_those_of_its_image_not_of_its_cut() -> None:
     mask = np.ones((10, 10), np.bool_)
     pixels = np.zeros((10, 10), np.uint8)
-    corner = placement.sides_of(Donor("d", pixels, mask, (0, 40, 10, 10), (100, 50)))
-    assert corner == placement.Sides(left=True, bottom=True)
-    assert corner.flipped() == placement.Sides(right=True, bottom=True)
-    assert not placement.sides_of(Donor("d", pixels, mask, (20, 20, 10, 10), (100, 50))).any
+    corner = sides_of(Donor("d", pixels, mask, (0, 40, 10, 10), (100, 50)))
+    assert corner == {"left", "bottom"}
+    assert mirrored(corner) == {"right", "bottom"}
+    assert not sides_of(Donor("d", pixels, mask, (20, 20, 10, 10), (100, 50)))
 
 
 def test_a_patch_off_the_host_is_drawn_again() -> None:
@@ -114,7 +116,7 @@ def random_cut(seed: int = 0) -> tuple[Image, Mask]:
 
 def test_a_warp_that_moves_nothing_keeps_every_pixel() -> None:
     image, mask = random_cut()
-    patch = warp.apply(image, mask, warp.similarity(0, 1, 1), Inner(), np.random.default_rng(0))
+    patch = warp.apply(image, mask, similarity(0, 1, 1), Inner(), np.random.default_rng(0))
     assert np.array_equal(patch.image, image)
     assert np.array_equal(patch.mask, mask)
     assert patch.valid.all()
@@ -133,7 +135,7 @@ def test_turns_by_quarters_keep_every_pixel(quarters: int, flip: bool) -> None:
 @pytest.mark.parametrize("angle", [90.0, 180.0, -90.0])
 def test_a_quarter_turn_by_the_matrix_agrees_with_the_exact_one(angle: float) -> None:
     image, mask = random_cut()
-    patch = warp.apply(image, mask, warp.similarity(angle, 1, 1), Inner(), np.random.default_rng(0))
+    patch = warp.apply(image, mask, similarity(angle, 1, 1), Inner(), np.random.default_rng(0))
     turned, moved = warp.turned(image, mask, round(-angle / 90), False)
     assert patch.image.shape == turned.shape
     assert np.abs(patch.image.astype(int) - turned).max() <= 2
@@ -142,7 +144,7 @@ def test_a_quarter_turn_by_the_matrix_agrees_with_the_exact_one(angle: float) ->
 
 def test_scale_changes_the_area_by_its_product() -> None:
     image, mask = random_cut()
-    patch = warp.apply(image, mask, warp.similarity(30, 1.5, 1.2), Inner(), np.random.default_rng(0))
+    patch = warp.apply(image, mask, similarity(30, 1.5, 1.2), Inner(), np.random.default_rng(0))
     assert patch.mask.sum() == pytest.approx(mask.sum() * 1.8, rel=0.06)
     assert not (patch.mask & ~patch.valid).any()
 
@@ -153,7 +155,7 @@ def test_a_kept_rim_moves_the_middle_only() -> None:
     mask = np.zeros((120, 120), np.bool_)
     mask[30:90, 30:90] = True
     inner = Inner(elastic_px=6, swell_frac=0.15, keep_rim=True)
-    patch = warp.apply(image, mask, warp.similarity(0, 1, 1), inner, np.random.default_rng(1))
+    patch = warp.apply(image, mask, similarity(0, 1, 1), inner, np.random.default_rng(1))
     outside = cv2.dilate(mask.view(np.uint8), np.ones((7, 7), np.uint8)) == 0
     assert np.array_equal(patch.image[outside], image[outside])
     assert np.abs(patch.image.astype(int) - image)[50:70, 50:70].mean() > 5
@@ -164,7 +166,7 @@ def test_a_bend_curves_a_bar_and_keeps_about_its_area() -> None:
     mask = np.zeros((80, 160), np.bool_)
     mask[37:43, 20:140] = True
     image = np.where(mask, 20, 200).astype(np.uint8)
-    patch = warp.apply(image, mask, warp.similarity(0, 1, 1), Inner(bend_px=12), np.random.default_rng(0))
+    patch = warp.apply(image, mask, similarity(0, 1, 1), Inner(bend_px=12), np.random.default_rng(0))
     rows: NDArray[np.float64] = np.array([np.flatnonzero(patch.mask[:, x]).mean() for x in (30, 80, 130)])
     assert abs(rows[0] - rows[1]) > 5
     assert rows[0] == pytest.approx(rows[2], abs=2)
@@ -186,7 +188,7 @@ def test_light_follows_the_host_and_black_stays_black(channels: int) -> None:
     assert out[25:35, 25:35].max() <= 4
 
 
-def test_colour_follows_the_host() -> None:
+def test_color_follows_the_host() -> None:
     rng = np.random.default_rng(4)
     image = np.clip(rng.normal((120, 120, 120), 8, (60, 60, 3)), 0, 255).astype(np.uint8)
     host = np.clip(rng.normal((130, 110, 90), 8, (60, 60, 3)), 0, 255).astype(np.uint8)

@@ -13,7 +13,8 @@ from carpet_data.core.images import read
 from carpet_data.synthesis.contract import Candidate, Donor, Facts, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
-from carpet_data.synthesis.ops import donor_style, foreground, placement
+from carpet_data.synthesis.ops import donor_style, foreground
+from carpet_data.synthesis.ops.pose import pose_of
 
 pytestmark = pytest.mark.real
 
@@ -96,12 +97,12 @@ def _along_donor(donor: Donor) -> float:
 
 
 def _share(mask: Mask, thing: Mask) -> float:
-    pose = placement.pose_of(thing)
-    assert pose is not None
+    found = pose_of(thing)
+    assert found is not None
     ys, xs = np.nonzero(mask)
-    angle = np.deg2rad(pose.angle_deg)
-    offset = (xs.mean() - pose.centre[0]) * np.cos(angle) + (ys.mean() - pose.centre[1]) * np.sin(angle)
-    return float(offset / pose.length_px)
+    angle = np.deg2rad(found.angle_deg)
+    offset = (xs.mean() - found.centre[0]) * np.cos(angle) + (ys.mean() - found.centre[1]) * np.sin(angle)
+    return float(offset / found.length_px)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from helpers.scenes import carpet, grey_of
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Redraw
-from carpet_data.synthesis.ops.quilting import Finder, agree, bounds, cut_between, fill
+from carpet_data.synthesis.ops.quilting import Finder, agree, fill
+from carpet_data.synthesis.ops.seam import cut_between
 
 
 def noise(shape: tuple[int, ...], seed: int = 0, sigma: float = 1.5) -> NDArray[np.uint8]:
@@ -62,7 +63,7 @@ def test_the_cut_runs_where_old_and_new_agree() -> None:
     new[ring] = 100
     known = np.hypot(x - 30, y - 30) > 10
     fixed = np.hypot(x - 30, y - 30) > 28
-    taken = cut_between(old, new, known, fixed)
+    taken = cut_between(new, old, ~known, ~fixed)
     assert taken[~known].all()
     assert not taken[fixed].any()
     result = np.where(taken, new, old).astype(np.int64)
@@ -74,8 +75,8 @@ def test_the_cut_runs_where_old_and_new_agree() -> None:
 
 def test_nothing_unknown_leaves_nothing_to_take() -> None:
     image = noise((20, 20))
-    everything = np.ones((20, 20), np.bool_)
-    assert not cut_between(image, image, everything, everything).any()
+    nothing = np.zeros((20, 20), np.bool_)
+    assert not cut_between(image, image, nothing, nothing).any()
 
 
 def test_a_shifted_patch_is_bent_back() -> None:
@@ -154,9 +155,3 @@ def test_a_hole_of_200_pixels_is_filled_quickly() -> None:
     fill(image, hole, ~hole, np.random.default_rng(0))
     # About 0.6 s on one core; far more would mean that the search has left the Fourier domain.
     assert time.process_time() - started < 6
-
-
-def test_bounds_stay_inside() -> None:
-    mask = np.zeros((10, 12), np.bool_)
-    mask[0, 11] = True
-    assert bounds(mask, 3) == (8, 0, 12, 4)

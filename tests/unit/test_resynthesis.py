@@ -12,10 +12,10 @@ from helpers.scenes import SIDE, carpet, carpet_scene, check_candidate, donor, f
 
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
-from carpet_data.synthesis.ops.compositing import noise_level, visible
+from carpet_data.synthesis.ops.donor_style import measure
 from carpet_data.synthesis.ops.guided_quilting import Source
-from carpet_data.synthesis.ops.new_instance import edges_touched
-from carpet_data.synthesis.ops.stain_transfer import is_stain, likeness, stained
+from carpet_data.synthesis.ops.pose import sides_of
+from carpet_data.synthesis.ops.stain_transfer import stained
 
 CLASSES = ["hole", "cut", "color", "thread", "metal_contamination"]
 
@@ -93,21 +93,28 @@ def test_a_stain_keeps_the_texture_of_its_host() -> None:
     assert np.abs(made.image[inside].astype(float).mean() - scene.host[inside].mean()) > 8
 
 
-def test_stains_are_told_by_texture_and_brightness() -> None:
+def test_the_stains_of_the_carpet_are_transferred_and_nothing_else() -> None:
+    fills = {name: drawn_until_made(carpet_scene(name)).drawn["fill"] for name in CLASSES}
+    assert fills == {name: "tint" if name == "color" else "quilt" for name in CLASSES}
+
+
+def test_stains_are_recognized_by_texture_and_brightness() -> None:
     clean = carpet("good", 3).image
-    ground = carpet("good", 0).image
     y, x = np.mgrid[:SIDE, :SIDE]
     mask = np.hypot(x - 160, y - 160) < 60
     dyed, covered = clean.copy(), clean.copy()
     dyed[mask] = (clean[mask] * 0.55).astype(np.uint8)
     covered[mask] = 40
-    for image, expected in ((dyed, True), (covered, False), (clean, False)):
-        one = donor(image, mask)
-        assert is_stain(one, likeness(one, ground)) is expected
     tiny = np.zeros_like(mask)
     tiny[100, 100] = True
-    assert likeness(donor(dyed, tiny), ground) is None
-    assert not is_stain(donor(dyed, tiny), None)
+    for image, marked, expected in (
+        (dyed, mask, True),
+        (covered, mask, False),
+        (clean, mask, False),
+        (dyed, tiny, False),
+    ):
+        one = donor(image, marked)
+        assert (measure(one.image, one.mask, is_object=False).style == "tint") is expected
 
 
 def spot_scene(mask: Mask, *, host: tuple[int, ...] = (SIDE, SIDE), value: int = 10) -> Scene:
@@ -132,7 +139,7 @@ def test_a_defect_at_the_border_stays_at_the_border(edge: str) -> None:
     middle = {"left": (0, 150), "right": (SIDE - 1, 150), "top": (150, 0), "bottom": (150, SIDE - 1)}[edge]
     mask[np.hypot(x - middle[0], y - middle[1]) < 40] = True
     scene = spot_scene(mask)
-    assert edges_touched(scene.donors[0]) == {edge}
+    assert sides_of(scene.donors[0]) == {edge}
     made = drawn_until_made(scene)
     check_candidate(scene, made)
     touched = {
@@ -150,9 +157,10 @@ def test_a_host_smaller_than_the_donor_gives_an_image_or_a_redraw() -> None:
     mask = np.zeros((SIDE, SIDE), np.bool_)
     mask[60:260, 80:240] = True
     scene = spot_scene(mask, host=(90, 70))
-    for made in (attempt(scene, seed) for seed in range(4)):
-        if made is not None:
-            check_candidate(scene, made)
+    made = [one for seed in range(8) if (one := attempt(scene, seed)) is not None]
+    assert len(made) >= 2
+    for one in made:
+        check_candidate(scene, one)
 
 
 def test_donors_without_defect_are_a_redraw() -> None:
@@ -195,26 +203,6 @@ def test_on_an_object_the_defect_keeps_its_part(spot_at: tuple[int, int], turn: 
     y, x = np.nonzero(made.mask)
     assert np.hypot(x.mean() - wanted[0], y.mean() - wanted[1]) < 12
     assert foreground[made.mask].mean() > 0.9
-
-
-def test_visible_change_is_whole_and_exact() -> None:
-    before = carpet("good", 0).image[:100, :100]
-    after = before.copy()
-    after[20:60, 30:70] = 255 - after[20:60, 30:70] // 2
-    after[90, 90] ^= 128
-    found = visible(before, after, np.ones((100, 100), np.bool_), threshold=10)
-    expected = np.zeros((100, 100), np.bool_)
-    expected[20:60, 30:70] = True
-    assert (found & expected).sum() / (found | expected).sum() > 0.97
-    assert not visible(before, before, expected, threshold=10).any()
-
-
-def test_noise_is_measured() -> None:
-    flat = np.full((200, 200), 128.0)
-    noisy = np.clip(np.rint(flat + np.random.default_rng(0).normal(0, 5, flat.shape)), 0, 255).astype(np.uint8)
-    assert noise_level(noisy) == pytest.approx(5, rel=0.1)
-    assert noise_level(np.full((9, 9), 7, np.uint8)) == 0
-    assert noise_level(np.zeros((2, 2), np.uint8)) == 0
 
 
 def test_null_samples_have_no_mask() -> None:

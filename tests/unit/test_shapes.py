@@ -9,17 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from carpet_data.synthesis.ops.new_shape import (
-    axis_of,
-    bend,
-    cropped,
-    deform,
-    is_thin,
-    morph,
-    new_shape,
-    signed_distance,
-    turned,
-)
+from carpet_data.synthesis.ops.masks import cropped, signed_distance
+from carpet_data.synthesis.ops.new_shape import bend, centred, deform, is_thin, morph, new_shape, turned
 
 Mask = NDArray[np.bool_]
 
@@ -38,16 +29,10 @@ def parts(mask: Mask) -> int:
 
 
 def iou(first: Mask, second: Mask) -> float:
-    """Of two shapes laid centre on centre."""
-    side = 2 * max(*first.shape, *second.shape) + 3
-    grounds = []
-    for mask in (first, second):
-        axis = axis_of(mask)
-        ground = np.zeros((side, side), np.bool_)
-        top, left = side // 2 - round(axis.y), side // 2 - round(axis.x)
-        ground[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-        grounds.append(ground)
-    return float((grounds[0] & grounds[1]).sum() / (grounds[0] | grounds[1]).sum())
+    """Of two shapes laid center on center."""
+    reach = max(*first.shape, *second.shape) + 1
+    one, other = (centred(mask, reach) for mask in (first, second))
+    return float((one & other).sum() / (one | other).sum())
 
 
 def test_signed_distance_tells_inside_from_outside() -> None:

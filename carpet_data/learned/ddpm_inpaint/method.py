@@ -21,8 +21,7 @@ from carpet_data.learned.windows import around, cut, cut_mask
 from carpet_data.synthesis.contract import Candidate, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
-from carpet_data.synthesis.ops.blend import grown
-from carpet_data.synthesis.ops.placement import mask_box
+from carpet_data.synthesis.ops.masks import grown, mask_box
 from carpet_data.synthesis.recipe.fit_parameters import FitParameters, check_levels
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from carpet_data.learned.load_fitted import label_of, opened, reading
 from carpet_data.learned.windows import Window, around, cut, enlarged, mask_on
 from carpet_data.synthesis.contract import Candidate, Donor, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.engine.gates import area_range
-from carpet_data.synthesis.ops.compositing import same_part, turn_between
-from carpet_data.synthesis.ops.placement import mask_box
+from carpet_data.synthesis.ops.masks import mask_box
+from carpet_data.synthesis.ops.placement import drawn_corner, same_part
+from carpet_data.synthesis.ops.pose import share_on_object, turn_between
 from carpet_data.synthesis.recipe.fit_parameters import FitParameters
 
 if TYPE_CHECKING:
@@ -188,11 +189,9 @@ def _placed(scene: Scene, donor: Donor, fit: GanFitParameters, rng: np.random.Ge
         x, y = (int(rng.integers(room + 1)) if (room := size - side) > 0 else room // 2 for size in (width, height))
         return Window(x, y, side), None
     shape = _turned(tight, turn_between(donor.foreground, scene.foreground))
-    rows, columns = np.nonzero(same_part(shape, (height, width), donor, scene.foreground))
-    chosen = int(rng.integers(len(rows)))
-    box = (int(columns[chosen]), int(rows[chosen]), shape.shape[1], shape.shape[0])
-    on_donor = donor.foreground[donor.box[1] : donor.box[1] + donor.box[3], donor.box[0] : donor.box[0] + donor.box[2]]
-    return around(box, fit.crop_px, fit.context * zoom), float(on_donor[donor.mask].mean())
+    corner = drawn_corner(same_part(shape, (height, width), donor, scene.foreground), rng)
+    box = (*corner, shape.shape[1], shape.shape[0])
+    return around(box, fit.crop_px, fit.context * zoom), share_on_object(donor)
 
 
 def _turned(mask: Mask, angle_deg: float) -> Mask:

@@ -23,8 +23,7 @@ from carpet_data.learned.windows import Window, around, cut, cut_mask
 from carpet_data.synthesis.contract import Box, Candidate, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.engine import gates
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
-from carpet_data.synthesis.ops.blend import grown
-from carpet_data.synthesis.ops.placement import mask_box
+from carpet_data.synthesis.ops.masks import grown, mask_box
 from carpet_data.synthesis.recipe.model import GateRules
 
 if TYPE_CHECKING:

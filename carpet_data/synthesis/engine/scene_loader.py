@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from carpet_data.synthesis.contract import Box, Donor, Facts, Image, Mask, Scene
 from carpet_data.synthesis.engine.plan import ImagePlan, Variation
 from carpet_data.synthesis.engine.sources import DonorRef
-from carpet_data.synthesis.engine.train_images import TrainImages, collared, like
-from carpet_data.synthesis.ops.placement import pose_of
+from carpet_data.synthesis.engine.train_images import TrainImages, collared
+from carpet_data.synthesis.ops.pixels import in_channels
+from carpet_data.synthesis.ops.pose import pose_of, same_place, similarity
 
 
 def load(images: TrainImages, plan: ImagePlan, facts: Facts, *, whole: bool) -> Scene:
@@ -38,23 +40,21 @@ def load(images: TrainImages, plan: ImagePlan, facts: Facts, *, whole: bool) -> 
             _null_donor(images, plan, ref, facts, host) if plan.null else _like(images.donor(ref, name), host)
             for ref in plan.donors
         ),
-        textures=tuple(like(images.host(ref), host) for ref in plan.textures),
+        textures=tuple(in_channels(images.host(ref), host) for ref in plan.textures),
         facts=facts,
         null=plan.null,
     )
 
 
 def _like(donor: Donor, host: Image) -> Donor:
-    if donor.image.ndim == host.ndim:
-        return donor
-    return Donor(donor.id, like(donor.image, host), donor.mask, donor.box, donor.size, donor.foreground)
+    return replace(donor, image=in_channels(donor.image, host))
 
 
 def _null_donor(images: TrainImages, plan: ImagePlan, ref: DonorRef, facts: Facts, host: Image) -> Donor:
     """Good background in the shape of a real defect: for a texture from anywhere, for an object from itself."""
     assert plan.null_source is not None
     itself = facts.is_object and plan.null_source == plan.host
-    source = host if itself else like(images.host(plan.null_source), host)
+    source = host if itself else in_channels(images.host(plan.null_source), host)
     foreground = images.foreground(plan.null_source)
     if itself and foreground is not None:
         foreground = vary_mask(foreground, plan.variation)
@@ -86,13 +86,8 @@ def _same_part(x: float, y: float, donor: Donor, foreground: Mask | None) -> tup
     here, there = poses
     if here is None or there is None or not (here.elongated and there.elongated) or here.length_px <= 0:
         return x, y
-    turn = math.radians(there.angle_deg - here.angle_deg)
     scale = there.length_px / here.length_px
-    along, across = (x - here.centre[0]) * scale, (y - here.centre[1]) * scale
-    return (
-        there.centre[0] + along * math.cos(turn) - across * math.sin(turn),
-        there.centre[1] + along * math.sin(turn) + across * math.cos(turn),
-    )
+    return same_place((x, y), here, there, similarity(there.angle_deg - here.angle_deg, scale, scale))
 
 
 def vary(image: Image, variation: Variation) -> Image:

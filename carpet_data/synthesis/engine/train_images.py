@@ -25,7 +25,8 @@ from carpet_data.store.files import write_bytes
 from carpet_data.synthesis.contract import Box, Donor, Image, Mask, Redraw
 from carpet_data.synthesis.engine.sources import DonorRef, HostRef
 from carpet_data.synthesis.ops import foreground
-from carpet_data.synthesis.ops.quilting import bounds, disc, fill
+from carpet_data.synthesis.ops.masks import grown, window_of
+from carpet_data.synthesis.ops.quilting import fill
 
 T = TypeVar("T")
 
@@ -165,10 +166,10 @@ def _widened(mask: Mask) -> Mask:
     hole = np.zeros_like(mask)
     for number in range(1, count):
         part = parts == number
-        x0, y0, x1, y1 = bounds(part, 0)
-        margin = int(np.clip(_MARGIN_FRAC * max(x1 - x0, y1 - y0), *_MARGIN_RANGE_PX))
-        x0, y0, x1, y1 = bounds(part, margin)
-        hole[y0:y1, x0:x1] |= cv2.dilate(part[y0:y1, x0:x1].astype(np.uint8), disc(margin)) > 0
+        extent = max(side.stop - side.start for side in window_of(part))
+        margin = int(np.clip(_MARGIN_FRAC * extent, *_MARGIN_RANGE_PX))
+        window = window_of(part, margin)
+        hole[window] |= grown(part[window], margin)
     return hole
 
 
@@ -195,15 +196,6 @@ def _class_mask(root: Path, sample: Sample, class_name: str) -> Mask:
     )
     mask: Mask = _frozen(to_binary(kept))
     return mask
-
-
-def like(image: Image, model: Image) -> Image:
-    """An image in grey or RGB, as the model is."""
-    if image.ndim == model.ndim:
-        return image
-    code = cv2.COLOR_GRAY2RGB if model.ndim == 3 else cv2.COLOR_RGB2GRAY
-    converted: Image = cv2.cvtColor(image, code).astype(np.uint8, copy=False)
-    return converted
 
 
 def _bytes_of(sample: Sample) -> str:

@@ -7,44 +7,39 @@ Gangnet and Blake, SIGGRAPH 2003), and the label is what really changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from carpet_data.synthesis.contract import Box, Candidate, Image, Mask, Method, Redraw, Scene
-from carpet_data.synthesis.ops.compositing import good_on_good, noise_level, visible
+from carpet_data.synthesis.contract import Candidate, Image, Mask, Method, Redraw, Scene
+from carpet_data.synthesis.methods.parameters import FactorRange, InOrder, Parameters, Share, ShareRange, VisibleLevels
+from carpet_data.synthesis.ops.compositing import candidate, good_on_good
 from carpet_data.synthesis.ops.foreground import find
+from carpet_data.synthesis.ops.masks import mask_box
 from carpet_data.synthesis.ops.new_shape import deform
-from carpet_data.synthesis.ops.quilting import grey
+from carpet_data.synthesis.ops.pixels import grey, in_channels, in_color, like, to_bytes
+from carpet_data.synthesis.ops.visible import visible_levels, visible_mask
 
-__all__ = ["Nsa", "NsaParameters", "clone"]
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Factor = Annotated[float, Field(gt=0, le=8)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=64)]
 
 _SMALLEST_PX = 6
 _TRIES = 20
 _ON_OBJECT = 0.7
 
 
-class NsaParameters(BaseModel):
-    """Parameters of `nsa`, version 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class NsaParameters(Parameters):
+    """Parameters of `nsa`."""
 
     size: Literal["class", "image"] = Field(
-        "class", description="Mean patch size: as the class's train masks, or `scale_frac` of the image's sides."
+        "class", description="Mean patch size: as the class's training masks, or `scale_frac` of the image's sides."
     )
     gamma_shape: float = Field(2.0, gt=0, le=50, description="Shape of the gamma distribution of a patch's sides.")
     scale_frac: float = Field(0.1, gt=0, le=1, description="Mean side as a share of the image's, for size `image`.")
-    side_frac_range: tuple[Share, Share] = Field(
-        (0.02, 0.5), description="Sides are cut off at these shares of the image's."
-    )
-    patches_range: tuple[int, int] = Field((1, 3), description="How many patches one image gets.")
-    resize_range: tuple[Factor, Factor] = Field((0.7, 1.3), description="Enlargement of a patch.")
+    side_frac_range: ShareRange = Field((0.02, 0.5), description="Sides are cut off at these shares of the image's.")
+    patches_range: Annotated[tuple[Count, Count], InOrder] = Field((1, 3), description="Number of patches in an image.")
+    resize_range: FactorRange = Field((0.7, 1.3), description="Enlargement of a patch.")
     outline: Literal["blob", "rectangle"] = Field(
         "blob", description="Outline of a patch: a deformed ellipse, or the rectangle of the paper."
     )
@@ -54,11 +49,9 @@ class NsaParameters(BaseModel):
         "drawn for each patch, as mixed ones hardly show on a rich texture.",
     )
     least_changed_frac: Share = Field(
-        0.2, description="A patch that visibly changes less than this share of its area is drawn again."
+        0.2, description="Minimum share of a patch's area that must visibly change; below: a retry."
     )
-    visible_levels: int | None = Field(
-        None, ge=1, le=128, description="Change of a grey value that counts as visible; None: by the host's own noise."
-    )
+    visible_levels: VisibleLevels = None
 
 
 class Nsa(Method):
@@ -75,46 +68,27 @@ class Nsa(Method):
         Raises:
             Redraw: The host is too small, the object has no room, or the change cannot be seen.
         """
-        host = scene.host
+        host, p = scene.host, parameters
         if min(host.shape[:2]) < _SMALLEST_PX + 4:
             raise Redraw("the host is too small for a patch")
         if scene.null:
-            shape = _outline(_sides(scene, parameters, rng), parameters, rng)
+            shape = _outline(_sides(scene, p, rng), p, rng)
             corner = _place(None, shape, (host.shape[0], host.shape[1]), rng)
             if corner is None:
                 raise Redraw("the drawn patch is larger than the host")
-            return good_on_good(scene, shape, (corner[1], corner[0]), rng)
-        low, high = parameters.patches_range
-        count = int(rng.integers(low, high + 1))
-        image: Image = host.copy()
-        mask = np.zeros(host.shape[:2], np.bool_)
-        boxes: list[Box] = []
-        drawn = []
-        for _ in range(count):
-            for _ in range(_TRIES):
-                found = _one(scene, image, parameters, rng)
-                if found is not None:
-                    x, y, width, height = found.box
-                    image[y : y + height, x : x + width] = found.image
-                    mask[y : y + height, x : x + width] |= found.seen
-                    boxes.append(found.box)
-                    drawn.append(found.drawn)
-                    break
-        if not boxes:
+            return good_on_good(scene, shape, corner, rng)
+        made: list[Candidate] = []
+        for _ in range(int(rng.integers(p.patches_range[0], p.patches_range[1] + 1))):
+            image = made[-1].image if made else host
+            found = next((one for _ in range(_TRIES) if (one := _cloned_patch(scene, image, p, rng)) is not None), None)
+            made += [found] if found is not None else []
+        if not made:
             raise Redraw("no patch changed the host visibly")
-        x0, y0 = min(x for x, _, _, _ in boxes), min(y for _, y, _, _ in boxes)
-        x1, y1 = max(x + w for x, _, w, _ in boxes), max(y + h for _, y, _, h in boxes)
-        return Candidate(image, mask, (x0, y0, x1 - x0, y1 - y0), {"patches": drawn})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Patch:
-    """A window of the host after cloning: where, its pixels, what visibly changed, what was drawn."""
-
-    box: Box
-    image: Image
-    seen: Mask
-    drawn: dict[str, object]
+        mask = np.logical_or.reduce([one.mask for one in made])
+        x0, y0 = min(one.box[0] for one in made), min(one.box[1] for one in made)
+        x1, y1 = max(one.box[0] + one.box[2] for one in made), max(one.box[1] + one.box[3] for one in made)
+        drawn = {"patches": [dict(one.drawn) for one in made]}
+        return Candidate(made[-1].image, mask, (x0, y0, x1 - x0, y1 - y0), drawn)
 
 
 def clone(window: Image, patch: Image, shape: Mask, *, mixed: bool) -> Image:
@@ -133,70 +107,54 @@ def clone(window: Image, patch: Image, shape: Mask, *, mixed: bool) -> Image:
     inner[2:-2, 2:-2] = shape[2:-2, 2:-2]
     if not inner.any():
         return window
-    heavy = inner if window.ndim == 2 else inner[:, :, None]
     if not mixed:
-        return np.where(heavy, _cloned(window, patch, inner, cv2.NORMAL_CLONE), window).astype(np.uint8)
-    # Mixed channel by channel, two greys would make rainbows: only the brightness is mixed, the colour stays.
-    one, other = (np.clip(np.rint(grey(image)), 0, 255).astype(np.uint8) for image in (window, patch))
-    change = _cloned(one, other, inner, cv2.MIXED_CLONE).astype(np.float32) - one
-    values = np.clip(np.rint(window + (change if window.ndim == 2 else change[:, :, None])), 0, 255)
-    return np.where(heavy, values, window).astype(np.uint8)
+        values = _cloned(window, patch, inner, cv2.NORMAL_CLONE)
+    else:
+        # Mixed channel by channel, two greys would make rainbows: only the brightness is mixed, the color stays.
+        one, other = (grey(image).astype(np.uint8) for image in (window, patch))
+        change = _cloned(one, other, inner, cv2.MIXED_CLONE).astype(np.float32) - one
+        values = to_bytes(window + like(change, window))
+    return np.where(like(inner, window), values, window)
 
 
 def _cloned(window: Image, patch: Image, inner: Mask, how: int) -> Image:
-    first, second = (image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2) for image in (window, patch))
     # The cloner lays the middle of the mask's bounding box on a point: that of the box itself leaves all in its place.
-    x, y, width, height = cv2.boundingRect(inner.astype(np.uint8))
-    found = cv2.seamlessClone(
-        np.ascontiguousarray(second),
-        np.ascontiguousarray(first),
-        inner.astype(np.uint8) * np.uint8(255),
-        (x + width // 2, y + height // 2),
-        how,
-    )
+    x, y, width, height = mask_box(inner)
+    first, second = (np.ascontiguousarray(in_color(image)) for image in (window, patch))
+    bits, middle = inner.astype(np.uint8) * np.uint8(255), (x + width // 2, y + height // 2)
+    found = cv2.seamlessClone(second, first, bits, middle, how)
     return np.asarray(found if window.ndim == 3 else found[:, :, 0], dtype=np.uint8)
 
 
-def _one(scene: Scene, image: Image, parameters: NsaParameters, rng: np.random.Generator) -> _Patch | None:
-    """Clone one patch into a window of `image`; None where it hardly changes anything."""
-    shape = _outline(_sides(scene, parameters, rng), parameters, rng)
+def _cloned_patch(scene: Scene, image: Image, p: NsaParameters, rng: np.random.Generator) -> Candidate | None:
+    """The image with a patch cloned into it; None where that hardly changes anything."""
+    shape = _outline(_sides(scene, p, rng), p, rng)
     height, width = shape.shape
     corner = _place(scene.foreground, shape, (image.shape[0], image.shape[1]), rng)
     if corner is None:
         return None
-    y, x = corner
-    source = _in_channels(scene.textures[int(rng.integers(len(scene.textures)))], image)
-    zoom = float(rng.uniform(*parameters.resize_range))
+    x, y = corner
+    source = in_channels(scene.textures[int(rng.integers(len(scene.textures)))], image)
+    zoom = float(rng.uniform(*p.resize_range))
     tall, wide = (
         int(np.clip(round(length / zoom), 2, most)) for length, most in zip((height, width), source.shape, strict=False)
     )
-    # Bare ground cloned onto an object would only smear it.
-    subject = None if scene.foreground is None else find(source)
-    start = _place(subject, np.ones((tall, wide), np.bool_), (source.shape[0], source.shape[1]), rng)
+    # Bare background cloned onto an object would only smear it.
+    foreground = None if scene.foreground is None else find(source)
+    start = _place(foreground, np.ones((tall, wide), np.bool_), (source.shape[0], source.shape[1]), rng)
     if start is None:
         return None
-    top, left = start
+    left, top = start
     cut = np.ascontiguousarray(source[top : top + tall, left : left + wide])
     patch = cv2.resize(cut, (width, height), interpolation=cv2.INTER_LINEAR if zoom >= 1 else cv2.INTER_AREA)
-    gradients = parameters.gradients
-    mixed = bool(rng.integers(2)) if gradients == "either" else gradients == "mixed"
+    mixed = bool(rng.integers(2)) if p.gradients == "either" else p.gradients == "mixed"
     before = image[y : y + height, x : x + width]
     after = clone(before, patch.astype(np.uint8), shape, mixed=mixed)
-    levels = parameters.visible_levels
-    threshold = float(np.clip(3 * noise_level(before), 4, 10)) if levels is None else float(levels)
-    seen = visible(before, after, shape, threshold=threshold)
-    if float(seen.sum()) < parameters.least_changed_frac * float(shape.sum()):
+    seen = visible_mask(after, before, shape, visible_levels(before, p.visible_levels))
+    if float(seen.sum()) < p.least_changed_frac * float(shape.sum()):
         return None
-    told: dict[str, object] = {"box": [x, y, width, height], "from": [left, top, wide, tall], "mixed": mixed}
-    return _Patch((x, y, width, height), after, seen, told)
-
-
-def _in_channels(source: Image, image: Image) -> Image:
-    if source.ndim == image.ndim:
-        return source
-    if image.ndim == 2:
-        return cv2.cvtColor(source, cv2.COLOR_RGB2GRAY).astype(np.uint8)
-    return np.repeat(source[:, :, None], 3, axis=2)
+    drawn = {"box": [x, y, width, height], "from": [left, top, wide, tall], "mixed": mixed}
+    return candidate(image, (x, y), after, seen, drawn)
 
 
 def _sides(scene: Scene, parameters: NsaParameters, rng: np.random.Generator) -> tuple[int, int]:
@@ -230,15 +188,14 @@ def _outline(size: tuple[int, int], parameters: NsaParameters, rng: np.random.Ge
 def _place(
     foreground: Mask | None, shape: Mask, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[int, int] | None:
-    """Row and column of a window, on an object if there is one; None where no place was found."""
+    """Column and row of a window, on an object if there is one; None where no place was found."""
     rows, columns = size[0] - shape.shape[0] + 1, size[1] - shape.shape[1] + 1
     if rows < 1 or columns < 1:
         return None
     for _ in range(_TRIES):
         y, x = int(rng.integers(rows)), int(rng.integers(columns))
-        if foreground is None:
-            return y, x
-        part = foreground[y : y + shape.shape[0], x : x + shape.shape[1]]
-        if float(part[shape].mean()) >= _ON_OBJECT:
-            return y, x
+        if foreground is None or (
+            float(foreground[y : y + shape.shape[0], x : x + shape.shape[1]][shape].mean()) >= _ON_OBJECT
+        ):
+            return x, y
     return None

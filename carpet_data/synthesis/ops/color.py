@@ -1,7 +1,7 @@
-"""Colour and light: bring a patch to the light of the place it goes to.
+"""Color and light: bring a patch to the light of the place it goes to.
 
 The statistics are those of Reinhard et al. 2001 (mean and spread in a perceptual space), taken on the collar alone, so
-that the defect's own colour has no say in it.
+that the defect's own color has no say in it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Image, Mask
-
-FloatArray = NDArray[np.float32]
+from carpet_data.synthesis.ops.pixels import to_bytes
 
 _SPREAD_RANGE = (0.9, 1.1)
 _GAIN_RANGE = (0.5, 2.0)
 
 
 def match(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image:
-    """A patch whose collar has the mean colour, and nearly the contrast, of the host's pixels there.
+    """A patch whose collar has the mean color, and nearly the contrast, of the host's pixels there.
 
     Args:
         image: uint8 hxwx3 RGB or hxw: the patch.
@@ -39,7 +38,7 @@ def match(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image
     lab, target = (np.asarray(cv2.cvtColor(x, cv2.COLOR_RGB2LAB)) for x in (image, host))
     here, there = (np.array(cv2.mean(x, where)[:3]) for x in (lab, target))
     gain, spread = _light(lab[..., 0].copy(), target[..., 0].copy(), where)
-    # The wanted mean: the host's light within the bounds of the gain, and the host's colour.
+    # The wanted mean: the host's light within the bounds of the gain, and the host's color.
     wanted = np.array([here[0] * gain, there[1], there[2]])
     rgb_here, rgb_wanted = (_rgb(x) for x in (here, wanted))
     gains = np.clip(rgb_wanted / np.maximum(rgb_here, 1.0), *_GAIN_RANGE)
@@ -71,12 +70,7 @@ def _table(gain: float, spread: float, mean: float, strength: float) -> Image:
 
 
 def _rgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The RGB (0..255) of a colour in OpenCV's 8-bit Lab."""
+    """The RGB (0..255) of a color in OpenCV's 8-bit Lab."""
     scaled = np.array([[[lab[0] * 100 / 255, lab[1] - 128, lab[2] - 128]]], np.float32)
     rgb = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_Lab2RGB), np.float64)
     return np.asarray(rgb[0, 0] * 255)
-
-
-def to_bytes(values: FloatArray) -> Image:
-    """Float pixels of 0..255, rounded and clipped to uint8."""
-    return np.asarray(cv2.convertScaleAbs(np.maximum(values, 0)), np.uint8)

@@ -1,4 +1,4 @@
-"""What a donor's pixels say about its defect: which way to blend it, and where it ends."""
+"""What a donor's pixels say about its defect: how to blend it, and where it ends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Image, Mask
-from carpet_data.synthesis.ops.blend import FloatArray, grey, grown, log
+from carpet_data.synthesis.ops.blend import log
+from carpet_data.synthesis.ops.masks import depth_of, disc, grown
+from carpet_data.synthesis.ops.pixels import F32, blurred, grey
 
 Style: TypeAlias = Literal["tint", "relief", "cutout", "seam"]
-"""As the functions of `blend` are called."""
+"""The names of the functions of `blend`."""
 
 RICH_TEXTURE = 0.12
 """Standard deviation of the high-passed log luminance: woven carpet has 0.3, bare metal tiles 0.04."""
@@ -28,10 +30,10 @@ _RIM_PX = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """What a donor's pixels say about its defect.
+    """The measurements of a donor.
 
     Attributes:
-        style: The way to blend it.
+        style: How to blend it.
         similarity: Bhattacharyya overlap of gradient directions inside the mask and in the collar (1 = the same).
         energy: Gradient inside over gradient in the collar, of log luminance.
         tint: Shift of low-passed log luminance inside, in units of the collar's own spread.
@@ -46,6 +48,11 @@ class Character:
     texture: float
     depth_px: float
 
+    @property
+    def hides_texture(self) -> bool:
+        """Whether no weave shows in or through the defect, so that it may be turned by any angle."""
+        return self.style == "cutout" or self.texture < RICH_TEXTURE
+
 
 def measure(image: Image, mask: Mask, *, is_object: bool) -> Character:
     """Measure a donor.
@@ -56,17 +63,16 @@ def measure(image: Image, mask: Mask, *, is_object: bool) -> Character:
         is_object: Whether it shows a part of an object; its parts have edges of their own, so only "seam" will do.
     """
     light = log(grey(image))
-    low = np.asarray(cv2.GaussianBlur(light, (0, 0), 6.0))
+    low = blurred(light, 6.0)
     gradient_x, gradient_y = cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1)
-    strength, angle = cv2.cartToPolar(gradient_x, gradient_y)
-    inside = np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3))
-    outside = np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 3))
+    strength, angle = (np.asarray(found, np.float32) for found in cv2.cartToPolar(gradient_x, gradient_y))
+    inside, outside = depth_of(mask), depth_of(~mask)
     depth = float(inside.max())
     core = (inside > min(0.3 * depth, 6.0)).view(np.uint8)
     collar = ((outside > 4) & (outside < 40)).view(np.uint8)
     if cv2.countNonZero(collar) < 16 or cv2.countNonZero(core) == 0:
         return Character("relief" if depth <= _THIN_PX and not is_object else "seam", 1.0, 1.0, 0.0, 0.0, depth)
-    here, there = (_directions(np.asarray(angle), np.asarray(strength), x) for x in (core, collar))
+    here, there = (_directions(angle, strength, x) for x in (core, collar))
     similarity = float(np.sqrt(here * there).sum())
     energy = cv2.mean(strength, core)[0] / max(cv2.mean(strength, collar)[0], 1e-6)
     level, spread = (float(x[0, 0]) for x in cv2.meanStdDev(low, mask=collar))
@@ -90,7 +96,7 @@ def measure(image: Image, mask: Mask, *, is_object: bool) -> Character:
     return Character(style, similarity, energy, tint, texture, depth)
 
 
-def _directions(angle: FloatArray, strength: FloatArray, where: Image) -> NDArray[np.float64]:
+def _directions(angle: F32, strength: F32, where: Image) -> NDArray[np.float64]:
     """Share of the gradient in each of 12 directions of a half turn."""
     chosen = where.view(np.bool_)
     bins = (angle[chosen] * np.float32(12 / np.pi)).astype(np.int32) % 12
@@ -99,10 +105,10 @@ def _directions(angle: FloatArray, strength: FloatArray, where: Image) -> NDArra
 
 
 def tightened(image: Image, mask: Mask) -> Mask:
-    """The mask of a thing that lies on a texture, without the texture that a loose outline caught at its rim.
+    """The mask of something that lies on a texture, without the texture that a loose outline caught at its rim.
 
-    Only where the thing is clearly darker or lighter than its collar: rim pixels on the collar's side of the middle
-    between the two are left out.
+    Only where it is clearly darker or lighter than its collar: rim pixels on the collar's side of the middle between
+    the two are left out.
 
     Args:
         image: uint8 hxwx3 or hxw: the cut.
@@ -111,8 +117,8 @@ def tightened(image: Image, mask: Mask) -> Mask:
     Returns:
         bool hxw: a part of `mask`, never less than half of it.
     """
-    light = np.asarray(cv2.GaussianBlur(grey(image), (0, 0), 1.2))
-    inside = np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3))
+    light = blurred(grey(image), 1.2)
+    inside = depth_of(mask)
     deep = float(inside.max())
     core, collar = inside > 0.5 * deep, ~grown(mask, 4)
     if deep < 3 or not collar.any():
@@ -121,10 +127,9 @@ def tightened(image: Image, mask: Mask) -> Mask:
     if abs(here - there) < _DISTINCT * float(light[collar].std()):
         return mask
     middle = (here + there) / 2
-    thing = light < middle if here < there else light > middle
+    foreground = light < middle if here < there else light > middle
     rim = inside <= min(0.6 * deep, _RIM_PX)
-    kept = np.asarray(mask & (thing | ~rim)).view(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    opened = np.asarray(cv2.morphologyEx(cv2.morphologyEx(kept, cv2.MORPH_CLOSE, disc), cv2.MORPH_OPEN, disc))
-    result = np.asarray((opened > 0) & mask)
+    kept = np.asarray(mask & (foreground | ~rim)).view(np.uint8)
+    opened = cv2.morphologyEx(cv2.morphologyEx(kept, cv2.MORPH_CLOSE, disc(2)), cv2.MORPH_OPEN, disc(2))
+    result = np.asarray((np.asarray(opened) > 0) & mask)
     return result if 2 * result.sum() >= mask.sum() else mask

@@ -8,7 +8,7 @@ come from rims and middles from middles, and patches stay about where they were,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Donor, Image, Mask, Redraw
-from carpet_data.synthesis.ops.new_shape import axis_of, signed_distance
-from carpet_data.synthesis.ops.quilting import agree, cut_between
-
-__all__ = ["Source", "lay_donor", "mosaic"]
-
-F32 = NDArray[np.float32]
+from carpet_data.synthesis.ops.masks import signed_distance
+from carpet_data.synthesis.ops.new_shape import grid
+from carpet_data.synthesis.ops.pixels import F32, in_channels
+from carpet_data.synthesis.ops.pose import axis_of
+from carpet_data.synthesis.ops.quilting import agree
+from carpet_data.synthesis.ops.seam import cut_between
+from carpet_data.synthesis.ops.warp import bow
 
 _SAME_PLACE_PX = 8
 _TOLERANCE = 1.15
@@ -43,6 +44,15 @@ class Source:
     mask: Mask
     valid: Mask
 
+    def like(self, image: Image) -> Source:
+        """The source in as many channels as an image."""
+        return replace(self, image=in_channels(self.image, image))
+
+    def part(self, rows: slice, columns: slice) -> Source:
+        """A window of the frame."""
+        image, mask = np.ascontiguousarray(self.image[rows, columns]), np.ascontiguousarray(self.mask[rows, columns])
+        return Source(image, mask, np.ascontiguousarray(self.valid[rows, columns]))
+
 
 def lay_donor(
     donor: Donor,
@@ -53,7 +63,7 @@ def lay_donor(
     scale: float = 1.0,
     bend: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Source:
-    """Turn, flip, scale and bend a donor, and lay the centre of its defect on the centre of the frame.
+    """Turn, flip, scale and bend a donor, and lay the center of its defect on the center of the frame.
 
     Args:
         donor: Its mask must not be empty.
@@ -61,13 +71,10 @@ def lay_donor(
         angle_deg: Counter-clockwise.
         flip: Swap left and right first.
         scale: Of the donor.
-        bend: Curve, wave and phase as `shapes.bend`, along the donor's own main axis.
-
-    Returns:
-        The source.
+        bend: Curve, wave and phase as `warp.bow`, along the donor's own main axis.
     """
     axis = axis_of(donor.mask)
-    x, y = np.meshgrid(np.arange(frame[1], dtype=np.float32), np.arange(frame[0], dtype=np.float32))
+    x, y = grid(frame)
     angle = np.radians(angle_deg)
     x_from, y_from = (x - (frame[1] - 1) / 2) / scale, (y - (frame[0] - 1) / 2) / scale
     # From frame to donor: undo the turn, then the flip, then the bend.
@@ -79,8 +86,7 @@ def lay_donor(
     if curve or wave:
         cosine, sine = np.cos(axis.angle), np.sin(axis.angle)
         half = max(2.0, 2 * axis.along)
-        place = np.clip((x_turned * cosine + y_turned * sine) / half, -1.5, 1.5)
-        leave = half * (curve * (place * place - 0.33) + wave * np.sin(np.pi * place + phase))
+        leave = half * bow((x_turned * cosine + y_turned * sine) / half, curve, wave, phase)
         x_turned, y_turned = x_turned + leave * sine, y_turned - leave * cosine
     map_x, map_y = (x_turned + axis.x).astype(np.float32), (y_turned + axis.y).astype(np.float32)
     # Half turns and flips of whole pixels stay sharp; anything else is interpolated once.
@@ -106,7 +112,7 @@ def mosaic(
         rng: Chooses where patches come from.
         patch_px: Edge of a patch.
         rim_px: How far around the shape to fill; the surroundings of a defect belong to how it looks.
-        light: Whether neighbouring patches are brought to one light; takes the gloss off what shines.
+        light: Whether neighboring patches are brought to one light; takes the gloss off what shines.
 
     Returns:
         uint8 HxWx3 or HxW, and bool HxW: where it is filled.
@@ -115,104 +121,119 @@ def mosaic(
         Redraw: The sources are too small for the shape.
     """
     depth = signed_distance(shape)
-    zone = depth > -rim_px
-    guide = _guide(depth, rim_px)
-    guides = [_guide(signed_distance(source.mask), rim_px) for source in sources]
-    lead = sources[0]
-    canvas = np.zeros_like(lead.image)
-    known = np.zeros_like(shape)
-    used: list[tuple[int, int, int]] = []
-    start = np.where(zone, depth, -np.inf)
-    while True:
-        missing = zone & ~known
-        if not missing.any():
-            break
-        if not used:
-            y, x = divmod(int(np.argmax(start)), shape.shape[1])
+    work = _Mosaic(
+        shape,
+        sources,
+        guide=_guide(depth, rim_px),
+        guides=[_guide(signed_distance(source.mask), rim_px) for source in sources],
+        canvas=np.zeros_like(sources[0].image),
+        known=np.zeros_like(shape),
+        zone=depth > -rim_px,
+    )
+    while (missing := work.zone & ~work.known).any():
+        if not work.used:
+            start = np.where(work.zone, depth, -np.inf)
         else:
-            share = cv2.boxFilter(known.astype(np.float32), -1, (patch_px, patch_px), borderType=cv2.BORDER_CONSTANT)
-            y, x = divmod(int(np.argmax(np.where(missing, share, np.float32(-1)))), shape.shape[1])
+            edge = (patch_px, patch_px)
+            start = cv2.boxFilter(work.known.astype(np.float32), -1, edge, borderType=cv2.BORDER_CONSTANT)
+            start = np.where(missing, start, np.float32(-1))
+        y, x = divmod(int(np.argmax(start)), shape.shape[1])
         top, left = max(0, y - patch_px // 2), max(0, x - patch_px // 2)
-        window = np.s_[top : min(shape.shape[0], top + patch_px), left : min(shape.shape[1], left + patch_px)]
-        found = _choose(window, canvas, known, zone, shape, guide, sources, guides, used, rng)
+        work.lay(
+            np.s_[top : min(shape.shape[0], top + patch_px), left : min(shape.shape[1], left + patch_px)], rng, light
+        )
+    return work.canvas, work.known
+
+
+@dataclass(slots=True, eq=False)
+class _Mosaic:
+    """A fill on its way; arrays are of the frame.
+
+    Attributes:
+        shape: What must be filled.
+        sources: What it is filled from.
+        guide: Depth of each pixel in the shape, see `_guide`.
+        guides: The same of each source.
+        canvas: What is filled so far.
+        known: Where it is.
+        zone: Where it is to be, the rim included, as far as the sources reach.
+        used: Source and shift (number, dx, dy) of the patches so far.
+    """
+
+    shape: Mask
+    sources: Sequence[Source]
+    guide: F32
+    guides: Sequence[F32]
+    canvas: Image
+    known: Mask
+    zone: Mask
+    used: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def lay(self, window: tuple[slice, slice], rng: np.random.Generator, light: bool) -> None:
+        """Lay a patch in a window, or leave to the host what no source can cover."""
+        old = self.known[window]
+        found = self._chosen(window, rng)
         if found is None:
-            if not used:
+            if not self.used:
                 raise Redraw("the donors are too small for the drawn shape")
-            # What no donor can cover (a rim that lies outside the donor's image) stays the host's.
-            if (missing[window] & shape[window]).any():
+            # A rim that lies outside the donor's image stays the host's.
+            if (self.shape & self.zone & ~self.known)[window].any():
                 raise Redraw("the donors do not cover the drawn shape")
-            zone[window] &= known[window]
-            continue
+            self.zone[window] &= old
+            return
         number, dx, dy = found
-        used.append(found)
+        self.used.append(found)
         moved = np.s_[window[0].start + dy : window[0].stop + dy, window[1].start + dx : window[1].stop + dx]
-        patch, valid = sources[number].image[moved], sources[number].valid[moved] & zone[window]
-        old = known[window]
+        patch, new = self.sources[number].image[moved], self.sources[number].valid[moved] & self.zone[window]
+        valid = new
         if old.any():
-            patch = agree(patch, canvas[window], old, light=light)
-            new = cut_between(canvas[window], patch, old, old & ~valid) & valid
-        else:
-            new = valid
-        canvas[window][new] = patch[new]
-        known[window] |= valid
-        zone[window] &= known[window]
-    return canvas, known
+            patch = agree(patch, self.canvas[window], old, light=light)
+            new = cut_between(patch, self.canvas[window], ~old, ~old | valid) & valid
+        self.canvas[window][new] = patch[new]
+        self.known[window] |= valid
+        self.zone[window] &= self.known[window]
 
-
-def _choose(
-    window: tuple[slice, slice],
-    canvas: Image,
-    known: Mask,
-    zone: Mask,
-    shape: Mask,
-    guide: F32,
-    sources: Sequence[Source],
-    guides: Sequence[F32],
-    used: Sequence[tuple[int, int, int]],
-    rng: np.random.Generator,
-) -> tuple[int, int, int] | None:
-    """Source and shift (number, dx, dy) for a window: it fits its neighbours and the guide, and is no plain copy."""
-    rows, columns = window
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    old = known[window]
-    channels = 1 if canvas.ndim == 2 else 3
-    weight = old.astype(np.float32)
-    counted = max(1.0, float(weight.sum()) * channels)
-    wanted = canvas[window].astype(np.float32)
-    heavy = weight if channels == 1 else np.repeat(weight[:, :, None], 3, axis=2)
-    need = shape[window].astype(np.float32)
-    touched = zone[window].astype(np.float32)
-    reach = max(4, max(height, width) // 3)
-    options = []
-    copies = []
-    for number, source in enumerate(sources):
+    def _chosen(self, window: tuple[slice, slice], rng: np.random.Generator) -> tuple[int, int, int] | None:
+        """Source and shift for a window: it fits its neighbors and the guide, and is no plain copy."""
+        rows, columns = window
+        reach = max(4, max(rows.stop - rows.start, columns.stop - columns.start) // 3)
         top, left = max(0, rows.start - reach), max(0, columns.start - reach)
-        area = np.s_[top : min(shape.shape[0], rows.stop + reach), left : min(shape.shape[1], columns.stop + reach)]
-        cost = cv2.matchTemplate(guides[number][area], guide[window], cv2.TM_SQDIFF, mask=touched)
-        cost = np.asarray(cost, np.float32) * (_GUIDE_WEIGHT / max(1.0, float(touched.sum())))
-        if old.any():
-            found = cv2.matchTemplate(source.image[area].astype(np.float32), wanted, cv2.TM_SQDIFF, mask=heavy)
-            cost = cost + np.maximum(np.asarray(found), 0) / counted
-        lacking = cv2.matchTemplate((~source.valid[area]).astype(np.float32), need, cv2.TM_CCORR)
-        cost = np.where(np.asarray(lacking) > 0.5, np.float32(np.inf), cost)
+        area = np.s_[top : rows.stop + reach, left : columns.stop + reach]
         at = (columns.start - left, rows.start - top)
-        copies += _least(cost, number, at)
-        for earlier, dx, dy in used:
-            if earlier == number:
-                row, column = at[1] + dy, at[0] + dx
-                near = np.s_[
-                    max(0, row - _SAME_PLACE_PX) : max(0, row + _SAME_PLACE_PX + 1),
-                    max(0, column - _SAME_PLACE_PX) : max(0, column + _SAME_PLACE_PX + 1),
-                ]
-                cost[near] = np.inf
-        options += _least(cost, number, at)
-    # To go on where an earlier patch came from is to copy the donor: only where nothing else covers the shape.
-    options = sorted(options or copies)
-    if not options:
-        return None
-    good = [option for option in options if option[0] <= options[0][0] * _TOLERANCE + 1.0]
-    _, number, dx, dy = good[int(rng.integers(len(good)))]
-    return number, dx, dy
+        options: list[tuple[float, int, int, int]] = []
+        copies: list[tuple[float, int, int, int]] = []
+        for number in range(len(self.sources)):
+            cost = self._costs(window, area, number)
+            copies += _least(cost, number, at)
+            for earlier, dx, dy in self.used:
+                if earlier == number:
+                    row, column, near = at[1] + dy, at[0] + dx, _SAME_PLACE_PX
+                    cost[
+                        max(0, row - near) : max(0, row + near + 1), max(0, column - near) : max(0, column + near + 1)
+                    ] = np.inf
+            options += _least(cost, number, at)
+        # To continue where an earlier patch came from is to copy the donor: only where nothing else covers the shape.
+        options = sorted(options or copies)
+        if not options:
+            return None
+        good = [option for option in options if option[0] <= options[0][0] * _TOLERANCE + 1.0]
+        _, number, dx, dy = good[int(rng.integers(len(good)))]
+        return number, dx, dy
+
+    def _costs(self, window: tuple[slice, slice], area: tuple[slice, slice], number: int) -> F32:
+        """What each place of a source in an area would cost as a patch for the window; inf where it lacks pixels."""
+        source, old = self.sources[number], self.known[window].astype(np.float32)
+        touched = self.zone[window].astype(np.float32)
+        found = cv2.matchTemplate(self.guides[number][area], self.guide[window], cv2.TM_SQDIFF, mask=touched)
+        cost = np.asarray(found, np.float32) * (_GUIDE_WEIGHT / max(1.0, float(touched.sum())))
+        if old.any():
+            heavy = old if source.image.ndim == 2 else np.repeat(old[:, :, None], 3, axis=2)
+            wanted, there = self.canvas[window].astype(np.float32), source.image[area].astype(np.float32)
+            found = cv2.matchTemplate(there, wanted, cv2.TM_SQDIFF, mask=heavy)
+            cost = cost + np.maximum(np.asarray(found), 0) / max(1.0, float(heavy.sum()))
+        need = self.shape[window].astype(np.float32)
+        lacking = cv2.matchTemplate((~source.valid[area]).astype(np.float32), need, cv2.TM_CCORR)
+        return np.asarray(np.where(np.asarray(lacking) > 0.5, np.float32(np.inf), cost), np.float32)
 
 
 def _least(cost: NDArray[Any], number: int, at: tuple[int, int]) -> list[tuple[float, int, int, int]]:

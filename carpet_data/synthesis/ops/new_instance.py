@@ -6,38 +6,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
-from carpet_data.synthesis.contract import Donor, Image, Mask
+from carpet_data.synthesis.contract import Donor, Mask, Redraw, Scene
 from carpet_data.synthesis.ops.guided_quilting import Source, lay_donor
-from carpet_data.synthesis.ops.new_shape import axis_of, cropped, is_thin, new_shape, turned
-
-__all__ = ["Habits", "Instance", "cut_source", "draw", "edges_touched", "in_channels"]
+from carpet_data.synthesis.ops.masks import cropped, window_of
+from carpet_data.synthesis.ops.new_shape import centred, is_thin, new_shape, turned
+from carpet_data.synthesis.ops.placement import free_places, same_part
+from carpet_data.synthesis.ops.pose import Sides, axis_of, mirrored, sides_of, turn_between
 
 _INSET_FRAC = 0.04
-_FLIPPED = {"left": "right", "right": "left", "top": "top", "bottom": "bottom"}
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class Ranges:
     """How an instance may differ from its donors.
 
     Attributes:
         angles_deg: Turn of each donor, counter-clockwise.
         flip: Whether they are mirrored left to right.
         mirrored_too: Whether mirror images may lend texture as well.
-        area_range_px: Of the shape.
-        morph_range: How far the shape goes towards the second donor's.
-        deform_frac: As `shapes.deform`.
-        bend_frac: Largest curve and wave of thin shapes, as `shapes.bend`.
+        area_px: Of the shape.
+        morph: How far the shape goes towards the second donor's.
+        deform_frac: As `new_shape.deform`.
+        bend_frac: Largest curve and wave of thin shapes, as `new_shape.bend`.
     """
 
     angles_deg: tuple[float, ...]
     flip: bool
     mirrored_too: bool
-    area_range_px: tuple[float, float]
-    morph_range: tuple[float, float]
+    area_px: tuple[float, float]
+    morph: tuple[float, float]
     deform_frac: float
     bend_frac: float
 
@@ -50,32 +49,97 @@ class Instance:
         shape: bool HxW.
         sources: Donors laid into the frame, the leading one first.
         inner: Rows and columns of the frame that hold the shape and its rim.
-        edges: Edges of the image ("left", …) that the shape has to lie on; it meets the same edges of the frame.
+        sides: Borders of the image that the shape has to lie on; it meets the same borders of the frame.
         drawn: What was drawn.
     """
 
     shape: Mask
     sources: list[Source]
     inner: tuple[slice, slice]
-    edges: frozenset[str]
+    sides: Sides
     drawn: Mapping[str, Any]
 
 
-def edges_touched(donor: Donor) -> frozenset[str]:
-    """The edges of the donor's image that its defect reaches."""
-    x, y, width, height = donor.box
-    reached = {
-        "left": x == 0 and donor.mask[:, 0].any(),
-        "top": y == 0 and donor.mask[0].any(),
-        "right": x + width == donor.size[0] and donor.mask[:, -1].any(),
-        "bottom": y + height == donor.size[1] and donor.mask[-1].any(),
-    }
-    return frozenset(name for name, touches in reached.items() if touches)
+def distinct_donors(scene: Scene) -> list[Donor]:
+    """The scene's donors with defect pixels, each once: a class of fewer donors than asked for fills up with repeats.
+
+    Raises:
+        Redraw: There are none.
+    """
+    donors = list({donor.id: donor for donor in scene.donors if donor.mask.any()}.values())
+    if not donors:
+        raise Redraw("the donors have no defect pixels")
+    return donors
+
+
+def ranges_on(
+    scene: Scene,
+    donors: Sequence[Donor],
+    angle_deg: float,
+    rng: np.random.Generator,
+    *,
+    area_slack: float,
+    morph: tuple[float, float],
+    deform_frac: float,
+    bend_frac: float,
+    mirrored_too: bool = False,
+) -> Ranges:
+    """What may be drawn on a host: donors lie as its object does, on a texture by the angle; objects are not bent.
+
+    Args:
+        scene: Its host, foreground and facts count.
+        donors: As `distinct_donors` gives them.
+        angle_deg: Turn of the donors on a texture.
+        rng: Draws whether they are mirrored, on a texture.
+        area_slack: Areas may leave the range of the training masks by this factor.
+        morph: As `Ranges`.
+        deform_frac: As `Ranges`.
+        bend_frac: As `Ranges`.
+        mirrored_too: As `Ranges`, on a texture.
+    """
+    host_area = scene.host.shape[0] * scene.host.shape[1]
+    areas = [share * host_area for share in scene.facts.areas_frac] or [float(donors[0].mask.sum())]
+    texture = scene.foreground is None
+    angles = tuple(angle_deg if texture else turn_between(donor.foreground, scene.foreground) for donor in donors)
+    return Ranges(
+        angles_deg=angles,
+        flip=texture and bool(rng.integers(2)),
+        mirrored_too=texture and mirrored_too,
+        area_px=(min(areas) / area_slack, max(areas) * area_slack),
+        morph=morph,
+        deform_frac=deform_frac,
+        bend_frac=bend_frac if texture else 0.0,
+    )
+
+
+def drawn_turn(lead: Donor, size: tuple[int, int], rng: np.random.Generator, *, freely: bool = True) -> float:
+    """How far the donors of a texture are turned, in degrees counter-clockwise.
+
+    Threads lie as they fall, by any angle where `freely` and the host (rows, columns) has room; what the weave itself
+    suffers runs along its yarns, so it is turned half way round or not at all; what reaches a border is not turned.
+    """
+    if sides_of(lead):
+        return 0.0
+    if freely and is_thin(lead.mask) and np.hypot(lead.box[2], lead.box[3]) < min(size):
+        return float(rng.uniform(0, 360))
+    return 180.0 * int(rng.integers(2))
+
+
+def places_for(scene: Scene, shape: Mask, sides: Sides) -> Mask:
+    """Corners that a shape's window may have on the host: anywhere, or on the leading donor's part of the object.
+
+    Raises:
+        Redraw: There are none.
+    """
+    size = (scene.host.shape[0], scene.host.shape[1])
+    if scene.foreground is None or scene.donors[0].foreground is None:
+        return free_places(shape, size, scene.foreground, sides)
+    return same_part(shape, size, scene.donors[0], scene.foreground)
 
 
 def draw(
     donors: Sequence[Donor],
-    habits: Habits,
+    ranges: Ranges,
     rng: np.random.Generator,
     *,
     rim_px: int,
@@ -86,130 +150,104 @@ def draw(
 
     Args:
         donors: One or more; the first leads.
-        habits: What may be drawn.
+        ranges: What may be drawn.
         rng: Draws it.
         rim_px: How much of the shape's surroundings belongs to the instance.
         search_px: How much more room the frame has, for patches to be looked for.
         most: Rows and columns of the host: a larger shape is cut off.
 
-    Returns:
-        The instance.
+    Raises:
+        Redraw: Nothing of the shape is left on the host.
     """
     lead = donors[0]
-    edges = edges_touched(lead)
-    if habits.flip:
-        edges = frozenset(_FLIPPED[edge] for edge in edges)
-    if len(edges & {"left", "right"}) == 2:
-        # Hosts may have other sizes than donors: from edge to edge is from one edge as far as it goes.
-        edges -= {"right"}
-    if len(edges & {"top", "bottom"}) == 2:
-        edges -= {"bottom"}
+    sides = mirrored(sides_of(lead)) if ranges.flip else sides_of(lead)
+    # Hosts may have other sizes than donors: from border to border is from one border as far as it goes.
+    for one, other in (("left", "right"), ("top", "bottom")):
+        if one in sides:
+            sides -= {other}
     if is_thin(lead.mask):
-        shape, sources, drawn = _thread(lead, habits, rng, rim_px + search_px, straight=bool(edges))
+        shape, sources, drawn = _thread(lead, ranges, rng, rim_px + search_px, straight=bool(sides))
     else:
-        shape, sources, drawn = _blob(donors, habits, rng, rim_px + search_px)
-    rows, columns = _window(shape, rim_px + search_px, edges)
+        shape, sources, drawn = _blob(donors, ranges, rng, rim_px + search_px)
+    rows, columns = _window(shape, rim_px + search_px, sides)
     shape = np.ascontiguousarray(shape[rows, columns])
-    sources = [cut_source(source, rows, columns) for source in sources]
-    rows, columns = _window(shape, rim_px, frozenset())
-    inner = (_shortened(rows, most[0], "top", "bottom", edges), _shortened(columns, most[1], "left", "right", edges))
-    drawn |= {"area_px": int(shape.sum()), "edges": sorted(edges)}
-    return Instance(shape, sources, inner, edges, drawn)
-
-
-def in_channels(source: Source, host: Image) -> Source:
-    """The source in as many channels as the host has."""
-    if source.image.ndim == host.ndim:
-        return source
-    if host.ndim == 2:
-        return Source(cv2.cvtColor(source.image, cv2.COLOR_RGB2GRAY).astype(np.uint8), source.mask, source.valid)
-    return Source(np.repeat(source.image[:, :, None], 3, axis=2), source.mask, source.valid)
+    sources = [source.part(rows, columns) for source in sources]
+    rows, columns = window_of(shape, rim_px)
+    inner = (_shortened(rows, most[0], "top", "bottom", sides), _shortened(columns, most[1], "left", "right", sides))
+    if not shape[inner].any():
+        raise Redraw("the drawn shape is larger than the host")
+    drawn |= {"area_px": int(shape.sum()), "edges": sorted(sides)}
+    return Instance(shape, sources, inner, sides, drawn)
 
 
 def _thread(
-    lead: Donor, habits: Habits, rng: np.random.Generator, margin: int, *, straight: bool
+    lead: Donor, ranges: Ranges, rng: np.random.Generator, margin: int, *, straight: bool
 ) -> tuple[Mask, list[Source], dict[str, Any]]:
     """A thin defect: its texture runs along it, so donor and shape are bent as one."""
-    most = 0.0 if straight else habits.bend_frac
+    most = 0.0 if straight else ranges.bend_frac
     curve, wave = (float(rng.uniform(-most, most)) for _ in range(2))
     phase = float(rng.uniform(0, 2 * np.pi))
     area = float(lead.mask.sum())
-    limits = [float(np.sqrt(limit / area)) for limit in habits.area_range_px]
+    limits = [float(np.sqrt(limit / area)) for limit in ranges.area_px]
     scale = float(np.clip(rng.uniform(0.85, 1.15), min(limits[0], 1.0), max(limits[1], 1.0)))
-    # Twice the farthest pixel from the centre of gravity holds it however it is turned.
+    # Twice the farthest pixel from the center of gravity holds it however it is turned.
     axis = axis_of(lead.mask)
     y, x = np.nonzero(lead.mask)
     farthest = float(np.hypot(x - axis.x, y - axis.y).max()) + 1
     half = int(np.ceil(farthest * scale * (1 + 2 * most))) + margin + 2
     frame = (2 * half + 1, 2 * half + 1)
-    angle, flip = habits.angles_deg[0], habits.flip
+    angle, flip = ranges.angles_deg[0], ranges.flip
     first = lay_donor(lead, frame, angle_deg=angle, flip=flip, scale=scale, bend=(curve, wave / 2, phase))
     # Turned half way round the thread runs the other way; the bend has to run with it.
     back = lay_donor(lead, frame, angle_deg=angle + 180, flip=flip, scale=scale, bend=(-curve, wave / 2, -phase))
     drawn = {"angle_deg": angle, "flip": flip, "scale": scale, "bend": [curve, wave / 2, phase]}
-    return first.mask, [first, back] if habits.mirrored_too else [first], drawn
+    return first.mask, [first, back] if ranges.mirrored_too else [first], drawn
 
 
 def _blob(
-    donors: Sequence[Donor], habits: Habits, rng: np.random.Generator, margin: int
+    donors: Sequence[Donor], ranges: Ranges, rng: np.random.Generator, margin: int
 ) -> tuple[Mask, list[Source], dict[str, Any]]:
-    """A defect with an inside: a new outline, the donors laid about its centre, each also mirrored."""
-    flip = habits.flip
-    turns = list(zip(donors, habits.angles_deg, strict=True))
-    masks = [turned(cropped(donor.mask), angle, flip=flip) for donor, angle in turns]
+    """A defect with an inside: a new outline, the donors laid about its center, each also mirrored."""
+    flip = ranges.flip
+    turns = list(zip(donors, ranges.angles_deg, strict=True))
     shape = new_shape(
-        masks,
+        [turned(cropped(donor.mask), angle, flip=flip) for donor, angle in turns],
         rng,
-        area_range_px=habits.area_range_px,
-        morph_range=habits.morph_range,
-        deform_frac=habits.deform_frac,
-        bend_frac=habits.bend_frac,
+        area_range_px=ranges.area_px,
+        morph_range=ranges.morph,
+        deform_frac=ranges.deform_frac,
+        bend_frac=ranges.bend_frac,
     )
     axis = axis_of(shape)
     half = int(np.ceil(max(axis.x, axis.y, shape.shape[1] - axis.x, shape.shape[0] - axis.y))) + margin + 2
-    frame = np.zeros((2 * half + 1, 2 * half + 1), np.bool_)
-    top, left = half - round(axis.y), half - round(axis.x)
-    frame[top : top + shape.shape[0], left : left + shape.shape[1]] = shape
+    frame = centred(shape, half)
     size = (frame.shape[0], frame.shape[1])
     sources = [lay_donor(donor, size, angle_deg=angle, flip=flip) for donor, angle in turns]
-    if habits.mirrored_too:
+    if ranges.mirrored_too:
         # Not the leading donor beside its own mirror image: a symmetric defect looks made.
         others = turns[1:] or turns
         sources += [lay_donor(donor, size, angle_deg=angle, flip=not flip) for donor, angle in others]
-    return frame, sources, {"angle_deg": habits.angles_deg[0], "flip": flip}
+    return frame, sources, {"angle_deg": ranges.angles_deg[0], "flip": flip}
 
 
-def _window(shape: Mask, margin: int, edges: frozenset[str]) -> tuple[slice, slice]:
-    """The part of the frame that holds the shape and a margin; at the edges it lies on, a little of the shape is cut.
+def _window(shape: Mask, margin: int, sides: Sides) -> tuple[slice, slice]:
+    """The part of the frame that holds the shape and a margin; at the borders it lies on, a little of it is cut off.
 
-    An outline that meets the edge of an image does so over some length, not in the one pixel that reaches farthest.
+    An outline that meets the border of an image does so over some length, not in the one pixel that reaches farthest.
     """
-    rows, columns = np.flatnonzero(shape.any(axis=1)), np.flatnonzero(shape.any(axis=0))
-    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    down, across = int((bottom - top) * _INSET_FRAC), int((right - left) * _INSET_FRAC)
-    return (
+    inner, outer = window_of(shape), window_of(shape, margin)
+    inset = [int((part.stop - part.start) * _INSET_FRAC) for part in inner]
+    return tuple(  # type: ignore[return-value]
         slice(
-            top + down if "top" in edges else max(0, top - margin),
-            bottom - down if "bottom" in edges else min(shape.shape[0], bottom + margin),
-        ),
-        slice(
-            left + across if "left" in edges else max(0, left - margin),
-            right - across if "right" in edges else min(shape.shape[1], right + margin),
-        ),
+            tight.start + cut if first in sides else wide.start,
+            tight.stop - cut if last in sides else wide.stop,
+        )
+        for tight, wide, cut, first, last in zip(inner, outer, inset, ("top", "left"), ("bottom", "right"), strict=True)
     )
 
 
-def _shortened(part: slice, most: int, first: str, last: str, edges: frozenset[str]) -> slice:
-    """At most `most` long: kept where it meets an edge, otherwise in its middle."""
+def _shortened(part: slice, most: int, first: str, last: str, sides: Sides) -> slice:
+    """At most `most` long: kept where it meets a border, otherwise in its middle."""
     too_much = max(0, part.stop - part.start - most)
-    before = 0 if first in edges else too_much if last in edges else too_much // 2
+    before = 0 if first in sides else too_much if last in sides else too_much // 2
     return slice(part.start + before, part.stop - (too_much - before))
-
-
-def cut_source(source: Source, rows: slice, columns: slice) -> Source:
-    """A window of the frame."""
-    return Source(
-        np.ascontiguousarray(source.image[rows, columns]),
-        np.ascontiguousarray(source.mask[rows, columns]),
-        np.ascontiguousarray(source.valid[rows, columns]),
-    )

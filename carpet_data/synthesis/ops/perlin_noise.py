@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["perlin_noise"]
-
 
 def perlin_noise(
     rng: np.random.Generator, shape: tuple[int, int], cell_px: tuple[float, float], angle_deg: float = 0.0

@@ -1,136 +1,145 @@
-"""How a donor is turned, scaled and deformed: as free as the way of blending, the weave and the object allow."""
+"""How shapes and objects lie: their axes, the borders they touch, and where the same part of another object is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from carpet_data.synthesis.contract import Donor, Redraw
-from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
-from carpet_data.synthesis.ops import placement
-from carpet_data.synthesis.ops.donor_style import Character, Style
-from carpet_data.synthesis.ops.placement import Pose, Sides
-from carpet_data.synthesis.ops.warp import Inner
+from carpet_data.synthesis.contract import Donor, Mask
 
-Rhythm: TypeAlias = tuple[int, int]
-"""The weave's period along x and y in pixels; 0, 0 where nothing is woven."""
+Sides: TypeAlias = frozenset[str]
+"""Borders of an image: "left", "top", "right", "bottom"."""
 
-_STRETCH_LIMIT = 1.6
-_POSE_DEG = 2.5
-_POSE_FRAC = 0.03
-_ELASTIC_LIMIT_PX = 6.0
-"""More would bend straight yarns and scratches where nothing pulls at them."""
-_LONG = 5.0
-"""A defect is long where its box's diagonal is this many times the radius of its largest disc."""
+_POSE_SIDE = 384
+"""Foregrounds are thinned to about this many pixels across before moments are taken: exact to a tenth of a degree."""
+_FLIPPED = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
-    """What was drawn for one paste."""
+class Axis:
+    """The main axis of a shape: center in pixels, direction in radians, standard deviations along and across."""
 
-    flip: bool
-    quarters: int
-    angle_deg: float
-    scale_x: float
-    scale_y: float
-    inner: Inner
-
-    def after(self, sides: Sides) -> Sides:
-        """The borders to reach once the cut is mirrored; cuts that reach one are never turned."""
-        return sides.flipped() if self.flip else sides
-
-    def to_json(self) -> dict[str, object]:
-        """For the provenance."""
-        return {
-            "flip": self.flip,
-            "angle_deg": round(90.0 * self.quarters + self.angle_deg, 2),
-            "scale": [round(self.scale_x, 3), round(self.scale_y, 3)],
-            "swell": round(self.inner.swell_frac, 3),
-            "elastic_px": round(self.inner.elastic_px, 2),
-            "bend_px": round(self.inner.bend_px, 2),
-        }
+    x: float
+    y: float
+    angle: float
+    along: float
+    across: float
 
 
-def on_object(
-    character: Character, host: Pose, own: Pose, p: DonorPasteParameters, rng: np.random.Generator
-) -> Geometry:
-    """Turned and scaled as the host's object is, with a little of the donor's own change."""
-    angle = host.angle_deg - own.angle_deg if host.elongated and own.elongated else 0.0
-    # Poses are true to a degree or two; trying around them lets a second draw fit where the first did not.
-    angle += float(rng.uniform(-1, 1)) * _POSE_DEG
-    scale = float(np.clip(host.length_px / own.length_px, 0.5, 2.0)) * float(
-        rng.uniform(1 - _POSE_FRAC, 1 + _POSE_FRAC)
-    )
-    breadth = 2 * character.depth_px
-    inner = Inner(
-        elastic_px=float(rng.uniform(0, p.elastic_frac)) * breadth,
-        swell_frac=float(rng.uniform(*p.swell_range)),
-        keep_rim=True,
-    )
-    return Geometry(False, 0, (angle + 180.0) % 360.0 - 180.0, scale, scale, inner)
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How an object lies in its image.
 
-
-def on_texture(
-    donor: Donor,
-    character: Character,
-    rhythm: Rhythm,
-    sides: Sides,
-    host: tuple[int, int],
-    p: DonorPasteParameters,
-    rng: np.random.Generator,
-) -> Geometry:
-    """As free as the way of blending and the weave allow."""
-    style = character.style
-    flip = bool(rng.random() < 0.5) and p.flip
-    turn = p.turn if p.turn != "auto" else _turn(style, rhythm)
-    quarters = int(rng.integers(4)) * {"none": 0, "halves": 2, "quarters": 1, "free": 1}[turn] % 4
-    angle = float(rng.uniform(*p.angle_range_deg)) + (float(rng.uniform(-45, 45)) if turn == "free" else 0.0)
-    scale = float(np.exp(rng.uniform(*np.log(p.scale_range))))
-    stretch = float(np.exp(rng.uniform(*np.log(p.stretch_range)) / 2))
-    scale_x, scale_y = scale * stretch, scale / stretch
-    elastic = min(float(rng.uniform(0.3, 1)) * p.elastic_frac * 2 * character.depth_px, _ELASTIC_LIMIT_PX)
-    bend = float(rng.uniform(-1, 1)) * p.bend_frac
-    swell = float(rng.uniform(*p.swell_range))
-    _, _, width, height = placement.mask_box(donor.mask)
-    length = float(np.hypot(width, height))
-    long_thin = length > _LONG * character.depth_px
-    if style == "seam" and rhythm != (0, 0):
-        angle, scale_x, scale_y = 0.0, 1.0, 1.0
-    elif style == "seam":
-        angle /= 3  # ground that looks even often has a grain, and the whole patch shows it
-    if sides.any:
-        quarters, angle, bend, elastic, swell = 0, 0.0, 0.0, 0.0, 0.0
-        if sides.left and sides.right:
-            scale_x = _spanning(donor.mask.shape[1], host[0])
-        if sides.top and sides.bottom:
-            scale_y = _spanning(donor.mask.shape[0], host[1])
-    inner = Inner(
-        elastic_px=elastic,
-        bend_px=bend * length if long_thin and style != "seam" else 0.0,
-        swell_frac=swell if style == "seam" else 0.0,
-        keep_rim=style == "seam",
-    )
-    return Geometry(flip, quarters, angle, scale_x, scale_y, inner)
-
-
-def _spanning(own: int, host: int) -> float:
-    """The scale of a defect that goes from border to border: a larger one is cut off, a smaller one is stretched.
-
-    Raises:
-        Redraw: It would be stretched too far.
+    Attributes:
+        centre: x, y of its centroid, pixels.
+        angle_deg: Of its long axis, from its light end to its heavy end; clockwise from +x on the screen.
+        length_px: Its extent along the axis.
+        elongated: Whether the axis is well defined; where not, `angle_deg` is 0.
     """
-    if host > _STRETCH_LIMIT * own:
-        raise Redraw("the defect goes from border to border, and the host is much larger than the donor's image")
-    return max(1.0, (host + 0.5) / own)
+
+    centre: tuple[float, float]
+    angle_deg: float
+    length_px: float
+    elongated: bool
 
 
-def _turn(style: Style, rhythm: Rhythm) -> Literal["halves", "quarters", "free"]:
-    if style == "cutout":
-        return "free"
-    if rhythm == (0, 0):
-        return "halves"
-    along_x, along_y = rhythm
-    square = abs(along_x - along_y) <= 0.08 * max(along_x, along_y, 1)
-    return "quarters" if square or style == "tint" else "halves"
+def axis_of(mask: Mask) -> Axis:
+    """The main axis of a mask that is not empty, by its second moments."""
+    y, x = np.nonzero(mask)
+    return _axis(x, y)
+
+
+def _axis(x: NDArray[Any], y: NDArray[Any]) -> Axis:
+    values, vectors = np.linalg.eigh(np.cov(np.stack([x, y]).astype(np.float64), bias=True))
+    along, across = float(np.sqrt(max(values[1], 0.0))), float(np.sqrt(max(values[0], 0.0)))
+    return Axis(float(x.mean()), float(y.mean()), float(np.arctan2(vectors[1, 1], vectors[0, 1])), along, across)
+
+
+def pose_of(foreground: Mask) -> Pose | None:
+    """The pose of an object: its axis by second moments, which end is which by the third.
+
+    Args:
+        foreground: bool HxW.
+
+    Returns:
+        None where there is no object.
+    """
+    step = max(1, max(foreground.shape) // _POSE_SIDE)
+    y, x = np.nonzero(foreground[::step, ::step])
+    if len(x) < 8:
+        return None
+    axis = _axis(x * float(step), y * float(step))
+    cosine, sine = np.cos(axis.angle), np.sin(axis.angle)
+    along = (x * float(step) - axis.x) * cosine + (y * float(step) - axis.y) * sine
+    if float((along**3).mean()) > 0:
+        # The long thin tail is the light end: the axis points away from it.
+        cosine, sine = -cosine, -sine
+    elongated = axis.along**2 > 2.0 * axis.across**2
+    angle = float(np.degrees(np.arctan2(sine, cosine))) if elongated else 0.0
+    return Pose((axis.x, axis.y), angle, float(np.ptp(along)) + step, elongated)
+
+
+def turn_between(donor: Mask | None, host: Mask | None) -> float:
+    """How far to turn a donor, in degrees counter-clockwise, for its object to lie as the host's does.
+
+    Args:
+        donor: bool HxW, where the object is in the donor's image; None where that is not known.
+        host: bool HxW, where it is in the host.
+    """
+    one, other = (None if mask is None else pose_of(mask) for mask in (donor, host))
+    return one.angle_deg - other.angle_deg if one is not None and other is not None else 0.0
+
+
+def similarity(angle_deg: float, scale_x: float, scale_y: float) -> NDArray[np.float64]:
+    """The 2x2 matrix that scales, then turns by an angle (clockwise on the screen, as y points down)."""
+    angle = np.deg2rad(angle_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.asarray(turn @ np.diag([scale_x, scale_y]))
+
+
+def same_place(
+    point: tuple[float, float], own: Pose, other: Pose, matrix: NDArray[np.floating[Any]]
+) -> tuple[float, float]:
+    """Where a point of one object lies on another.
+
+    Args:
+        point: x, y in the image of the first object.
+        own: Its pose.
+        other: The other object's pose.
+        matrix: 2x2, from the one's directions to the other's, see `similarity`.
+    """
+    x, y = matrix @ np.array([point[0] - own.centre[0], point[1] - own.centre[1]]) + np.array(other.centre)
+    return float(x), float(y)
+
+
+def share_on_object(donor: Donor) -> float | None:
+    """The share of a donor's defect that lies on its object, 0..1; None for textures."""
+    part = object_in_cut(donor)
+    return None if part is None else float(part[donor.mask].mean())
+
+
+def object_in_cut(donor: Donor) -> Mask | None:
+    """Where the object lies in a donor's cut, bool hxw; None for textures."""
+    x, y, width, height = donor.box
+    return None if donor.foreground is None else donor.foreground[y : y + height, x : x + width]
+
+
+def sides_of(donor: Donor) -> Sides:
+    """Which borders of its own image the donor's defect reaches, to two pixels: people do not draw to the last one."""
+    x, y, width, height = donor.box
+    mask = donor.mask
+    reached = {
+        "left": x <= 0 and mask[:, :2].any(),
+        "top": y <= 0 and mask[:2].any(),
+        "right": x + width >= donor.size[0] and mask[:, -2:].any(),
+        "bottom": y + height >= donor.size[1] and mask[-2:].any(),
+    }
+    return frozenset(name for name, touches in reached.items() if touches)
+
+
+def mirrored(sides: Sides) -> Sides:
+    """The borders after mirroring left to right."""
+    return frozenset(_FLIPPED.get(side, side) for side in sides)

@@ -10,17 +10,14 @@ evenly spaced: a chosen patch is bent by a few pixels until its yarns meet those
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Image, Mask, Redraw
-
-__all__ = ["Finder", "Place", "agree", "bounds", "cut_between", "disc", "fill", "grey"]
-
-F32 = NDArray[np.float32]
+from carpet_data.synthesis.ops.masks import grown, window_of
+from carpet_data.synthesis.ops.pixels import F32, grey, like, to_bytes
+from carpet_data.synthesis.ops.seam import cut_between
 
 _SEARCH_SIDE_PX = 560
 _CANDIDATES = 8
@@ -128,7 +125,7 @@ class Finder:
         height, width = wanted.shape[:2]
         reach = self._reduction
         target = wanted.astype(np.float32)
-        heavy = weight if wanted.ndim == 2 else weight[:, :, None]
+        heavy = like(weight, wanted)
         total = float(weight.sum()) * (1 if wanted.ndim == 2 else 3)
         best = Place(x, y, float("inf"))
         for row in range(max(0, y - reach + 1), min(free.shape[0], y + reach)):
@@ -183,18 +180,19 @@ def fill(
         if known[part].all():
             # A neighbour's patch reached over it.
             continue
-        x0, y0, x1, y1 = bounds(part, context_px)
+        window = window_of(part, context_px)
         longest = min(hole.shape) // 2
-        if patch_px is None and max(x1 - x0, y1 - y0) <= longest:
-            window = np.s_[y0:y1, x0:x1]
-            if _lay(finder, image, result, known, window, _near(part[window], overlap_px), rng):
-                continue
+        if (
+            patch_px is None
+            and max(side.stop - side.start for side in window) <= longest
+            and _lay(finder, image, result, known, window, grown(part[window], overlap_px), rng)
+        ):
+            continue
         size = min(patch_px or longest, *hole.shape)
-        box = bounds(part, overlap_px)
-        while not known[box[1] : box[3], box[0] : box[2]].all():
-            x, y = _next_window(known, box, size)
-            window = np.s_[y : y + size, x : x + size]
-            if _lay(finder, image, result, known, window, _near(hole[window], overlap_px), rng):
+        around = window_of(part, overlap_px)
+        while not known[around].all():
+            window = _next_window(known, around, size)
+            if _lay(finder, image, result, known, window, grown(hole[window], overlap_px), rng):
                 continue
             if size <= 8:
                 raise Redraw("too little of the image is clean: no patch fits")
@@ -227,14 +225,10 @@ def _lay(
     least = min(cost for cost, _ in tried)
     fitting = [patch for cost, patch in tried if cost <= least * _AS_GOOD]
     patch = fitting[int(rng.integers(len(fitting)))]
-    new = cut_between(context, patch, old, old & ~near)
+    new = cut_between(patch, context, ~old, ~old | near)
     context[new] = patch[new]
     known[window] = True
     return True
-
-
-def _near(part: Mask, reach: int) -> Mask:
-    return np.asarray(cv2.dilate(part.astype(np.uint8), disc(reach)) > 0)
 
 
 def agree(patch: Image, context: Image, known: Mask, *, light: bool = True) -> Image:
@@ -257,97 +251,34 @@ def agree(patch: Image, context: Image, known: Mask, *, light: bool = True) -> I
         return patch
     weight = known.astype(np.float32)
     sigma = max(4.0, min(height, width) / 8)
-    total = _smooth(weight, sigma) + 1e-3
     where = grey(patch).astype(np.uint8)
     there = np.where(known, grey(context), where).astype(np.uint8)
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(there, where, None)  # type: ignore[call-overload]
     flow = np.clip(flow, -_FLOW_LIMIT_PX, _FLOW_LIMIT_PX) * weight[:, :, None]
-    smooth = _smooth(flow, sigma) / total[:, :, None]
-    grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    bent = cv2.remap(
-        patch,
-        grid_x + smooth[:, :, 0],
-        grid_y + smooth[:, :, 1],
-        cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REFLECT_101,
-    ).astype(np.float32)
+    smooth = _smooth(flow, sigma) / (_smooth(weight, sigma) + 1e-3)[:, :, None]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    maps = (x + smooth[:, :, 0], y + smooth[:, :, 1])
+    bent = cv2.remap(patch, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101).astype(np.float32)
     if light:
-        heavy = weight if patch.ndim == 2 else weight[:, :, None]
         # Light changes slowly; a finer correction would paint single yarns of the context into the patch.
         broad = 3 * sigma
         mass = _smooth(weight, broad) + 1e-3
-        bent += _smooth((context - bent) * heavy, broad) / (mass if patch.ndim == 2 else mass[:, :, None])
-    return np.clip(np.rint(bent), 0, 255).astype(np.uint8)
+        bent += _smooth((context - bent) * like(weight, bent), broad) / like(mass, bent)
+    return to_bytes(bent)
 
 
-def cut_between(old: Image, new: Image, known: Mask, fixed: Mask) -> Mask:
-    """Where the new patch is taken: the minimum cut between the pixels that must stay and those that must be new.
-
-    Args:
-        old: uint8 hxwx3 or hxw.
-        new: uint8 of the same shape.
-        known: bool hxw: where `old` counts; everywhere else the new patch is taken.
-        fixed: bool hxw, part of `known`: where the old pixel stays.
-
-    Returns:
-        bool hxw: True where the new pixel is taken.
-    """
-    must = ~known
-    if not must.any():
-        return np.zeros(known.shape, np.bool_)
-    free = known & ~fixed
-    if not free.any():
-        return must
-    # A frame of old pixels around the window gives the cut its other side, wherever the window lies.
-    first, second = (np.pad(_as_colour(image), ((1, 1), (1, 1), (0, 0)), mode="edge") for image in (old, new))
-    first_mask = np.pad(known, 1, constant_values=True).astype(np.uint8) * np.uint8(255)
-    second_mask = np.pad(must | free, 1).astype(np.uint8) * np.uint8(255)
-    seams = cv2.detail.GraphCutSeamFinder("COST_COLOR")
-    # The stubs know no UMat of an array, which is the only kind the finder takes.
-    held: Any = cv2.UMat
-    masks = seams.find([held(first), held(second)], [(0, 0), (0, 0)], [held(first_mask), held(second_mask)])
-    return np.asarray(np.asarray(masks[1].get())[1:-1, 1:-1] > 0)
-
-
-def _next_window(known: Mask, box: tuple[int, int, int, int], size: int) -> tuple[int, int]:
-    """The top left pixel of the window around the unknown pixel that has most known neighbours."""
-    x0, y0, x1, y1 = box
-    inside = known[y0:y1, x0:x1]
+def _next_window(known: Mask, around: tuple[slice, slice], size: int) -> tuple[slice, slice]:
+    """The window around the unknown pixel that has most known neighbors."""
+    inside = known[around]
     share = cv2.boxFilter(inside.astype(np.float32), -1, (size, size), borderType=cv2.BORDER_REPLICATE)
     share = np.where(inside, np.float32(-1), share)
-    y, x = divmod(int(np.argmax(share)), inside.shape[1])
-    height, width = known.shape
-    return (
-        int(np.clip(x0 + x - size // 2, 0, width - size)),
-        int(np.clip(y0 + y - size // 2, 0, height - size)),
+    place = divmod(int(np.argmax(share)), inside.shape[1])
+    starts = (
+        int(np.clip(side.start + at - size // 2, 0, length - size))
+        for side, at, length in zip(around, place, known.shape, strict=True)
     )
-
-
-def bounds(mask: Mask, margin: int) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 (half-open) of the mask and a margin, inside the image; the mask must not be empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        max(0, int(columns[0]) - margin),
-        max(0, int(rows[0]) - margin),
-        min(mask.shape[1], int(columns[-1]) + 1 + margin),
-        min(mask.shape[0], int(rows[-1]) + 1 + margin),
-    )
-
-
-def disc(radius: int) -> NDArray[np.uint8]:
-    """uint8 structuring element of that radius in pixels."""
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)).astype(np.uint8)
-
-
-def grey(image: Image) -> F32:
-    """float32 HxW luminance of an image."""
-    if image.ndim == 2:
-        return image.astype(np.float32)
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-
-
-def _as_colour(image: Image) -> F32:
-    return (image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)).astype(np.float32)
+    top, left = starts
+    return slice(top, top + size), slice(left, left + size)
 
 
 def _smooth(values: F32, sigma: float) -> F32:

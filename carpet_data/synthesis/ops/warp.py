@@ -6,15 +6,16 @@ Cuts that are only flipped or turned by quarters keep their pixels exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Image, Mask
-
-FloatArray = NDArray[np.float32]
+from carpet_data.synthesis.ops.masks import depth_of
+from carpet_data.synthesis.ops.pixels import F32
 
 _EXACT = 1e-6
 
@@ -27,13 +28,13 @@ class Patch:
         image: uint8 hxwx3 or hxw.
         mask: bool hxw, the defect as the annotators drew it.
         valid: bool hxw, where the cut had pixels.
-        thing: bool hxw, where the object is that the defect belongs to; None for textures.
+        foreground: bool hxw, where the object is that the defect belongs to; None for textures.
     """
 
     image: Image
     mask: Mask
     valid: Mask
-    thing: Mask | None = None
+    foreground: Mask | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -42,12 +43,12 @@ class Patch:
 
     def part(self, rows: slice, columns: slice) -> Patch:
         """The patch cut to some rows and columns."""
-        thing = None if self.thing is None else self.thing[rows, columns]
-        return Patch(self.image[rows, columns], self.mask[rows, columns], self.valid[rows, columns], thing)
+        foreground = None if self.foreground is None else self.foreground[rows, columns]
+        return Patch(self.image[rows, columns], self.mask[rows, columns], self.valid[rows, columns], foreground)
 
     def with_image(self, image: Image) -> Patch:
         """The patch with other pixels."""
-        return Patch(image, self.mask, self.valid, self.thing)
+        return replace(self, image=image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +81,14 @@ def turned(image: Image, mask: Mask, quarters: int, flip: bool) -> tuple[Image, 
     return np.ascontiguousarray(image), np.ascontiguousarray(mask)
 
 
-def similarity(angle_deg: float, scale_x: float, scale_y: float) -> FloatArray:
-    """The 2x2 matrix that scales, then turns by an angle (clockwise on the screen, as y points down)."""
-    angle = np.deg2rad(angle_deg)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return (turn @ np.diag([scale_x, scale_y])).astype(np.float32)
-
-
 def apply(
     image: Image,
     mask: Mask,
-    matrix: FloatArray,
+    matrix: NDArray[np.floating[Any]],
     inner: Inner,
     rng: np.random.Generator,
     *,
-    thing: Mask | None = None,
+    foreground: Mask | None = None,
     sharp: bool = True,
 ) -> Patch:
     """Warp a cut onto a canvas that just holds it.
@@ -102,38 +96,25 @@ def apply(
     Args:
         image: uint8 hxwx3 or hxw.
         mask: bool hxw.
-        matrix: 2x2, from cut to canvas.
+        matrix: 2x2, from cut to canvas, see `pose.similarity`.
         inner: Deformation within the cut.
         rng: Draws the elastic field.
-        thing: bool hxw, warped along with the mask.
+        foreground: bool hxw, warped along with the mask.
         sharp: Whether fine texture is to be kept (bicubic) or will not be shown (bilinear, quicker).
 
     Returns:
         The patch; its pixels are the cut's own where nothing moves.
     """
-    height, width = mask.shape
     whole = np.allclose(matrix, np.eye(2), atol=_EXACT)
     if whole and inner.is_identity:
-        return Patch(image, mask, np.ones(mask.shape, np.bool_), thing)
-    centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
-    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]]) - centre
-    extent = np.abs(corners @ matrix.T).max(axis=0) * 2
-    canvas_width, canvas_height = (max(1, round(float(side))) for side in extent)
-    inverse = np.linalg.inv(matrix.astype(np.float64))
-    middle = np.array([(canvas_width - 1) / 2, (canvas_height - 1) / 2])
-    shift = centre - inverse @ middle
-    us = np.arange(canvas_width, dtype=np.float32)
-    vs = np.arange(canvas_height, dtype=np.float32)[:, None]
-    map_x = np.asarray(inverse[0, 0] * us + inverse[0, 1] * vs + shift[0], np.float32)
-    map_y = np.asarray(inverse[1, 0] * us + inverse[1, 1] * vs + shift[1], np.float32)
+        return Patch(image, mask, np.ones(mask.shape, np.bool_), foreground)
+    map_x, map_y = _affine_maps(mask.shape, matrix)
+    height, width = mask.shape
     valid = (map_x > -0.51) & (map_x < width - 0.49) & (map_y > -0.51) & (map_y < height - 0.49)
     if not inner.is_identity:
-        offset = _displacement(mask, inner, rng)
-        moved = (
-            offset
-            if whole
-            else np.asarray(cv2.remap(offset, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-        )
+        moved = _displacement(mask, inner, rng)
+        if not whole:
+            moved = np.asarray(cv2.remap(moved, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
         map_x += moved[..., 0]
         map_y += moved[..., 1]
     kind = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
@@ -143,11 +124,41 @@ def apply(
         coverage = cv2.remap(of.view(np.uint8) * 255, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray((np.asarray(coverage) >= 128) & valid)
 
-    other = None if thing is None else moved_mask(thing)
+    other = None if foreground is None else moved_mask(foreground)
     return Patch(np.asarray(pixels, np.uint8), moved_mask(mask), valid, other)
 
 
-def _displacement(mask: Mask, inner: Inner, rng: np.random.Generator) -> FloatArray:
+def _affine_maps(shape: tuple[int, ...], matrix: NDArray[np.floating[Any]]) -> tuple[F32, F32]:
+    """Where each pixel of a canvas that just holds the turned cut reads from: columns and rows of the cut."""
+    height, width = shape
+    centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
+    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]]) - centre
+    extent = np.abs(corners @ matrix.T).max(axis=0) * 2
+    canvas_width, canvas_height = (max(1, round(float(side))) for side in extent)
+    inverse = np.linalg.inv(matrix.astype(np.float64))
+    shift = centre - inverse @ np.array([(canvas_width - 1) / 2, (canvas_height - 1) / 2])
+    us = np.arange(canvas_width, dtype=np.float32)
+    vs = np.arange(canvas_height, dtype=np.float32)[:, None]
+    map_x, map_y = (
+        np.asarray(row[0] * us + row[1] * vs + s, np.float32) for row, s in zip(inverse, shift, strict=True)
+    )
+    return map_x, map_y
+
+
+def bow(place: NDArray[Any], curve: float, wave: float = 0.0, phase: float = 0.0) -> NDArray[Any]:
+    """How far something long leaves its axis: a parabola and one wave, as shares of its half length.
+
+    Args:
+        place: Along the axis, -1 at one end and 1 at the other.
+        curve: How far both ends leave the axis.
+        wave: Height of the wave, which has one period over the length.
+        phase: Of the wave, in radians.
+    """
+    place = np.clip(place, -1.5, 1.5)
+    return np.asarray(curve * (place * place - 0.33) + wave * np.sin(np.pi * place + phase))
+
+
+def _displacement(mask: Mask, inner: Inner, rng: np.random.Generator) -> F32:
     """hxwx2 float32: where each canvas pixel reads from, relative to itself, in the cut's frame."""
     height, width = mask.shape
     ys, xs = np.nonzero(mask)
@@ -159,24 +170,19 @@ def _displacement(mask: Mask, inner: Inner, rng: np.random.Generator) -> FloatAr
         nodes = rng.uniform(-1, 1, (4, 4, 2)).astype(np.float32)
         field += cv2.resize(nodes, (width, height), interpolation=cv2.INTER_CUBIC) * inner.elastic_px
     if inner.bend_px and len(xs) > 2:
-        spread = np.cov(np.stack([xs, ys]).astype(np.float64))
-        values, vectors = np.linalg.eigh(spread)
+        values, vectors = np.linalg.eigh(np.cov(np.stack([xs, ys]).astype(np.float64)))
         along = vectors[:, 1].astype(np.float32)
         half = np.float32(max(1.0, 1.8 * np.sqrt(values[1])))
-        t = np.clip((grid_x * along[0] + grid_y * along[1]) / half, -1.5, 1.5)
-        sideways = (t * t - np.float32(0.33)) * np.float32(inner.bend_px)
+        sideways = bow((grid_x * along[0] + grid_y * along[1]) / half, inner.bend_px)
         field[..., 0] -= sideways * along[1]
         field[..., 1] += sideways * along[0]
-    depth = None
     if inner.swell_frac or inner.keep_rim:
-        inside = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3)
-        deep = max(float(inside.max()), 1.0)
-        depth = cv2.blur(np.clip(inside / (0.7 * deep), 0, 1), (5, 5))
-    if inner.swell_frac and depth is not None:
+        inside = depth_of(mask)
+        depth = cv2.blur(np.clip(inside / (0.7 * max(float(inside.max()), 1.0)), 0, 1), (5, 5))
         pull = -np.float32(inner.swell_frac) * depth
         field[..., 0] += grid_x * pull
         field[..., 1] += grid_y * pull
-    if inner.keep_rim and depth is not None:
-        # The swell has faded once already; fading it again only makes it gentler.
-        field *= depth[..., None]
+        if inner.keep_rim:
+            # The swell has faded once already; fading it again only makes it gentler.
+            field *= depth[..., None]
     return field

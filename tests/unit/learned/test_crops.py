@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from carpet_data.learned.crops import Example, Lesson
 from carpet_data.synthesis.contract import Facts
-from carpet_data.synthesis.ops.placement import mask_box
+from carpet_data.synthesis.ops.masks import mask_box
 
 DEFECT, GROUND = 230, 30
 

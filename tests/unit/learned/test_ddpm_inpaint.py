@@ -21,7 +21,7 @@ from carpet_data.learned.ddpm_inpaint.method import DdpmInpaint, DdpmInpaintFit,
 from carpet_data.learned.fit_runtime import Place
 from carpet_data.learned.windows import Window
 from carpet_data.synthesis.contract import Candidate, Facts, Redraw, Scene
-from carpet_data.synthesis.ops.placement import mask_box
+from carpet_data.synthesis.ops.masks import mask_box
 
 CLASSES = ("color", "hole")
 TINY = {"crop_px": 32, "widths": (16, 24), "batch_size": 8, "precision": "full", "context": 1.5}

@@ -28,7 +28,7 @@ from carpet_data.learned.gan.learner import GanLearner
 from carpet_data.learned.gan.method import Gan, GanParameters
 from carpet_data.learned.windows import Window, cut
 from carpet_data.synthesis.contract import Redraw, Scene
-from carpet_data.synthesis.ops.placement import mask_box
+from carpet_data.synthesis.ops.masks import mask_box
 
 TINY = {"crop_px": 32, "width": 16, "latent": 8, "batch_size": 6, "precision": "full"}
 

@@ -31,7 +31,7 @@ from carpet_data.learned.pretrained_inpaint.prompts import prompt_of
 from carpet_data.learned.pretrained_inpaint.views import encoded
 from carpet_data.networks import checkpoints
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
-from carpet_data.synthesis.ops.placement import mask_box
+from carpet_data.synthesis.ops.masks import mask_box
 
 CLASSES = ("color", "hole")
 CROP = 64
