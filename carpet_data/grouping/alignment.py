@@ -1,13 +1,13 @@
-"""Do two images show the same scene? Align their planes, then ask every part of the frame.
+"""Decide whether two images show the same scene: align their planes, then compare every part of the frame.
 
 Three steps, each only for what passed the one before:
 
 1. Phase-only correlation, band-limited (Kuglin and Hines 1975; Ito et al. 2004) finds the shift. Whitening makes a
-   woven ground harmless: its few strong frequencies count no more than any other, where plain correlation would
+   woven background harmless: its few strong frequencies count no more than any other, where plain correlation would
    call every two pieces of the same weave alike.
 2. An affine refinement (ECC, Evangelidis and Psarakis 2008) takes up another crop or a slightly turned tile.
-3. The agreement: local zero-normalised cross-correlation in overlapping blocks, averaged. Two screws in the same
-   pose match on the screw but not on the ground around it; the same scene matches everywhere.
+3. The agreement: local zero-normalized cross-correlation in overlapping blocks, averaged. Two screws in the same
+   pose match on the screw but not on the background around it; the same scene matches everywhere.
 """
 
 from __future__ import annotations
@@ -111,13 +111,13 @@ def _phase_peak(a: NDArray[np.complex64], b: NDArray[np.complex64]) -> tuple[flo
 
 
 def _warp(scale: tuple[float, float], shift: tuple[int, int]) -> NDArray[np.float32]:
-    """The inverse map (a's grid to b's): scaled about the centre, then shifted."""
-    centre = (PLANE - 1) / 2
+    """The inverse map (a's grid to b's): scaled about the center, then shifted."""
+    center = (PLANE - 1) / 2
     (across, down), (dx, dy) = scale, shift
     return np.array(
         [
-            [1 / across, 0, centre * (1 - 1 / across) - dx / across],
-            [0, 1 / down, centre * (1 - 1 / down) - dy / down],
+            [1 / across, 0, center * (1 - 1 / across) - dx / across],
+            [0, 1 / down, center * (1 - 1 / down) - dy / down],
         ],
         dtype=np.float32,
     )
@@ -127,7 +127,7 @@ def _refine(a: NDArray[np.float32], b: NDArray[np.float32], warp: NDArray[np.flo
     """The warp after affine refinement, on planes of half the size: as exact as needed, at a quarter of the time."""
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 15, 1e-3)
     linear, offset = warp[:, :2], warp[:, 2]
-    middle = np.full(2, 0.5, dtype=np.float32)  # pixel centres: x of the half plane is (x - 0.5) / 2 of the plane
+    middle = np.full(2, 0.5, dtype=np.float32)  # pixel centers: x of the half plane is (x - 0.5) / 2 of the plane
     start = np.column_stack([linear, (linear @ middle + offset - middle) / 2]).astype(np.float32)
     try:
         _, refined = cv2.findTransformECC(_half(a), _half(b), start, cv2.MOTION_AFFINE, stop, _EVERYWHERE, 1)
@@ -153,11 +153,11 @@ def _agreement(a: NDArray[np.float32], b: NDArray[np.float32], warp: NDArray[np.
     mean_u, mean_v = _blocks(u), _blocks(v)
     power_u = np.maximum(_blocks(u * u) - mean_u**2, 0)
     power_v = np.maximum(_blocks(v * v) - mean_v**2, 0)
-    told = inside & ((power_u > _FLOOR**2) | (power_v > _FLOOR**2))
-    if int(told.sum()) < _MIN_BLOCKS:
+    informative = inside & ((power_u > _FLOOR**2) | (power_v > _FLOOR**2))
+    if int(informative.sum()) < _MIN_BLOCKS:
         return 0.0
     shared = _blocks(u * v) - mean_u * mean_v
-    local = shared[told] / np.sqrt((power_u[told] + _FLOOR**2) * (power_v[told] + _FLOOR**2))
+    local = shared[informative] / np.sqrt((power_u[informative] + _FLOOR**2) * (power_v[informative] + _FLOOR**2))
     return float(max(np.mean(local), 0.0))
 
 

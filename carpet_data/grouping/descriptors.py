@@ -1,4 +1,4 @@
-"""What is kept of one image to find others that show the same thing."""
+"""A small description of one image, to find others that show the same thing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLANE = 128
 
 _BAND_SIGMA = 5.0
 _CONTRAST_SIGMA = 8.0
-# Grey levels below which structure counts as sensor noise, so that a plain ground is not blown up into texture.
+# Gray levels below which structure counts as sensor noise, so that a plain background is not amplified into texture.
 _NOISE_GREY = 1.5
 _CLIP = 3.0
 _STEPS = 127.0 / _CLIP
@@ -28,15 +28,15 @@ _FREQUENCIES = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Descriptor:
-    """What is kept of one image.
+    """A small description of one image.
 
     Attributes:
         width: Pixels across, as displayed.
         height: Pixels down, as displayed.
         file_sha256: Hex digest of the file's bytes.
-        pixel_sha256: Hex digest of the decoded pixels and their size: equal for the same picture saved otherwise
-            without loss. A colour image whose three channels are equal counts as grey.
-        plane: int8 128x128: the image stretched to a square, band-passed and contrast-normalised.
+        pixel_sha256: Hex digest of the decoded pixels and their size: equal for the same picture in another
+            lossless file. A color image with three equal channels counts as gray.
+        plane: int8 128x128: the image stretched to a square, band-passed and contrast-normalized.
         featureless: Nothing is left on the plane (a constant image): only exact copies of it can be found.
     """
 
@@ -81,14 +81,14 @@ def describe_or_problem(path: str | os.PathLike[str]) -> Descriptor | ImageError
 
 
 def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """HxW grey of an HxWx3 RGB or HxW image, uint8."""
+    """HxW grayscale of an HxWx3 RGB or HxW image, uint8."""
     if pixels.ndim == 2:
         return pixels
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def plane_of(grey: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """The comparison plane of a grey image: what survives another exposure, other light and re-compression.
+    """The comparison plane of a grayscale image: what survives another exposure, other light and re-compression.
 
     Stretched to 128x128 by area, minus its blur (uneven light), divided by the local contrast (exposure), clipped.
 
@@ -141,9 +141,9 @@ def signature(plane: NDArray[np.int8]) -> NDArray[np.float32]:
     """
     spectrum = np.sqrt(np.abs(np.fft.fft2(to_float(plane) * WINDOW)))
     smooth = cv2.GaussianBlur(np.fft.fftshift(spectrum).astype(np.float32), (0, 0), 0.7)
-    centre, n = PLANE // 2, _FREQUENCIES
-    right = smooth[centre : centre + n, centre : centre + n]
-    left = smooth[centre : centre + n, centre - n + 1 : centre + 1][:, ::-1]
+    center, n = PLANE // 2, _FREQUENCIES
+    right = smooth[center : center + n, center : center + n]
+    left = smooth[center : center + n, center - n + 1 : center + 1][:, ::-1]
     return np.ascontiguousarray(np.stack([right, left]), dtype=np.float32)
 
 

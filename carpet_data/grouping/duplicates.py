@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import CarpetDataError, ImageError
-from carpet_data.grouping import alignment, neighbours
+from carpet_data.grouping import alignment, neighbors
 from carpet_data.grouping.descriptors import PLANE, Descriptor, describe_or_problem, signature, to_float
-from carpet_data.grouping.groups import Link, chain, link
+from carpet_data.grouping.groups import Link, UnionFind, chain, link
 
 THRESHOLD = 0.8
 """Agreement from which two images show the same scene; measured in docs/grouping.md."""
 
 _IN_MEMORY = 20_000
-"""More planes than this (310 MiB) are kept in an unnamed temporary file, which the system pages as it likes."""
+"""More planes than this (310 MiB) are kept in an unnamed temporary file, which the system pages in and out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Found:
     """What a search found.
 
     Attributes:
-        links: Sorted. Near links are as many as join each group (a tree), not every pair in it.
+        links: Sorted. Near links join each group as a tree, so they are not every pair in it.
         problems: Images that cannot be read, in the order of their ids; they are in no link.
         file_sha256: sample id -> hex digest of the image file's bytes.
     """
@@ -62,7 +62,7 @@ def find(
         near: Also find near duplicates.
         threshold: Agreement from which two images are near duplicates, 0..1.
         workers: Processes that decode; None for one per core.
-        progress: Called with (images described, all images).
+        progress: Called with each `Step`.
     """
     ids = sorted(files)
     problems: list[CarpetDataError] = []
@@ -81,10 +81,10 @@ def find(
 
 
 class Search:
-    """The search of `find`, for images that somebody else has opened and described.
+    """The search of `find`, for images that are opened and described elsewhere.
 
     Args:
-        capacity: The most images that will be added.
+        capacity: Maximum number of images.
         near: Also find near duplicates.
         threshold: Agreement from which two images are near duplicates, 0..1.
     """
@@ -96,13 +96,13 @@ class Search:
         self._planes = _PlaneStore(capacity if near else 0)
 
     def add(self, sample_id: str, descriptor: Descriptor) -> None:
-        """Take one image in; ids must come sorted, so that the result is the same for every order of the files."""
+        """Add one image; ids must come sorted, so that the result is the same for every order of the files."""
         first_of_its_kind = self._exact.add(sample_id, descriptor)
         if self._near and first_of_its_kind and not descriptor.featureless:
             self._planes.add(sample_id, descriptor)
 
     def links(self) -> list[Link]:
-        """All links among what was added, sorted."""
+        """All links among the images added, sorted."""
         near = near_links(self._planes, threshold=self._threshold) if self._near else []
         return sorted(self._exact.links() + near)
 
@@ -115,7 +115,7 @@ class _Exact:
         self._pixels: dict[str, list[str]] = {}
 
     def add(self, sample_id: str, descriptor: Descriptor) -> bool:
-        """Note a sample; True where no sample before had its pixels."""
+        """Add a sample; True if no earlier sample has its pixels."""
         same_file = self._files.setdefault(descriptor.file_sha256, [])
         same_file.append(sample_id)
         if len(same_file) > 1:
@@ -161,21 +161,21 @@ class _PlaneStore:
 
 def near_links(planes: _PlaneStore, *, threshold: float = THRESHOLD) -> list[Link]:
     """The near duplicates among stored planes."""
-    pairs = neighbours.candidates(planes.signatures())
-    joined = _Joined(len(planes.ids))
+    pairs = neighbors.candidates(planes.signatures())
+    joined = UnionFind(range(len(planes.ids)))
 
     @lru_cache(maxsize=1024)
     def spectrum(row: int, turn: str) -> NDArray[np.complex64]:
-        return alignment.spectrum(neighbours.turn_plane(planes.plane(row), turn))
+        return alignment.spectrum(neighbors.turn_plane(planes.plane(row), turn))
 
     links: list[Link] = []
     for pair in pairs:
         # Pairs inside a group are settled: comparing them could only add reasons to what is known.
-        if joined.together(pair.a, pair.b):
+        if joined.root(pair.a) == joined.root(pair.b):
             continue
         match = alignment.compare(
             planes.plane(pair.a),
-            neighbours.turn_plane(planes.plane(pair.b), pair.turn),
+            neighbors.turn_plane(planes.plane(pair.b), pair.turn),
             spectrum_a=spectrum(pair.a, ""),
             spectrum_b=spectrum(pair.b, pair.turn),
             stretch=_stretch(planes.sizes, pair),
@@ -187,33 +187,14 @@ def near_links(planes: _PlaneStore, *, threshold: float = THRESHOLD) -> list[Lin
     return links
 
 
-def _stretch(sizes: Sequence[tuple[int, int]], pair: neighbours.Candidate) -> tuple[float, float]:
+def _stretch(sizes: Sequence[tuple[int, int]], pair: neighbors.Candidate) -> tuple[float, float]:
     width, height = sizes[pair.b]
-    if neighbours.swaps_sides(pair.turn):
+    if neighbors.swaps_sides(pair.turn):
         width, height = height, width
     return width / sizes[pair.a][0], height / sizes[pair.a][1]
 
 
-def _detail(pair: neighbours.Candidate, match: alignment.Match) -> str:
+def _detail(pair: neighbors.Candidate, match: alignment.Match) -> str:
     across, down = (round(100 * part) for part in match.shift_frac)
     shift = f"shifted by {across} %, {down} %" if across or down else ""
     return ", ".join(part for part in (pair.turn, shift) if part)
-
-
-class _Joined:
-    """Union-find over row numbers."""
-
-    def __init__(self, count: int) -> None:
-        self._parent = list(range(count))
-
-    def _root(self, row: int) -> int:
-        while self._parent[row] != row:
-            self._parent[row] = self._parent[self._parent[row]]
-            row = self._parent[row]
-        return row
-
-    def together(self, a: int, b: int) -> bool:
-        return self._root(a) == self._root(b)
-
-    def join(self, a: int, b: int) -> None:
-        self._parent[self._root(b)] = self._root(a)

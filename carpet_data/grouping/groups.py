@@ -5,21 +5,24 @@ Every reason gives links between two samples; groups are the connected component
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
+from carpet_data.core.results import Result
 from carpet_data.errors import DataError
 
 Reason: TypeAlias = Literal["file", "pixels", "near", "name", "run", "given", "source"]
 """file: same bytes. pixels: same decoded pixels. near: same scene. name, run: from file names. given: by the user.
 source: made from the same image."""
 
-REASONS: tuple[Reason, ...] = ("file", "pixels", "near", "name", "run", "given", "source")
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Link:
+class Link(Result):
     """Two samples that belong together, and why.
 
     Attributes:
@@ -36,10 +39,6 @@ class Link:
     score: float = 1.0
     detail: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """The link as plain values."""
-        return {"a": self.a, "b": self.b, "reason": self.reason, "score": self.score, "detail": self.detail}
-
 
 def link(a: str, b: str, reason: Reason, score: float = 1.0, detail: str = "") -> Link:
     """A link with its ends in order."""
@@ -53,7 +52,7 @@ def chain(ids: Iterable[str], reason: Reason, detail: str = "") -> list[Link]:
 
 
 def from_mapping(keys: Mapping[str, str | None], reason: Reason) -> list[Link]:
-    """Links between all samples that have the same key; None is alone.
+    """Links between all samples that have the same key; samples with the key None are alone.
 
     Args:
         keys: sample id -> key, such as the group a user gave, or the source an image was made from.
@@ -67,13 +66,13 @@ def from_mapping(keys: Mapping[str, str | None], reason: Reason) -> list[Link]:
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class Groups(Result):
     """A partition of the samples into groups.
 
     Attributes:
         of: sample id -> group id; every sample is in it, also those that are alone. A group's id is its smallest
             sample id, so it stays the same as long as that sample does.
-        links: Why: every link that was given, sorted.
+        links: Why: every link, sorted.
     """
 
     of: Mapping[str, str]
@@ -90,73 +89,81 @@ class Groups:
         """The groups of two samples or more."""
         return {group: ids for group, ids in self.members().items() if len(ids) > 1}
 
-    def why(self, group: str) -> tuple[Link, ...]:
-        """The links inside one group."""
-        return tuple(found for found in self.links if self.of[found.a] == group)
-
     def counts(self) -> dict[str, int]:
-        """Links by reason, in the order of REASONS; reasons without links left out."""
+        """Links by reason, in the order of REASONS; reasons without links are omitted."""
         names = [found.reason for found in self.links]
         return {reason: names.count(reason) for reason in REASONS if reason in names}
 
     def __len__(self) -> int:
         return len(set(self.of.values()))
 
-    def to_json(self) -> dict[str, Any]:
-        """The groups as plain values; `groups_from_json` reads them back."""
-        return {"of": dict(sorted(self.of.items())), "links": [found.to_json() for found in self.links]}
+
+class UnionFind(Generic[K]):
+    """Sets that can be joined (Tarjan 1975); the smallest item of a set is its root, whatever the order of joining.
+
+    Example:
+        >>> sets = UnionFind("abc")
+        >>> sets.join("c", "b")
+        >>> sets.root("c")
+        'b'
+    """
+
+    def __init__(self, items: Iterable[K]) -> None:
+        self.parent = {item: item for item in items}
+
+    def root(self, item: K) -> K:
+        """The root of the set that holds an item."""
+        while self.parent[item] != item:
+            self.parent[item] = self.parent[self.parent[item]]
+            item = self.parent[item]
+        return item
+
+    def join(self, a: K, b: K) -> None:
+        """Join the sets of two items."""
+        first, second = sorted((self.root(a), self.root(b)))  # type: ignore[type-var]
+        self.parent[second] = first
 
 
 def join(ids: Iterable[str], links: Iterable[Link]) -> Groups:
-    """The groups that links make of the samples (union-find; Tarjan 1975).
+    """The groups that links make of the samples.
 
     Raises:
         DataError: A link names a sample that is not in `ids`.
     """
-    parent = {sample_id: sample_id for sample_id in ids}
-
-    def root(sample_id: str) -> str:
-        while parent[sample_id] != sample_id:
-            parent[sample_id] = parent[parent[sample_id]]
-            sample_id = parent[sample_id]
-        return sample_id
-
+    sets = UnionFind(ids)
     ordered: Sequence[Link] = sorted(set(links))
     for found in ordered:
         for end in (found.a, found.b):
-            if end not in parent:
+            if end not in sets.parent:
                 raise DataError(
                     f"a group names the sample {end!r}, which is not in the data set",
                     where=end,
-                    hint="correct the id, or leave it out of the groups",
+                    hint="correct the id, or remove it from the groups",
                 )
-        first, second = sorted((root(found.a), root(found.b)))
-        # The smaller id stays the root, so that a group's id does not depend on the order of the links.
-        parent[second] = first
-    return Groups({sample_id: root(sample_id) for sample_id in sorted(parent)}, tuple(ordered))
+        sets.join(found.a, found.b)
+    return Groups({sample_id: sets.root(sample_id) for sample_id in sorted(sets.parent)}, tuple(ordered))
 
 
 def groups_from_json(values: Mapping[str, Any]) -> Groups:
     """Groups from what `Groups.to_json` wrote.
 
     Raises:
-        DataError: The values are not of that form.
+        DataError: The values have another form.
     """
     try:
         links = tuple(
-            Link(str(row["a"]), str(row["b"]), _reason(row["reason"]), float(row["score"]), str(row["detail"]))
+            Link(
+                str(row["a"]),
+                str(row["b"]),
+                REASONS[REASONS.index(row["reason"])],
+                float(row["score"]),
+                str(row["detail"]),
+            )
             for row in values["links"]
         )
         of = {str(sample_id): str(group) for sample_id, group in values["of"].items()}
         if any(found.a not in of or found.b not in of for found in links):
             raise ValueError("a link names a sample that is in no group")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"these are not groups: {error!r}", hint="write the groups again") from error
+        raise DataError(f"invalid groups: {error!r}", hint="write the groups again") from error
     return Groups(of, links)
-
-
-def _reason(text: object) -> Reason:
-    for reason in REASONS:
-        if text == reason:
-            return reason
-    raise ValueError(f"unknown reason {text!r}")

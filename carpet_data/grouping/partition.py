@@ -1,8 +1,8 @@
 """Split a data set by whole groups: fractions and folds.
 
 Every function takes `class_of` (sample id -> class) and `group_of` (sample id -> group; ids not in it are alone), and
-gives Splits that depend on these and the seed alone, not on any order. Groups are never torn apart. What could not be
-met is told in `split.made["notices"]`. Protocols with fixed rules (first third, few shots) are in `protocols`.
+gives Splits that depend on these and the seed alone, not on any order. Groups stay whole. What could not be met is
+listed in `split.made["notices"]`. Protocols with fixed rules (first third, few shots) are in `protocols`.
 """
 
 from __future__ import annotations
@@ -76,19 +76,16 @@ def generator(seed: int, *words: str) -> np.random.Generator:
         UsageError: The seed is negative.
     """
     if seed < 0:
-        raise UsageError(f"the seed {seed} is negative", hint="give a seed of 0 or more")
+        raise UsageError(f"the seed must be at least 0 (got {seed})")
     digest = hashlib.sha256("\x1f".join(words).encode()).digest()
     key = tuple(int.from_bytes(digest[start : start + 4], "big") for start in range(0, 16, 4))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
 
 
 def limit_per_class(class_of: Mapping[str, str], per_class: int, seed: int = 0) -> tuple[dict[str, str], list[str]]:
-    """Choose this many images of each class by chance; a class with fewer keeps all of them.
+    """Sample this many images per class, at least 1; a class with fewer keeps all of them.
 
-    Args:
-        class_of: sample id -> class.
-        per_class: Images to keep of every class, at least 1.
-        seed: What chance starts from; each class draws on its own, so that other classes change nothing.
+    Each class draws from the seed on its own, so that other classes change nothing.
 
     Returns:
         The chosen part of `class_of`, and notes about classes that hold fewer.
@@ -97,7 +94,7 @@ def limit_per_class(class_of: Mapping[str, str], per_class: int, seed: int = 0) 
         UsageError: `per_class` is below 1.
     """
     if per_class < 1:
-        raise UsageError(f"{per_class} images per class make no data set", hint="give 1 or more")
+        raise UsageError(f"--per-class must be at least 1 (got {per_class})")
     chosen: dict[str, str] = {}
     notes: list[str] = []
     for class_name in sorted(set(class_of.values())):
@@ -139,12 +136,12 @@ def by_fractions(
         class_of: sample id -> class.
         group_of: sample id -> group; None where every image is alone.
         fractions: Two (train, test) or three (train, val, test) that sum to 1; train above 0.
-        seed: What chance starts from.
+        seed: Random seed.
         name: The split's name.
         sides: The sides that the fractions stand for, train first; None for the ones above.
 
     Raises:
-        UsageError: The fractions or sides make no sense.
+        UsageError: The fractions or sides are invalid.
         DataError: There are no samples.
     """
     sides = checked_sides(fractions, sides)
@@ -177,14 +174,7 @@ def by_folds(
     seed: int = 0,
     name: str = "fold",
 ) -> list[Split]:
-    """k splits for cross-validation: every group is on the test side of exactly one, stratified by class.
-
-    Args:
-        class_of: sample id -> class.
-        group_of: sample id -> group; None where every image is alone.
-        k: Folds, 2 or more and no more than groups.
-        seed: What chance starts from.
-        name: The splits are called name0, name1 …
+    """k splits for cross-validation, name0, name1 …: every group is in test exactly once, stratified by class.
 
     Raises:
         UsageError: k is below 2 or above the number of groups.
@@ -194,7 +184,7 @@ def by_folds(
     if not 2 <= k <= len(pool.groups):
         raise UsageError(
             f"{k} folds cannot be made of {len(pool.groups)} groups",
-            hint="give 2 folds or more, and no more than groups",
+            hint="give at least 2 folds, and at most as many as groups",
         )
     sizes = _sizes(pool)
     targets = np.repeat(sizes.sum(axis=0, keepdims=True) / k, k, axis=0)
@@ -221,7 +211,9 @@ def checked_sides(fractions: Sequence[float], sides: Sequence[Side] | None = Non
     if len(fractions) not in _SIDES_OF:
         raise UsageError(f"--fractions needs two or three values (got {len(fractions)})", hint=hint)
     if not all(math.isfinite(f) and f >= 0 for f in fractions) or fractions[0] <= 0:
-        raise UsageError(f"the fractions {_listed(fractions)} must not be negative, and train needs a share", hint=hint)
+        raise UsageError(
+            f"the fractions {_listed(fractions)} must not be negative, and train must be above 0", hint=hint
+        )
     if abs(sum(fractions) - 1) > 1e-6:
         raise UsageError(f"the fractions {_listed(fractions)} sum to {sum(fractions):g}, not to 1", hint=hint)
     chosen = tuple(sides) if sides is not None else _SIDES_OF[len(fractions)]
@@ -237,7 +229,7 @@ def _listed(fractions: Sequence[float]) -> str:
 
 
 def _needed(groups: int, fractions: Sequence[float]) -> list[bool]:
-    """Which sides must hold a group of a class that has so many: train first, then test, then val."""
+    """Which sides must hold a group of a class that has this many: train first, then test, then val."""
     ranked = [0, *reversed(range(1, len(fractions)))]
     asked = [place for place in ranked if fractions[place] > 0][:groups]
     return [place in asked for place in range(len(fractions))]
@@ -271,8 +263,8 @@ def _unmet(pool: Pool, placed: Mapping[str, Side], sides: Sequence[Side], target
         missing = [side for side, n in zip(sides, got, strict=True) if not n]
         asked = [side for side in missing if targets[sides.index(side)].sum() > 0]
         if asked:
-            notes.append(f"{class_name}: nothing of it is in {' and '.join(asked)}; it has {counted(groups, 'group')}")
+            notes.append(f"{class_name}: no image in {' and '.join(asked)}; it has {counted(groups, 'group')}")
         elif got != aim:
-            told = ", ".join(f"{side} {n} (aim {a})" for side, n, a in zip(sides, got, aim, strict=True))
-            notes.append(f"{class_name}: {told}, because groups stay whole")
+            counts = ", ".join(f"{side} {n} (target {a})" for side, n, a in zip(sides, got, aim, strict=True))
+            notes.append(f"{class_name}: {counts}, because groups stay whole")
     return notes

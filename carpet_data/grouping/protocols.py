@@ -1,7 +1,8 @@
 """Splits by fixed rules: the first third, few shots, rotations, leave one out.
 
-As in `partition`, every function takes `class_of` and `group_of` and keeps groups whole. `side_of` says on which side
-the source folder has an image; good images follow it (unknown: train).
+As in `partition`, every function takes `class_of` and `group_of` and keeps groups whole. `side_of` (sample id -> side)
+says on which side the source folder has an image; good images follow it (unknown: train). Each raises a DataError where
+there are no samples.
 """
 
 from __future__ import annotations
@@ -23,21 +24,11 @@ def first_third(
     name_of: Mapping[str, str] | None = None,
     name: str = "main",
 ) -> Split:
-    """The protocol of AnomalyDiffusion (Hu et al. 2024): the first third of each defect class teaches.
+    """The protocol of AnomalyDiffusion (Hu et al. 2024): the first third of each defect class is in train.
 
-    Of each defect class, sorted by name, the first n // 3 images are train and the rest are test. Good images stay on
-    the side they come from. Where a group has images on both sides, its train images are left out of the split and
-    told of: the published test side stays exact, and no test image teaches.
-
-    Args:
-        class_of: sample id -> class.
-        group_of: sample id -> group; None where every image is alone.
-        side_of: sample id -> side in the source folder.
-        name_of: sample id -> the file name to sort by; None to sort by id.
-        name: The split's name.
-
-    Raises:
-        DataError: There are no samples.
+    Of each defect class, sorted by name (`name_of`, or the ids), the first n // 3 images are train and the rest are
+    test. Good images stay on the side they come from. Where a group has images on both sides, its train images are left
+    out of the split and a note says so: the published test side stays exact, and no test image is trained on.
     """
     pool = pool_of(class_of, group_of)
     placed: dict[str, Side] = {}
@@ -54,7 +45,7 @@ def first_third(
         for sample_id in ids
         if placed[sample_id] == "train"
     )
-    notes = _taught_nothing(pool, placed, left_out)
+    notes = _not_in_training(pool, placed, left_out)
     if left_out:
         notes.insert(0, f"{len(left_out)} train images are left out: images of their groups are in test")
     kept = {sample_id: side for sample_id, side in sorted(placed.items()) if sample_id not in set(left_out)}
@@ -62,9 +53,9 @@ def first_third(
     return Split(name, kept, made)
 
 
-def _taught_nothing(pool: Pool, placed: Mapping[str, Side], left_out: Iterable[str]) -> list[str]:
-    teaching = {pool.class_of[i] for i, side in placed.items() if side == "train" and i not in set(left_out)}
-    return [f"{class_name} has no train image" for class_name in pool.defect_classes if class_name not in teaching]
+def _not_in_training(pool: Pool, placed: Mapping[str, Side], left_out: Iterable[str]) -> list[str]:
+    in_train = {pool.class_of[i] for i, side in placed.items() if side == "train" and i not in set(left_out)}
+    return [f"{class_name} has no training image" for class_name in pool.defect_classes if class_name not in in_train]
 
 
 def k_shot(
@@ -76,47 +67,39 @@ def k_shot(
     side_of: Mapping[str, Side | None] | None = None,
     name: str = "main",
 ) -> Split:
-    """k groups of each defect class teach; the rest is test.
+    """k groups of each defect class are in train, drawn by `seed`; the rest is test.
 
-    A class with k groups or fewer keeps one of them for test, and that is told. Good images follow their source side;
-    a group that also holds a chosen defect teaches, and one that holds another defect or a good test image is test.
-
-    Args:
-        class_of: sample id -> class.
-        group_of: sample id -> group; None where every image is alone.
-        k: Groups to teach of each defect class, at least 1.
-        seed: What chance starts from.
-        side_of: sample id -> side in the source folder.
-        name: The split's name.
+    A class with k groups or fewer keeps one of them for test, and a note says so. Good images follow their source side;
+    a group that also holds a chosen defect is train, and one that holds another defect or a good test image is test.
 
     Raises:
         UsageError: k is below 1.
-        DataError: There are no samples.
     """
     if k < 1:
-        raise UsageError(f"{k} shots teach nothing", hint="give 1 or more")
+        raise UsageError(f"k must be at least 1 (got {k})")
     pool = pool_of(class_of, group_of)
     notes: list[str] = []
-    taught: set[int] = set()
+    train: set[int] = set()
     kept: set[int] = set()
     # Rare classes choose first: a group of several classes counts for all of them.
     for class_name in sorted(pool.defect_classes, key=lambda c: (len(pool.groups_of(c)), c)):
         groups = pool.groups_of(class_name)
         shuffled = [groups[int(place)] for place in generator(seed, "shot", class_name).permutation(len(groups))]
-        have = [number for number in shuffled if number in taught]
-        free = [number for number in shuffled if number not in taught and number not in kept]
+        have = [number for number in shuffled if number in train]
+        free = [number for number in shuffled if number not in train and number not in kept]
         spare = len(groups) - 1 if len(groups) > 1 else 1
         if k > spare:
-            notes.append(f"{class_name} has {counted(len(groups), 'group')}, so {min(k, spare)} teach instead of {k}")
-        taught.update(free[: max(0, min(k, spare) - len(have))])
+            has = f"{class_name} has {counted(len(groups), 'group')}"
+            notes.append(f"{has}, so {min(k, spare)} instead of {k} are in train")
+        train.update(free[: max(0, min(k, spare) - len(have))])
         # One group stays for test, whatever the classes after this one choose.
-        kept.update([number for number in shuffled if number not in taught][:1])
+        kept.update([number for number in shuffled if number not in train][:1])
     for class_name in pool.defect_classes:
         groups = pool.groups_of(class_name)
-        if set(groups) <= taught:
-            notes.append(f"{class_name} has no test image: all of its {counted(len(groups), 'group')} teach")
+        if set(groups) <= train:
+            notes.append(f"{class_name} has no test image: all of its {counted(len(groups), 'group')} are in train")
     made = {"protocol": "k-shot", "k": k, "seed": seed, "groups": len(pool.groups), "notices": notes}
-    return _by_taught(pool, taught, side_of, name, made)
+    return _split_at(pool, train, side_of, name, made)
 
 
 def rotations(
@@ -127,23 +110,22 @@ def rotations(
     side_of: Mapping[str, Side | None] | None = None,
     name: str = "rotation",
 ) -> list[Split]:
-    """1-shot splits in turn: the r-th group of each defect class teaches rotation r, and the rest is test.
+    """1-shot splits in turn: in split r the r-th group of each defect class is in train, and the rest is test.
 
-    Groups are in order of their smallest id; nothing is drawn by chance.
+    Groups are in order of their smallest id; nothing is random.
 
     Args:
         class_of: sample id -> class.
         group_of: sample id -> group; None where every image is alone.
-        count: Rotations; None for the number of groups of the smallest defect class. Beyond it, smaller classes
+        count: Number of splits; None for the number of groups of the smallest defect class. Beyond it, smaller classes
             start again with their first group.
         side_of: sample id -> side in the source folder.
         name: The splits are called name0, name1 …
 
     Raises:
         UsageError: There is no defect class, one has a single group, or `count` is out of range.
-        DataError: There are no samples.
     """
-    return _in_turn(class_of, group_of, count, side_of, name, teach_one=True)
+    return _in_turn(class_of, group_of, count, side_of, name, one_in_train=True)
 
 
 def leave_one_out(
@@ -154,11 +136,11 @@ def leave_one_out(
     side_of: Mapping[str, Side | None] | None = None,
     name: str = "out",
 ) -> list[Split]:
-    """The other way round: split r tests the r-th group of each defect class, and all other groups teach.
+    """The reverse of `rotations`: split r tests the r-th group of each defect class, and all other groups are train.
 
     Arguments and errors as in `rotations`.
     """
-    return _in_turn(class_of, group_of, count, side_of, name, teach_one=False)
+    return _in_turn(class_of, group_of, count, side_of, name, one_in_train=False)
 
 
 def _in_turn(
@@ -168,51 +150,50 @@ def _in_turn(
     side_of: Mapping[str, Side | None] | None,
     name: str,
     *,
-    teach_one: bool,
+    one_in_train: bool,
 ) -> list[Split]:
     pool = pool_of(class_of, group_of)
     groups = {class_name: pool.groups_of(class_name) for class_name in pool.defect_classes}
     if not groups:
-        raise UsageError("there is no defect class to rotate", hint="choose folders that hold defects")
+        raise UsageError("there is no defect class to rotate", hint="choose folders that contain defects")
     smallest = min(groups, key=lambda class_name: (len(groups[class_name]), class_name))
     if len(groups[smallest]) < 2:
         raise UsageError(
-            f"{smallest} has a single group, which cannot both teach and test",
+            f"{smallest} has a single group, which cannot be in train and in test",
             hint="leave that class out, or add images",
         )
     most = max(len(numbers) for numbers in groups.values())
     rounds = len(groups[smallest]) if count is None else count
     if not 1 <= rounds <= most:
-        raise UsageError(f"{rounds} rotations cannot be made", hint=f"give 1 to {most}")
+        raise UsageError(f"the number of rotations must be 1 to {most} (got {rounds})")
     defects = {number for numbers in groups.values() for number in numbers}
     splits = []
     for turn in range(rounds):
         chosen = {numbers[turn % len(numbers)] for numbers in groups.values()}
-        taught = chosen if teach_one else defects - chosen
+        train = chosen if one_in_train else defects - chosen
         notes = [
-            f"{class_name} has no group left for {'test' if teach_one else 'train'}"
+            f"{class_name} has no group left for {'test' if one_in_train else 'train'}"
             for class_name, numbers in groups.items()
             if set(numbers) <= chosen
         ]
-        protocol = "rotation" if teach_one else "leave-one-out"
+        protocol = "rotation" if one_in_train else "leave-one-out"
         made = {"protocol": protocol, "turn": turn, "groups": len(pool.groups), "notices": notes}
-        splits.append(_by_taught(pool, taught, side_of, f"{name}{turn}", made))
+        splits.append(_split_at(pool, train, side_of, f"{name}{turn}", made))
     return splits
 
 
-def _by_taught(
-    pool: Pool, taught: set[int], side_of: Mapping[str, Side | None] | None, name: str, made: dict[str, Any]
+def _split_at(
+    pool: Pool, train: set[int], side_of: Mapping[str, Side | None] | None, name: str, made: dict[str, Any]
 ) -> Split:
     placed: dict[str, Side] = {}
     for number, ids in enumerate(pool.groups):
         only_good = all(pool.class_of[sample_id] == GOOD for sample_id in ids)
-        # A good group from both sides is test: what the source tests must not teach.
+        # A good group from both sides is test: what the source tests must not be trained on.
         from_train = only_good and all(_source_side(sample_id, side_of) == "train" for sample_id in ids)
-        side: Side = "train" if number in taught or from_train else "test"
+        side: Side = "train" if number in train or from_train else "test"
         placed.update(dict.fromkeys(ids, side))
     return Split(name, dict(sorted(placed.items())), made)
 
 
 def _source_side(sample_id: str, side_of: Mapping[str, Side | None] | None) -> Side:
-    side = None if side_of is None else side_of.get(sample_id)
-    return "train" if side is None else side
+    return (None if side_of is None else side_of.get(sample_id)) or "train"

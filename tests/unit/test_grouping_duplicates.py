@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from carpet_data.errors import ImageError
-from carpet_data.grouping import descriptors, duplicates, neighbours
+from carpet_data.grouping import descriptors, duplicates, neighbors
 from carpet_data.grouping.groups import Link
 
 
@@ -181,9 +181,9 @@ def test_planes_on_disk_give_the_same(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("blocked", [False, True])
 def test_every_close_pair_is_a_candidate(monkeypatch: pytest.MonkeyPatch, blocked: bool) -> None:
     if blocked:
-        monkeypatch.setattr(neighbours, "_CELLS", 90)
+        monkeypatch.setattr(neighbors, "_CELLS", 90)
     planes = [descriptors.plane_of(scene(n // 2, 90, 90)) for n in range(40)]
-    found = neighbours.candidates(np.stack([descriptors.signature(plane) for plane in planes]))
+    found = neighbors.candidates(np.stack([descriptors.signature(plane) for plane in planes]))
     plain = {(pair.a, pair.b) for pair in found if not pair.turn}
     assert {(n, n + 1) for n in range(0, 40, 2)} <= plain
     assert len(found) == len(set(found))

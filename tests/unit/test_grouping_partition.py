@@ -91,7 +91,7 @@ def test_a_class_of_one_group_is_told() -> None:
     class_of = samples({"good": 10, "rare": 5})
     split = by_fractions(class_of, dict.fromkeys([i for i in class_of if "rare" in i], "one"), seed=0)
     assert "rare" in per_class(split, class_of, "train")
-    assert split.made["notices"] == ["rare: nothing of it is in test; it has 1 group"]
+    assert split.made["notices"] == ["rare: no image in test; it has 1 group"]
 
 
 def test_a_group_of_several_classes_counts_for_all_of_them() -> None:
@@ -167,7 +167,7 @@ def test_first_third() -> None:
     split = protocols.first_third(class_of, side_of=side_of)
     assert split.ids("train") == (*[f"cut/{n:03}" for n in range(5)], "good/001", "good/002", "good/003")
     assert set(split.sides) == set(class_of)
-    assert split.made["notices"] == ["hole has no train image"]
+    assert split.made["notices"] == ["hole has no training image"]
 
 
 def test_first_third_sorts_by_file_name_and_leaves_leaks_out() -> None:
@@ -188,7 +188,7 @@ def test_k_shot() -> None:
     split = protocols.k_shot(class_of, group_of, k=2, seed=4, side_of={"good/000": "test"})
     assert per_class(split, class_of, "train") == {"good": 5, "cut": 6, "hole": 1}
     assert per_class(split, class_of, "test") == {"good": 1, "cut": 3, "hole": 1}
-    assert split.made["notices"] == ["hole has 2 groups, so 1 teach instead of 2"]
+    assert split.made["notices"] == ["hole has 2 groups, so 1 instead of 2 are in train"]
     others = {protocols.k_shot(class_of, group_of, k=2, seed=seed).ids("train") for seed in range(6)}
     assert len(others) > 1
     with pytest.raises(UsageError):

@@ -1,4 +1,4 @@
-"""Which pairs of images are worth comparing: nearest neighbours of their signatures, in bounded memory."""
+"""Which pairs of images are worth comparing: nearest neighbors of their signatures, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEAREST = 4
-"""So many neighbours are compared whatever their distance."""
+"""Number of neighbors that are compared whatever their distance."""
 
 FURTHER = 12
-"""So many are compared where their signatures correlate by CLOSE or more."""
+"""Number of neighbors that are compared if their signatures correlate by CLOSE or more."""
 
 CLOSE = 0.5
 TURNED_CLOSE = 0.7
@@ -36,7 +36,7 @@ class Candidate:
     Attributes:
         a: Row of the first image, less than b.
         b: Row of the second.
-        turn: What to do to image b so that it may agree with a; "" for nothing.
+        turn: How image b is turned to agree with a; "" for not at all.
     """
 
     a: int
@@ -45,7 +45,7 @@ class Candidate:
 
 
 def candidates(signatures: NDArray[np.float32]) -> list[Candidate]:
-    """The pairs worth comparing, the likeliest first.
+    """The pairs worth comparing, the most likely first.
 
     Takes O(n²) multiplications in blocks of 16 MiB, whatever the number of images.
 
@@ -63,29 +63,29 @@ def candidates(signatures: NDArray[np.float32]) -> list[Candidate]:
     for start in range(0, count, block):
         rows = slice(start, start + block)
         for which, turned in enumerate(_turned(signatures[rows])):
-            likeness = _unit(turned - common) @ known.T
-            likeness[np.arange(len(likeness)), start + np.arange(len(likeness))] = -2
-            _collect(found, likeness, start, which)
+            similarity = _unit(turned - common) @ known.T
+            similarity[np.arange(len(similarity)), start + np.arange(len(similarity))] = -2
+            _collect(found, similarity, start, which)
     return sorted(found, key=lambda pair: (-found[pair], pair))
 
 
-def _collect(found: dict[Candidate, float], likeness: NDArray[np.float32], start: int, which: int) -> None:
+def _collect(found: dict[Candidate, float], similarity: NDArray[np.float32], start: int, which: int) -> None:
     def note(row: int, column: int, value: float, turn: str) -> None:
         pair = Candidate(min(start + row, column), max(start + row, column), turn)
         # Turned comparisons come after all plain ones, which mostly settle the pair.
         found[pair] = max(found.get(pair, -9.0), value - (3.0 if turn else 0.0))
 
     if which == 0:
-        take = min(FURTHER, likeness.shape[1] - 1)
-        nearest = np.argpartition(-likeness, take - 1, axis=1)[:, :take]
+        take = min(FURTHER, similarity.shape[1] - 1)
+        nearest = np.argpartition(-similarity, take - 1, axis=1)[:, :take]
         for row, columns in enumerate(nearest):
-            values = likeness[row, columns]
+            values = similarity[row, columns]
             for rank, place in enumerate(np.lexsort((columns, -values))):
                 if rank >= NEAREST and values[place] < CLOSE:
                     break
                 note(row, int(columns[place]), float(values[place]), "")
-    best = likeness.argmax(axis=1)
-    values = likeness[np.arange(len(best)), best]
+    best = similarity.argmax(axis=1)
+    values = similarity[np.arange(len(best)), best]
     for row in np.flatnonzero(values >= TURNED_CLOSE).tolist():
         # Both ways of turning are tried, so it does not matter which image of the pair is turned.
         for turn in TURNS[which]:
