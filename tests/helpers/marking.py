@@ -1,0 +1,47 @@
+"""Which tests are slow, need torch, a browser or a kill: by folder and file, so that `make fast` can leave them out."""
+
+from __future__ import annotations
+
+import pytest
+
+# Path below tests/ (a folder, a file or a test) -> its markers.
+MARKERS: dict[str, tuple[str, ...]] = {
+    "browser": ("browser", "slow"),
+    "faults/test_curate_killed.py": ("kill", "slow"),
+    "faults/test_prepare_killed.py": ("kill", "slow"),
+    "faults/test_synthesize_killed.py": ("kill", "slow"),
+    "oracle": ("oracle", "slow"),
+    "real": ("slow",),
+    "unit/experiments": ("torch",),
+    "unit/learned": ("torch",),
+    "unit/networks": ("torch",),
+    "unit/training": ("torch",),
+    "unit/test_evidence_pools.py": ("torch", "slow"),
+    "unit/test_learned_engine.py": ("torch",),
+    "cli/test_fit.py": ("torch", "slow"),
+    "cli/test_report.py": ("torch", "slow"),
+    "cli/test_sweep.py": ("torch", "slow"),
+    "cli/test_synthesize_learned.py": ("torch", "slow"),
+    "cli/test_train.py": ("torch", "slow"),
+    "cli/test_validate.py": ("torch", "slow"),
+    "cli/test_docs.py": ("torch", "slow"),
+    "golden/test_json_keys.py": ("torch", "slow"),
+    "cli/test_stats.py": ("slow",),
+    "cli/test_synthesize.py::test_the_literal_command_works_inside_a_data_folder": ("slow",),
+    "cli/test_sample.py::test_writes_the_counts_asked_for": ("slow",),
+    "cli/test_to_coco.py::test_real_data_come_back_to_the_pixel": ("slow",),
+    "cli/test_prepare.py::test_the_homework_split": ("slow",),
+    "cli/test_prepare.py::test_twice_the_same_bytes_with_any_number_of_workers": ("slow",),
+    "cli/test_program.py::test_names_that_the_terminal_cannot_show": ("slow",),
+    "unit/test_executor.py::test_ray_gives_the_same_results_and_errors": ("slow",),
+}
+
+
+def mark(item: pytest.Item) -> None:
+    """Give a test the markers of its folder, its file and its own name."""
+    path, _, name = item.nodeid.removeprefix("tests/").partition("::")
+    places = [path, f"{path}::{name.partition('[')[0]}"]
+    places += [path[:end] for end, letter in enumerate(path) if letter == "/"]
+    for place in places:
+        for marker in MARKERS.get(place, ()):
+            item.add_marker(marker)
