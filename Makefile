@@ -7,7 +7,7 @@ DEMO := demo
 SAMPLE := $(DEMO)/carpet
 RUN := $(BIN)/carpet-data
 
-.PHONY: demo test lint types suite docs bench clean
+.PHONY: demo test fast lint types suite docs docs-site bench clean
 
 # Of each defect two or three images teach and the others test: as rare as defects are, and enough for a paired test.
 demo: $(VENV)/.core
@@ -44,12 +44,16 @@ types: $(VENV)/.test
 suite: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadgroup $(PYTEST)
 
+fast: $(VENV)/.test
+	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -n 2 --dist loadgroup -q --fast $(PYTEST)
+
 docs: $(VENV)/.test
 	$(BIN)/python docs/make_cli_reference.py
-	$(BIN)/python docs/make_sample_picture.py
-	$(BIN)/python docs/make_recipe_pictures.py
-	$(BIN)/python docs/make_resynthesis_picture.py
-	$(BIN)/python docs/make_procedural_picture.py
+	$(BIN)/python docs/gallery.py
+
+docs-site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open build/site/index.html"
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/to_coco.py
@@ -63,6 +67,10 @@ $(BIN)/python:
 
 $(VENV)/.core: pyproject.toml | $(BIN)/python
 	$(PIP) install --editable '.[train]'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[docs]'
 	touch $@
 
 # Three repairs after pip: supervision and ultralytics bring opencv-python, whose files overwrite the headless wheel's;

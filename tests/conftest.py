@@ -7,9 +7,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from helpers.carpets import prepared_carpet
 from helpers.command import Called, caller
+from helpers.marking import NOT_FAST, mark, markers_of
 from helpers.shapes import SHAPES, write_mvtec
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -21,6 +23,31 @@ os.environ["CARPET_DATA_WEIGHTS_URL"] = "http://127.0.0.1:9"
 # A shell starts background jobs with Ctrl-C ignored, and commands started by the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+hypothesis.settings.register_profile("full", deadline=None)
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "full"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out what is slow or needs torch, a browser or a kill")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if not config.getoption("--fast") or not collection_path.is_relative_to(PROJECT / "tests"):
+        return None
+    below = collection_path.relative_to(PROJECT / "tests").as_posix()
+    return True if NOT_FAST & markers_of(below) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    for item in items:
+        mark(item)
+    if config.getoption("--fast"):
+        left_out = [item for item in items if any(item.get_closest_marker(name) for name in NOT_FAST)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.fixture(scope="session")

@@ -37,11 +37,19 @@ MARKERS: dict[str, tuple[str, ...]] = {
 }
 
 
+NOT_FAST = frozenset({"browser", "kill", "oracle", "slow", "torch"})
+"""Tests with one of these are left out by `pytest --fast`; their files are not even imported."""
+
+
+def markers_of(path: str) -> set[str]:
+    """The markers of a folder or file below tests/, those of its folders included."""
+    parts = path.split("/")
+    places = ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return {marker for place in places for marker in MARKERS.get(place, ())}
+
+
 def mark(item: pytest.Item) -> None:
-    """Give a test the markers of its folder, its file and its own name."""
+    """Give a test the markers of its folders, its file and its own name."""
     path, _, name = item.nodeid.removeprefix("tests/").partition("::")
-    places = [path, f"{path}::{name.partition('[')[0]}"]
-    places += [path[:end] for end, letter in enumerate(path) if letter == "/"]
-    for place in places:
-        for marker in MARKERS.get(place, ()):
-            item.add_marker(marker)
+    for marker in (*markers_of(path), *MARKERS.get(f"{path}::{name.partition('[')[0]}", ())):
+        item.add_marker(marker)
