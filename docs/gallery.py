@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import carpet_data as cd
 from carpet_data.synthesis.contract import Donor, Facts, Redraw, Scene
-from carpet_data.synthesis.engine.backgrounds import clean_plate
+from carpet_data.synthesis.engine.train_images import clean_plate
 from carpet_data.synthesis.methods.procedural import Procedural, ProceduralParameters
 from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
 from carpet_data.weave import DEFECTS
