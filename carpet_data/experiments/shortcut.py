@@ -21,7 +21,7 @@ from carpet_data.dataset import GOOD, Sample
 from carpet_data.experiments.cues import GRID, NAMES, Reading, read_cues
 from carpet_data.experiments.partitions import Folder
 from carpet_data.experiments.separation import auc, by_unit, chance
-from carpet_data.store.append import ancestors
+from carpet_data.store.leaks import ancestors
 from carpet_data.training.options import TrainOptions
 
 __all__ = ["LIMIT", "Answer", "Result", "Suspects", "examine", "suspects"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from carpet_data.errors import DataError
 from carpet_data.metrics import Interval, wilson
-from carpet_data.store.runs import write_json
+from carpet_data.store.json_files import write_json
 from carpet_data.training.options import TrainOptions
 
 __all__ = ["LineResult", "Record", "read_record", "write_record"]

@@ -14,6 +14,7 @@ from carpet_data.errors import DataError
 from carpet_data.grouping import partition
 from carpet_data.store import description, is_prepared, manifest, names, splits
 from carpet_data.store.files import making, place, replacing
+from carpet_data.store.json_files import to_line
 
 __all__ = ["SPLIT", "create", "defect_target", "fractions_of", "real_split", "redrawn"]
 
@@ -47,7 +48,7 @@ def create(root: Path, dataset: Dataset, split: Split) -> None:
                 place(dataset.root / path, root / path)
     with replacing(root / names.MANIFEST, durable=False) as file:
         for sample in taken:
-            file.write(manifest.to_line(manifest.to_json(sample)))
+            file.write(to_line(manifest.to_json(sample)))
     sides = {sample.id: split.sides[sample.id] for sample in taken}
     splits.write(root, Split(SPLIT, sides, split.made))
     description.write(root, about)

@@ -14,10 +14,10 @@ from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import UsageError
 from carpet_data.fiftyone.curation_plan import changes_of
 from carpet_data.store import curation, description
-from carpet_data.store.append import ancestors
 from carpet_data.store.choices import Choices, load, save
 from carpet_data.store.curation import Change
 from carpet_data.store.journal import refuse_unfinished
+from carpet_data.store.leaks import ancestors
 from carpet_data.store.lock import locked
 from carpet_data.store.manifest import Tombstone
 from carpet_data.store.output import check_file

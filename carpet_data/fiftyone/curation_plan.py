@@ -9,9 +9,8 @@ from carpet_data.dataset import GOOD, Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
 from carpet_data.store import description
 from carpet_data.store.choices import Choices
-from carpet_data.store.curation import Change
+from carpet_data.store.curation import Change, relabelled
 from carpet_data.store.manifest import Tombstone
-from carpet_data.store.relabel import relabelled
 
 _CHOICES_MEND = "open it again (carpet-data browse), look at your choices and curate then"
 

@@ -12,8 +12,7 @@ from typing import Any
 from carpet_data.core.results import Result, plain
 from carpet_data.errors import DataError
 from carpet_data.grouping.groups import Link, groups_from_json
-from carpet_data.store import description, manifest, names
-from carpet_data.store import links as link_file
+from carpet_data.store import description, manifest, names, splits
 from carpet_data.store.manifest import Tombstone
 
 _SHOWN_LINKS = 8
@@ -141,7 +140,7 @@ def groups(root: str | os.PathLike[str]) -> GroupsResult:
 
 
 def _links(root: Path, group_of: Mapping[str, str]) -> tuple[Mapping[str, Any], tuple[Link, ...]]:
-    rows = link_file.read(root)
+    rows = splits.read_links(root)
     header = next(rows, None)
     if header is None:
         return {}, ()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from carpet_data.core.images import probe
-from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import GOOD, IndexFile, MaskFile, Origin, Sample, Side, Split
 from carpet_data.errors import DataError, LeakError, UsageError
 from carpet_data.store import description, manifest, names, splits
 from carpet_data.store.files import remove_partials, write_bytes
 from carpet_data.store.journal import Journal, refuse_unfinished, unfinished
+from carpet_data.store.leaks import ancestors
 from carpet_data.store.lock import locked
 from carpet_data.store.manifest import Entry, Tombstone
 
@@ -132,7 +134,7 @@ class Appender:
         wrong = {addition.class_name} - self._classes or {name for _, name in addition.table or ()} - self._categories
         if wrong:
             raise DataError(
-                f"{sorted(wrong)[0]!r} is no class of this data set",
+                f"unknown class {min(wrong)!r}",
                 where=self._root,
                 hint=f"use one of: {', '.join(sorted(self._classes))}",
             )
@@ -146,19 +148,6 @@ class Appender:
                     where=self._root,
                     hint="make synthetic samples from train images only",
                 )
-
-
-def ancestors(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(role, id) of the samples that a synthetic one was made from: host, null source, donors, textures."""
-    for field, role in (("host", "host"), ("null_source", "null source")):
-        value = provenance.get(field)
-        if isinstance(value, str):
-            yield role, value
-    for field, role in (("donors", "donor"), ("textures", "texture")):
-        values = provenance.get(field)
-        if isinstance(values, Sequence) and not isinstance(values, str):
-            for value in values:
-                yield role, str(value)
 
 
 @contextmanager
@@ -240,31 +229,6 @@ def abandon(root: Path, *, command: str = "abandon") -> int:
     return given_up
 
 
-def append(
-    root: Path,
-    additions: Iterable[Addition],
-    *,
-    command: str,
-    identity: str,
-    split: str | None,
-    progress: Progress | None = None,
-) -> int:
-    """Add samples to a prepared folder, see `appending`.
-
-    Returns:
-        How many samples were added, those of an earlier, killed run of the same command included.
-
-    Raises:
-        DataError, LeakError, OutputError, LockedError: As `appending` and `Appender.add`.
-    """
-    with appending(root, command=command, identity=identity, split=split) as appender:
-        for addition in additions:
-            appender.add(addition)
-            if progress is not None:
-                progress(Step(len(appender), None, "restoring"))
-        return len(appender)
-
-
 def drop(root: Path, ids: Iterable[str], reason: str, *, command: str = "drop") -> int:
     """Drop samples: they stay in the manifest as tombstones and their files stay, but no reader gives them.
 
@@ -287,7 +251,7 @@ def drop(root: Path, ids: Iterable[str], reason: str, *, command: str = "drop") 
         refuse_unfinished(root)
         path = root / names.MANIFEST
         known = {entry.id: isinstance(entry, Tombstone) for entry in manifest.stream(path) if entry.id in wanted}
-        unknown = sorted(wanted - set(known))
+        unknown = sorted(wanted - known.keys())
         if unknown:
             raise UsageError(
                 f"{len(unknown)} ids are not in the data set, such as {unknown[0]!r}",
@@ -300,63 +264,13 @@ def drop(root: Path, ids: Iterable[str], reason: str, *, command: str = "drop") 
     return len(fresh)
 
 
-def restore(root: Path, ids: Iterable[str], *, command: str = "restore") -> int:
-    """Bring dropped samples back; ids that are not dropped are left as they are.
-
-    Returns:
-        How many samples came back.
-
-    Raises:
-        DataError: The files of one are gone; nothing is brought back then.
-        OutputError: Another command was stopped here before it had finished; LockedError: one is running.
-    """
-    wanted = frozenset(ids)
-    description.read(root)
-    count = 0
-
-    def entries() -> Iterator[Entry]:
-        nonlocal count
-        for entry in manifest.stream(root / names.MANIFEST):
-            if isinstance(entry, Tombstone) and entry.id in wanted:
-                if not all(
-                    (root / path).is_file() for path in (entry.sample.image_path, entry.sample.mask_path) if path
-                ):
-                    raise DataError(
-                        f"the files of {entry.id} are not there",
-                        where=root / entry.sample.image_path,
-                        hint="where a curation took them away, take that back: carpet-data curate --undo",
-                    )
-                count += 1
-                yield entry.sample
-            else:
-                yield entry
-
-    with locked(root, command):
-        refuse_unfinished(root)
-        manifest.write(root / names.MANIFEST, entries())
-    return count
-
-
 def _dropped(entry: Entry, ids: set[str], reason: str) -> Entry:
-    return Tombstone(replace(entry), reason) if isinstance(entry, Sample) and entry.id in ids else entry
+    return Tombstone(entry, reason) if isinstance(entry, Sample) and entry.id in ids else entry
 
 
 def _merge(root: Path, journal: Journal) -> None:
     """Bring the journal's samples into the manifest: two sorted streams become one."""
     path = root / names.MANIFEST
-
-    def entries() -> Iterator[Entry]:
-        added = journal.entries()
-        following = next(added, None)
-        for entry in manifest.stream(path):
-            while following is not None and following.id < entry.id:
-                yield following
-                following = next(added, None)
-            if following is not None and following.id == entry.id:
-                following = next(added, None)
-            yield entry
-        while following is not None:
-            yield following
-            following = next(added, None)
-
-    manifest.write(path, entries())
+    # A kill can fall between this and the removal of the journal, so the manifest may have some of its samples already.
+    there = (entry for entry in manifest.stream(path) if entry.id not in journal)
+    manifest.write(path, heapq.merge(there, journal.entries(), key=attrgetter("id")))

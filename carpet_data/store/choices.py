@@ -5,14 +5,13 @@ A neutral document, so that choices can come from any viewer, travel as a file, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import DataError
-from carpet_data.store.files import write_bytes
+from carpet_data.store.json_files import read_json, write_json
 
 SCHEMA = 1
 _HINT = 'write {"schema": 1, "reject": ["ID", …], "relabel": {"ID": "CLASS"}, "keep": null or ["ID", …]}'
@@ -54,8 +53,7 @@ class Choices:
 
 def save(path: Path, choices: Choices) -> None:
     """Write the choices into a JSON file."""
-    text = json.dumps(choices.to_json(), ensure_ascii=False, indent=2) + "\n"
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    write_json(path, choices.to_json())
 
 
 def load(path: Path) -> Choices:
@@ -64,24 +62,17 @@ def load(path: Path) -> Choices:
     Raises:
         DataError: The file is missing, or holds something else.
     """
-    try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError("the file of choices is missing", where=path, hint="check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the choices are not JSON ({error})", where=path, hint=_HINT) from error
+    values = read_json(path, hint=_HINT, what="the file of choices")
     try:
         return _parsed(values)
     except ValueError as error:
-        raise DataError(f"these are no choices: {error}", where=path, hint=_HINT) from error
+        raise DataError(f"invalid choices: {error}", where=path, hint=_HINT) from error
 
 
-def _parsed(values: object) -> Choices:
-    if not isinstance(values, dict):
-        raise ValueError("it is not an object")
+def _parsed(values: dict[str, Any]) -> Choices:
     unknown = sorted(set(values) - _KEYS)
     if unknown:
-        raise ValueError(f"the field {unknown[0]!r} is unknown")
+        raise ValueError(f"unknown field {unknown[0]!r}")
     if values.get("schema") != SCHEMA:
         raise ValueError(f"schema is {values.get('schema')!r}, this program knows {SCHEMA}")
     relabel = values.get("relabel", {})

@@ -19,7 +19,7 @@ from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import IndexFile, MaskFile, Sample, Split
 from carpet_data.errors import OutputError
-from carpet_data.store import description, links, manifest, names, splits
+from carpet_data.store import description, manifest, names, splits
 from carpet_data.store.conversion import MaskForm, render
 from carpet_data.store.description import Description
 from carpet_data.store.files import making, place, remove_partials, sha256, sync_folder, write_bytes
@@ -184,7 +184,7 @@ def _fill(
     finally:
         journal.close()
     if draft.links_made is not None:
-        links.write(scratch, draft.links_made, draft.links)
+        splits.write_links(scratch, draft.links_made, draft.links)
     (scratch / names.SPLITS).mkdir(exist_ok=True)
     for split in draft.splits:
         splits.write(scratch, split, overwrite=True)

@@ -11,15 +11,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from carpet_data.dataset import Sample
+from carpet_data.dataset import GOOD, Annotation, IndexFile, MaskFile, Sample
 from carpet_data.errors import DataError
 from carpet_data.store import manifest, names
-from carpet_data.store.files import link_or_copy, replacing, sync_folder, write_bytes
+from carpet_data.store.files import link_or_copy, sync_folder
 from carpet_data.store.journal import Journal, refuse_unfinished, unfinished
+from carpet_data.store.json_files import read_lines, write_lines
 from carpet_data.store.manifest import Entry, Tombstone
+from carpet_data.store.names import image_path, mask_path
 
 UNDO = "undo"
 LOG = "curations.jsonl"
@@ -152,6 +155,39 @@ def recover(root: Path) -> Curation | None:
     return found
 
 
+def relabelled(sample: Sample, class_name: str) -> Sample:
+    """A sample of a prepared folder as one of another class.
+
+    Its id, source, group and pixels stay; its files are named by the new class. The instances of the old class take the
+    new one, those of other classes stay what they are. A good image has no mask. What made a synthetic sample stays
+    in its provenance, with the change beside it.
+    """
+    annotation: Annotation | None = None
+    if class_name != GOOD:
+        mask = mask_path(sample.id, class_name)
+        match sample.annotation:
+            case MaskFile(threshold=threshold):
+                annotation = MaskFile(mask, threshold)
+            case IndexFile(table=table):
+                annotation = IndexFile(
+                    mask, tuple((index, class_name if name == sample.class_name else name) for index, name in table)
+                )
+            case other:
+                annotation = other
+    provenance = sample.provenance
+    if provenance is not None:
+        earlier = provenance.get("relabelled", [])
+        provenance = {**provenance, "relabelled": [*earlier, [sample.class_name, class_name]]}
+    return replace(
+        sample,
+        class_name=class_name,
+        image_path=image_path(sample.id, class_name, PurePosixPath(sample.image_path).suffix),
+        annotation=annotation,
+        mask_sha256=None if annotation is None else sample.mask_sha256,
+        provenance=provenance,
+    )
+
+
 def folder_of(root: Path, number: int) -> Path:
     """Where what a curation took away is kept."""
     return root / UNDO / f"{number:03d}"
@@ -271,33 +307,30 @@ def _is_applied(root: Path, curation: Curation) -> bool:
 def _save(root: Path, curation: Curation) -> None:
     folder = folder_of(root, curation.number)
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / _CHANGES) as file:
-        file.write(manifest.to_line({"curation": curation.number, "absent": sorted(curation.absent)}))
-        for change in curation.changes:
-            row = {"before": manifest.to_json(change.before), "after": manifest.to_json(change.after)}
-            file.write(manifest.to_line(row))
+    rows = (
+        {"before": manifest.to_json(change.before), "after": manifest.to_json(change.after)}
+        for change in curation.changes
+    )
+    write_lines(folder / _CHANGES, chain([{"curation": curation.number, "absent": sorted(curation.absent)}], rows))
     sync_folder(folder)
 
 
 def _load(root: Path, number: int) -> Curation:
     path = folder_of(root, number) / _CHANGES
+    if not path.exists():
+        what = f"curation {number} can no longer be undone: its undo folder is missing"
+        raise DataError(what, where=path.parent, hint="restore the folder")
+    rows = read_lines(path, "restore the file")
     changes: list[Change] = []
-    absent: frozenset[str] = frozenset()
     try:
-        with path.open("rb") as file:
-            for at, line in enumerate(file):
-                row = manifest.parse_object(line, f"{path}, line {at + 1}")
-                if at == 0:
-                    absent = frozenset(row["absent"])
-                else:
-                    before = manifest.from_json(row["before"])
-                    if isinstance(before, Tombstone):
-                        raise ValueError("what was before is a dropped sample")
-                    changes.append(Change(before, manifest.from_json(row["after"])))
-    except FileNotFoundError as error:
-        what = f"curation {number} can no longer be undone: its undo folder is gone"
-        raise DataError(what, where=path.parent, hint="restore the folder") from error
-    except (KeyError, TypeError, ValueError) as error:
+        _, header = next(rows)
+        absent = frozenset(header["absent"])
+        for _, row in rows:
+            before = manifest.from_json(row["before"])
+            if isinstance(before, Tombstone):
+                raise ValueError("a dropped sample cannot have changed")
+            changes.append(Change(before, manifest.from_json(row["after"])))
+    except (StopIteration, KeyError, TypeError, ValueError) as error:
         raise DataError(f"the record of the curation is damaged ({error})", where=path, hint="restore it") from error
     return Curation(number, tuple(changes), True, absent)
 
@@ -314,7 +347,7 @@ def _forget(root: Path, number: int) -> None:
     if not kept:
         (root / LOG).unlink(missing_ok=True)
     elif kept != rows:
-        _write_log(root, kept)
+        write_lines(root / LOG, kept)
 
 
 def _log(root: Path, curation: Curation) -> None:
@@ -326,20 +359,16 @@ def _log(root: Path, curation: Curation) -> None:
     relabelled = {
         c.before.id: [c.before.class_name, c.after.class_name] for c in curation.changes if isinstance(c.after, Sample)
     }
-    _write_log(root, [*rows, {"curation": curation.number, "dropped": dropped, "relabelled": relabelled}])
-
-
-def _write_log(root: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    write_bytes(root / LOG, b"".join(manifest.to_line(row) for row in rows), durable=True)
+    write_lines(root / LOG, [*rows, {"curation": curation.number, "dropped": dropped, "relabelled": relabelled}])
 
 
 def _rows(root: Path) -> list[dict[str, Any]]:
     path = root / LOG
     rows = []
-    for at, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
-        rows.append(manifest.parse_object(line, f"{path}, line {at}"))
-        if type(rows[-1].get("curation")) is not int:
-            raise DataError("the line is no curation", where=f"{path}, line {at}", hint="restore the file")
+    for where, row in read_lines(path, "restore the file") if path.exists() else ():
+        if type(row.get("curation")) is not int:
+            raise DataError("the line is not a curation", where=where, hint="restore the file")
+        rows.append(row)
     return rows
 
 

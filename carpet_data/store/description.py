@@ -11,7 +11,7 @@ from typing import Any
 
 from carpet_data.dataset import Connectivity
 from carpet_data.errors import DataError
-from carpet_data.store.files import write_bytes
+from carpet_data.store.json_files import read_json, write_json
 from carpet_data.store.names import DESCRIPTION
 
 FORMAT = "carpet-data"
@@ -61,8 +61,7 @@ def write(root: Path, description: Description) -> None:
         "connectivity": description.connectivity,
         "prepared": dict(description.prepared),
     }
-    text = json.dumps(values, ensure_ascii=False, indent=2) + "\n"
-    write_bytes(root / DESCRIPTION, text.encode(errors="backslashreplace"), durable=True)
+    write_json(root / DESCRIPTION, values, durable=True)
 
 
 def read(root: Path) -> Description:
@@ -72,17 +71,12 @@ def read(root: Path) -> Description:
         DataError: There is no such folder, or its dataset.json is missing, damaged, or of a later version.
     """
     path = root / DESCRIPTION
-    try:
-        values = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if not root.exists():
-            raise DataError("there is no such folder", where=root, hint="check the path") from error
-        raise DataError(
-            "this is no prepared data set: it has no dataset.json", where=root, hint=_prepare_first(root)
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"it is not JSON ({error})", where=path, hint=_HINT) from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+    if not root.exists():
+        raise DataError("there is no such folder", where=root, hint="check the path")
+    if not path.is_file():
+        raise DataError("not a prepared data set: it has no dataset.json", where=root, hint=_prepare_first(root))
+    values = read_json(path, hint=_HINT)
+    if values.get("format") != FORMAT:
         raise DataError("this dataset.json was not written by carpet-data", where=path, hint=_prepare_first(root))
     version = values.get("version")
     if version != VERSION:

@@ -6,7 +6,6 @@ shard of its own. A line is written only after the files it speaks of are in pla
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import BinaryIO
 from carpet_data.dataset import Sample
 from carpet_data.errors import DataError, OutputError
 from carpet_data.store import manifest
-from carpet_data.store.files import write_bytes
+from carpet_data.store.json_files import read_json, to_line, write_json
 from carpet_data.store.names import JOURNAL
 
 _COMMAND = "command.json"
@@ -53,8 +52,7 @@ class Journal:
             # Shards without a command are what a removal left when it was killed.
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            text = json.dumps({"command": command, "identity": identity}, ensure_ascii=False) + "\n"
-            write_bytes(folder / _COMMAND, text.encode(errors="backslashreplace"), durable=True)
+            write_json(folder / _COMMAND, {"command": command, "identity": identity}, durable=True)
         elif begun[1] != identity:
             raise OutputError(
                 f"another command was stopped here before it had finished: {begun[0]}",
@@ -85,7 +83,7 @@ class Journal:
         lines: list[bytes] = []
         offset = self._file.tell()
         for sample in samples:
-            line = manifest.to_line(manifest.to_json(sample))
+            line = to_line(manifest.to_json(sample))
             self._place[sample.id] = (len(self._shards) - 1, offset)
             offset += len(line)
             lines.append(line)
@@ -132,15 +130,14 @@ def unfinished(root: Path) -> tuple[str, str] | None:
         DataError: The record is damaged.
     """
     path = root / JOURNAL / _COMMAND
-    try:
-        values = json.loads(path.read_bytes())
-        return str(values["command"]), str(values["identity"])
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            "the journal of an unfinished command is damaged", where=path, hint=f"remove {path.parent}"
-        ) from error
+    hint = f"remove {path.parent}"
+    values = read_json(path, hint=hint, what="the journal of an unfinished command")
+    try:
+        return str(values["command"]), str(values["identity"])
+    except KeyError as error:
+        raise DataError("the journal of an unfinished command is damaged", where=path, hint=hint) from error
 
 
 def refuse_unfinished(root: Path) -> None:

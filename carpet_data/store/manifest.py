@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,19 +11,15 @@ from typing import Any, TypeAlias
 from carpet_data.dataset import MASK_THRESHOLD, SIDES, IndexFile, MaskFile, Sample, Side
 from carpet_data.errors import DataError
 from carpet_data.store.files import replacing
-from carpet_data.store.names import inside
+from carpet_data.store.json_files import parse_line, read_lines, to_line
+from carpet_data.store.names import MANIFEST, inside
 
 _HINT = "prepare the data set again from its source"
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A dropped sample; its files and its line stay, so that nothing is lost and its id is not given away again.
-
-    Attributes:
-        sample: As it was.
-        reason: Why it was dropped, in the words of who dropped it.
-    """
+    """A dropped sample, with the reason given; its files and its line stay, and its id is never used again."""
 
     sample: Sample
     reason: str
@@ -57,7 +52,7 @@ def to_json(entry: Entry) -> dict[str, Any]:
         case IndexFile(path=path, table=table):
             row |= {"mask": path, "instances": [list(pair) for pair in table]}
         case _:
-            raise ValueError(f"a prepared folder holds no {sample.annotation!r}")
+            raise ValueError(f"a prepared folder cannot hold {sample.annotation!r}")
     row["origin"] = sample.origin
     optional = {
         "side": sample.side,
@@ -68,16 +63,6 @@ def to_json(entry: Entry) -> dict[str, Any]:
         "provenance": None if sample.provenance is None else dict(sample.provenance),
     }
     return row | {key: value for key, value in optional.items() if value is not None}
-
-
-def to_line(values: Mapping[str, Any]) -> bytes:
-    """One line of JSON, UTF-8, with its newline."""
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # A file name that is not UTF-8 has characters that only an escape can hold.
-        return (json.dumps(values, separators=(",", ":"), allow_nan=False) + "\n").encode()
 
 
 _TYPES: dict[str, type] = {
@@ -112,7 +97,7 @@ def from_json(row: object) -> Entry:
     for key, value in row.items():
         kind = _TYPES.get(key)
         if kind is None:
-            raise ValueError(f"the field {key!r} is unknown")
+            raise ValueError(f"unknown field {key!r}")
         if type(value) is not kind:
             raise ValueError(f"{key} is {value!r}, expected {kind.__name__}")
     for key in _NEEDED:
@@ -185,26 +170,14 @@ def parse(line: bytes, where: str) -> Entry:
     Raises:
         DataError: The line is damaged, named by `where`.
     """
-    row = parse_object(line, where)
+    return _entry(where, parse_line(line, where, _HINT))
+
+
+def _entry(where: str, row: dict[str, Any]) -> Entry:
     try:
         return from_json(row)
     except ValueError as error:
         raise DataError(f"the line is not a sample: {error}", where=where, hint=_HINT) from error
-
-
-def parse_object(line: bytes, where: str) -> dict[str, Any]:
-    """A JSON object from its line.
-
-    Raises:
-        DataError: The line is not one, named by `where`.
-    """
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the line is not JSON ({error})", where=where, hint=_HINT) from error
-    if not isinstance(row, dict):
-        raise DataError("the line is not a JSON object", where=where, hint=_HINT)
-    return row
 
 
 def stream(path: Path) -> Iterator[Entry]:
@@ -213,41 +186,42 @@ def stream(path: Path) -> Iterator[Entry]:
     Raises:
         DataError: The file is missing, or a line is damaged, repeated or out of order; it is named.
     """
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise DataError("the manifest is missing", where=path, hint=_HINT) from error
     last: str | None = None
-    with file:
-        for number, line in enumerate(file, start=1):
-            where = f"{path}, line {number}"
-            entry = parse(line, where)
-            if last is not None and entry.id <= last:
-                what = f"the id {entry.id!r} is there twice" if entry.id == last else f"the id {entry.id!r} is unsorted"
-                raise DataError(what, where=where, hint=_HINT)
-            last = entry.id
-            yield entry
+    for where, row in read_lines(path, _HINT, "the manifest"):
+        entry = _entry(where, row)
+        if last is not None and entry.id <= last:
+            what = "repeated" if entry.id == last else "unsorted"
+            raise DataError(f"{what} id {entry.id!r}", where=where, hint=_HINT)
+        last = entry.id
+        yield entry
 
 
-def write(path: Path, entries: Iterable[Entry]) -> int:
-    """Write a manifest in place of the old one; the old one may be what is being read.
-
-    Args:
-        path: The manifest.
-        entries: Sorted by id.
-
-    Returns:
-        How many entries were written.
+def read(root: Path) -> tuple[dict[str, Sample], dict[str, Sample]]:
+    """The samples of a prepared folder and its dropped samples, each by id.
 
     Raises:
-        ValueError: The entries are not sorted, or an id is there twice.
+        DataError: As `stream`.
     """
-    count, last = 0, None
+    samples: dict[str, Sample] = {}
+    dropped: dict[str, Sample] = {}
+    for entry in stream(root / MANIFEST):
+        if isinstance(entry, Tombstone):
+            dropped[entry.id] = entry.sample
+        else:
+            samples[entry.id] = entry
+    return samples, dropped
+
+
+def write(path: Path, entries: Iterable[Entry]) -> None:
+    """Write a manifest in place of the old one; the old one may be what is being read.
+
+    Raises:
+        ValueError: The entries are not sorted by id, or an id is repeated.
+    """
+    last = None
     with replacing(path) as file:
         for entry in entries:
             if last is not None and entry.id <= last:
                 raise ValueError(f"the entries are not sorted: {entry.id!r} after {last!r}")
             last = entry.id
             file.write(to_line(to_json(entry)))
-            count += 1
-    return count

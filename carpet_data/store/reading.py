@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +37,12 @@ def read(root: Path, options: Any = None) -> Dataset:  # noqa: ARG001  (all read
         DataError: The folder is not a prepared one, or is damaged; file and line are named.
     """
     about = description.read(root)
-    samples: list[Sample] = []
-    dropped: set[str] = set()
-    for entry in manifest.stream(root / names.MANIFEST):
-        if isinstance(entry, Tombstone):
-            dropped.add(entry.id)
-        else:
-            samples.append(entry)
-    ids = {sample.id: sample.id for sample in samples}
+    samples, dropped = manifest.read(root)
+    ids = {sample_id: sample_id for sample_id in samples}
     return Dataset(
         root=root,
         name=about.name,
-        samples=tuple(samples),
+        samples=tuple(samples.values()),
         categories=about.categories,
         splits={name: _split(root, name, ids, dropped) for name in splits.names(root)},
         license=about.license,
@@ -57,7 +51,7 @@ def read(root: Path, options: Any = None) -> Dataset:  # noqa: ARG001  (all read
     )
 
 
-def _split(root: Path, name: str, ids: dict[str, str], dropped: set[str]) -> Split:
+def _split(root: Path, name: str, ids: dict[str, str], dropped: Mapping[str, Sample]) -> Split:
     split = splits.read(root, name, ids=ids)
     unknown = sorted(sample_id for sample_id in split.sides if sample_id not in ids and sample_id not in dropped)
     if unknown:
@@ -66,7 +60,7 @@ def _split(root: Path, name: str, ids: dict[str, str], dropped: set[str]) -> Spl
             where=root / names.split_path(name),
             hint="remove the file and make the split again (carpet-data split)",
         )
-    if dropped.isdisjoint(split.sides):
+    if dropped.keys().isdisjoint(split.sides):
         return split
     sides: dict[str, Side] = {sample_id: side for sample_id, side in split.sides.items() if sample_id in ids}
     return Split(name, sides, split.made)

@@ -10,6 +10,7 @@ from typing import Any
 
 from carpet_data.errors import DataError
 from carpet_data.store.files import write_bytes
+from carpet_data.store.json_files import read_json
 from carpet_data.store.names import RECIPES
 
 _HASH = re.compile(r"[0-9a-f]{8,64}")
@@ -46,16 +47,7 @@ def load(root: Path, recipe_hash: str) -> dict[str, Any]:
         DataError: It is missing or damaged.
         ValueError: The hash is not a hex digest.
     """
-    path = _path(root, recipe_hash)
-    try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError("the recipe is missing", where=path, hint="restore the file") from error
-    except ValueError as error:
-        raise DataError(f"the recipe is not JSON ({error})", where=path, hint="restore the file") from error
-    if not isinstance(values, dict):
-        raise DataError("the recipe is not a JSON object", where=path, hint="restore the file")
-    return values
+    return read_json(_path(root, recipe_hash), hint="restore the file", what="the recipe")
 
 
 def _path(root: Path, recipe_hash: str) -> Path:

@@ -1,10 +1,10 @@
-"""Run folders: their names, what they are of, and reading them back. Plain JSON, no torch.
+"""Run folders: made, resumed, and read back. Plain JSON, no torch.
 
 RUN/run.json           what was run: see RunInfo
-RUN/metrics.json       figures
+RUN/metrics.json       metrics
 RUN/predictions.jsonl  one Prediction a line
 RUN/history.jsonl      one epoch a line
-RUN/heatmaps/ID.png    where the network looked, grey; ID as `layout.names.component` writes it
+RUN/heatmaps/ID.png    where the network looked, grey; ID as `store.names.component` writes it
 RUN/model/ plots/ worst/ …
 """
 
@@ -22,7 +22,8 @@ from typing import Any
 
 from carpet_data.errors import DataError, LockedError, OutputError
 from carpet_data.store import lock
-from carpet_data.store.files import making, write_bytes
+from carpet_data.store.files import making
+from carpet_data.store.json_files import read_json, read_lines, write_json, write_lines
 from carpet_data.store.output import check_folder
 from carpet_data.version import __version__
 
@@ -65,7 +66,7 @@ class RunInfo:
         dataset: root, name, fingerprint, split.
         settings: What decided the result; a run is continued by an equal command only.
         versions: Package -> version.
-        finished: Whether it came to its end.
+        finished: Whether it is complete.
         seconds: It took; of an interrupted run 0.
         started: UTC, ISO 8601.
         facts: More that the command recorded, such as classes and weights.
@@ -98,7 +99,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a classifier says of one image.
+    """The prediction of a classifier for one image.
 
     Attributes:
         id: Of the sample.
@@ -124,7 +125,7 @@ class Prediction:
 
 
 def versions() -> dict[str, str]:
-    """The versions of this program and of the packages that decide its figures."""
+    """The versions of this program and of the packages that decide its results."""
     return {"carpet-data": __version__, **{name: text for name in _PACKAGES if (text := _version(name)) is not None}}
 
 
@@ -154,7 +155,7 @@ def create(
         settings: Likewise, JSON values.
         facts: Likewise; they do not have to agree for a run to be continued.
         out: Another place for the run; None for the next free number.
-        overwrite: Begin anew: replace the run at `out`, or pass by an interrupted one.
+        overwrite: Start over: replace the run at `out`, or leave an interrupted one as it is.
 
     Returns:
         The run, and whether it was there, unfinished, to be continued.
@@ -244,7 +245,7 @@ def _in_use(folder: Path) -> bool:
 
 
 def finish(run: RunInfo, seconds: float, facts: Mapping[str, Any] | None = None) -> RunInfo:
-    """Say in run.json that a run has come to its end."""
+    """Mark a run as complete in run.json."""
     done = replace(run, finished=True, seconds=seconds, facts={**run.facts, **_plain(facts or {})})
     write_json(run.folder / RUN_JSON, done.to_json())
     return done
@@ -256,7 +257,7 @@ def read(folder: Path) -> RunInfo:
     Raises:
         DataError: It is missing or damaged.
     """
-    values = _json(folder / RUN_JSON)
+    values = read_json(folder / RUN_JSON, hint=_AGAIN)
     try:
         if values["schema"] != SCHEMA:
             raise ValueError(f"its schema is {values['schema']!r}, this program knows {SCHEMA}")
@@ -269,7 +270,7 @@ def read(folder: Path) -> RunInfo:
 
 
 def listing(root: Path, command: str | None = None) -> tuple[RunInfo, ...]:
-    """The runs of a data set in the order in which they were begun; folders without run.json are left out.
+    """The runs of a data set in the order in which they were started; folders without run.json are left out.
 
     Raises:
         DataError: A run.json is damaged.
@@ -283,7 +284,7 @@ def listing(root: Path, command: str | None = None) -> tuple[RunInfo, ...]:
 
 
 def last(root: Path, command: str | None = None) -> RunInfo | None:
-    """The finished run of a data set that was begun last; None where there is none.
+    """The finished run of a data set that was started last; None where there is none.
 
     Raises:
         DataError: A run.json is damaged.
@@ -292,12 +293,12 @@ def last(root: Path, command: str | None = None) -> RunInfo | None:
 
 
 def metrics(folder: Path) -> dict[str, Any]:
-    """The figures of a run.
+    """The metrics of a run.
 
     Raises:
         DataError: The file is missing or damaged.
     """
-    return _json(folder / METRICS)
+    return read_json(folder / METRICS, hint=_AGAIN)
 
 
 def predictions(folder: Path) -> tuple[Prediction, ...]:
@@ -306,15 +307,14 @@ def predictions(folder: Path) -> tuple[Prediction, ...]:
     Raises:
         DataError: A line is damaged; it is named.
     """
-    path = folder / PREDICTIONS
-    return tuple(_prediction(path, number, values) for number, values in _lines(path))
+    return tuple(_prediction(where, values) for where, values in _lines(folder / PREDICTIONS))
 
 
-def _prediction(path: Path, number: int, values: dict[str, Any]) -> Prediction:
+def _prediction(where: str, values: dict[str, Any]) -> Prediction:
     try:
         return Prediction(**{**values, "probabilities": tuple(values["probabilities"])})
     except (KeyError, TypeError) as error:
-        raise DataError(f"line {number} is no prediction ({error})", where=path, hint=_AGAIN) from error
+        raise DataError(f"the line is not a prediction ({error})", where=where, hint=_AGAIN) from error
 
 
 def history(folder: Path) -> tuple[dict[str, Any], ...]:
@@ -326,55 +326,20 @@ def history(folder: Path) -> tuple[dict[str, Any], ...]:
     return tuple(values for _, values in _lines(folder / HISTORY))
 
 
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    return read_lines(path, _AGAIN) if path.is_file() else iter(())
+
+
 def write_predictions(folder: Path, rows: Iterable[Prediction]) -> None:
     """Write predictions.jsonl."""
-    _write_lines(folder / PREDICTIONS, (asdict(row) for row in rows))
+    write_lines(folder / PREDICTIONS, (asdict(row) for row in rows))
 
 
 def write_history(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write history.jsonl."""
-    _write_lines(folder / HISTORY, rows)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file; it appears whole."""
-    write_bytes(path, _text(values, indent=2))
-
-
-def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    write_bytes(path, b"".join(_text(row) for row in rows))
-
-
-def _text(values: Mapping[str, Any], indent: int | None = None) -> bytes:
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
-    return text.encode(errors="backslashreplace")
+    write_lines(folder / HISTORY, rows)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON gives it back, so that a run read from disk compares equal."""
     return dict(json.loads(json.dumps(dict(values))))
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError("the file is missing", where=path, hint=_AGAIN) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"it is not JSON ({error})", where=path, hint=_AGAIN) from error
-    if not isinstance(values, dict):
-        raise DataError("it holds no JSON object", where=path, hint=_AGAIN)
-    return values
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    if not path.is_file():
-        return
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"line {number} is not JSON ({error})", where=path, hint=_AGAIN) from error
-        if not isinstance(values, dict):
-            raise DataError(f"line {number} is no JSON object", where=path, hint=_AGAIN)
-        yield number, values

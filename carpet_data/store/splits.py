@@ -1,16 +1,19 @@
-"""Named partitions: one file per split, a header line and then one sample per line, sorted by id."""
+"""Named splits, and the links by which samples were grouped: files of a header line and then one entry a line.
+
+A split holds one sample a line, sorted by id; the links hold one link between two samples a line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from carpet_data.dataset import SIDES, Side, Split
 from carpet_data.errors import DataError, OutputError
-from carpet_data.store import manifest
-from carpet_data.store.files import replacing
-from carpet_data.store.names import SPLITS, split_path
+from carpet_data.store.json_files import read_lines, write_lines
+from carpet_data.store.names import LINKS, SPLITS, split_path
 
 _HINT = "remove the file and make the split again (carpet-data split)"
 
@@ -30,12 +33,10 @@ def write(root: Path, split: Split, *, overwrite: bool = False) -> None:
     path = root / split_path(split.name)
     if path.exists() and not overwrite:
         raise OutputError(
-            f"a split called {split.name!r} exists", where=path, hint="choose another --name, or give --overwrite"
+            f"the split {split.name!r} exists", where=path, hint="choose another --name, or use --overwrite"
         )
-    with replacing(path) as file:
-        file.write(manifest.to_line({"split": split.name, "made": dict(split.made)}))
-        for sample_id in sorted(split.sides):
-            file.write(manifest.to_line({"id": sample_id, "side": split.sides[sample_id]}))
+    rows = ({"id": sample_id, "side": split.sides[sample_id]} for sample_id in sorted(split.sides))
+    write_lines(path, chain([{"split": split.name, "made": dict(split.made)}], rows))
 
 
 def read(root: Path, name: str, *, ids: Mapping[str, str] | None = None) -> Split:
@@ -50,45 +51,43 @@ def read(root: Path, name: str, *, ids: Mapping[str, str] | None = None) -> Spli
         DataError: The file is missing or damaged; the line is named.
     """
     path = root / split_path(name)
-    lines = stream(path)
-    made = next(lines)[1]
+    made: dict[str, Any] | None = None
     sides: dict[str, Side] = {}
-    for _, row in lines:
-        sample_id = row["id"]
-        sides[sample_id if ids is None else ids.get(sample_id, sample_id)] = row["side"]
-    return Split(name, sides, made["made"])
+    last = ""
+    for where, row in read_lines(path, _HINT, "the split"):
+        if made is None:
+            if row.get("split") != path.stem or not isinstance(row.get("made"), dict):
+                raise DataError("the first line is not the header of this split", where=where, hint=_HINT)
+            made = row["made"]
+            continue
+        if set(row) != {"id", "side"} or not isinstance(row["id"], str) or row["side"] not in SIDES:
+            raise DataError("the line is not an id and a side (train, val or test)", where=where, hint=_HINT)
+        if row["id"] <= last:
+            raise DataError(f"repeated or unsorted id {row['id']!r}", where=where, hint=_HINT)
+        last = row["id"]
+        sides[last if ids is None else ids.get(last, last)] = SIDES[SIDES.index(row["side"])]
+    if made is None:
+        raise DataError("the split is empty", where=path, hint=_HINT)
+    return Split(name, sides, made)
 
 
-def stream(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, values) of each line of a split file: the header first, then id and side.
+def write_links(root: Path, made: Mapping[str, Any], links: Iterable[Mapping[str, Any]]) -> None:
+    """Write why samples were grouped.
+
+    Args:
+        root: The prepared folder.
+        made: How the links were found.
+        links: Plain values of each, in order.
+    """
+    write_lines(root / LINKS, chain([{"made": dict(made)}], links))
+
+
+def read_links(root: Path) -> Iterator[dict[str, Any]]:
+    """The header of the links and then each of them; nothing where the folder has none.
 
     Raises:
-        DataError: The file is missing or damaged; the line is named.
+        DataError: A line is damaged; it is named.
     """
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise DataError("the split is missing", where=path, hint=_HINT) from error
-    last = ""
-    number = 0
-    with file:
-        for number, line in enumerate(file, start=1):
-            where = f"{path}, line {number}"
-            row = manifest.parse_object(line, where)
-            if number == 1:
-                if row.get("split") != path.stem or not isinstance(row.get("made"), dict):
-                    raise DataError("the first line is not the header of this split", where=where, hint=_HINT)
-            else:
-                _check(row, last, where)
-                last = row["id"]
-                row["side"] = SIDES[SIDES.index(row["side"])]
-            yield number, row
-    if number == 0:
-        raise DataError("the split is empty", where=path, hint=_HINT)
-
-
-def _check(row: dict[str, Any], last: str, where: str) -> None:
-    if set(row) != {"id", "side"} or not isinstance(row["id"], str) or row["side"] not in SIDES:
-        raise DataError("the line is not an id and a side (train, val or test)", where=where, hint=_HINT)
-    if row["id"] <= last:
-        raise DataError(f"the id {row['id']!r} is there twice or unsorted", where=where, hint=_HINT)
+    path = root / LINKS
+    if path.exists():
+        yield from (row for _, row in read_lines(path, "prepare the data set again from its source"))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import synthesis
+from helpers.appending import append
 from helpers.command import Called
 from helpers.sources import hashes
 
@@ -47,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index[2:6, 2:6], index[20:25, 20:25] = 1, 2
     image = encode_png(np.full((40, 40, 3), 7, np.uint8))
     mixed = Addition("mixed", "hole", image, encode_png(index), ((1, "hole"), (2, "thread")))
-    store.append(root, [mixed], command="x", identity="x", split="main")
+    append(root, mixed)
     return root
 
 

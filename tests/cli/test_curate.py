@@ -108,10 +108,10 @@ def test_bad_input_is_told(run: Run, root: Path, tmp_path: Path) -> None:
     raw.mkdir()
     for arguments in ((), ("--undo",), ("--export-choices", tmp_path / "out.json")):
         failed = run("curate", raw, *arguments, "--json")
-        assert (failed.code, failed.json["what"]) == (1, "this is no prepared data set: it has no dataset.json")
+        assert (failed.code, failed.json["what"]) == (1, "not a prepared data set: it has no dataset.json")
         assert failed.json["hint"] == f"prepare it first: carpet-data prepare '{raw}' -o 'my source-prepared'"
     (tmp_path / "file").write_text("no folder")
-    assert "no prepared data set" in run("curate", tmp_path / "file").err
+    assert "not a prepared data set" in run("curate", tmp_path / "file").err
     assert "there is no such folder" in run("curate", tmp_path / "nowhere").err
     assert "is missing" in run("curate", root, "--choices", tmp_path / "none.json").err
     (tmp_path / "bad.json").write_text("{")

@@ -48,7 +48,7 @@ def test_dropped_samples_leave_their_group(data: Path) -> None:
 
 def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "groups.jsonl").write_text('{"made":{}}\n{"a":1}\n')
-    for words, told in (([str(tmp_path / "source")], "no prepared data set"), ([str(data)], "groups.jsonl")):
+    for words, told in (([str(tmp_path / "source")], "not a prepared data set"), ([str(data)], "groups.jsonl")):
         assert exit_code("groups", *words) == 1
         error = capsys.readouterr().err
         assert told in error

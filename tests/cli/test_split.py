@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.appending import append
 from helpers.command import exit_code, printed
 from helpers.sources import write_source
 
@@ -107,7 +108,7 @@ def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["split", str(data)], 2, "--name"),
         (["split", str(data), "--name", "x", "--k-fold", "3", "--repeats", "2"], 2, "needs a random split"),
         (["split", str(data), "--name", "x", "--k-fold", "99"], 2, "99 folds"),
-        (["split", raw, "--name", "x"], 1, "no prepared data set"),
+        (["split", raw, "--name", "x"], 1, "not a prepared data set"),
     ):
         assert exit_code(*words) == code
         assert told in capsys.readouterr().err
@@ -124,7 +125,7 @@ def test_one_existing_name_of_many_refuses_all(data: Path, capsys: pytest.Captur
 
 def test_synthetic_samples_refuse_another_split(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pixels = (data / "images" / "hole" / "test_hole_000.png").read_bytes()
-    store.append(data, [store.Addition("s", "hole", pixels)], command="weave", identity="1", split="main")
+    append(data, store.Addition("s", "hole", pixels))
     assert exit_code("split", str(data), "--name", "x") == 1
     error = capsys.readouterr().err
     assert "1 synthetic samples belong to the train side" in error

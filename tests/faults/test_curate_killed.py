@@ -42,7 +42,7 @@ POINTS = [
     (_OWN + "_remove_empty", "after", 1),
     ("carpet_data.store.journal:Journal.remove", "before", 1),
 ]
-ONLY_APPLYING = [(_OWN + "_save", "after", 1), (_OWN + "_log", "before", 1), (_OWN + "_write_log", "after", 1)]
+ONLY_APPLYING = [(_OWN + "_save", "after", 1), (_OWN + "_log", "before", 1), (_OWN + "write_lines", "after", 2)]
 ONLY_UNDOING = [(_OWN + "_forget", "before", 1), (_OWN + "_forget", "after", 1), ("shutil:rmtree", "before", 2)]
 
 

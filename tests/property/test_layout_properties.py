@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from carpet_data.core import masks
 from carpet_data.dataset import GOOD, IndexFile, MaskFile, MaskStack, Sample
 from carpet_data.store import conversion, manifest, names
+from carpet_data.store.json_files import to_line
 from carpet_data.store.manifest import Tombstone
 
 texts = st.text(min_size=1, max_size=40)
@@ -47,7 +48,7 @@ entries = samples | st.builds(Tombstone, samples, st.text(max_size=20))
 
 @given(entries)
 def test_an_entry_survives_its_line(entry: manifest.Entry) -> None:
-    line = manifest.to_line(manifest.to_json(entry))
+    line = to_line(manifest.to_json(entry))
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert manifest.parse(line, "here") == entry

@@ -34,7 +34,7 @@ ENTRIES = [
 
 def test_a_manifest_reads_back_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
-    assert manifest.write(path, ENTRIES) == 4
+    manifest.write(path, ENTRIES)
     assert list(manifest.stream(path)) == ENTRIES
     first = path.read_bytes()
     manifest.write(path, manifest.stream(path))
@@ -58,7 +58,7 @@ def test_unsorted_entries_leave_the_old_manifest_whole(tmp_path: Path) -> None:
 
 
 def test_an_annotation_that_is_no_file_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no"):
+    with pytest.raises(ValueError, match="cannot hold"):
         manifest.write(tmp_path / "m", [made("a", annotation=MaskStack((("x.png", "hole"),)))])
 
 
@@ -78,7 +78,7 @@ GOOD_LINE = {"id": "z", "image": "images/z.png", "class": "hole", "width": 8, "h
         ({"image": "/etc/passwd"}, "leaves the data set"),
         ({"mask": "a/../../m.png"}, "leaves the data set"),
         ({"image_sha256": "abc"}, "not the hex digest"),
-        ({"colour": "red"}, "'colour' is unknown"),
+        ({"colour": "red"}, "unknown field 'colour'"),
         ({"mask": "m.png", "instances": [[1]]}, r"expected \[index, class\]"),
         ({"mask": "m.png", "instances": [[2, "a"], [1, "a"]]}, "must rise"),
         ({"mask": "m.png", "instances": [[0, "a"]]}, "must rise"),
@@ -105,7 +105,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, change: dict[str, object], told
         (b"\xff\n", "not JSON"),
         (b"[" * 100_000 + b"\n", "not JSON"),
         (json.dumps({k: v for k, v in GOOD_LINE.items() if k != "image"}).encode() + b"\n", "image is missing"),
-        (2 * (json.dumps(GOOD_LINE).encode() + b"\n"), "there twice"),
+        (2 * (json.dumps(GOOD_LINE).encode() + b"\n"), "repeated id"),
         (json.dumps(GOOD_LINE).encode() + b"\n" + json.dumps({**GOOD_LINE, "id": "a"}).encode(), "unsorted"),
     ],
 )
@@ -127,8 +127,8 @@ def test_a_long_manifest_is_streamed(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         rows = (made(f"{n:07d}", annotation=MaskFile("m.png"), image_sha256=digest) for n in range(count))
-        assert manifest.write(path, rows) == count
-        assert manifest.write(path, manifest.stream(path)) == count
+        manifest.write(path, rows)
+        manifest.write(path, manifest.stream(path))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -322,7 +322,7 @@ def test_a_description_reads_back_what_was_written(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("{", "not JSON"),
-        ("[]", "not written by carpet-data"),
+        ("[]", "not a JSON object"),
         ('{"format": "other"}', "not written by carpet-data"),
         ('{"format": "carpet-data", "version": 99}', "version 99"),
         ('{"format": "carpet-data", "version": 1}', "missing or wrong"),

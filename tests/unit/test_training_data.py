@@ -41,7 +41,7 @@ def test_the_split_that_is_named_else_main(prepared: Path) -> None:
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 def test_every_verb_says_what_to_do(verb: object, prepared: Path, tmp_path: Path) -> None:
     raw = prepared.parent / "a source"
-    with pytest.raises(DataError, match="no prepared data set") as refused:
+    with pytest.raises(DataError, match="not a prepared data set") as refused:
         verb(raw)  # type: ignore[operator]
     command = shlex.join(["carpet-data", "prepare", str(raw), "-o", "a source-prepared"])
     assert refused.value.hint == f"prepare it first: {command}"

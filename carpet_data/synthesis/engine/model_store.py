@@ -23,7 +23,7 @@ from carpet_data.dataset import Dataset, Sample
 from carpet_data.errors import DataError, UsageError
 from carpet_data.store import files
 from carpet_data.store.files import write_bytes
-from carpet_data.store.models import CARD, MODELS
+from carpet_data.store.names import CARD, MODELS
 from carpet_data.synthesis.recipe import files as recipes
 from carpet_data.synthesis.recipe.fit_parameters import FitParameters
 from carpet_data.synthesis.recipe.model import Recipe, identifying

@@ -176,7 +176,7 @@ def test_a_model_that_does_not_say_what_taught_it_is_refused(sampled: Path, text
         card(sampled).write_text(text, encoding="utf-8")
     with pytest.raises(LeakError, match="the model 'mean-" if text is None else "the card of the model") as refused:
         refuse_leaks(store.read(sampled), "main")
-    assert "folder back" in str(refused.value.hint)
+    assert "restore the model" in str(refused.value.hint)
     assert [problem.code for problem in store.verify(sampled)] == ["model-unknown"]
 
 
