@@ -1,7 +1,7 @@
-"""Deal whole groups out to bins so that every class comes as near to its targets as its groups allow.
+"""Distribute whole groups over bins so that every class comes as near to its targets as its groups allow.
 
-Groups of the same make-up (so many images of each class) are interchangeable, so the search runs over kinds of groups
-and counts; which groups of a kind go where is chance. The cost of an allocation is the sum over bins and classes of
+Groups with the same number of images of each class are interchangeable, so the search runs over kinds of groups and
+counts; which groups of a kind go where is random. The cost of an allocation is the sum over bins and classes of
 the squared distance from the target, relative to the size of the class, so that a rare class weighs as much as
 `good`. Greedy in a seeded order, large groups first, then moves and exchanges until none lowers the cost.
 """
@@ -22,12 +22,12 @@ _SMALLEST_GAIN = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What to deal out.
+    """What to distribute.
 
     Attributes:
         sizes: int64 GxC: images of each class in each group.
-        targets: float64 BxC: images of each class that each bin should hold.
-        wanted: bool BxC: the bin should hold at least one group of the class.
+        targets: float64 BxC: images of each class that each bin should get.
+        wanted: bool BxC: the bin should get at least one group of the class.
     """
 
     sizes: NDArray[np.int64]
@@ -49,7 +49,7 @@ def allocate(problem: Problem, random: np.random.Generator) -> NDArray[np.int64]
 
 
 def _large_first(totals: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-    """A seeded order, large groups first by powers of two: strictly by size would leave the seed nothing to choose."""
+    """A seeded order, large groups first by powers of two: strictly by size the seed could change nothing."""
     shuffled = random.permutation(len(totals))
     magnitude = np.floor(np.log2(np.maximum(totals[shuffled], 1)))
     return np.asarray(shuffled[np.argsort(-magnitude, kind="stable")], dtype=np.int64)
@@ -64,7 +64,7 @@ class _Search:
         self._targets = problem.targets
         self._wanted = problem.wanted
         self._bins: Sequence[int] = [int(b) for b in bins]
-        # Rare classes and common ones weigh the same; a class with nothing to deal out weighs nothing.
+        # Rare classes and common ones weigh the same; a class with nothing to distribute weighs nothing.
         self._weight = 1.0 / np.maximum(problem.targets.sum(axis=0), 1.0)
         self.counts = np.zeros((len(kinds), len(problem.targets)), dtype=np.int64)
         self._held = np.zeros_like(problem.targets)
@@ -135,7 +135,7 @@ class _Search:
 def _deal(
     kind_of: NDArray[np.int64], bins: NDArray[np.int64], counts: NDArray[np.int64], order: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Bins for the groups, so many of each kind as `counts` says, changing as few of `bins` as needed."""
+    """Bins for the groups, with the counts of each kind, changing as few of `bins` as needed."""
     left = counts.copy()
     result = np.full(len(bins), -1, dtype=np.int64)
     for group in order:

@@ -7,7 +7,6 @@ listed in `split.made["notices"]`. Protocols with fixed rules (first third, few 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core import seeds
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Side, Split
 from carpet_data.errors import DataError, UsageError
@@ -58,7 +58,7 @@ def pool_of(class_of: Mapping[str, str], group_of: Mapping[str, str] | None) -> 
         DataError: There are no samples.
     """
     if not class_of:
-        raise DataError("there are no images to split", hint="choose folders or classes that hold images")
+        raise DataError("there are no images to split", hint="choose folders or classes that contain images")
     members: dict[tuple[str, str], list[str]] = {}
     for sample_id in sorted(class_of):
         group = None if group_of is None else group_of.get(sample_id)
@@ -75,11 +75,8 @@ def generator(seed: int, *words: str) -> np.random.Generator:
     Raises:
         UsageError: The seed is negative.
     """
-    if seed < 0:
-        raise UsageError(f"the seed must be at least 0 (got {seed})")
-    digest = hashlib.sha256("\x1f".join(words).encode()).digest()
-    key = tuple(int.from_bytes(digest[start : start + 4], "big") for start in range(0, 16, 4))
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
+    seeds.refuse_negative(seed)
+    return seeds.generator(seed, "\x1f".join(words))
 
 
 def limit_per_class(class_of: Mapping[str, str], per_class: int, seed: int = 0) -> tuple[dict[str, str], list[str]]:
@@ -88,7 +85,7 @@ def limit_per_class(class_of: Mapping[str, str], per_class: int, seed: int = 0) 
     Each class draws from the seed on its own, so that other classes change nothing.
 
     Returns:
-        The chosen part of `class_of`, and notes about classes that hold fewer.
+        The chosen part of `class_of`, and notes about classes with fewer images.
 
     Raises:
         UsageError: `per_class` is below 1.
@@ -229,7 +226,7 @@ def _listed(fractions: Sequence[float]) -> str:
 
 
 def _needed(groups: int, fractions: Sequence[float]) -> list[bool]:
-    """Which sides must hold a group of a class that has this many: train first, then test, then val."""
+    """Which sides need a group of a class with this number of groups: train first, then test, then val."""
     ranked = [0, *reversed(range(1, len(fractions)))]
     asked = [place for place in ranked if fractions[place] > 0][:groups]
     return [place in asked for place in range(len(fractions))]

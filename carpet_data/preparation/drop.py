@@ -165,7 +165,7 @@ def _lookup(sample: Sample, field: str) -> Any:
         return sample.class_name if field == "class" else getattr(sample, field)
     value: Any = sample.provenance or {}
     field = "fitted.model" if field == "model" else field
-    # A gate's name may hold a hyphen but no dot, so dots only ever lead down.
+    # The name of a quality check may contain a hyphen but no dot, so dots only ever lead down.
     for part in field.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     if value is None and field == "null" and sample.provenance is not None:

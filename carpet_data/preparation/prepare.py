@@ -120,7 +120,7 @@ def prepare(
 
     Raises:
         UsageError: The options do not fit the data.
-        DataError: The source holds no images, or its format cannot be recognized.
+        DataError: The source contains no images, or its format cannot be recognized.
         ProblemsError: Images or masks with problems, all of them up to 1000.
         OutputError: The output exists; LockedError: another process is writing it.
 

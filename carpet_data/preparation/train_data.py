@@ -20,7 +20,7 @@ def opened(root: Path, split: str | None) -> tuple[Dataset, str]:
 
     Raises:
         DataError: The folder is not a prepared data set, or is damaged.
-        UsageError: There is no such split, or none at all.
+        UsageError: Unknown split, or the data set has none.
     """
     dataset = store.read(root)
     name = dataset.split_name(split)

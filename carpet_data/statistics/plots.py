@@ -47,7 +47,7 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
 
     Raises:
         OutputError: The folder is not empty, or cannot be written.
-        UsageError: The folder is that of the data, lies in it or holds it.
+        UsageError: The folder overlaps the data set.
     """
     check_apart(out, stats.root)
     plots: list[tuple[str, Callable[[Stats], Figure]]] = [("class-counts.png", class_counts)]

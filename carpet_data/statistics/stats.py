@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
 from carpet_data.core.results import Result
-from carpet_data.dataset import GOOD, Dataset
+from carpet_data.dataset import GOOD, Dataset, Sample
 from carpet_data.errors import CarpetDataError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import parts
@@ -110,16 +111,7 @@ def stats(
     by_side = parts(dataset, split)
     side_of = {sample.id: side for side, samples in by_side.items() for sample in samples}
     samples = sorted((sample for samples in by_side.values() for sample in samples), key=lambda sample: sample.id)
-    measured: list[Measured] = []
-    skipped: list[CarpetDataError] = []
-    jobs = ((dataset.root, sample, dataset.connectivity) for sample in samples)
-    for done, result in enumerate(executor.run(measure, jobs, workers=workers, chunk=32), start=1):
-        if isinstance(result, Measured):
-            measured.append(result)
-        else:
-            skipped.append(result)
-        if progress is not None:
-            progress(Step(done, len(samples), "measuring"))
+    measured, skipped = _measured(dataset, samples, workers, progress)
     classes = of_classes(measured, side_of, tuple(by_side))
     sizes = Counter((each.width, each.height) for each in measured)
     by_count = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
@@ -140,3 +132,19 @@ def stats(
         measured=tuple(measured),
         skipped=tuple(skipped),
     )
+
+
+def _measured(
+    dataset: Dataset, samples: Sequence[Sample], workers: int | None, progress: Progress | None
+) -> tuple[list[Measured], list[CarpetDataError]]:
+    measured: list[Measured] = []
+    skipped: list[CarpetDataError] = []
+    jobs = ((dataset.root, sample, dataset.connectivity) for sample in samples)
+    for done, result in enumerate(executor.run(measure, jobs, workers=workers, chunk=32), start=1):
+        if isinstance(result, Measured):
+            measured.append(result)
+        else:
+            skipped.append(result)
+        if progress is not None:
+            progress(Step(done, len(samples), "measuring"))
+    return measured, skipped

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core import seeds
 from carpet_data.dataset import GOOD
 from carpet_data.weave.cloth import Cloth, make_cloth
 from carpet_data.weave.defects import DEFECTS
@@ -44,9 +44,7 @@ class Rendered:
 
 def generator(seed: int, part: str, class_name: str, k: int, size: int) -> np.random.Generator:
     """The generator of one image: a function of its arguments alone."""
-    digest = hashlib.sha256("/".join((_VERSION, part, class_name)).encode()).digest()
-    words = tuple(int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4))
-    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(*words, k, size)))
+    return seeds.generator(seed, "/".join((_VERSION, part, class_name)), k, size)
 
 
 def render(class_name: str, rng: np.random.Generator, size: int) -> Rendered:

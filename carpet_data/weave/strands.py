@@ -158,29 +158,29 @@ def lay_yarn(
     for _ in range(fibres):
         where = rng.uniform(-1, 1) + rng.normal(0, 0.5) * (share - 0.5) + 0.12 * _smooth_row(rng, len(path), 8)
         course = path + normal * (where * spread)[:, None]
-        first, last = 0 if rng.random() < 0.6 else int(0.4 * len(path) * rng.random()), len(path)
-        if rng.random() < 0.4:
-            last -= int(0.4 * len(path) * rng.random())
-        course = course[first:last]
-        if last == len(path):
-            course = _run_out(course, rng, stray_px)
-        if first == 0:
-            course = _run_out(course[::-1], rng, 0.6 * stray_px)[::-1]
+        course, first, last = _part(course, rng, stray_px)
         middle = float(lift[(first + last) // 2]) + 0.75 * strand.radius
         mix = rng.beta(0.8, 0.6)
         tone = (light * (1 - mix) + dark * mix) * rng.uniform(0.9, 1.12)
-        color = rgb(tone)
         rise = (float(lift[first]) + 0.5 * strand.radius, middle, float(lift[last - 1]) + 0.5 * strand.radius)
-        fibre = Strand(
-            course,
-            fine * rng.uniform(0.8, 1.5),
-            color,
-            color,
-            lift=rise,
-            ply=0.0,
-            cover=rng.uniform(0.35, 0.8),
-        )
-        lay(surface, box, fibre, rng)
+        radius, cover = fine * rng.uniform(0.8, 1.5), rng.uniform(0.35, 0.8)
+        lay(surface, box, Strand(course, radius, rgb(tone), rgb(tone), lift=rise, ply=0.0, cover=cover), rng)
+
+
+def _part(
+    course: NDArray[np.float64], rng: np.random.Generator, stray_px: float
+) -> tuple[NDArray[np.float64], int, int]:
+    """A fibre's part of a course, which may end early or run out beyond the ends; with its first and last place."""
+    count = len(course)
+    first, last = 0 if rng.random() < 0.6 else int(0.4 * count * rng.random()), count
+    if rng.random() < 0.4:
+        last -= int(0.4 * count * rng.random())
+    course = course[first:last]
+    if last == count:
+        course = _run_out(course, rng, stray_px)
+    if first == 0:
+        course = _run_out(course[::-1], rng, 0.6 * stray_px)[::-1]
+    return course, first, last
 
 
 def _normals(path: NDArray[np.float64]) -> NDArray[np.float64]:
