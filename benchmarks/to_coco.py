@@ -102,7 +102,7 @@ def best(job: Callable[[], object], count: int) -> float:
 OURS = """
 import json, resource, sys
 from pathlib import Path
-from carpet_data.formats.to_coco import to_coco
+from carpet_data.formats.exports import to_coco
 if __name__ == "__main__":
     root, out, kind, workers = sys.argv[1:]
     to_coco(Path(root), Path(out), segmentation=kind, workers=int(workers), overwrite=True)

@@ -1,5 +1,6 @@
 """The public interface: the one list of its names, read by type checkers and by `__init__.py`."""
 
+from carpet_data.archives import Limits as Limits
 from carpet_data.archives.fetch import fetch as fetch
 from carpet_data.archives.unpack import unpack as unpack
 from carpet_data.core.notebook import dataset_html as dataset_html
@@ -22,15 +23,25 @@ from carpet_data.fiftyone.browse import browse as browse
 from carpet_data.fiftyone.curate import curate as curate
 from carpet_data.fiftyone.curate import export_choices as export_choices
 from carpet_data.fiftyone.curate import undo_curation as undo_curation
+from carpet_data.formats import Format as Format
 from carpet_data.formats import ReadOptions as ReadOptions
 from carpet_data.formats import read as read
-from carpet_data.formats.check import check as check
-from carpet_data.formats.to_coco import to_coco as to_coco
-from carpet_data.formats.to_folder import to_folder as to_folder
-from carpet_data.formats.to_masks import to_masks as to_masks
-from carpet_data.formats.to_mvtec import to_mvtec as to_mvtec
-from carpet_data.formats.to_voc import to_voc as to_voc
-from carpet_data.formats.to_yolo import to_yolo as to_yolo
+from carpet_data.formats.coco.check import check as check
+from carpet_data.formats.export import ExportResult as ExportResult
+from carpet_data.formats.export import export as export
+from carpet_data.formats.exports import to_coco as to_coco
+from carpet_data.formats.exports import to_folder as to_folder
+from carpet_data.formats.exports import to_masks as to_masks
+from carpet_data.formats.exports import to_mvtec as to_mvtec
+from carpet_data.formats.exports import to_voc as to_voc
+from carpet_data.formats.exports import to_yolo as to_yolo
+from carpet_data.formats.options import CocoOptions as CocoOptions
+from carpet_data.formats.options import ExportOptions as ExportOptions
+from carpet_data.formats.options import FolderOptions as FolderOptions
+from carpet_data.formats.options import MasksOptions as MasksOptions
+from carpet_data.formats.options import MvtecOptions as MvtecOptions
+from carpet_data.formats.options import VocOptions as VocOptions
+from carpet_data.formats.options import YoloOptions as YoloOptions
 from carpet_data.learned.fit import fit as fit
 from carpet_data.preparation.drop import drop as drop
 from carpet_data.preparation.groups import groups as groups

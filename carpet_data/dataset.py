@@ -31,8 +31,8 @@ from carpet_data.samples import (
 if TYPE_CHECKING:
     import os
 
-    from carpet_data.formats.sample_files import ExportResult
-    from carpet_data.formats.to_coco import CocoExport
+    from carpet_data.formats import Format
+    from carpet_data.formats.export import ExportResult
     from carpet_data.statistics.stats import Stats
     from carpet_data.synthesis.engine.preview import PreviewResult
 
@@ -277,7 +277,13 @@ class Dataset:
             raise UsageError(f"unknown split {split!r} (there are: {known})", where=self.root)
         return split
 
-    def to_coco(self, out: str | os.PathLike[str] | None = None, **options: Any) -> CocoExport:
+    def to(self, format: str | Format, out: str | os.PathLike[str] | None = None, **options: Any) -> ExportResult:
+        """Write any format, also one that an installed package adds; `options` as in `carpet_data.export`."""
+        import carpet_data
+
+        return carpet_data.export(self, format, out, **options)
+
+    def to_coco(self, out: str | os.PathLike[str] | None = None, **options: Any) -> ExportResult:
         """Write COCO instances; `options` as in `carpet_data.to_coco`."""
         import carpet_data
 

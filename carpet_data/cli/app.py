@@ -41,13 +41,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("carpet_data.cli.train:train", "Train a classifier and score it on the test side."),
     "sweep": ("carpet_data.cli.sweep:sweep", "Train the rows of a table, and show them side by side."),
     "validate": ("carpet_data.cli.validate:validate", "Prove whether synthetic images help a classifier."),
-    "to-coco": ("carpet_data.cli.to_coco:to_coco", "Export COCO instances: exact boxes and segmentations."),
-    "to-yolo": ("carpet_data.cli.to_yolo:to_yolo", "Export YOLO labels: boxes or segments."),
-    "to-voc": ("carpet_data.cli.to_voc:to_voc", "Export Pascal VOC XML boxes and segmentation masks."),
-    "to-folder": ("carpet_data.cli.to_folder:to_folder", "Export one folder per class, as ImageFolder reads it."),
-    "to-mvtec": ("carpet_data.cli.to_mvtec:to_mvtec", "Export the MVTec AD layout."),
-    "to-masks": ("carpet_data.cli.to_masks:to_masks", "Export images with class-index masks."),
-    "check": ("carpet_data.cli.check:check", "Check a COCO file, alone or pixel by pixel against its source."),
+    "to-coco": ("carpet_data.cli.exports:to_coco", "Export COCO instances: exact boxes and segmentations."),
+    "to-yolo": ("carpet_data.cli.exports:to_yolo", "Export YOLO labels: boxes or segments."),
+    "to-voc": ("carpet_data.cli.exports:to_voc", "Export Pascal VOC XML boxes and segmentation masks."),
+    "to-folder": ("carpet_data.cli.exports:to_folder", "Export one folder per class, as ImageFolder reads it."),
+    "to-mvtec": ("carpet_data.cli.exports:to_mvtec", "Export the MVTec AD layout."),
+    "to-masks": ("carpet_data.cli.exports:to_masks", "Export images with class-index masks."),
+    "export": ("carpet_data.cli.exports:export", "Export in any format, also in one that an installed package adds."),
+    "check": ("carpet_data.cli.exports:check", "Check a COCO file, alone or pixel by pixel against its source."),
 }
 
 

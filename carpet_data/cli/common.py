@@ -86,10 +86,10 @@ def resolve_root(root: Path | None) -> Path:
     from_environment = os.environ.get(ENVIRONMENT_ROOT)
     if from_environment:
         return Path(from_environment)
-    from carpet_data.formats import detect
+    from carpet_data.formats import reading
 
     here = Path.cwd()
-    if detect.looks_like_dataset(here):
+    if reading.looks_like_dataset(here):
         return here
     raise UsageError(
         "no data set was named, and this folder is none",

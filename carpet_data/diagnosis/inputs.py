@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,12 +11,11 @@ from carpet_data.dataset import Dataset, MaskFile, MaskStack, Sample, Split
 from carpet_data.diagnosis.codes import problem
 from carpet_data.diagnosis.inspect import Job
 from carpet_data.errors import CarpetDataError, ProblemsError, UsageError
-from carpet_data.formats import READERS, ReadOptions, read
+from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.folder import DEFECT
+from carpet_data.formats.reading import detect
+from carpet_data.formats.registry import readable
 from carpet_data.formats.tree import Tree
-
-_SCANNED = ("mvtec", "mvtec-loco", "mvtec-ad2", "folder")
-"""Formats whose names alone say what an image's masks are."""
 
 PREPARED = "prepared"
 
@@ -58,16 +56,10 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
         DataError: The folder is missing, or its format is unknown.
         UsageError: Unknown format.
     """
-    from carpet_data.formats.detect import detect
-
-    name = detect(root) if options.format == "auto" else options.format
-    if name not in READERS:
-        raise UsageError(f"unknown format {name!r}", hint=f"use one of: {', '.join(READERS)}")
-    options = replace(options, format=name)
-    if name in _SCANNED:
-        module = importlib.import_module(READERS[name][0].split(":")[0])
-        scan: Callable[..., Tree] = module.scan
-        return _of_tree(scan(root, options) if name == "folder" else scan(root), options)
+    found = readable(detect(root) if options.format == "auto" else options.format)
+    options = replace(options, format=found.name)
+    if found.scan is not None:
+        return _of_tree(found.scan(root, options), options)
     return _of_dataset(root, options)
 
 

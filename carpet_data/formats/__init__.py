@@ -1,5 +1,6 @@
-"""Formats: one file a format and direction."""
+"""Formats: one object each, with its reader, its writer or both; further packages add theirs by an entry point."""
 
-from carpet_data.formats.registry import READERS, ReadOptions, read
+from carpet_data.formats.reading import read
+from carpet_data.formats.registry import FORMATS, Format, ReadOptions
 
-__all__ = ["READERS", "ReadOptions", "read"]
+__all__ = ["FORMATS", "Format", "ReadOptions", "read"]

@@ -10,46 +10,14 @@ from typing import Any, TypeGuard
 
 from carpet_data.core.images import ImageInfo, probe
 from carpet_data.dataset import GOOD, Connectivity, Dataset, Origin, Sample, Shape, Shapes, Side
-from carpet_data.errors import CarpetDataError, DataError, ProblemsError
+from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.formats.problems import Problems
 from carpet_data.formats.tree import from_samples, unique_ids
 
 COMBINED = "combined"
 """The class of an image with defects of several types; MVTec AD calls it so."""
 
-FIX_EXPORT = "correct or remove the entry, or export the file again"
-
-_MOST_PROBLEMS = 100
 _MOST_COORDINATE_SIZES = 1.0
-
-
-class Faults:
-    """Collects problems, so that one run shows them all up to a bound."""
-
-    def __init__(self) -> None:
-        self._found: list[CarpetDataError] = []
-
-    def add(self, error: CarpetDataError) -> None:
-        """Keep a problem.
-
-        Raises:
-            ProblemsError: The bound is reached.
-        """
-        self._found.append(error)
-        if len(self._found) >= _MOST_PROBLEMS:
-            raise ProblemsError(self._found)
-
-    def say(self, what: str, where: str | os.PathLike[str], hint: str = FIX_EXPORT) -> None:
-        """Keep a problem in words."""
-        self.add(DataError(what, where=where, hint=hint))
-
-    def settle(self) -> None:
-        """Raise what was found.
-
-        Raises:
-            ProblemsError: Something was.
-        """
-        if self._found:
-            raise ProblemsError(self._found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +64,7 @@ def dataset(
         DataError: There are no images.
     """
     if not pictures:
-        raise DataError("no images are listed", where=root, hint="name a data set with images")
+        raise DataError("the data set lists no images", where=root, hint="name a data set with images")
     ids = unique_ids([PurePosixPath(picture.path).stem for picture in pictures], [p.path for p in pictures])
     samples = [
         Sample(
@@ -125,7 +93,7 @@ def class_of(shapes: Sequence[Shape]) -> str:
     return next(iter(names), GOOD)
 
 
-def measure(path: Path, problems: Faults) -> ImageInfo | None:
+def measure(path: Path, problems: Problems) -> ImageInfo | None:
     """The image's header; None, and a problem, where it cannot be read."""
     try:
         return probe(path)
@@ -141,11 +109,11 @@ def polygon_problem(values: Sequence[Any], width: int, height: int) -> str | Non
     large are no rounding, and filling them would take memory without end.
     """
     if not isinstance(values, list | tuple):
-        return "a polygon that is no list of numbers"
+        return "a polygon is not a list of numbers"
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
-        return "a polygon with coordinates that are no numbers"
+        return "a polygon has coordinates that are not numbers"
     if len(values) < 6 or len(values) % 2:
-        return f"a polygon of {len(values)} numbers; x, y pairs of at least three points are needed"
+        return f"a polygon has {len(values)} numbers; it needs x, y pairs of at least three points"
     for value, size in zip(values, [width, height] * (len(values) // 2), strict=True):
         # Compared before anything is computed of it: JSON's whole numbers may be longer than any float.
         if not -size * _MOST_COORDINATE_SIZES <= value <= size * (1 + _MOST_COORDINATE_SIZES):

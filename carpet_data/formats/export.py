@@ -1,16 +1,101 @@
-"""What every export has in common: which samples go where, and under which name."""
+"""One pipeline for every export: read, choose the split, write each sample in a worker, count, move into place.
+
+A format's `write` gets an `Export`, has `Export.render` call its own function for every sample, and returns what
+`Export.result` makes of the counts. Workers write files under names that belong to one sample alone, so an export is
+the same for any number of workers, and memory does not grow with the data.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
+from typing import Any, Generic, TypeVar
 
-from carpet_data.dataset import SIDES, Dataset, Sample
-from carpet_data.formats.output import ImageMode
+from carpet_data.core import executor
+from carpet_data.core.masks import LabelMask, Regions, find, load
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Sample
+from carpet_data.errors import CarpetDataError, DataError, OutputError, UsageError
+from carpet_data.formats.export_result import ExportResult, Tally, Written
+from carpet_data.formats.options import ExportOptions, ImageMode, InstanceOptions, MaskOptions
+from carpet_data.formats.problems import Problems
+from carpet_data.formats.reading import read
+from carpet_data.formats.registry import Format, ReadOptions, writable
+from carpet_data.store.files import link_or_copy
 from carpet_data.store.names import component
+from carpet_data.store.output import check_apart, fresh_folder
+
+__all__ = [
+    "ALL",
+    "Export",
+    "ExportResult",
+    "Job",
+    "Tally",
+    "Written",
+    "default_out",
+    "export",
+    "parts",
+]
+
+O = TypeVar("O", bound=ExportOptions)  # noqa: E741 - the one letter that says it
 
 ALL = "all"
 """The one part of an export whose data set has no split."""
+
+_CHUNK = 16
+
+
+def export(
+    source: str | os.PathLike[str] | Dataset,
+    to: str | Format,
+    out: str | os.PathLike[str] | None = None,
+    options: ExportOptions | None = None,
+    *,
+    read_options: ReadOptions | None = None,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> ExportResult:
+    """Write a data set in any format that can be written.
+
+    Args:
+        source: A raw or prepared folder, or a Dataset that was read already.
+        to: The format's name, such as "coco", or the format itself.
+        out: The output folder; None for `ROOT-{format}` beside the data.
+        options: The format's options, such as CocoOptions; None for its defaults.
+        read_options: How to read `source`.
+        progress: Called with (images done, images in all).
+        **changes: Single options, such as `overwrite=True`.
+
+    Raises:
+        UsageError: Options that make no sense, an unknown format or split, or an output that overlaps the source.
+        DataError: The data have a problem; ProblemsError names several at once.
+        OutputError: `out` is not empty.
+    """
+    target_format = to if isinstance(to, Format) else writable(to)
+    chosen = target_format.options() if options is None else options
+    if not isinstance(chosen, target_format.options):
+        raise UsageError(
+            f"the format {target_format.name!r} does not take {type(chosen).__name__}",
+            hint=f"use {target_format.options.__name__}",
+        )
+    unknown = sorted(set(changes) - {each.name for each in fields(chosen)})
+    if unknown:
+        raise TypeError(f"to {target_format.name!r}: unexpected option {unknown[0]!r}")
+    chosen = chosen.but(**changes)
+    dataset = read(source, read_options)
+    split = dataset.split_name(chosen.split)
+    root = dataset.root if isinstance(source, Dataset) else source
+    target = default_out(root, target_format.name) if out is None else Path(out)
+    check_apart(target, dataset.root)
+    with fresh_folder(target, overwrite=chosen.overwrite) as folder:
+        assert target_format.write is not None
+        return target_format.write(
+            Export(target_format.name, dataset, split, parts(dataset, split), folder, target, chosen, progress)
+        )
 
 
 def default_out(root: str | os.PathLike[str], kind: str) -> Path:
@@ -35,11 +120,181 @@ def parts(dataset: Dataset, split: str | None) -> dict[str, tuple[Sample, ...]]:
     return {side: samples for side, samples in by_side.items() if samples}
 
 
-def file_name(sample: Sample, images: ImageMode = "link") -> str:
-    """The image's name in an export: its id, made safe for file systems, and its suffix; unique.
+@dataclass(frozen=True, slots=True)
+class Job(Generic[O]):
+    """One sample of one part, and how it is to be written.
 
-    With `images` "none" the images stay where they are, and the name is the path in the source.
+    Attributes:
+        root: The data set's folder.
+        folder: The export's folder.
+        part: "train", "val", "test" or "all".
+        sample: The sample.
+        connectivity: For binary masks.
+        categories: The defect types in the order of their ids.
+        options: The format's options.
     """
-    if images == "none":
-        return sample.image_path
-    return component(sample.id) + PurePosixPath(sample.image_path).suffix
+
+    root: Path
+    folder: Path
+    part: str
+    sample: Sample
+    connectivity: Connectivity
+    categories: tuple[str, ...]
+    options: O
+
+    def mask(self) -> LabelMask:
+        """The mask as it is, without looking for instances."""
+        return load(self.root, self.sample)
+
+    def regions(self) -> Regions:
+        """The instances to be written.
+
+        Raises:
+            ImageError: A mask cannot be read.
+            DataError: The annotation contradicts itself.
+        """
+        chosen = self.options if isinstance(self.options, InstanceOptions) else InstanceOptions()
+        return find(self.mask(), connectivity=self.connectivity, merge=chosen.merge, min_area=chosen.min_area)
+
+    @property
+    def stem(self) -> str:
+        """The sample's id, made safe for file systems: the name of its files, unique."""
+        return component(self.sample.id)
+
+    @property
+    def image_name(self) -> str:
+        """The image's file name: stem and suffix."""
+        return self.stem + PurePosixPath(self.sample.image_path).suffix
+
+    def place_image(self, target: str) -> str:
+        """Bring the image into the export; where it is: `target`, or its path in the source with `images="none"`."""
+        if self.options.images == "none":
+            return self.sample.image_path
+        _place(self.root / self.sample.image_path, self.folder / target, self.options.images)
+        return target
+
+    def write(self, target: str, data: bytes) -> None:
+        """Write one file of this sample under a path relative to the export's folder."""
+        path = self.folder / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(data)
+
+    def written(self, regions: Regions | None = None, *, record: Any = None, notes: Sequence[str] = ()) -> Written:
+        """The account of this sample, whose instances were written; None for a format without instances."""
+        found = Written(self.part, self.sample.id, record=record, notes=tuple(notes))
+        if regions is None:
+            return found
+        unmarked = self.sample.class_name != GOOD and len(regions) == 0 and regions.too_small == 0
+        present = tuple(sorted(set(regions.class_names)))
+        return replace(found, instances=len(regions), present=present, too_small=regions.too_small, unmarked=unmarked)
+
+
+@dataclass(frozen=True, slots=True)
+class Export(Generic[O]):
+    """An export that is being written.
+
+    Attributes:
+        format: The format's name.
+        dataset: What is exported.
+        split: The split whose sides are the parts; None for a data set without any.
+        parts: The samples of each part: "train", "val", "test", or "all" without a split.
+        folder: Where to write, an empty folder; it becomes `out` when everything is written.
+        out: The output folder, as it is named in the result.
+        options: The format's options.
+        progress: Called with (images done, images in all).
+    """
+
+    format: str
+    dataset: Dataset
+    split: str | None
+    parts: Mapping[str, Sequence[Sample]]
+    folder: Path
+    out: Path
+    options: O
+    progress: Progress | None = None
+
+    def render(self, render: Callable[[Job[O]], Written], *, masks_needed: bool = True) -> Iterator[Written]:
+        """Write every sample, and yield what became of it, in the order of the parts and ids.
+
+        Args:
+            render: A module-level function that writes one sample; it runs in worker processes.
+            masks_needed: Whether a defect image without a mask is a problem (or skipped, as the options say).
+
+        Raises:
+            ProblemsError: Samples with a problem, all of them up to a bound.
+        """
+        dataset = self.dataset
+        jobs: Iterator[Job[O]] = (
+            Job(dataset.root, self.folder, part, sample, dataset.connectivity, dataset.categories, self.options)
+            for part, samples in self.parts.items()
+            for sample in samples
+        )
+        total = sum(len(samples) for samples in self.parts.values())
+        guarded = functools.partial(_guarded, render, masks_needed)
+        problems = Problems()
+        for done, outcome in enumerate(executor.run(guarded, jobs, workers=self.options.workers, chunk=_CHUNK), 1):
+            if self.progress is not None:
+                self.progress(Step(done, total, "exporting"))
+            if isinstance(outcome, CarpetDataError):
+                problems.add(outcome)
+            elif not problems:
+                yield outcome
+        problems.check()
+
+    def result(
+        self, tally: Tally, notes: Sequence[str] = (), listings: Mapping[str, str] | None = None
+    ) -> ExportResult:
+        """The result, once all files are written.
+
+        Args:
+            tally: The counts.
+            notes: What the format has to say; what every format says follows.
+            listings: part -> the file that lists it, relative to the folder.
+        """
+        counts = tally.counts()
+        for part, name in (listings or {}).items():
+            counts[part] = replace(counts[part], file=self.out / name)
+        return ExportResult(
+            self.format,
+            self.out,
+            sum(count.images for count in counts.values()),
+            sum(count.instances for count in counts.values()),
+            sum(len(names) for _, _, names in os.walk(self.folder)),
+            self.dataset.categories,
+            counts,
+            (*notes, *tally.notes()),
+        )
+
+
+def _guarded(render: Callable[[Job[Any]], Written], masks_needed: bool, job: Job[Any]) -> Written | CarpetDataError:
+    """Run one job; its problem comes back as a value, so that one run shows them all."""
+    sample = job.sample
+    try:
+        if masks_needed and sample.annotation is None and sample.class_name != GOOD:
+            if isinstance(job.options, MaskOptions) and job.options.skip_unmasked:
+                return Written(job.part, sample.id, unmasked=True)
+            return DataError(
+                f"the image is of class {sample.class_name}, but has no mask",
+                where=job.root / sample.image_path,
+                hint="add its mask, or skip such images with --skip-unmasked",
+            )
+        return render(job)
+    except CarpetDataError as error:
+        return error
+
+
+def _place(source: Path, target: Path, mode: ImageMode) -> None:
+    """Bring one file into an export: a hard link where the file system can (else a copy), or a copy.
+
+    A link shares its bytes with the source, so nothing here ever opens a placed file for writing.
+    """
+    if target.exists():
+        raise OutputError(
+            "two files of the export would have this name", where=target, hint="rename one of the sources"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if mode == "link":
+        link_or_copy(source, target)
+    else:
+        shutil.copyfile(source, target)

@@ -1,7 +1,8 @@
-"""The layout of MVTec AD.
+"""The layout of MVTec AD, read and written.
 
 ROOT/{train,test}/CLASS/STEM.png, and ROOT/ground_truth/CLASS/STEM_mask.png for the defects (Bergmann et al., 2019,
-"MVTec AD: A Comprehensive Real-World Dataset for Unsupervised Anomaly Detection").
+"MVTec AD: A Comprehensive Real-World Dataset for Unsupervised Anomaly Detection"). Written, train holds good images
+only and a mask is binary.
 """
 
 from __future__ import annotations
@@ -9,16 +10,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from carpet_data.dataset import GOOD, Dataset, Side
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.core.images import encode_png
+from carpet_data.core.masks import LabelMask, find
+from carpet_data.core.masks.components import label
+from carpet_data.core.masks.runs import Runs, from_binary, to_binary, to_values
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Side
+from carpet_data.errors import DataError
 from carpet_data.formats import tree
+from carpet_data.formats.export import ALL, Export, ExportResult, Job, Tally, Written
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
+from carpet_data.formats.glance import Folder
 from carpet_data.formats.listing import Listing, is_image, is_known, walk
+from carpet_data.formats.options import MvtecOptions
 from carpet_data.formats.pairing import Named, pair, stem
-from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.registry import Format, ReadOptions, summary_of
 from carpet_data.formats.tree import Entry, Tree
+from carpet_data.store.names import component
 
 MASK_ENDINGS = ("_mask", "")
+
+_MOVED, _SYNTHETIC, _TYPES, _INSTANCES = "moved to test", "synthetic in test", "types", "instances"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +63,7 @@ def entries_of(shots: Sequence[Shot], mask_of: Mapping[str, str]) -> tuple[Entry
     return tuple(entries)
 
 
-def scan(root: Path) -> Tree:
+def scan(root: Path, _: ReadOptions | None = None) -> Tree:
     """The images and masks of a folder in MVTec AD layout, by names alone.
 
     Raises:
@@ -113,3 +130,117 @@ def _mask_place(parts: list[str]) -> tuple[Side | None, str] | None:
         return None, parts[1]
     side = side_of(parts[1])
     return (side, parts[2]) if len(parts) == 4 and side is not None else None
+
+
+def write(export: Export[MvtecOptions]) -> ExportResult:
+    """Write train, test (val with sides kept) and ground_truth.
+
+    Raises:
+        ProblemsError: Masks that are missing or damaged, up to a bound.
+    """
+    tally = Tally(SIDES)
+    for sample in export.render(_render):
+        tally.add(sample)
+    if export.dataset.license:
+        (export.folder / "license.txt").write_text(f"{export.dataset.license}\n", encoding="utf-8")
+    return export.result(tally, _notes(export, tally))
+
+
+def _render(job: Job[MvtecOptions]) -> Written:
+    sample = job.sample
+    side = _side(job)
+    notes = []
+    if side == "test" and job.part not in ("test", ALL):
+        notes.append(_SYNTHETIC if sample.origin == "synthetic" else _MOVED)
+    class_folder = component(sample.class_name)
+    regions = 0
+    if sample.annotation is not None:
+        mask = job.mask()
+        pixels = to_binary(mask.runs)
+        if sample.class_name == GOOD and pixels.any():
+            raise DataError(
+                "the image is of class good, but its annotation marks a defect",
+                where=job.root / sample.image_path,
+                hint="move the image to its defect class, or remove the annotation",
+            )
+        if sample.class_name != GOOD:
+            job.write(f"ground_truth/{class_folder}/{job.stem}_mask.png", encode_png(pixels))
+            lost, regions = _lost(mask, pixels, sample.class_name, job.connectivity)
+            notes += lost
+    job.place_image(f"{side}/{class_folder}/{job.image_name}")
+    unmarked = sample.class_name != GOOD and regions == 0
+    return Written(side, sample.id, regions, unmarked=unmarked, notes=tuple(notes))
+
+
+def _side(job: Job[MvtecOptions]) -> str:
+    if job.options.sides == "keep" and job.part != ALL:
+        return job.part
+    return "train" if job.sample.class_name == GOOD and job.part in ("train", ALL) else "test"
+
+
+def _lost(
+    mask: LabelMask,
+    pixels: NDArray[np.bool_],
+    class_name: str,
+    connectivity: Connectivity,
+) -> tuple[list[str], int]:
+    """What a binary mask does not say of this one, and how many components it shows."""
+    binary = from_binary(pixels)
+    number, count = label(binary, connectivity)
+    if mask.binary:
+        return [], count
+    lost = []
+    regions = find(mask)
+    if set(regions.class_names) - {class_name}:
+        lost.append(_TYPES)
+    runs = regions.runs
+    instance = to_values(Runs(runs.height, runs.width, runs.column, runs.start, runs.stop, runs.value + 1), np.uint32)
+    shown = to_values(
+        Runs(binary.height, binary.width, binary.column, binary.start, binary.stop, number + 1), np.uint32
+    )
+    pairs = np.unique(np.stack((instance[pixels], shown[pixels])), axis=1).shape[1]
+    if not pairs == count == len(regions):
+        lost.append(_INSTANCES)
+    return lost, count
+
+
+def _notes(export: Export[Any], tally: Tally) -> list[str]:
+    notes = []
+    counts = tally.remarks
+    if counts[_MOVED]:
+        notes.append(
+            f"{counted(counts[_MOVED], 'image')} of train and val went to test, since train holds good images only in "
+            "MVTec's layout: do not test on it what was trained on this split, or keep the sides with --sides keep"
+        )
+    if counts[_SYNTHETIC]:
+        notes.append(
+            f"{counted(counts[_SYNTHETIC], 'image')} in test are synthetic (--sides keep leaves them in train)"
+        )
+    if export.split is None:
+        notes.append("the data set has no split, so every good image is in train; `carpet-data prepare` makes one")
+    if counts[_TYPES]:
+        notes.append(
+            f"{counted(counts[_TYPES], 'image')} show other defect types than their class; binary masks do not tell "
+            "them apart (to-coco and to-masks do)"
+        )
+    if counts[_INSTANCES]:
+        notes.append(
+            f"{counted(counts[_INSTANCES], 'image')} have instances that touch or are of several parts; in a "
+            "binary mask the connected components count instead (to-coco and to-masks --instances keep them)"
+        )
+    if export.dataset.connectivity == 4:
+        notes.append("instances were 4-connected; read the export with --connectivity 4")
+    return notes
+
+
+def _looks_like(folder: Folder) -> bool:
+    """Whether ground_truth lies beside the sides, or a side holds a class without defects."""
+    if GROUND_TRUTH in folder.folders:
+        return bool(folder.sides)
+    sides = map(Folder, folder.sides)
+    return any(good_names({path.name for path in side.class_folders()}) for side in sides)
+
+
+MVTEC = Format(
+    "mvtec", summary_of("mvtec"), read=read, write=write, options=MvtecOptions, looks_like=_looks_like, scan=scan
+)

@@ -1,27 +1,24 @@
-"""The readers by name; each is imported when it is used."""
+"""Formats by name: those of this package, and those that others add under the entry-point group carpet_data.formats."""
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from carpet_data.core.options import Options, option
+from carpet_data.core.plugins import Registry
 from carpet_data.dataset import MASK_THRESHOLD, Connectivity, Dataset
 from carpet_data.errors import CarpetDataError, UsageError
+from carpet_data.formats.options import ExportOptions
 
-# name -> (module:attribute, summary). A reader is called as read(root, options) -> Dataset.
-READERS: dict[str, tuple[str, str]] = {
-    "prepared": ("carpet_data.store.reading:read", "a folder made by `carpet-data prepare`"),
-    "mvtec": ("carpet_data.formats.mvtec:read", "MVTec AD: train/good, test/CLASS, ground_truth/CLASS"),
-    "mvtec-loco": ("carpet_data.formats.loco:read", "MVTec LOCO AD: a folder of masks an image"),
-    "mvtec-ad2": ("carpet_data.formats.ad2:read", "MVTec AD 2: train, validation, test_public"),
-    "coco": ("carpet_data.formats.coco_reader:read", "COCO instances: annotations/*.json and images"),
-    "yolo": ("carpet_data.formats.yolo_reader:read", "YOLO segments: images, labels, data.yaml"),
-    "folder": ("carpet_data.formats.folder:read", "folders of images and masks, paired by name"),
-}
+if TYPE_CHECKING:
+    from carpet_data.formats.export import Export, ExportResult
+    from carpet_data.formats.glance import Folder
+    from carpet_data.formats.tree import Tree
+
+__all__ = ["FORMATS", "Format", "ReadOptions", "readable", "summary_of", "writable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,11 @@ class ReadOptions(Options):
     """How to read a data set."""
 
     format: str = option(
-        "auto", f"Layout of the data set: auto, {', '.join(READERS)}.", flag="--from", metavar="FORMAT"
+        "auto",
+        "Layout of the data set: auto, prepared, mvtec, mvtec-loco, mvtec-ad2, coco, yolo, folder, or one that an "
+        "installed package adds.",
+        flag="--from",
+        metavar="FORMAT",
     )
     threshold: int = option(MASK_THRESHOLD, "Mask values of at least this are a defect.", minimum=1, maximum=255)
     connectivity: Connectivity | None = option(
@@ -49,26 +50,85 @@ class ReadOptions(Options):
     )
 
 
-def read(root: str | os.PathLike[str] | Dataset, options: ReadOptions | None = None) -> Dataset:
-    """Read a data set, raw or prepared; nothing in it is changed.
+@dataclass(frozen=True)
+class Format:
+    """One layout of data sets, which can be read, written or both.
 
-    Args:
-        root: The folder (for COCO also the JSON file itself); a Dataset is returned as it is.
-        options: How; by default the format is recognised.
+    Attributes:
+        name: What `--from` and `export --to` call it.
+        summary: One line.
+        read: Reads the data set in a folder; raises DataError or ProblemsError for what is wrong with it.
+        write: Writes an export, see `carpet_data.formats.export`.
+        options: The dataclass of options that `write` takes.
+        looks_like: Whether a folder has this layout, by a few of its names; None if it is never guessed.
+        file_suffixes: A file with one of these stands for its data set, such as ".json".
+        scan: Lists images and masks by names alone, for `doctor`; None where masks are not files of their own.
+
+    Example:
+        >>> from carpet_data.formats import FORMATS
+        >>> FORMATS.load("coco").summary
+        'COCO instances: annotations/*.json and images'
+    """
+
+    name: str
+    summary: str
+    read: Callable[[Path, ReadOptions], Dataset] | None = None
+    write: Callable[[Export[Any]], ExportResult] | None = None
+    options: type[ExportOptions] = ExportOptions
+    looks_like: Callable[[Folder], bool] | None = None
+    file_suffixes: tuple[str, ...] = ()
+    scan: Callable[[Path, ReadOptions], Tree] | None = None
+
+
+FORMATS = Registry(
+    "format",
+    "carpet_data.formats",
+    # Where several look like a folder, the first is taken: COCO and YOLO files may lie in folders that MVTec's and the
+    # plain layout would take for their own.
+    {
+        "prepared": ("carpet_data.formats.prepared:PREPARED", "a folder made by `carpet-data prepare`"),
+        "mvtec-ad2": ("carpet_data.formats.mvtec_ad2:MVTEC_AD2", "MVTec AD 2: train, validation, test_public"),
+        "coco": ("carpet_data.formats.coco:COCO", "COCO instances: annotations/*.json and images"),
+        "mvtec-loco": ("carpet_data.formats.mvtec_loco:MVTEC_LOCO", "MVTec LOCO AD: a folder of masks per image"),
+        "yolo": ("carpet_data.formats.yolo:YOLO", "YOLO segments or boxes: images, labels, data.yaml"),
+        "mvtec": ("carpet_data.formats.mvtec:MVTEC", "MVTec AD: train/good, test/CLASS, ground_truth/CLASS"),
+        "folder": ("carpet_data.formats.folder:FOLDER", "folders of images, by class or with masks paired by name"),
+        "voc": ("carpet_data.formats.voc:VOC", "Pascal VOC: XML boxes and segmentation masks"),
+        "masks": ("carpet_data.formats.masks:MASKS", "images beside class-index masks"),
+    },
+)
+
+
+def summary_of(name: str) -> str:
+    """One line on a format of this package."""
+    return FORMATS.builtin[name][1]
+
+
+def readable(name: str) -> Format:
+    """The format of a name, which has a reader.
 
     Raises:
-        DataError: The folder is missing, or no reader knows it, or its content is at fault.
-        UsageError: Options that do not exist or do not fit.
+        UsageError: The name is unknown, or the format can only be written.
+        CarpetDataError: The package that adds it cannot be imported.
     """
-    from carpet_data.formats.detect import detect
+    found = _load(name)
+    if found.read is None:
+        raise UsageError(f"the format {name!r} can be written but not read", hint="use --from with another format")
+    return found
 
-    if isinstance(root, Dataset):
-        return root
-    root = Path(root)
-    options = options or ReadOptions()
-    name = detect(root) if options.format == "auto" else options.format
-    if name not in READERS:
-        raise UsageError(f"unknown format {name!r}", hint=f"use one of: {', '.join(READERS)}")
-    module, attribute = READERS[name][0].split(":")
-    reader: Callable[[Path, ReadOptions], Dataset] = getattr(importlib.import_module(module), attribute)
-    return reader(root, options)
+
+def writable(name: str) -> Format:
+    """The format of a name, which has a writer; raises as `readable`."""
+    found = _load(name)
+    if found.write is None:
+        raise UsageError(f"the format {name!r} can be read but not written", hint="export to another format")
+    return found
+
+
+def _load(name: str) -> Format:
+    found = FORMATS.load(name)
+    if not isinstance(found, Format):
+        raise CarpetDataError(
+            f"the entry point of format {name!r} is not a Format", where=FORMATS.target(name), hint="update its package"
+        )
+    return found

@@ -26,10 +26,9 @@ from carpet_data.dataset import (
     Split,
     categories_of,
 )
-from carpet_data.errors import CarpetDataError, DataError, ProblemsError
+from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.formats.listing import composed
-
-_MOST_PROBLEMS = 100
+from carpet_data.formats.problems import Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +124,11 @@ def dataset(
         raise DataError(
             "no images were found",
             where=tree.root,
-            hint="name the folder that holds train/ and test/, or choose a reader with --from",
+            hint="name the folder that holds train/ and test/, or choose a format with --from",
         )
     samples: list[Sample] = []
-    problems: list[CarpetDataError] = list(tree.problems[:_MOST_PROBLEMS])
+    problems = Problems()
+    problems.add(*tree.problems)
     for number, (entry, sample_id) in enumerate(zip(tree.entries, ids_of(tree.entries), strict=True), start=1):
         try:
             info = probe(tree.root / entry.image)
@@ -136,9 +136,7 @@ def dataset(
             if on_problem is not None:
                 on_problem(error)
                 continue
-            problems.append(error)
-            if len(problems) >= _MOST_PROBLEMS:
-                break
+            problems.add(error)
             continue
         annotation = annotation_of(entry, threshold)
         samples.append(
@@ -154,8 +152,7 @@ def dataset(
         )
         if progress is not None and number % 64 == 0:
             progress(Step(number, len(tree.entries), "reading headers"))
-    if problems:
-        raise ProblemsError(problems)
+    problems.check()
     samples.sort(key=lambda sample: sample.id)
     return from_samples(
         samples, root=tree.root, name=tree.name, license=tree.license, connectivity=connectivity, format=tree.format

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -22,55 +21,38 @@ from carpet_data.core.masks import Regions
 from carpet_data.core.masks.runs import Runs, to_values
 from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError
-from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result, written
+from carpet_data.formats.export import Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.options import VocOptions
+from carpet_data.formats.registry import Format, summary_of
 from carpet_data.store.names import component
 
 _LARGEST_INDEX = 254
 """255 marks what the challenge leaves undecided ("void"), so no object may have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class VocStyle:
-    """How the export is written.
-
-    Attributes:
-        database: The data set's name, for the XML.
-        objects: Whether SegmentationObject is written.
-        jpg_names: Whether every image is called ID.jpg, whatever its bytes: some readers look for no other name.
-    """
-
-    database: str
-    objects: bool = True
-    jpg_names: bool = False
-
-
-def write(export: Export, style: VocStyle) -> ExportResult:
+def write(export: Export[VocOptions]) -> ExportResult:
     """Write JPEGImages, Annotations, SegmentationClass, SegmentationObject, ImageSets and labelmap.txt.
-
-    Args:
-        export: What to write, where and how.
-        style: How the export is written.
 
     Raises:
         DataError: More categories than a palette can hold, or one whose name labelmap.txt cannot.
-        ProblemsError: Masks at fault, or with more instances than a palette can hold.
+        ProblemsError: Masks that are damaged, or have more instances than a palette can hold.
     """
     dataset, folder = export.dataset, export.folder
     _check_categories(dataset)
     for name in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
         (folder / name).mkdir(parents=True)
-    if style.objects:
+    if export.options.objects:
         (folder / "SegmentationObject").mkdir()
     tally = Tally(export.parts)
     shown: dict[str, list[tuple[str, tuple[str, ...]]]] = {part: [] for part in export.parts}
-    for sample in render_all(_render, export, style):
+    for sample in export.render(functools.partial(_render, dataset.name)):
         tally.add(sample)
         if not sample.unmasked:
             shown[sample.part].append((sample.record, sample.present))
     for part, rows in shown.items():
         _write_sets(folder / "ImageSets", part, rows, dataset.categories)
     (folder / "labelmap.txt").write_text(_label_map(dataset.categories), encoding="utf-8")
-    return result("voc", export, tally)
+    return export.result(tally)
 
 
 def _check_categories(dataset: Dataset) -> None:
@@ -89,28 +71,28 @@ def _check_categories(dataset: Dataset) -> None:
             )
 
 
-def _render(job: Job[VocStyle]) -> Written:
+def _render(database: str, job: Job[VocOptions]) -> Written:
     regions = job.regions()
-    sample, style = job.sample, job.style
+    sample, options = job.sample, job.options
     stem = _listable(job)
-    if style.objects and len(regions) > _LARGEST_INDEX:
+    if options.objects and len(regions) > _LARGEST_INDEX:
         raise DataError(
             f"{len(regions)} instances, and the palette of SegmentationObject holds {_LARGEST_INDEX}",
             where=job.root / (sample.mask_path or sample.image_path),
             hint="join them (--merge), leave the smallest out (--min-area), or write no objects (--no-objects)",
         )
-    image_name = f"{stem}.jpg" if style.jpg_names else job.image_name
+    image_name = f"{stem}.jpg" if options.jpg_names else job.image_name
     job.place_image(f"JPEGImages/{image_name}")
-    job.write(f"Annotations/{stem}.xml", _xml(job, regions, image_name).encode())
+    job.write(f"Annotations/{stem}.xml", _xml(job, regions, image_name, database).encode())
     of_class = np.array([job.categories.index(name) + 1 for name in regions.class_names], np.int64)
     job.write(f"SegmentationClass/{stem}.png", palette_png(indexed(regions, of_class)))
-    if style.objects:
+    if options.objects:
         of_object = np.arange(1, len(regions) + 1)
         job.write(f"SegmentationObject/{stem}.png", palette_png(indexed(regions, of_object)))
-    return written(job, regions, record=stem)
+    return job.written(regions, record=stem)
 
 
-def _listable(job: Job[VocStyle]) -> str:
+def _listable(job: Job[VocOptions]) -> str:
     """The stem, if the lists of ImageSets can hold it: readers strip their lines and skip those that begin with #."""
     stem = job.stem
     if stem != stem.strip() or stem.startswith("#") or not stem.isprintable():
@@ -162,14 +144,14 @@ def palette_png(values: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _xml(job: Job[VocStyle], regions: Regions, image_name: str) -> str:
+def _xml(job: Job[VocOptions], regions: Regions, image_name: str, database: str) -> str:
     sample = job.sample
     depth = 1 if probe(job.root / sample.image_path).mode in ("grey", "grey+alpha", "bilevel") else 3
     lines = [
         "<annotation>",
         "  <folder>JPEGImages</folder>",
         f"  <filename>{escape(image_name)}</filename>",
-        f"  <source><database>{escape(job.style.database)}</database></source>",
+        f"  <source><database>{escape(database)}</database></source>",
         f"  <size><width>{sample.width}</width><height>{sample.height}</height><depth>{depth}</depth></size>",
         "  <segmented>1</segmented>",
     ]
@@ -205,3 +187,6 @@ def _label_map(categories: Sequence[str]) -> str:
         red, green, blue = colours[3 * index : 3 * index + 3]
         lines.append(f"{name}:{red},{green},{blue}::")
     return "\n".join([*lines, ""])
+
+
+VOC = Format("voc", summary_of("voc"), write=write, options=VocOptions)

@@ -23,7 +23,7 @@ from carpet_data.errors import DataError
 from carpet_data.fiftyone import inserting
 from carpet_data.fiftyone import sync as syncing
 from carpet_data.fiftyone.naming import INFO
-from carpet_data.formats.to_coco import to_coco
+from carpet_data.formats.exports import to_coco
 from carpet_data.preparation.drop import drop
 from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare

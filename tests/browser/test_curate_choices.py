@@ -22,8 +22,8 @@ from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import DataError, ProblemsError, UsageError
 from carpet_data.fiftyone.browse import browse
 from carpet_data.fiftyone.curate import curate, undo_curation
-from carpet_data.formats.check import check
-from carpet_data.formats.to_coco import to_coco
+from carpet_data.formats.coco.check import check
+from carpet_data.formats.exports import to_coco
 from carpet_data.statistics.stats import stats
 from carpet_data.store import Addition
 from carpet_data.synthesis.engine.synthesize import synthesize

@@ -70,7 +70,7 @@ def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
 
 def test_import_is_light_and_to_coco_needs_no_albumentations() -> None:
     assert not HEAVY & modules_after("import carpet_data")
-    loaded = modules_after("import carpet_data.formats.to_coco, carpet_data.formats.check")
+    loaded = modules_after("import carpet_data.formats.exports, carpet_data.formats.coco.check")
     assert not {"albumentations", "matplotlib", "pydantic", "rich", "scipy", "torch"} & loaded
 
 
@@ -160,7 +160,7 @@ def test_errors_of_the_system_are_no_traceback(run: Run, monkeypatch: pytest.Mon
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/data/x")
 
-    monkeypatch.setattr("carpet_data.formats.exporting.read", full)
+    monkeypatch.setattr("carpet_data.formats.export.read", full)
     failed = run("to-coco", "anything", "-o", "out")
     assert failed.code == 1
     assert "No space left" in failed.err

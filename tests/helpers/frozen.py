@@ -297,6 +297,7 @@ class JsonCommands:
         run, root = self, self.folder / "set"
         for kind in ("coco", "yolo", "voc", "folder", "mvtec", "masks"):
             run(f"to-{kind}", f"to-{kind}", root, "-o", self.folder / kind, *ONE)
+        run("export", "export", root, "--to", "coco", "-o", self.folder / "any", *ONE)
         run("check", "check", self.folder / "coco", *ONE)
         run("check against", "check", self.folder / "coco", "--against", root, *ONE)
         side = self.folder / "coco" / "annotations" / "instances_train.json"

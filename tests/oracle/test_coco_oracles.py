@@ -19,8 +19,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from carpet_data.formats.check import check
-from carpet_data.formats.to_coco import to_coco
+from carpet_data.formats.coco.check import check
+from carpet_data.formats.exports import to_coco
 
 Mask = NDArray[np.bool_]
 KINDS = ("polygon", "rle")

@@ -8,7 +8,7 @@ import pytest
 
 from carpet_data.dataset import Dataset
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.formats.to_folder import to_folder
+from carpet_data.formats.exports import to_folder
 
 pytestmark = pytest.mark.oracle
 

@@ -13,7 +13,7 @@ from carpet_data.core.masks import find, load
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Dataset
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.formats.to_masks import to_masks
+from carpet_data.formats.exports import to_masks
 
 pytestmark = pytest.mark.oracle
 

@@ -14,7 +14,7 @@ from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Dataset, IndexFile, MaskFile, Sample, Split
 from carpet_data.errors import ProblemsError
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.formats.to_mvtec import to_mvtec
+from carpet_data.formats.exports import to_mvtec
 
 
 @pytest.fixture(scope="module")

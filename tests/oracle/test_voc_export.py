@@ -15,7 +15,7 @@ from carpet_data.core.masks import find, load
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Dataset
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.formats.to_voc import to_voc
+from carpet_data.formats.exports import to_voc
 
 pytestmark = pytest.mark.oracle
 

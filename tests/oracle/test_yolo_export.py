@@ -16,7 +16,7 @@ from carpet_data.core.masks import find, load
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Dataset, Sample
 from carpet_data.formats import ReadOptions, mvtec
-from carpet_data.formats.to_yolo import to_yolo
+from carpet_data.formats.exports import to_yolo
 
 pytestmark = pytest.mark.oracle
 

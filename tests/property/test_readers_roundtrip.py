@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from carpet_data.core.masks import find, load, rle
 from carpet_data.dataset import Dataset
 from carpet_data.formats import read
+from carpet_data.formats.exports import to_coco, to_mvtec, to_yolo
 from carpet_data.formats.pairing import Named, pair
-from carpet_data.formats.to_coco import to_coco
-from carpet_data.formats.to_mvtec import to_mvtec
-from carpet_data.formats.to_yolo import to_yolo
 
 Facts = dict[str, tuple[object, ...]]
 

@@ -13,9 +13,7 @@ from pycocotools import mask as coco_mask
 from carpet_data.core.masks import load
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.formats import read
-from carpet_data.formats.to_masks import to_masks
-from carpet_data.formats.to_mvtec import to_mvtec
-from carpet_data.formats.to_yolo import to_yolo
+from carpet_data.formats.exports import to_masks, to_mvtec, to_yolo
 
 pytestmark = pytest.mark.real
 

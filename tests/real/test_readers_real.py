@@ -11,9 +11,8 @@ import pytest
 from carpet_data.core.masks import find, load, rle
 from carpet_data.dataset import Dataset
 from carpet_data.formats import mvtec, read
-from carpet_data.formats.detect import detect
-from carpet_data.formats.to_coco import to_coco
-from carpet_data.formats.to_yolo import to_yolo
+from carpet_data.formats.exports import to_coco, to_yolo
+from carpet_data.formats.reading import detect
 
 pytestmark = pytest.mark.real
 

@@ -20,8 +20,8 @@ from carpet_data.core.images import encode_png
 from carpet_data.dataset import GOOD, Dataset, IndexFile, Sample
 from carpet_data.errors import DataError, LockedError, ProblemsError, UsageError
 from carpet_data.fiftyone.curate import curate, undo_curation
-from carpet_data.formats.check import check
-from carpet_data.formats.to_coco import to_coco
+from carpet_data.formats.coco.check import check
+from carpet_data.formats.exports import to_coco
 from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.statistics.stats import stats
@@ -119,7 +119,7 @@ def test_stats_coco_and_manifest_agree_after_it(root: Path, tmp_path: Path) -> N
     assert counts == {name: len(after.of_class(name)) for name in ("good", "hole", "thread")}
     assert counts == {"good": 9, "hole": 5 + 6 - 2 - 1 + 1 + 1, "thread": 4 + 1 - 2}
     exported = to_coco(root, tmp_path / "coco", workers=1)
-    assert sum(file.images for file in exported.files) == len(after)
+    assert exported.images == len(after)
     checked = check(tmp_path / "coco", root, workers=1)
     assert (checked.problems, checked.compared) == ((), len(after))
     assert list(store.verify(root)) == []

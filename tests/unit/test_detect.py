@@ -13,8 +13,8 @@ from helpers.trees import coco, files, image
 
 from carpet_data.errors import DataError
 from carpet_data.formats import read
-from carpet_data.formats.detect import detect, looks_like_dataset
-from carpet_data.formats.to_masks import to_masks
+from carpet_data.formats.exports import to_masks
+from carpet_data.formats.reading import detect, looks_like_dataset
 from carpet_data.preparation.prepare import prepare
 
 MVTEC = (["train/good/0.png", "test/hole/0.png"], ["ground_truth/hole/0_mask.png"])
@@ -179,7 +179,7 @@ def test_links_in_a_circle(tmp_path: Path) -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    code = "import sys, carpet_data.formats.detect; print([m for m in ('cv2', 'numpy', 'yaml') if m in sys.modules])"
+    code = "import sys, carpet_data.formats.reading; print([m for m in ('cv2', 'numpy', 'yaml') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -15,7 +15,7 @@ import pytest
 
 from carpet_data.core import executor
 from carpet_data.errors import CarpetDataError, DataError, MissingExtraError
-from carpet_data.formats.to_coco import to_coco
+from carpet_data.formats.exports import to_coco
 
 
 def square(number: int) -> int:

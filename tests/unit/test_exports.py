@@ -16,13 +16,10 @@ from helpers.shapes import SHAPES, write_mvtec
 from carpet_data.core.images import write_png
 from carpet_data.dataset import Dataset, MaskFile, Sample
 from carpet_data.errors import DataError, OutputError, ProblemsError, UsageError
-from carpet_data.formats import ReadOptions, mvtec, yolo
-from carpet_data.formats.to_folder import to_folder
-from carpet_data.formats.to_masks import to_masks
-from carpet_data.formats.to_mvtec import to_mvtec
-from carpet_data.formats.to_voc import to_voc
-from carpet_data.formats.to_yolo import to_yolo
+from carpet_data.formats import ReadOptions, mvtec
+from carpet_data.formats.exports import to_folder, to_masks, to_mvtec, to_voc, to_yolo
 from carpet_data.formats.voc import colour_map
+from carpet_data.formats.yolo import writer as yolo
 from carpet_data.preparation.prepare import prepare
 from carpet_data.store.output import fresh_folder
 
@@ -120,7 +117,7 @@ def test_a_defect_without_a_mask_is_a_fault_or_left_out(verb: Verb, source: Path
     result = verb(dataset, tmp_path / "out", skip_unmasked=True, workers=1)
     assert result.images == 19
     assert not any(first.id in name for name in _hashes(result.out))
-    assert "left out for want of a mask: 1 image" in result.notes
+    assert "skipped 1 image without a mask" in result.notes
 
 
 @pytest.mark.parametrize("verb", [to_yolo, to_voc, to_masks])
@@ -129,7 +126,7 @@ def test_small_instances_are_left_out_and_counted(verb: Verb, source: Path, tmp_
     larger = verb(_read(source), tmp_path / "larger", min_area=2, workers=1)
     # "point" and the point inside "nested rings", each in two images.
     assert everything.instances - larger.instances == 4
-    assert "left out as smaller than the least area: 4 instances" in larger.notes
+    assert "skipped 4 instances below --min-area" in larger.notes
     with pytest.raises(UsageError, match="at least 1"):
         verb(_read(source), tmp_path / "bad", min_area=0)
 
@@ -213,10 +210,8 @@ def test_results_travel_and_become_json(source: Path, tmp_path: Path) -> None:
     result = to_masks(_read(source), tmp_path / "out", workers=1)
     assert pickle.loads(pickle.dumps(result)) == result
     values = result.to_json()
-    assert values["parts"] == {
-        "train": {"images": 8, "instances": 0},
-        "test": {"images": 12, "instances": result.instances},
-    }
+    counted = {part: (count["images"], count["instances"]) for part, count in values["parts"].items()}
+    assert counted == {"train": (8, 0), "test": (12, result.instances)}
     assert values["files"] == 20 + 20 + 3
 
 

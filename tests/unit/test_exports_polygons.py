@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from carpet_data.core.masks import LabelMask, find, polygons
 from carpet_data.core.masks.runs import from_binary
-from carpet_data.formats.yolo import corner_texts, joined
+from carpet_data.formats.yolo.writer import corner_texts, joined
 
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24)))
 

@@ -12,7 +12,8 @@ from helpers.trees import coco, files, image
 from carpet_data.core.masks import find, load, rle
 from carpet_data.dataset import Dataset, Shape, Shapes
 from carpet_data.errors import DataError, ProblemsError
-from carpet_data.formats import ReadOptions, coco_reader, read
+from carpet_data.formats import ReadOptions, read
+from carpet_data.formats.coco import reader as coco_reader
 
 SQUARE = [[2, 1, 5, 1, 5, 4, 2, 4]]
 RUNS = {"size": [8, 12], "counts": [17, 3, 5, 3, 5, 3, 60]}
@@ -191,10 +192,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "size as text": ({"images": [_image(width="12")]}, "'12' and 8, not numbers"),
     "a box": ({"annotations": [_annotation(segmentation=[], bbox=[1, 1, 3, 3])]}, "a box but no segmentation"),
     "nothing": ({"annotations": [_annotation(segmentation=None)]}, "no segmentation"),
-    "flat polygon": ({"annotations": [_annotation(segmentation=SQUARE[0])]}, "no list of numbers"),
-    "short polygon": ({"annotations": [_annotation(segmentation=[[1, 1, 2, 2]])]}, "a polygon of 4 numbers"),
-    "odd polygon": ({"annotations": [_annotation(segmentation=[[1] * 7])]}, "a polygon of 7 numbers"),
-    "text in polygon": ({"annotations": [_annotation(segmentation=[["1"] * 6])]}, "are no numbers"),
+    "flat polygon": ({"annotations": [_annotation(segmentation=SQUARE[0])]}, "not a list of numbers"),
+    "short polygon": ({"annotations": [_annotation(segmentation=[[1, 1, 2, 2]])]}, "a polygon has 4 numbers"),
+    "odd polygon": ({"annotations": [_annotation(segmentation=[[1] * 7])]}, "a polygon has 7 numbers"),
+    "text in polygon": ({"annotations": [_annotation(segmentation=[["1"] * 6])]}, "that are not numbers"),
     "nan in polygon": ({"annotations": [_annotation(segmentation=[[float("nan")] * 6])]}, "far outside"),
     "huge polygon": ({"annotations": [_annotation(segmentation=[[0, 0, 1e9, 0, 1e9, 1e9]])]}, "far outside"),
     "size of runs": ({"annotations": [_annotation(segmentation={**RUNS, "size": [12, 8]})]}, r"size is \[12, 8\]"),
@@ -276,7 +277,7 @@ def test_absent_and_empty(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         _read(tmp_path / "absent")
     coco(tmp_path / "set.json", images=[], annotations=[])
-    with pytest.raises(DataError, match="no images are listed"):
+    with pytest.raises(DataError, match="lists no images"):
         _read(tmp_path)
 
 

@@ -126,7 +126,7 @@ def test_pair_by(tmp_path: Path) -> None:
         _read(root, pair_by=r"(00)")
     with pytest.raises(UsageError, match="captures nothing"):
         _read(root, pair_by=r"\d+")
-    with pytest.raises(UsageError, match="no regular expression"):
+    with pytest.raises(UsageError, match="invalid --pair-by value"):
         _read(root, pair_by="(")
 
 

@@ -15,7 +15,7 @@ from carpet_data.core.images import write_png
 from carpet_data.core.masks import find, load
 from carpet_data.dataset import MaskFile, MaskStack
 from carpet_data.errors import DataError, ProblemsError
-from carpet_data.formats import ReadOptions, ad2, loco, mvtec, read
+from carpet_data.formats import ReadOptions, mvtec, mvtec_ad2, mvtec_loco, read
 
 
 def _pairs(root: Path) -> dict[str, str | None]:
@@ -254,7 +254,7 @@ def test_loco(tmp_path: Path) -> None:
     dataset = read(root)
     assert dataset.categories == ("one pin", "two")
     assert find(load(root, dataset.by_id()["test_logical_anomalies_0"])).class_names == ("one pin", "two")
-    assert loco.scan(root).unknown == ()
+    assert mvtec_loco.scan(root).unknown == ()
 
 
 def test_loco_one_mask_is_one_instance(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_loco_one_mask_is_one_instance(tmp_path: Path) -> None:
     pixels[0, 0] = pixels[7, 11] = 255
     path = mask(root / "ground_truth/structural_anomalies/0/000.png")
     write_png(path, pixels)
-    dataset = loco.read(root, ReadOptions())
+    dataset = mvtec_loco.read(root, ReadOptions())
     assert len(find(load(root, dataset.samples[0]))) == 1
 
 
@@ -281,13 +281,13 @@ def test_loco_config_faults(config: str, message: str, tmp_path: Path) -> None:
     mask(root / "ground_truth/logical_anomalies/0/000.png", value=1)
     (root / "defects_config.json").write_text(config)
     with pytest.raises(DataError) as caught:
-        loco.read(root, ReadOptions())
+        mvtec_loco.read(root, ReadOptions())
     assert caught.match(message) or pytest.fail(str(caught.value))
 
 
 def test_loco_orphans(tmp_path: Path) -> None:
     root = files(tmp_path, ["test/logical_anomalies/0.png"], ["ground_truth/logical_anomalies/1/000.png"])
-    assert loco.scan(root).orphans == ("ground_truth/logical_anomalies/1/000.png",)
+    assert mvtec_loco.scan(root).orphans == ("ground_truth/logical_anomalies/1/000.png",)
 
 
 def test_ad2(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_ad2(tmp_path: Path) -> None:
         "test_public/good/2.png": ("test", "good", None),
         "test_public/bad/3.png": ("test", "bad", "test_public/ground_truth/bad/3_mask.png"),
     }
-    assert ad2.scan(root).unknown == ("test_private/4.png", "test_private_mixed/5.png")
+    assert mvtec_ad2.scan(root).unknown == ("test_private/4.png", "test_private_mixed/5.png")
 
 
 def test_a_root_may_be_text(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from helpers.trees import files, image
 from carpet_data.core.masks import find, load
 from carpet_data.dataset import Dataset, Shapes
 from carpet_data.errors import DataError, ProblemsError
-from carpet_data.formats import ReadOptions, read, yolo_reader
+from carpet_data.formats import ReadOptions, read
+from carpet_data.formats.yolo import reader as yolo_reader
 
 # Columns 2..4 of 12 and rows 1..3 of 8.
 SQUARE = " ".join(f"{x / 12:.6f} {y / 8:.6f}" for x, y in ((2, 1), (5, 1), (5, 4), (2, 4)))
@@ -122,9 +123,9 @@ LINES: dict[str, tuple[str, str]] = {
     "negative class": (f"-1 {SQUARE}", "no class number"),
     "half a class": (f"0.5 {SQUARE}", "no class number"),
     "pixels": ("0 2 1 5 1 5 4 2 4", "no fraction of the image"),
-    "odd": ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "a polygon of 7 numbers"),
-    "short": ("0 0.1 0.1", "a polygon of 2 numbers"),
-    "class alone": ("0", "a polygon of 0 numbers"),
+    "odd": ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "a polygon has 7 numbers"),
+    "short": ("0 0.1 0.1", "a polygon has 2 numbers"),
+    "class alone": ("0", "a polygon has 0 numbers"),
 }
 
 
@@ -200,7 +201,7 @@ def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         _read(tmp_path / "absent")
     (tmp_path / "images").mkdir()
-    with pytest.raises(DataError, match="no images are listed"):
+    with pytest.raises(DataError, match="lists no images"):
         _read(tmp_path)
     _label(tmp_path / "a.yaml", "names: [x]")
     _label(tmp_path / "b.yaml", "names: [x]")

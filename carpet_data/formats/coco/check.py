@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 from carpet_data.core import executor
 from carpet_data.core.problems import SEVERITIES, Problem
 from carpet_data.core.progress import Progress, Step
+from carpet_data.core.results import Result
 from carpet_data.dataset import Connectivity, Dataset, Sample
 from carpet_data.errors import CarpetDataError
-from carpet_data.formats import ReadOptions, coco_compare, coco_file, coco_rules, read
-from carpet_data.formats.coco_file import CocoDocument
+from carpet_data.formats.coco import compare as coco_compare
+from carpet_data.formats.coco import file as coco_file
+from carpet_data.formats.coco import rules as coco_rules
+from carpet_data.formats.coco.file import CocoDocument
+from carpet_data.formats.reading import read
+from carpet_data.formats.registry import ReadOptions
 from carpet_data.store.names import component
 
 _CHUNK = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(Result):
     """What `check` found.
 
     Attributes:
@@ -50,7 +55,7 @@ class Check:
 
     def to_json(self) -> dict[str, Any]:
         """The check as plain values."""
-        return {**asdict(self), "files": [str(file) for file in self.files], "passed": self.passed}
+        return {**Result.to_json(self), "passed": self.passed}
 
 
 @dataclass(frozen=True, slots=True)

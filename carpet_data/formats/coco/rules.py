@@ -14,7 +14,7 @@ from carpet_data.core.images import probe
 from carpet_data.core.masks.rle import expand
 from carpet_data.core.problems import Problem, Severity
 from carpet_data.errors import CarpetDataError
-from carpet_data.formats.coco_file import CocoDocument, image_path
+from carpet_data.formats.coco.file import CocoDocument, image_path
 
 
 def _error(code: str, what: str, where: str, hint: str = "export the file again") -> Problem:

@@ -15,11 +15,12 @@ from carpet_data.core.images import ImageInfo
 from carpet_data.dataset import GOOD, Dataset, Shape, Side
 from carpet_data.errors import DataError
 from carpet_data.formats import annotated
-from carpet_data.formats.annotated import Faults, Picture, inside, measure, polygon_problem
+from carpet_data.formats.annotated import Picture, inside, measure, polygon_problem
 from carpet_data.formats.folders import license_of
 from carpet_data.formats.listing import is_image, walk
+from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.formats.yolo_config import CLASSES, Config, read_config
+from carpet_data.formats.yolo.config import CLASSES, Config, read_config
 
 _SLACK = 0.05
 """How far outside of 0..1 a coordinate may be; drawing tools step over the edge a little."""
@@ -42,7 +43,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     root = config.root
     listing = walk(root)
     files = frozenset(listing.files)
-    problems = Faults()
+    problems = Problems()
     sides = _sides(config, listing.files, problems)
     pictures: list[Picture] = []
     used: set[str] = set()
@@ -57,7 +58,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             pictures.append(Picture(path, sides[path], info, shapes))
     for label in sorted(_labels(listing.files, config) - used):
         problems.say("the labels have no image", root / label, "bring the image back, or remove the labels")
-    problems.settle()
+    problems.check()
     names = config.names if config.names is not None else _numbered(pictures)
     return annotated.dataset(
         pictures,
@@ -69,7 +70,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     )
 
 
-def _sides(config: Config, files: tuple[str, ...], problems: Faults) -> dict[str, Side | None]:
+def _sides(config: Config, files: tuple[str, ...], problems: Problems) -> dict[str, Side | None]:
     """image -> side."""
     sides: dict[str, Side | None] = {}
     for side, place in config.places:
@@ -88,7 +89,7 @@ def _below(place: str, files: tuple[str, ...]) -> Iterator[str]:
     return (path for path in files if path.startswith(prefix) and is_image(path))
 
 
-def _listed(path: Path, config: Config, problems: Faults) -> list[str]:
+def _listed(path: Path, config: Config, problems: Problems) -> list[str]:
     """The images that a text file lists, a path a line, relative to it or to the root."""
     paths: dict[str, None] = {}
     try:
@@ -135,7 +136,7 @@ def _labels(files: tuple[str, ...], config: Config) -> set[str]:
 
 
 def _shapes(
-    root: Path, label: str, names: Mapping[int, str] | None, info: ImageInfo, problems: Faults
+    root: Path, label: str, names: Mapping[int, str] | None, info: ImageInfo, problems: Problems
 ) -> Iterator[Shape]:
     path = root / label
     try:

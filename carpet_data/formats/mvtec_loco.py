@@ -1,6 +1,6 @@
 """The layout of MVTec LOCO AD.
 
-ROOT/{train,validation}/good, ROOT/test/CLASS, and a folder of masks an image: ground_truth/CLASS/STEM/000.png,
+ROOT/{train,validation}/good, ROOT/test/CLASS, and a folder of masks per image: ground_truth/CLASS/STEM/000.png,
 001.png …, each one instance. ROOT/defects_config.json says which pixel value stands for which defect (Bergmann et al.,
 2022, "Beyond Dents and Scratches: Logical Constraints in Unsupervised Anomaly Detection and Localization").
 """
@@ -16,23 +16,24 @@ import numpy as np
 
 from carpet_data.core.images import read_values
 from carpet_data.dataset import GOOD, Dataset, MaskStack, Sample, categories_of
-from carpet_data.errors import CarpetDataError, DataError, ProblemsError
+from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.formats import tree
 from carpet_data.formats.annotated import is_text
-from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of
+from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
+from carpet_data.formats.glance import Folder, holds_image
 from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.mvtec import shots_of
 from carpet_data.formats.pairing import Named, pair, stem
-from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.problems import Problems
+from carpet_data.formats.registry import Format, ReadOptions, summary_of
 from carpet_data.formats.tree import Entry, Tree
 
 CONFIG = "defects_config.json"
 
-_MOST_PROBLEMS = 100
-_CONFIG_MEND = 'it should be a list of {"defect_name": TEXT, "pixel_value": NUMBER}, as MVTec ships it'
+_CONFIG_HINT = 'it should be a list of {"defect_name": TEXT, "pixel_value": NUMBER}, as MVTec ships it'
 
 
-def scan(root: Path) -> Tree:
+def scan(root: Path, _: ReadOptions | None = None) -> Tree:
     """The images and mask folders of a folder in MVTec LOCO AD layout, by names alone.
 
     Raises:
@@ -89,16 +90,13 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if names is None:
         return dataset
     samples: list[Sample] = []
-    problems: list[CarpetDataError] = []
+    problems = Problems()
     for sample in dataset.samples:
         try:
             samples.append(_named(root, sample, names))
         except CarpetDataError as error:  # noqa: PERF203 (problems are collected, so that one run shows them all)
-            problems.append(error)
-            if len(problems) >= _MOST_PROBLEMS:
-                break
-    if problems:
-        raise ProblemsError(problems)
+            problems.add(error)
+    problems.check()
     return replace(dataset, samples=tuple(samples), categories=categories_of(samples))
 
 
@@ -126,23 +124,37 @@ def _defect_names(path: Path) -> dict[int, str] | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"it cannot be read ({error})", where=path, hint=_CONFIG_MEND) from error
+        raise DataError(f"it cannot be read ({error})", where=path, hint=_CONFIG_HINT) from error
     try:
         document: Any = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})", where=path, hint=_CONFIG_MEND
+            f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})", where=path, hint=_CONFIG_HINT
         ) from error
     except (RecursionError, ValueError) as error:
-        raise DataError("it is nested too deep, or holds a number too long", where=path, hint=_CONFIG_MEND) from error
+        raise DataError("it is nested too deep, or holds a number too long", where=path, hint=_CONFIG_HINT) from error
     names: dict[int, str] = {}
     for entry in document if isinstance(document, list) else [document]:
         value = entry.get("pixel_value") if isinstance(entry, dict) else None
         name = entry.get("defect_name") if isinstance(entry, dict) else None
         if isinstance(value, bool) or not isinstance(value, int) or not is_text(name):
-            raise DataError("an entry without defect_name or pixel_value", where=path, hint=_CONFIG_MEND)
+            raise DataError("an entry without defect_name or pixel_value", where=path, hint=_CONFIG_HINT)
         if names.setdefault(value, name) != name:
             raise DataError(
-                f"the pixel value {value} stands for {names[value]} and for {name}", where=path, hint=_CONFIG_MEND
+                f"the pixel value {value} stands for {names[value]} and for {name}", where=path, hint=_CONFIG_HINT
             )
     return names
+
+
+def _looks_like(folder: Folder) -> bool:
+    """Whether every class of the ground truth has a folder per image, and none a mask file per image."""
+    if GROUND_TRUTH not in folder.folders:
+        return False
+    inside = Folder(folder.folders[GROUND_TRUTH]).folders.values()
+    classes = [path for path in inside if side_of(path.name) is None]
+    if any(holds_image(path) for path in classes):
+        return False
+    return any(holds_image(inner) for path in classes for inner in list(Folder(path).folders.values())[:1])
+
+
+MVTEC_LOCO = Format("mvtec-loco", summary_of("mvtec-loco"), read=read, looks_like=_looks_like, scan=scan)

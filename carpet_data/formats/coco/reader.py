@@ -14,10 +14,12 @@ from typing import Any, get_args
 
 from carpet_data.dataset import GOOD, Dataset, Origin, Shape, Side
 from carpet_data.errors import DataError
-from carpet_data.formats import annotated, coco_file
-from carpet_data.formats.annotated import Faults, Picture, inside, is_text, measure, polygon_problem
-from carpet_data.formats.coco_file import CocoDocument
+from carpet_data.formats import annotated
+from carpet_data.formats.annotated import Picture, inside, is_text, measure, polygon_problem
+from carpet_data.formats.coco import file as coco_file
+from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.folders import SIDE_FOLDERS, side_of
+from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
 
 _SIDE_IN_NAME = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?![a-z])")
@@ -42,7 +44,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     documents = [coco_file.load(path) for path in files]
     if root.is_file():
         root = _root_of(documents[0])
-    problems = Faults()
+    problems = Problems()
     pictures: list[Picture] = []
     categories: dict[str, None] = {}
     licenses: dict[str, None] = {}
@@ -53,7 +55,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         licenses.update(dict.fromkeys(_licenses(document)))
         pictures += _pictures(document, root, names, problems)
     _check_repeated(pictures, root, problems)
-    problems.settle()
+    problems.check()
     return annotated.dataset(
         pictures,
         tuple(categories),
@@ -103,7 +105,7 @@ def _is_id(value: Any) -> bool:
     return (isinstance(value, int) and not isinstance(value, bool)) or is_text(value)
 
 
-def _categories(document: CocoDocument, problems: Faults) -> dict[Any, str]:
+def _categories(document: CocoDocument, problems: Problems) -> dict[Any, str]:
     """category id -> name."""
     names: dict[Any, str] = {}
     for position, category in enumerate(document.categories):
@@ -126,7 +128,7 @@ def _licenses(document: CocoDocument) -> list[str]:
     return [name for entry in document.licenses if is_text(name := entry.get("name"))]
 
 
-def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], problems: Faults) -> list[Picture]:
+def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], problems: Problems) -> list[Picture]:
     by_image = _annotations(document, problems)
     finder = _Finder(document, root)
     side = _side(document.path, root)
@@ -157,7 +159,7 @@ def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], prob
     return pictures
 
 
-def _annotations(document: CocoDocument, problems: Faults) -> dict[Any, list[dict[str, Any]]]:
+def _annotations(document: CocoDocument, problems: Problems) -> dict[Any, list[dict[str, Any]]]:
     """image id -> its annotations; every annotation has an id and an image id."""
     found: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     seen: set[Any] = set()
@@ -183,7 +185,7 @@ def _picture(
     names: Mapping[Any, str],
     side: Side | None,
     where: str,
-    problems: Faults,
+    problems: Problems,
 ) -> Picture | None:
     name = image.get("file_name")
     if not is_text(name):
@@ -279,7 +281,7 @@ class _Finder:
         relative = (inside(whole, str(place)) if place != whole else "" for place in places)
         self._places = list(dict.fromkeys(place for place in relative if place is not None))
 
-    def find(self, name: str, where: str, problems: Faults) -> str | None:
+    def find(self, name: str, where: str, problems: Problems) -> str | None:
         """The image's path relative to the root; None, and a problem, where it is nowhere."""
         # Tools on Windows write backslashes.
         for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
@@ -301,7 +303,7 @@ class _Finder:
         return None
 
 
-def _check_repeated(pictures: Sequence[Picture], root: Path, problems: Faults) -> None:
+def _check_repeated(pictures: Sequence[Picture], root: Path, problems: Problems) -> None:
     first: dict[str, Picture] = {}
     for picture in pictures:
         other = first.setdefault(picture.path, picture)

@@ -2,7 +2,7 @@
 
 ROOT/{train,validation}/good, ROOT/test_public/{good,bad} and ROOT/test_public/ground_truth/bad/STEM_mask.png
 (Heckler-Kram et al., 2025, "The MVTec AD 2 Dataset: Advanced Scenarios for Unsupervised Anomaly Detection").
-The private test images have no labels: they are left out, and the scan names them as unknown.
+The private test images have no labels: they are skipped, and the scan lists them as unknown.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from pathlib import Path
 from carpet_data.dataset import Dataset
 from carpet_data.formats import tree
 from carpet_data.formats.folders import GROUND_TRUTH, license_of, side_of
+from carpet_data.formats.glance import Folder
 from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.mvtec import MASK_ENDINGS, Shot, entries_of
 from carpet_data.formats.pairing import Named, pair, stem
-from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.registry import Format, ReadOptions, summary_of
 from carpet_data.formats.tree import Tree
 
 PUBLIC_TEST = "test_public"
 
 
-def scan(root: Path) -> Tree:
+def scan(root: Path, _: ReadOptions | None = None) -> Tree:
     """The images and masks of a folder in MVTec AD 2 layout, by names alone.
 
     Raises:
@@ -67,3 +68,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     return tree.dataset(
         scan(root), threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
     )
+
+
+def _looks_like(folder: Folder) -> bool:
+    return PUBLIC_TEST in folder.folders
+
+
+MVTEC_AD2 = Format("mvtec-ad2", summary_of("mvtec-ad2"), read=read, looks_like=_looks_like, scan=scan)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 import numpy as np
 import yaml
@@ -19,63 +17,44 @@ from carpet_data.core.masks import Regions, polygons
 from carpet_data.core.masks.polygons import Ring
 from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset, Sample
-from carpet_data.formats.sample_files import Export, ExportResult, Job, Tally, Written, render_all, result, written
-
-Task: TypeAlias = Literal["segments", "boxes"]
-TASKS: tuple[Task, ...] = ("segments", "boxes")
+from carpet_data.formats.export import Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.options import YoloOptions
 
 _SEVERAL_PARTS = "several parts"
 _CORNER_SLACK_PX = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class YoloStyle:
-    """How instances are written.
-
-    Attributes:
-        task: "segments" (a polygon per line) or "boxes" (centre, width and height).
-        tolerance_px: Simplify polygons to within this many pixels; None keeps them exact.
-    """
-
-    task: Task = "segments"
-    tolerance_px: float | None = None
-
-
-def write(export: Export, style: YoloStyle) -> ExportResult:
+def write(export: Export[YoloOptions]) -> ExportResult:
     """Write images/PART/ID.*, labels/PART/ID.txt and data.yaml.
 
-    Args:
-        export: What to write, where and how.
-        style: How instances are written.
-
     Raises:
-        ProblemsError: Masks that are missing or at fault, up to a bound.
+        ProblemsError: Masks that are missing or damaged, up to a bound.
     """
     for part in export.parts:
         (export.folder / "images" / part).mkdir(parents=True)
         (export.folder / "labels" / part).mkdir(parents=True)
     tally = Tally(export.parts)
-    for sample in render_all(_render, export, style):
+    for sample in export.render(_render):
         tally.add(sample)
     (export.folder / "data.yaml").write_text(_data_yaml(export.dataset, tuple(export.parts)), encoding="utf-8")
-    return result("yolo", export, tally, _notes(export.parts, tally))
+    return export.result(tally, _notes(export.parts, tally))
 
 
-def _render(job: Job[YoloStyle]) -> Written:
+def _render(job: Job[YoloOptions]) -> Written:
     regions = job.regions()
     job.place_image(f"images/{job.part}/{job.image_name}")
     numbers = [job.categories.index(name) for name in regions.class_names]
     notes: tuple[str, ...] = ()
-    if job.style.task == "boxes":
+    if job.options.task == "boxes":
         shapes = _boxes(regions)
     else:
-        outlines = _outlines(regions, job.style.tolerance_px)
+        outlines = _outlines(regions, job.options.tolerance_px)
         shapes = _segments(outlines, regions)
         if any(len(rings) > 1 for rings in outlines):
             notes = (_SEVERAL_PARTS,)
     text = "".join(f"{number} {shape}\n" for number, shape in zip(numbers, shapes, strict=True))
     job.write(f"labels/{job.part}/{job.stem}.txt", text.encode("ascii"))
-    return replace(written(job, regions), notes=notes)
+    return job.written(regions, notes=notes)
 
 
 def _outlines(regions: Regions, tolerance_px: float | None) -> list[list[Ring]]:

@@ -14,19 +14,18 @@ from pathlib import Path
 
 from carpet_data.core.masks.read import load
 from carpet_data.dataset import GOOD, Dataset
-from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
+from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.formats import tree
-from carpet_data.formats.folder_roles import MASK_ENDINGS, Spot, by_name, by_options, settle, spots_of, without_roles
+from carpet_data.formats.folder.roles import MASK_ENDINGS, Spot, by_name, by_options, settle, spots_of, without_roles
 from carpet_data.formats.folders import good_names, license_of
 from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.pairing import Named, Pairing, Place, pair, stem
+from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import Entry, Tree
 
 DEFECT = "defect"
 """The class of an image with a mask, where no folder names one."""
-
-_MOST_PROBLEMS = 100
 
 
 def scan(root: Path, options: ReadOptions | None = None) -> Tree:
@@ -54,7 +53,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     if not flat:
         return dataset
     empty: set[str] = set()
-    problems: list[CarpetDataError] = []
+    problems = Problems()
     for sample in dataset.samples:
         if sample.image_path not in flat or sample.annotation is None:
             continue
@@ -62,11 +61,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if len(load(root, sample).runs) == 0:
                 empty.add(sample.image_path)
         except CarpetDataError as error:
-            problems.append(error)
-            if len(problems) >= _MOST_PROBLEMS:
-                break
-    if problems:
-        raise ProblemsError(problems)
+            problems.add(error)
+    problems.check()
     entries = [replace(entry, class_name=GOOD) if entry.image in empty else entry for entry in found.entries]
     by_image = {
         entry.image: (sample_id, entry.class_name)
@@ -96,7 +92,7 @@ def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
         spots = settle(spots, options.mask_suffix)
         paired = _paired(root, spots, options)
     else:
-        spots, unknown, paired = _recognised(root, files, options)
+        spots, unknown, paired = _recognized(root, files, options)
     images = [spot for spot in spots if spot.role == "image"]
     good = good_names({spot.folder for spot in images if spot.folder is not None})
     entries = []
@@ -122,7 +118,7 @@ def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
     return found, frozenset(spot.path for spot in images if spot.folder is None)
 
 
-def _recognised(root: Path, files: Sequence[str], options: ReadOptions) -> tuple[list[Spot], list[str], Pairing]:
+def _recognized(root: Path, files: Sequence[str], options: ReadOptions) -> tuple[list[Spot], list[str], Pairing]:
     """Images and masks by the usual names of folders and files, and what is neither."""
     spots, unknown = spots_of(files, by_name)
     roles = {spot.role for spot in spots}
@@ -146,9 +142,7 @@ def _recognised(root: Path, files: Sequence[str], options: ReadOptions) -> tuple
 def _check_options(root: Path, spots: Sequence[Spot], options: ReadOptions) -> None:
     for role, folder in (("image", options.images_dir), ("mask", options.masks_dir)):
         if folder is not None and options.images_dir != options.masks_dir and all(spot.role != role for spot in spots):
-            raise DataError(
-                f"the folder of the {role}s holds no image files", where=root / folder, hint="check its name"
-            )
+            raise DataError(f"the folder of {role}s holds no image files", where=root / folder, hint="check its name")
 
 
 def _paired(root: Path, spots: Sequence[Spot], options: ReadOptions) -> Pairing:
@@ -170,10 +164,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"{pattern!r} is no regular expression ({error})") from error
+        raise UsageError(f"invalid --pair-by value {pattern!r} ({error})") from error
     if compiled.groups == 0:
         raise UsageError(
-            f"{pattern!r} captures nothing", hint=r"put what an image and its mask share in brackets, such as '(\d+)'"
+            f"--pair-by {pattern!r} captures nothing",
+            hint=r"put what an image and its mask share in parentheses, such as '(\d+)'",
         )
     return compiled
 
