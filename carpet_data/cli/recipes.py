@@ -7,9 +7,9 @@ import click
 from carpet_data.cli import common
 
 
-@click.group(short_help="List, show or check recipes.")
+@click.group()
 def recipes() -> None:
-    """List the shipped recipes, show one, or check a file of yours.
+    """List the shipped recipes, show one, or validate your own.
 
     \b
     Example:
@@ -40,7 +40,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
 @common.json_option
 @common.quiet_option
 def show(name: str, as_json: bool, quiet: bool) -> None:
-    """Print a recipe as it is written; --json prints it with every default filled in.
+    """Print a recipe file, comments included; --json prints it with every default filled in.
 
     \b
     Example:
@@ -51,7 +51,7 @@ def show(name: str, as_json: bool, quiet: bool) -> None:
     ui = common.Ui(as_json=as_json, quiet=quiet)
     ui.result(check_recipes([name]).to_json() if as_json else {}, show_recipe(name).rstrip("\n"))
     if needs_fit(name):
-        ui.note(f"this recipe is learned: run carpet-data fit DATASET --recipe {name} before it is used")
+        ui.note(f"this recipe is learned: run carpet-data fit DATASET --recipe {name} before using it")
 
 
 @recipes.command()
@@ -59,7 +59,7 @@ def show(name: str, as_json: bool, quiet: bool) -> None:
 @common.json_option
 @common.quiet_option
 def check(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
-    """Validate recipes: every problem is named with its file, line and field.
+    """Validate recipes; every problem is listed with its file, line and field.
 
     \b
     Example:
@@ -68,4 +68,4 @@ def check(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     from carpet_data.synthesis.recipe.listing import check_recipes
 
     result = check_recipes(names)
-    common.Ui(as_json=as_json, quiet=quiet).result(result.to_json(), f"{result.text()}\nsound")
+    common.Ui(as_json=as_json, quiet=quiet).result(result.to_json(), f"{result.text()}\nvalid")

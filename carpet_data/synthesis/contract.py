@@ -1,8 +1,8 @@
-"""What the engine and the methods of synthesis say to each other.
+"""The contract between the engine and the methods of synthesis.
 
-The engine plans (which host, which donors, which seed) and writes; a method renders one candidate from pixels it is
-given; gates judge it. A method sees nothing but its scene, and a scene is built from train samples only: that is how
-a test image cannot teach.
+The engine plans (which host, which donors, which seed) and writes; a method renders one candidate from the pixels it is
+given; gates judge it. A method sees nothing but its scene, and a scene is built from training samples only: that is how
+no test image can get into training.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Donor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Facts:
-    """What the train masks of one class say about it; pixel-free, part of the plan.
+    """Statistics of one class, from its training masks; free of pixels, part of the plan.
 
     Attributes:
         class_name: The class.
@@ -54,7 +54,7 @@ class Facts:
         component_counts: Components of every train sample.
         centres_frac: (x, y) of every component's centre, as shares of width and height.
         touches_border_share: Share of train samples whose defect reaches the image border.
-        is_object: Whether images show an object on a ground (screw) rather than a texture (carpet).
+        is_object: Whether images show an object on a background (screw) rather than a texture (carpet).
     """
 
     class_name: str
@@ -67,7 +67,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """What a method may look at for one image.
+    """All that a method may look at for one image.
 
     Attributes:
         host: uint8 HxWx3 RGB or HxW: an image without defects, turned and lit as planned. Never write into it.

@@ -178,7 +178,7 @@ def test_bad_input_is_named_with_its_hint(carpet: Path, tmp_path: Path, run: Run
     assert "carpet-data rebalance" in fails(tmp_path / "plain")
     assert "unknown split 'fold9'" in fails(carpet, "--split", "fold9", code=2)
     assert "no method is called 'smote'" in fails(carpet, "--methods", "smote", code=2)
-    assert "no recipe is called" in fails(carpet, "--recipes", "donor-past", code=2)
+    assert "unknown recipe" in fails(carpet, "--recipes", "donor-past", code=2)
     assert "give one of them" in fails(carpet, "--splits", "main", "--partitions", 2, code=2)
     assert "leave --to out" in fails(carpet, "--to", 30, code=2)
     assert "no augmentation" in fails(carpet, "--augment", "stronger", code=2)

@@ -74,14 +74,14 @@ def test_scalars_mean_what_they_look_like(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a: 1\nb: 2\na: 3\n", 3, "there twice"),
-        ("a:\n  b: 1\n  b: 2\n", 3, "there twice"),
+        ("a: 1\nb: 2\na: 3\n", 3, "duplicate key"),
+        ("a:\n  b: 1\n  b: 2\n", 3, "duplicate key"),
         ("a: &x [1]\nb: *x\n", 1, "anchors"),
         ("a: !!python/object:os.system x\n", 1, "tag"),
-        ("a: [1, 2\nb: 3\n", 2, "not YAML"),
+        ("a: [1, 2\nb: 3\n", 2, "invalid YAML"),
         ("? [1]\n: 2\n", 1, "key"),
         ("- 1\n", 1, "not a mapping"),
-        ("a: 1\n\tb: 2\n", 2, "not YAML"),
+        ("a: 1\n\tb: 2\n", 2, "invalid YAML"),
     ],
 )
 def test_what_strict_yaml_refuses_is_named_by_line(text: str, line: int, words: str) -> None:
@@ -117,7 +117,7 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "what", "hint"),
     [
-        (DISC + "parameters:\n  radus_px: [1, 2]\n", 5, "parameters.radus_px: there is no such field", "'radius_px'"),
+        (DISC + "parameters:\n  radus_px: [1, 2]\n", 5, "unknown field 'parameters.radus_px'", "'radius_px'"),
         (DISC + "parameters:\n  blend: {sofd: 1}\n", 5, "parameters.blend.sofd", "'soft'"),
         (DISC + "gates:\n  visble: 2\n", 5, "gates.visble", "'visible'"),
         (DISC + "gats: {}\n", 4, "gats", "'gates'"),
@@ -146,13 +146,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         write(tmp_path, "method: disc\nparameters: {level: -1, colour: red}\ngates: {area_slack: 0.5}\n")
     )
     assert len(faults) == 5
-    assert {fault.what.split(":")[0].split(" ")[0] for fault in faults} == {
-        "schema",
-        "version",
-        "parameters.level",
-        "parameters.colour",
-        "gates.area_slack",
-    }
+    for words in ("schema is", "version is", "parameters.level:", "field 'parameters.colour'", "gates.area_slack:"):
+        assert sum(words in fault.what for fault in faults) == 1
 
 
 def test_extends_lays_one_over_the_other(tmp_path: Path) -> None:
@@ -180,9 +175,9 @@ def test_a_fault_in_what_is_extended_is_named_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("base", "mine", "words"),
     [
-        ("extends: mine.yaml\n", "extends: base.yaml\n", "extends itself"),
-        (DISC, "extends: bse.yaml\n", "no such recipe file"),
-        (DISC, "extends: donor-past\n", "no recipe is called"),
+        ("extends: mine.yaml\n", "extends: base.yaml\n", "circular `extends`: "),
+        (DISC, "extends: bse.yaml\n", "recipe file not found"),
+        (DISC, "extends: donor-past\n", "unknown recipe"),
         (DISC, "extends: base.yaml\nmethod: donor-disc\n", "is a recipe of 'disc'"),
         (DISC, "extends: 5\n", "not a name"),
     ],
@@ -195,10 +190,10 @@ def test_extends_that_cannot_be(tmp_path: Path, base: str, mine: str, words: str
 
 
 def test_names_that_are_no_recipe() -> None:
-    with pytest.raises(UsageError, match="no recipe is called 'donor-past'") as caught:
+    with pytest.raises(UsageError, match="unknown recipe 'donor-past'") as caught:
         files.load("donor-past")
     assert "'donor-paste'" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="no such recipe file"):
+    with pytest.raises(UsageError, match="recipe file not found"):
         files.load("nowhere/mine.yaml")
 
 

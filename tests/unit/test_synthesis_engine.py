@@ -331,7 +331,7 @@ def test_a_stopped_command_is_told_so_that_it_can_be_run_again(
         (["hole"], 3, {"seed": -1}, "--seed must be at least 0 (got -1)", ""),
         (["hole"], 3, {"sede": 1}, "unknown option 'sede'", "'seed'"),
         (["hole"], 3, {"split": "mian"}, "unknown split 'mian'", ""),
-        (["hole"], 3, {"recipe": "doner-paste"}, "no recipe is called", "'donor-paste'"),
+        (["hole"], 3, {"recipe": "doner-paste"}, "unknown recipe", "'donor-paste'"),
     ],
 )
 def test_requests_that_make_no_sense(root: Path, tmp_path: Path, names, n, more, words, hint) -> None:  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Save a synthetic image as its host was saved, so that no codec tells real from synthetic."""
+"""Encode a synthetic image as its host file is encoded, so that no codec tells real from synthetic."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Codec:
 
     Attributes:
         suffix: Of the file, with the dot.
-        tables: For JPEG: its quantisation tables; None for PNG.
-        subsampling: For JPEG: 0 (4:4:4), 1 (4:2:2) or 2 (4:2:0); -1 where grey or unusual.
+        tables: For JPEG: its quantization tables; None for PNG.
+        subsampling: For JPEG: 0 (4:4:4), 1 (4:2:2) or 2 (4:2:0); -1 where grayscale or unusual.
     """
 
     suffix: str
@@ -33,9 +33,9 @@ _PNG = Codec(".png")
 def of_file(path: Path) -> Codec:
     """The codec for images made on the host in this file.
 
-    A JPEG host gives JPEG with its own quantisation tables and chroma sampling: encoding its pixels again that way
-    leaves them all but as they are, and puts the same blocks over the new defect. Every other host gives PNG, which
-    loses nothing; for hosts of a lossy format other than JPEG (WebP) the missing loss inside the defect remains.
+    A JPEG host gives JPEG with its own quantization tables and chroma sampling: encoding its pixels again that way
+    leaves them almost unchanged, and puts the same blocks over the new defect. Every other host gives PNG, which is
+    lossless; for hosts of a lossy format other than JPEG (WebP) the missing loss inside the defect remains.
     """
     if probe(path).format != "jpeg":
         return _PNG
@@ -43,8 +43,8 @@ def of_file(path: Path) -> Codec:
     from PIL import JpegImagePlugin
 
     with Pillow.open(path) as image:
-        quantisation: dict[int, list[int]] = getattr(image, "quantization", {})
-        tables = tuple(tuple(quantisation[key]) for key in sorted(quantisation))
+        quantization: dict[int, list[int]] = getattr(image, "quantization", {})
+        tables = tuple(tuple(quantization[key]) for key in sorted(quantization))
         subsampling = JpegImagePlugin.get_sampling(image) if image.mode != "L" else -1
     return Codec(path.suffix, tables, subsampling)
 

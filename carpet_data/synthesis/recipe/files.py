@@ -23,7 +23,7 @@ M = TypeVar("M", bound=BaseModel)
 
 __all__ = ["find", "folder", "load", "named", "shipped"]
 
-_MOST_EXTENDED = 16
+_MAX_EXTENDED = 16
 
 
 def folder() -> Path:
@@ -50,15 +50,15 @@ def find(name: str) -> Path:
 
 
 def load(name: str | os.PathLike[str]) -> Recipe:
-    """Read and validate a recipe.
+    """Read and validate a recipe file.
 
     Args:
         name: A shipped recipe, or the path of a file.
 
     Raises:
         UsageError: There is no such recipe.
-        DataError: The file is not strict YAML.
-        ProblemsError: Fields are unknown or wrong; each is named with its file and line.
+        DataError: The file is not YAML as this program reads it.
+        ProblemsError: Fields are unknown or invalid; each is named with its file and line.
     """
     path = find(name) if isinstance(name, str) else Path(name)
     return validate(_extended(path, ()), path)
@@ -93,9 +93,9 @@ def validate(document: Document, path: Path) -> Recipe:
         if isinstance(version, int) and version != method.version:
             problems.append(
                 DataError(
-                    f"the recipe is for version {version} of {values['method']}, this program has {method.version}",
+                    f"the recipe is for version {version} of {values['method']}; installed is version {method.version}",
                     where=_where(document, ("version",), path),
-                    hint=f"write version: {method.version} and look at the new results",
+                    hint=f"set version: {method.version} and check the new results",
                 )
             )
         checked = _checked(method.Parameters, parameters, ("parameters",), document, path, problems)
@@ -115,14 +115,14 @@ def _one_or_all(problems: list[DataError]) -> CarpetDataError:
 
 
 def _extended(path: Path, above: tuple[Path, ...]) -> Document:
-    """A document laid over the one that it extends, and so on."""
+    """A document merged over the one that it extends, and so on."""
     document = strict_yaml.read(path)
     base = document.values.get("extends")
     if base is None:
         return document
     where = _where(document, ("extends",), path)
     if not isinstance(base, str):
-        raise DataError("extends is not a name", where=where, hint="name a shipped recipe or a file")
+        raise DataError("invalid `extends`: not a name", where=where, hint="name a shipped recipe or a recipe file")
     is_file = base.endswith((".yaml", ".yml")) or "/" in base
     try:
         # A file is named from where the recipe lies, so that both can move together.
@@ -130,15 +130,16 @@ def _extended(path: Path, above: tuple[Path, ...]) -> Document:
     except UsageError as error:
         raise DataError(error.what, where=where, hint=error.hint) from error
     chain = (*above, path.resolve())
-    if target.resolve() in chain or len(chain) > _MOST_EXTENDED:
-        raise DataError(f"it extends itself, by way of {target.name}", where=where, hint="end the circle")
+    if target.resolve() in chain or len(chain) > _MAX_EXTENDED:
+        names = " -> ".join(each.name for each in (*chain, target))
+        raise DataError(f"circular `extends`: {names}", where=where, hint="remove one of them")
     under = _extended(target, chain)
     method = document.values.get("method")
     if method is not None and method != under.values.get("method"):
         raise DataError(
             f"the method is {method!r}, but {base} is a recipe of {under.values.get('method')!r}",
             where=_where(document, ("method",), path),
-            hint="leave the method out, or extend a recipe of the same one",
+            hint="leave `method` out, or extend a recipe of that method",
         )
     merged = _merged(under.values, {key: value for key, value in document.values.items() if key != "extends"})
     return Document(merged, {**under.lines, **document.lines})
@@ -179,7 +180,7 @@ def _problem(model: type[BaseModel], found: Any, place: Place, document: Documen
         known = _fields(model, loc[:-1])
         near = difflib.get_close_matches(str(loc[-1]), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the fields here are {', '.join(known) or 'none'}"
-        return DataError(f"{name}: there is no such field", where=where, hint=hint)
+        return DataError(f"unknown field {name!r}", where=where, hint=hint)
     given = found["input"]
     shown = f", not {json.dumps(given, ensure_ascii=False)}" if isinstance(given, str | int | float) else ""
     message = found["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""Recipes: list the shipped ones, show one, check a file of yours."""
+"""Recipes: list the shipped ones, show one, validate your own."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ class RecipesResult(Result):
             about = recipe.envelope.summary or recipe.method
             lines.append(f"{recipe.name.ljust(width)}  {recipe.identity[:8]}  {mark}{about}")
         if any(recipe.is_learned for recipe in self.recipes):
-            lines.append(
-                "a learned recipe is fitted to a data set before it is used: carpet-data fit DATASET --recipe …"
-            )
+            lines.append("fit a learned recipe to a data set before using it: carpet-data fit DATASET --recipe NAME")
         return "\n".join(lines)
 
 
@@ -58,7 +56,7 @@ def show_recipe(name: str) -> str:
 
 
 def needs_fit(name: str | Path) -> bool:
-    """Whether a recipe is learned, so that it is fitted to a data set before it is used; False for a faulty one."""
+    """Whether a recipe is learned, so that it is fitted to a data set before it is used; False for an invalid one."""
     found = _load(name)
     return isinstance(found, Recipe) and found.is_learned
 
@@ -67,7 +65,7 @@ def check_recipes(names: Sequence[str | Path]) -> RecipesResult:
     """Validate recipes by name or path.
 
     Raises:
-        ProblemsError: All that is wrong with them, each problem with its file and line.
+        ProblemsError: All problems, each with its file and line.
     """
     found: list[Recipe] = []
     problems: list[CarpetDataError] = []

@@ -1,4 +1,4 @@
-"""The recipe: what a synthetic sample is made by, validated, with an identity that later versions keep."""
+"""The recipe: how synthetic samples are made, validated, with an identity that later versions keep."""
 
 from __future__ import annotations
 
@@ -29,65 +29,68 @@ class HostRules(_Strict):
         default=4,
         ge=0,
         le=10_000,
-        description="With fewer good images, defect images with their defect removed join them.",
+        description="Minimum number of hosts; missing ones are defect images with their defect removed.",
     )
-    flip: bool = Field(default=True, description="Textures: a host used again is flipped, each way once.")
-    flip_objects: bool = Field(
-        default=False, description="Flip hosts that show an object too (its thread would turn round)."
-    )
+    flip: bool = Field(default=True, description="Textures: flip a host that is used again, each way once.")
+    flip_objects: bool = Field(default=False, description="Objects: flip hosts as well (mirrors screw threads).")
     rotate_deg: float = Field(
         default=1.0,
         ge=0,
         le=10,
-        description="Textures: once each flip is used, turned by up to this and cropped (no mirror).",
+        description="Textures: maximum rotation of a host, in degrees, once all flips are used; cropped, not mirrored.",
     )
     shift_frac: float = Field(
-        default=0.02, ge=0, le=0.25, description="Textures: together with the turn, moved by up to this."
+        default=0.02,
+        ge=0,
+        le=0.25,
+        description="Textures: maximum shift along with the rotation, as a fraction of the image.",
     )
-    light: float = Field(default=0.03, ge=0, le=0.5, description="Hosts used again: brightness times 1 ± up to this.")
+    light: float = Field(
+        default=0.03, ge=0, le=0.5, description="Maximum relative change of brightness of a host that is used again."
+    )
 
 
 class GateRules(_Strict):
-    """When a candidate is refused and drawn again."""
+    """Quality checks: when a candidate is refused and drawn again."""
 
     visible: float = Field(
         default=1.0,
         ge=0,
-        description="Least change inside the mask, in units of the host's own variation; other texture scores about 2.",
+        description="Minimum change inside the mask, relative to the noise of the host; other texture has about 2.",
     )
     outside_frac: float = Field(
-        default=0.01, ge=0, le=1, description="Most changed pixels outside the mask, of the image."
+        default=0.01, ge=0, le=1, description="Maximum fraction of the image that changes outside the mask."
     )
     nearness: float = Field(
-        default=0.97, ge=0, le=1, description="Most likeness to a donor: mask overlap times correlation."
+        default=0.97, ge=0, le=1, description="Maximum similarity to a donor: mask overlap times correlation."
     )
     area_slack: float = Field(
-        default=1.5, ge=1, description="Area may leave the range of the train masks by this factor."
+        default=1.5, ge=1, description="Factor by which the area may leave the range of the training masks."
     )
     border: Literal["as-class", "allow", "refuse"] = Field(
         default="as-class",
-        description="Whether a mask may touch the image border; as-class: only where a train mask does.",
+        description="Whether a mask may touch the image border; as-class: only if a training mask does.",
     )
 
 
 class Envelope(_Strict):
-    """What every recipe says, whatever its method."""
+    """The fields of every recipe, whatever its method."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema", description="Of this document; 1.")
-    method: str = Field(description="Name of a method.")
-    version: int = Field(ge=1, description="Of the method; other versions may give other pixels.")
-    summary: str = Field(default="", description="One line for people; no part of the recipe's identity.")
+    schema_: Literal[1] = Field(default=1, alias="schema", description="Version of this format; 1.")
+    method: str = Field(description="Name of the method.")
+    version: int = Field(ge=1, description="Version of the method; another version may give other pixels.")
+    summary: str = Field(default="", description="Summary in one line; not part of the recipe's identity.")
     subject: Literal["auto", "texture", "object"] = Field(
         default="auto",
-        description="What images show: a texture, or an object on a ground; auto looks at the good images.",
+        description="What the images show: a texture, or an object on a background; auto: decided from the hosts.",
     )
-    attempts: int = Field(default=8, ge=1, le=1000, description="Draws for one image before it is given up.")
+    attempts: int = Field(default=8, ge=1, le=1000, description="Maximum number of attempts per image.")
     null_share: float = Field(
-        default=0.0, ge=0, le=1, description="Good pasted onto good, labelled good: so many for each defect image."
+        default=0.0, ge=0, le=1, description="Null samples (good pasted onto good, labeled good) per defect image."
     )
-    hosts: HostRules = Field(default=HostRules(), description="Choice and variation of hosts.")
-    gates: GateRules = Field(default=GateRules(), description="When to draw again.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Of the method.")
+    hosts: HostRules = Field(default=HostRules(), description="Choice and variation of host images.")
+    gates: GateRules = Field(default=GateRules(), description="Quality checks of candidates.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the method.")
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Recipe:
         }
 
     def kept(self) -> dict[str, Any]:
-        """The document without what shapes no pixel: what is kept beside the images, under the identity."""
+        """The document without what changes no pixel: what is stored beside the images, under the identity."""
         return {key: value for key, value in self.document().items() if key not in _NO_PIXELS}
 
     @cached_property

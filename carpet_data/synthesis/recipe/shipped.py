@@ -1,10 +1,10 @@
-"""Documents that come with the program, found by name; a file of the user's by its path."""
+"""YAML files that come with the program, found by name; the user's own by path."""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
+from carpet_data.core.plugins import nearest
 from carpet_data.errors import UsageError
 
 __all__ = ["find", "names"]
@@ -27,16 +27,15 @@ def find(name: str, folder: Path, kind: str) -> Path:
         UsageError: It is neither; the nearest shipped name is offered.
     """
     shipped = names(folder)
-    listed = f"the shipped ones are {', '.join(shipped)}"
+    listed = f"shipped: {', '.join(shipped)}"
     if Path(name).suffix in (".yaml", ".yml") or "/" in name:
         path = Path(name)
         if not path.is_file():
-            raise UsageError(f"there is no such {kind} file", where=path, hint=f"check its path; {listed}")
+            raise UsageError(f"{kind} file not found", where=path, hint=f"check the path; {listed}")
         return path
     if name not in shipped:
-        near = difflib.get_close_matches(name, shipped, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(
-            f"no {kind} is called {name!r}", hint=f"{hint}{listed}; for a file of yours give its path, with .yaml"
+            f"unknown {kind} {name!r}",
+            hint=f"{nearest(name, shipped)}{listed}; for your own file, give its path, with .yaml",
         )
     return folder / f"{name}.yaml"

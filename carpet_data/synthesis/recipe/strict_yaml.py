@@ -1,4 +1,4 @@
-"""YAML read strictly, with the line of every value.
+"""Strict YAML, with the line of every value.
 
 YAML 1.1 turns `no` and `on` into booleans, `1:30` into ninety, `1e-3` into text and `2024-01-01` into a date, and
 lets a later key silently replace an earlier one. Here numbers are numbers in every spelling, only true and false are
@@ -21,7 +21,7 @@ from carpet_data.errors import DataError
 Place: TypeAlias = tuple[str | int, ...]
 """Where a value stands: keys and list positions from the top."""
 
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -44,20 +44,20 @@ def read(path: Path) -> Document:
     """Read a file that holds one mapping.
 
     Raises:
-        DataError: It is missing, is no such file, or has a value that strict YAML does not take; the line is named.
+        DataError: The file is missing, or not YAML of the strict kind; the line is named.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise DataError("the file is missing", where=path, hint="check its name") from error
+        raise DataError("file not found", where=path, hint="check the path") from error
     except OSError as error:
-        raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="name a YAML file") from error
-    if len(data) > _MOST_BYTES:
-        raise DataError("it is larger than 1 MiB, and no recipe is", where=path, hint="name a recipe file")
+        raise DataError(f"the file cannot be read ({error.strerror})", where=path, hint="give a YAML file") from error
+    if len(data) > _MAX_BYTES:
+        raise DataError("the file is larger than 1 MiB, too large for a recipe", where=path, hint="give a recipe file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError("it is not UTF-8 text", where=path, hint="save it as UTF-8") from error
+        raise DataError("the file is not UTF-8 text", where=path, hint="save it as UTF-8") from error
     return parse(text, str(path))
 
 
@@ -73,30 +73,28 @@ def parse(text: str, name: str) -> Document:
         # Composing makes nodes only: no tag is resolved to an object.
         node = yaml.compose(text, Loader=yaml.BaseLoader)
         if node is None:
-            raise DataError("it is empty", where=name, hint="write `field: value` lines")
+            raise DataError("the file is empty", where=name, hint="write `field: value` lines")
         if not isinstance(node, yaml.MappingNode):
-            raise DataError("it is not a mapping", where=_where(name, node), hint="write `field: value` lines")
+            raise DataError("the file is not a mapping", where=_where(name, node), hint="write `field: value` lines")
         values = _mapping(node, (), name, lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = name if mark is None else f"{name}, line {mark.line + 1}"
-        raise DataError(
-            f"it is not YAML: {error.problem or error.context}", where=where, hint="correct the line"
-        ) from error
+        raise DataError(f"invalid YAML: {error.problem or error.context}", where=where, hint="fix this line") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise DataError(f"it is not YAML: {error}", where=name, hint="fix the file") from error
+        raise DataError(f"invalid YAML: {error}", where=name, hint="fix the file") from error
     except RecursionError as error:
-        raise DataError("it is nested too deeply", where=name, hint="fix the file") from error
+        raise DataError("the file is nested too deeply", where=name, hint="fix the file") from error
     return Document(values, lines)
 
 
 def _refuse_sharing(text: str, name: str) -> None:
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise DataError("anchors and aliases are not taken", where=_at(name, event), hint="write the value out")
+            raise DataError("anchors and aliases are not supported", where=_at(name, event), hint="write the value out")
         tag = getattr(event, "tag", None)
         if tag not in (None, "!"):
-            raise DataError(f"the tag {tag} is not taken", where=_at(name, event), hint="write a plain value")
+            raise DataError(f"the tag {tag} is not supported", where=_at(name, event), hint="write a plain value")
 
 
 def _mapping(node: yaml.MappingNode, place: Place, name: str, lines: dict[Place, tuple[str, int]]) -> dict[str, Any]:
@@ -106,7 +104,7 @@ def _mapping(node: yaml.MappingNode, place: Place, name: str, lines: dict[Place,
             raise DataError("a key is not text", where=_where(name, key_node), hint="write `field: value` lines")
         key = key_node.value
         if key in values:
-            raise DataError(f"{key!r} is there twice", where=_where(name, key_node), hint="remove one of the two")
+            raise DataError(f"duplicate key {key!r}", where=_where(name, key_node), hint="remove one of the two")
         below = (*place, key)
         lines[below] = (name, key_node.start_mark.line + 1)
         values[key] = _value(value_node, below, name, lines)

@@ -115,7 +115,7 @@ def test_what_is_no_yaml_or_not_there(tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             sweep_table.load(write(tmp_path, text))
         assert "method" not in str(caught.value)
-    with pytest.raises(UsageError, match="no such table"):
+    with pytest.raises(UsageError, match="table file not found"):
         sweep_table.load(tmp_path / "none.yaml")
     with pytest.raises(UsageError, match=re.escape("did you mean 'homework'?")):
         sweep_table.load("homewrok")
