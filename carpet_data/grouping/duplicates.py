@@ -26,7 +26,7 @@ from carpet_data.grouping.groups import Link, UnionFind, chain, link
 THRESHOLD = 0.8
 """Agreement from which two images show the same scene; measured in docs/grouping.md."""
 
-_IN_MEMORY = 20_000
+IN_MEMORY = 20_000
 """More planes than this (310 MiB) are kept in an unnamed temporary file, which the system pages in and out."""
 
 
@@ -50,6 +50,7 @@ def find(
     *,
     near: bool = True,
     threshold: float = THRESHOLD,
+    in_memory: int = IN_MEMORY,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Found:
@@ -61,13 +62,14 @@ def find(
         files: sample id -> image file.
         near: Also find near duplicates.
         threshold: Agreement from which two images are near duplicates, 0..1.
+        in_memory: Maximum number of planes in memory; more are kept in a temporary file.
         workers: Processes that decode; None for one per core.
         progress: Called with each `Step`.
     """
     ids = sorted(files)
     problems: list[CarpetDataError] = []
     digests: dict[str, str] = {}
-    search = Search(len(ids), near=near, threshold=threshold)
+    search = Search(len(ids), near=near, threshold=threshold, in_memory=in_memory)
     described = executor.run(describe_or_problem, (files[sample_id] for sample_id in ids), workers=workers)
     for done, (sample_id, result) in enumerate(zip(ids, described, strict=True), start=1):
         if isinstance(result, ImageError):
@@ -87,13 +89,16 @@ class Search:
         capacity: Maximum number of images.
         near: Also find near duplicates.
         threshold: Agreement from which two images are near duplicates, 0..1.
+        in_memory: Maximum number of planes in memory; more are kept in a temporary file.
     """
 
-    def __init__(self, capacity: int, *, near: bool = True, threshold: float = THRESHOLD) -> None:
+    def __init__(
+        self, capacity: int, *, near: bool = True, threshold: float = THRESHOLD, in_memory: int = IN_MEMORY
+    ) -> None:
         self._near = near
         self._threshold = threshold
         self._exact = _Exact()
-        self._planes = _PlaneStore(capacity if near else 0)
+        self._planes = _PlaneStore(capacity if near else 0, on_disk=capacity > in_memory)
 
     def add(self, sample_id: str, descriptor: Descriptor) -> None:
         """Add one image; ids must come sorted, so that the result is the same for every order of the files."""
@@ -133,10 +138,10 @@ class _Exact:
 class _PlaneStore:
     """Planes and signatures of many images, 17 KiB each."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, on_disk: bool) -> None:
         shape = (max(capacity, 1), PLANE, PLANE)
         self._planes: NDArray[np.int8]
-        if capacity > _IN_MEMORY:
+        if on_disk:
             # The mapping keeps the file alive after it is closed; the system frees it with the mapping.
             with tempfile.TemporaryFile() as file:
                 self._planes = np.memmap(file, dtype=np.int8, mode="w+", shape=shape)

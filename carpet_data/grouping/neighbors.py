@@ -18,7 +18,8 @@ TURNED_CLOSE = 0.7
 """A mirrored or turned copy keeps its signature, so that only clear cases need comparing."""
 
 _SHRINK = 16
-_CELLS = 1 << 22
+CELLS = 1 << 22
+"""Similarities that are held in memory at once: 16 MiB."""
 
 TURNS: tuple[tuple[str, str], ...] = (
     ("", "turned by 180°"),
@@ -44,13 +45,14 @@ class Candidate:
     turn: str
 
 
-def candidates(signatures: NDArray[np.float32]) -> list[Candidate]:
+def candidates(signatures: NDArray[np.float32], *, cells: int = CELLS) -> list[Candidate]:
     """The pairs worth comparing, the most likely first.
 
-    Takes O(n²) multiplications in blocks of 16 MiB, whatever the number of images.
+    Takes O(n²) multiplications in blocks, so that memory does not grow with the number of images.
 
     Args:
         signatures: float32 Nx2xFxF, as `descriptors.signature` gives each.
+        cells: Similarities per block.
     """
     count = len(signatures)
     if count < 2:
@@ -59,7 +61,7 @@ def candidates(signatures: NDArray[np.float32]) -> list[Candidate]:
     common = signatures.mean(axis=0) * (count / (count + _SHRINK))
     known = _unit(signatures - common)
     found: dict[Candidate, float] = {}
-    block = max(1, _CELLS // count)
+    block = max(1, cells // count)
     for start in range(0, count, block):
         rows = slice(start, start + block)
         for which, turned in enumerate(_turned(signatures[rows])):

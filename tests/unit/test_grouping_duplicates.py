@@ -171,19 +171,16 @@ def test_no_images_and_one_image(tmp_path: Path) -> None:
     assert duplicates.find(save(tmp_path, {"a.png": scene(1)}), workers=1).links == ()
 
 
-def test_planes_on_disk_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planes_on_disk_give_the_same(tmp_path: Path) -> None:
     files = save(tmp_path, {"a.png": scene(1), "b.png": jpeg(scene(1), 80), "c.png": scene(2)})
     in_memory = duplicates.find(files, workers=1)
-    monkeypatch.setattr(duplicates, "_IN_MEMORY", 1)
-    assert duplicates.find(files, workers=1) == in_memory
+    assert duplicates.find(files, in_memory=1, workers=1) == in_memory
 
 
-@pytest.mark.parametrize("blocked", [False, True])
-def test_every_close_pair_is_a_candidate(monkeypatch: pytest.MonkeyPatch, blocked: bool) -> None:
-    if blocked:
-        monkeypatch.setattr(neighbors, "_CELLS", 90)
+@pytest.mark.parametrize("cells", [neighbors.CELLS, 90])
+def test_every_close_pair_is_a_candidate(cells: int) -> None:
     planes = [descriptors.plane_of(scene(n // 2, 90, 90)) for n in range(40)]
-    found = neighbors.candidates(np.stack([descriptors.signature(plane) for plane in planes]))
+    found = neighbors.candidates(np.stack([descriptors.signature(plane) for plane in planes]), cells=cells)
     plain = {(pair.a, pair.b) for pair in found if not pair.turn}
     assert {(n, n + 1) for n in range(0, 40, 2)} <= plain
     assert len(found) == len(set(found))
