@@ -17,8 +17,8 @@ from carpet_data.errors import UsageError
 from carpet_data.synthesis.contract import Candidate, Facts, Image, Redraw, Scene
 from carpet_data.synthesis.defect_models.fabric import find_fabric
 from carpet_data.synthesis.defect_models.kinds import KINDS, kind_of
-from carpet_data.synthesis.defect_models.object_core import object_core
 from carpet_data.synthesis.methods.procedural import Procedural, ProceduralParameters
+from carpet_data.synthesis.ops.foreground import object_core
 from carpet_data.weave import make_cloth
 from carpet_data.weave.image import generator, render
 

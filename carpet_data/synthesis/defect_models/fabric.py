@@ -9,17 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Image
-from carpet_data.weave.noise import F32
+from carpet_data.synthesis.ops.pixels import F32, blurred
 from carpet_data.weave.surface import ALONG_WARP, ALONG_WEFT
-
-__all__ = ["Fabric", "find_fabric", "runs_along"]
 
 _CROP = 320
 _SMALLEST_PITCH, _LARGEST_PITCH = 6, 80
 _REGULAR = 0.2
 """Autocorrelation at the pitch from which a profile counts as periodic."""
 _STRIPED = 0.2
-"""Deviation of a profile along the yarns, of the image's own, from which it is yarns: 0.33 … 0.52 on carpet, at most
+"""Deviation of a profile along the yarns, of the image's own, from which it is yarns: 0.33 to 0.52 on carpet, at most
 0.18 in the weaker direction of brushed metal."""
 
 
@@ -29,8 +27,8 @@ class Fabric:
 
     Attributes:
         angle: Direction of the weft against the x axis in radians, within ± pi/4.
-        pitch: Distance of neighbouring warp yarns and of neighbouring weft yarns, in pixels.
-        regularity: Autocorrelation of the less regular family at its pitch, 0 … 1.
+        pitch: Distance of neighboring warp yarns and of neighboring weft yarns, in pixels.
+        regularity: Autocorrelation of the less regular family at its pitch, 0..1.
     """
 
     angle: float
@@ -39,14 +37,14 @@ class Fabric:
 
     @property
     def mean_pitch(self) -> float:
-        """Mean distance of neighbouring yarns in pixels."""
+        """Mean distance of neighboring yarns in pixels."""
         return (self.pitch[0] + self.pitch[1]) / 2
 
 
 def find_fabric(image: Image, centre: tuple[float, float]) -> Fabric | None:
     """The weave around a place, or None where there is none.
 
-    The direction is the fourfold mean of the gradient directions (fibres run along the yarns); the pitches are the
+    The direction is the fourfold mean of the gradient directions (fibers run along the yarns); the pitches are the
     first strong peaks in the autocorrelation of the image projected along each family of yarns.
 
     Args:
@@ -80,7 +78,7 @@ def find_fabric(image: Image, centre: tuple[float, float]) -> Fabric | None:
 
 
 def runs_along(pixels: F32, fabric: Fabric) -> NDArray[np.uint8]:
-    """Which way the fibres run at each pixel: gradients across the fibres are the stronger ones.
+    """Which way the fibers run at each pixel: gradients across them are the stronger ones.
 
     Args:
         pixels: float32 HxWx3 RGB.
@@ -92,8 +90,8 @@ def runs_along(pixels: F32, fabric: Fabric) -> NDArray[np.uint8]:
     gradient_x, gradient_y = _gradient(pixels.mean(axis=2))
     cosine, sine = np.float32(np.cos(fabric.angle)), np.float32(np.sin(fabric.angle))
     sigma = 0.22 * fabric.mean_pitch
-    across = cv2.GaussianBlur(np.abs(cosine * gradient_x + sine * gradient_y), (0, 0), sigma)
-    along = cv2.GaussianBlur(np.abs(cosine * gradient_y - sine * gradient_x), (0, 0), sigma)
+    across = blurred(np.abs(cosine * gradient_x + sine * gradient_y), sigma)
+    along = blurred(np.abs(cosine * gradient_y - sine * gradient_x), sigma)
     return np.asarray(np.where(across > along, ALONG_WARP, ALONG_WEFT), np.uint8)
 
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carpet_data.synthesis.defect_models import abrasion, crack, scratch, spot, stain
-from carpet_data.synthesis.defect_models.look import Look
+from carpet_data.synthesis.defect_models import surface
+from carpet_data.synthesis.defect_models.surface import Look
+from carpet_data.synthesis.ops.pixels import F32
 from carpet_data.weave.defects import DEFECTS
-from carpet_data.weave.noise import F32
-
-__all__ = ["KINDS", "Kind", "kind_of"]
 
 Draw = Callable[[F32, tuple[float, float], float, Look, np.random.Generator], F32]
 
@@ -23,9 +21,9 @@ class Kind:
     """A kind of defect.
 
     Attributes:
-        draw: Draws it on any surface; None for the kinds of woven cloth (`carpet_data.weave.defects`).
+        draw: Draws it on any surface, see `surface`; None for the kinds of woven cloth (`carpet_data.weave.defects`).
         extent_frac: Usual extent as a share of the image's shorter edge, used where no mask tells the area.
-        fill: Usual mask area over extent squared, measured: turns an area that is wanted into an extent.
+        fill: Usual mask area over extent squared, measured: gives the extent for an area that is wanted.
         strength: Usual strength, 0 … 1.
         lies_on: Whether it lies on the surface and may hang over the edge of an object.
     """
@@ -49,15 +47,15 @@ KINDS: Mapping[str, Kind] = {
         )
         for name, defect in DEFECTS.items()
     },
-    "scratch": Kind(scratch.draw, (0.10, 0.40), 0.035, (0.25, 0.55)),
-    "abrasion": Kind(abrasion.draw, (0.05, 0.15), 0.38, (0.25, 0.5)),
-    "crack": Kind(crack.draw, (0.15, 0.50), 0.05, (0.55, 0.9)),
-    "spot": Kind(spot.draw, (0.02, 0.07), 0.60, (0.5, 0.85)),
-    "stain": Kind(stain.draw, (0.08, 0.25), 0.50, (0.2, 0.5)),
+    "scratch": Kind(surface.scratch, (0.10, 0.40), 0.035, (0.25, 0.55)),
+    "abrasion": Kind(surface.abrasion, (0.05, 0.15), 0.38, (0.25, 0.5)),
+    "crack": Kind(surface.crack, (0.15, 0.50), 0.05, (0.55, 0.9)),
+    "spot": Kind(surface.spot, (0.02, 0.07), 0.60, (0.5, 0.85)),
+    "stain": Kind(surface.stain, (0.08, 0.25), 0.50, (0.2, 0.5)),
 }
 """kind -> model; the first five are those of woven cloth."""
 
-# Only words that mean one thing: a "thread" of a screw is no yarn, a "poke" may be anything.
+# Only words that mean one thing: a "thread" of a screw is not a yarn, a "poke" may be anything.
 _WORDS = {
     "scratch": "scratch", "scratches": "scratch", "scratched": "scratch",
     "abrasion": "abrasion", "scuff": "abrasion", "wear": "abrasion",

@@ -1,4 +1,4 @@
-"""A square of the host around a place: a model sees this and nothing else."""
+"""A square of the host around a place: a model sees this and nothing else; what it visibly changes is the defect."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from carpet_data.synthesis.contract import Box, Image
-from carpet_data.weave.noise import F32
+from carpet_data.synthesis.contract import Box, Candidate, Image, Mask
+from carpet_data.synthesis.ops.compositing import candidate
+from carpet_data.synthesis.ops.pixels import F32, in_color, to_bytes
+from carpet_data.synthesis.ops.visible import visible_region
 
-__all__ = ["Window", "window_around"]
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +20,7 @@ class Window:
     """A square cut; beyond the border of the image its pixels are mirrored.
 
     Attributes:
-        pixels: float32 SxSx3 RGB, 0 … 255; the three channels are equal where the image is grey.
+        pixels: float32 SxSx3 RGB, 0..255; the three channels are equal where the image is grayscale.
         x: Column of the image under the window's first column; may be negative.
         y: Row of the image under the window's first row; may be negative.
         centre: x, y of the place it was cut around, in the window's own pixels.
@@ -32,16 +34,11 @@ class Window:
     image_size: tuple[int, int]
 
     @property
-    def size(self) -> int:
-        """Edge in pixels."""
-        return int(self.pixels.shape[0])
-
-    @property
     def box(self) -> Box:
         """The part of the window that lies in the image, in the image's pixels."""
-        width, height = self.image_size
+        (width, height), size = self.image_size, len(self.pixels)
         x0, y0 = max(self.x, 0), max(self.y, 0)
-        return x0, y0, min(self.x + self.size, width) - x0, min(self.y + self.size, height) - y0
+        return x0, y0, min(self.x + size, width) - x0, min(self.y + size, height) - y0
 
     @property
     def inside(self) -> tuple[slice, slice]:
@@ -57,20 +54,46 @@ def window_around(image: Image, centre: tuple[float, float], half: float) -> Win
         image: uint8 HxWx3 RGB or HxW.
         centre: x, y in pixels, within the image.
         half: Half the edge in pixels.
-
-    Returns:
-        The window.
     """
     height, width = image.shape[:2]
     half_px = max(int(np.ceil(half)), 4)
     left, top = int(centre[0]) - half_px, int(centre[1]) - half_px
     edge = 2 * half_px + 1
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + edge, width), min(top + edge, height)
-    cut = image[y0:y1, x0:x1]
-    if cut.ndim == 2:
-        cut = np.repeat(cut[..., None], 3, axis=2)
+    cut = in_color(image[y0:y1, x0:x1])
     beyond = (y0 - top, top + edge - y1, x0 - left, left + edge - x1)
     if any(beyond):
         cut = np.asarray(cv2.copyMakeBorder(cut, *beyond, cv2.BORDER_REFLECT), np.uint8)
     place = (centre[0] - left, centre[1] - top)
     return Window(cut.astype(np.float32), left, top, place, (width, height))
+
+
+def settled(host: Image, window: Window, changed: F32, reach: float, allowed: Mask | None = None) -> Candidate:
+    """The host with a changed window where it visibly differs.
+
+    What the mask leaves out is too faint to leave a seam at its outline; where `allowed` cuts a defect off, the change
+    fades in over two pixels.
+
+    Args:
+        host: uint8 HxWx3 RGB or HxW; not written to.
+        window: The window as it was cut.
+        changed: float32 SxSx3 RGB, the window with the defect.
+        reach: Pixels over which differences are averaged for the mask, see `visible.visible_region`.
+        allowed: bool HxW, where the defect may be; None for everywhere.
+
+    Returns:
+        The candidate; its mask is empty where nothing is visible.
+    """
+    if host.ndim == 2:
+        changed = np.repeat((changed @ _LUMINANCE)[..., None], 3, axis=2)
+    mask = visible_region(changed, window.pixels, reach)[window.inside]
+    x, y, width, height = window.box
+    if allowed is not None:
+        mask &= allowed[y : y + height, x : x + width]
+    # Beyond the image's border the defect goes on, so it does not fade there.
+    padded = np.pad(mask, 3, mode="edge").astype(np.uint8)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[3:-3, 3:-3]
+    weight = np.asarray(np.minimum(depth / (1.2 if allowed is None else 2.0), 1), np.float32)
+    before = window.pixels[window.inside]
+    pixels = to_bytes(before + (changed[window.inside] - before) * weight[..., None])
+    return candidate(host, (x, y), pixels[..., 0] if host.ndim == 2 else pixels, mask)

@@ -1,22 +1,18 @@
-"""The defects of woven cloth on a photograph: `carpet_data.weave.defects`, in the colours and the weave of the host."""
+"""The defects of woven cloth on a photograph: `carpet_data.weave.defects`, in the colors and the weave of the host."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from carpet_data.synthesis.defect_models.fabric import Fabric, runs_along
 from carpet_data.synthesis.defect_models.photo_host import photo_host
-from carpet_data.synthesis.defect_models.visible import noise_level
 from carpet_data.synthesis.defect_models.window import Window
+from carpet_data.synthesis.ops.pixels import F32, blurred, camera_noise
 from carpet_data.weave.defects import DEFECTS
-from carpet_data.weave.noise import F32
 from carpet_data.weave.surface import Light, shade
 
-__all__ = ["BLUR_PX", "draw"]
-
 _MODEL_MEAN = 95.0
-"""Mean brightness of the cloth that the models' own colours (metal, dark threads) were made for."""
+"""Mean brightness of the cloth that the models' own colors (metal, dark threads) were made for."""
 _COARSER = {"cut": 1.25, "hole": 1.15, "thread": 0.95}
 """Width of the strands that a model lays, against those of the cloth it was made for: measured by eye on carpet."""
 _RELIEF = 0.5
@@ -33,12 +29,12 @@ def draw(kind: str, window: Window, extent: float, unit: float, fabric: Fabric |
         kind: A name in `carpet_data.weave.defects.DEFECTS`.
         window: Where; the defect is centred on its centre.
         extent: Length in pixels.
-        unit: Pixels a cloth unit.
+        unit: Pixels per cloth unit.
         fabric: The host's weave; None where it has none.
         rng: Draws the defect and the light on it.
 
     Returns:
-        float32 SxSx3 RGB, 0 … 255: the window with the defect.
+        float32 SxSx3 RGB, 0..255: the window with the defect.
     """
     exposure = float(np.clip(window.pixels.mean() / _MODEL_MEAN, 0.5, 1.8))
     run = None if fabric is None else runs_along(window.pixels, fabric)
@@ -63,21 +59,17 @@ def draw(kind: str, window: Window, extent: float, unit: float, fabric: Fabric |
     surface.height *= np.float32(_RELIEF)
     lit = shade(surface, light)
     # Only what was laid or lowered has not been through a camera: it gets the camera's blur and noise.
-    weight = np.clip(cv2.GaussianBlur(drawn, (0, 0), 0.8) * 1.6, 0, 1)[..., None]
-    soft = cv2.GaussianBlur(lit, (0, 0), BLUR_PX)
-    noise = rng.normal(0, noise_level(window.pixels) + 0.3, lit.shape).astype(np.float32)
+    weight = np.clip(blurred(drawn, 0.8) * 1.6, 0, 1)[..., None]
+    soft = blurred(lit, BLUR_PX)
+    noise = rng.normal(0, camera_noise(window.pixels[..., 1]) + 0.3, lit.shape).astype(np.float32)
     return np.asarray((lit + (soft - lit) * weight) * np.float32(exposure) + noise * weight, np.float32)
 
 
 def _soaked(pixels: F32, factor: F32, unit: float, rng: np.random.Generator) -> F32:
     """A stain whose edge runs out: liquid spreads between the yarns too, and less of it the farther it went.
 
-    Args:
-        pixels: float32 SxSx3 RGB.
-        factor: float32 SxSx3, what the sharp-edged stain leaves of them, 0 … 1.
-        unit: Pixels a cloth unit.
-        rng: Draws the strength.
+    `factor` (float32 SxSx3, 0..1) is what the sharp-edged stain leaves of the pixels.
     """
-    near, far = (cv2.GaussianBlur(factor, (0, 0), width * unit) for width in (1.8, 9.0))
+    near, far = (blurred(factor, width * unit) for width in (1.8, 9.0))
     strength = np.float32(rng.uniform(0.7, 1.0))
     return np.asarray(pixels * (1 - strength * (1 - (np.float32(0.6) * near + np.float32(0.4) * far))), np.float32)

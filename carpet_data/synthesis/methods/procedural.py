@@ -3,53 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Literal
 
-import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from carpet_data.errors import UsageError
 from carpet_data.synthesis.contract import Candidate, Facts, Image, Mask, Method, Redraw, Scene
-from carpet_data.synthesis.defect_models import visible, woven
+from carpet_data.synthesis.defect_models import woven
 from carpet_data.synthesis.defect_models.fabric import Fabric, find_fabric
 from carpet_data.synthesis.defect_models.kinds import KINDS, Kind, kind_of
-from carpet_data.synthesis.defect_models.look import look_at
-from carpet_data.synthesis.defect_models.object_core import object_core
-from carpet_data.synthesis.defect_models.window import Window, window_around
+from carpet_data.synthesis.defect_models.surface import look_at
+from carpet_data.synthesis.defect_models.window import Window, settled, window_around
+from carpet_data.synthesis.methods.parameters import Parameters, Range, ShareRange
+from carpet_data.synthesis.ops.compositing import candidate
+from carpet_data.synthesis.ops.foreground import object_core
+from carpet_data.synthesis.ops.masks import depth_of
+from carpet_data.synthesis.ops.pixels import F32, blurred, camera_noise
 from carpet_data.weave.defects import DEFECTS
-from carpet_data.weave.noise import F32
-
-__all__ = ["Procedural", "ProceduralParameters"]
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 _PITCH_UNITS = 23.5
 """Mean distance of two yarns in the units of the woven models."""
 _SMALLEST_WOVEN_PX = 8.0
 
 
-class ProceduralParameters(BaseModel):
-    """Parameters of `procedural`, version 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ProceduralParameters(Parameters):
+    """Parameters of `procedural`."""
 
     kind: Literal[
         "auto", "color", "cut", "hole", "metal_contamination", "thread", "scratch", "abrasion", "crack", "spot", "stain"
     ] = Field("auto", description="What to draw; auto takes it from the name of the class.")
     size: Literal["class", "kind"] = Field(
-        "class", description="Areas like those of the class's train masks, or extents usual for the kind."
+        "class", description="Areas like those of the class's training masks, or extents usual for the kind."
     )
-    extent_frac_range: tuple[Share, Share] | None = Field(
+    extent_frac_range: ShareRange | None = Field(
         None, description="Extent as a share of the image's shorter edge; overrides `size`."
     )
     tone: Literal["auto", "dark", "light"] = Field(
-        "auto", description="Of the kinds for any surface: dark unless the surface is."
+        "auto", description="Tone of the kinds for any surface; auto: dark unless the surface is."
     )
-    strength_range: tuple[Share, Share] | None = Field(
-        None, description="Of the kinds for any surface: how far towards black or white; None for the kind's own."
+    strength_range: ShareRange | None = Field(
+        None, description="How far the kinds for any surface go towards black or white; None: usual for the kind."
     )
-    direction_deg_range: tuple[float, float] = Field(
+    direction_deg_range: Range = Field(
         (0.0, 180.0), description="Direction of scratch, abrasion and crack: 0 lies along the rows, 90 along columns."
     )
     place: Literal["anywhere", "class"] = Field(
@@ -78,16 +74,16 @@ class Procedural(Method):
 
         Raises:
             Redraw: Nothing visible came of this draw.
-            UsageError: The kind is to be taken from a class whose name says none.
+            UsageError: The name of the class does not say the kind.
         """
-        host = scene.host
+        host, p = scene.host, parameters
         # The kind may depend on the weave there, and the place on the extent: a rough place comes first.
         fabric = None if scene.foreground is not None else _any_fabric(host)
-        name = _kind(parameters.kind, scene.facts.class_name, fabric)
+        name = _kind(p.kind, scene.facts.class_name, fabric)
         kind = KINDS[name]
-        extent = _extent(kind, parameters, scene.facts, host, rng)
+        extent = _extent(kind, p, scene.facts, host, rng)
         foreground = None if scene.foreground is None else object_core(host, scene.foreground)
-        centre = _place(scene, foreground, extent, parameters.place, rng)
+        centre = _place(scene, foreground, extent, p.place, rng)
         fabric = (find_fabric(host, centre) or fabric) if fabric is not None else None
         if kind.draw is None and fabric is not None:
             # Yarns have a size, and so has what happens to them.
@@ -99,17 +95,16 @@ class Procedural(Method):
             window, changed, reach = _woven(name, host, centre, extent, fabric, rng)
         else:
             window = window_around(host, centre, 0.75 * extent + 8)
-            low, high = np.deg2rad(parameters.direction_deg_range)
-            strength = parameters.strength_range or kind.strength
-            look = look_at(window.pixels, parameters.tone, strength, (float(low), float(high)), rng)
+            low, high = np.deg2rad(p.direction_deg_range)
+            strength = p.strength_range or kind.strength
+            look = look_at(window.pixels, p.tone, strength, (float(low), float(high)), rng)
             changed = kind.draw(window.pixels, window.centre, extent, look, rng)
             reach = float(np.clip(0.012 * extent, 0.5, 1.2))
-        allowed = None if kind.lies_on else foreground
-        candidate = visible.settle(host, window, changed, reach, allowed)
-        if not candidate.mask.any():
+        made = settled(host, window, changed, reach, None if kind.lies_on else foreground)
+        if not made.mask.any():
             raise Redraw(f"the {name} cannot be seen")
         if scene.null:
-            candidate = _null(candidate, host, rng, filmed=kind.draw is None)
+            made = _null(made, host, rng, filmed=kind.draw is None)
         drawn = {
             "kind": name,
             "centre": [round(centre[0], 1), round(centre[1], 1)],
@@ -117,29 +112,23 @@ class Procedural(Method):
             "pitch_px": None if fabric is None else [round(pitch, 2) for pitch in fabric.pitch],
             "weave_angle_deg": None if fabric is None else round(float(np.rad2deg(fabric.angle)), 2),
         }
-        return replace(candidate, drawn=drawn)
+        return replace(made, drawn=drawn)
 
 
-def _null(candidate: Candidate, host: Image, rng: np.random.Generator, *, filmed: bool) -> Candidate:
+def _null(made: Candidate, host: Image, rng: np.random.Generator, *, filmed: bool) -> Candidate:
     """The host where a defect would have been, with what drawing leaves besides the defect: blur and grain of its own.
 
-    Args:
-        candidate: The defect that is left out.
-        host: uint8 HxWx3 RGB or HxW.
-        rng: Draws the grain.
-        filmed: Whether the kind lays things down that get the camera's blur and noise; the others only change tones.
+    Only kinds that lay something down get the camera's blur and noise (`filmed`); the others only change tones.
     """
-    x, y, width, height = candidate.box
+    x, y, width, height = made.box
     place = np.s_[y : y + height, x : x + width]
-    image = host.copy()
+    window, mask = host[place].copy(), made.mask[place]
     if filmed:
-        patch = host[place].astype(np.float32)
-        soft = np.asarray(cv2.GaussianBlur(patch, (0, 0), woven.BLUR_PX))
-        level = visible.noise_level(patch if patch.ndim == 3 else patch[..., None].repeat(3, axis=2))
+        soft = blurred(window, woven.BLUR_PX)
+        level = camera_noise(window.astype(np.float32) if window.ndim == 2 else window[..., 1].astype(np.float32))
         grained = np.clip(np.rint(soft + rng.normal(0, level, soft.shape)), 0, 255).astype(np.uint8)
-        where = candidate.mask[place]
-        image[place][where] = grained[where]
-    return Candidate(image, np.zeros_like(candidate.mask), candidate.box)
+        window[mask] = grained[mask]
+    return candidate(host, (x, y), window, np.zeros_like(mask))
 
 
 def _kind(asked: str, class_name: str, fabric: Fabric | None) -> str:
@@ -148,7 +137,7 @@ def _kind(asked: str, class_name: str, fabric: Fabric | None) -> str:
     found = kind_of(class_name, woven=fabric is not None)
     if found is None:
         raise UsageError(
-            f"the name of the class {class_name!r} does not say what its defects are",
+            f"unknown kind of defect: the class name {class_name!r} does not say it",
             hint=f"set parameters.kind in the recipe to one of: {', '.join(KINDS)}",
         )
     return found
@@ -177,7 +166,7 @@ def _place(
     if foreground is None:
         return float(rng.uniform(0, width - 1)), float(rng.uniform(0, height - 1))
     # As far inside the object as the defect is large, or where the object is about as thick as it gets.
-    depth = cv2.distanceTransform(foreground.view(np.uint8), cv2.DIST_L2, 3)
+    depth = depth_of(foreground)
     deepest = float(depth.max())
     if deepest <= 0:
         raise Redraw("the host shows no object")
