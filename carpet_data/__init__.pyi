@@ -9,10 +9,12 @@ from carpet_data.core.pixels import instance_mask as instance_mask
 from carpet_data.core.pixels import load_image as load_image
 from carpet_data.core.pixels import load_instances as load_instances
 from carpet_data.core.pixels import load_mask as load_mask
+from carpet_data.core.problems import Problem as Problem
 from carpet_data.dataset import Dataset as Dataset
 from carpet_data.dataset import Instance as Instance
 from carpet_data.dataset import Sample as Sample
 from carpet_data.dataset import Split as Split
+from carpet_data.diagnosis.doctor import Diagnosis as Diagnosis
 from carpet_data.diagnosis.doctor import doctor as doctor
 from carpet_data.errors import CarpetDataError as CarpetDataError
 from carpet_data.errors import DataError as DataError
@@ -43,13 +45,19 @@ from carpet_data.formats.options import MvtecOptions as MvtecOptions
 from carpet_data.formats.options import VocOptions as VocOptions
 from carpet_data.formats.options import YoloOptions as YoloOptions
 from carpet_data.learned.fit import fit as fit
+from carpet_data.preparation.drop import DropResult as DropResult
 from carpet_data.preparation.drop import drop as drop
+from carpet_data.preparation.groups import Group as Group
+from carpet_data.preparation.groups import GroupsResult as GroupsResult
 from carpet_data.preparation.groups import groups as groups
 from carpet_data.preparation.options import GroupOptions as GroupOptions
 from carpet_data.preparation.options import SplitOptions as SplitOptions
+from carpet_data.preparation.prepare import PrepareResult as PrepareResult
 from carpet_data.preparation.prepare import prepare as prepare
+from carpet_data.preparation.split import SplitResult as SplitResult
 from carpet_data.preparation.split import split as split
 from carpet_data.reporting.report import report as report
+from carpet_data.statistics.stats import Stats as Stats
 from carpet_data.statistics.stats import stats as stats
 from carpet_data.synthesis.engine.options import SynthesisOptions as SynthesisOptions
 from carpet_data.synthesis.engine.preview import PreviewResult as PreviewResult
@@ -62,6 +70,7 @@ from carpet_data.synthesis.engine.synthesize import synthesize as synthesize
 from carpet_data.synthesis.recipe.model import Recipe as Recipe
 from carpet_data.training.train import train as train
 from carpet_data.version import __version__ as __version__
+from carpet_data.weave.sample import SampleResult as SampleResult
 from carpet_data.weave.sample import sample as sample
 
 def __dir__() -> list[str]: ...
