@@ -1,17 +1,17 @@
 """The errors of carpet-data, one tree.
 
 CarpetDataError
-├── DataError            the data a user gave are at fault (a file, a folder, a value in it)
-│   ├── ImageError       an image or mask that cannot be read
-│   ├── LeakError        a sample of val or test would reach training
-│   ├── WeightsError     weights of a network cannot be had, or do not fit it
+├── DataError              the input data are invalid (a file, a folder, a value in it)
+│   ├── ImageError         an image or mask cannot be read
+│   ├── LeakError          a sample of val or test would reach training
+│   ├── WeightsError       weights of a network are missing, or do not fit it
 │   ├── DeviceMemoryError  a batch does not fit into memory
 │   └── ProblemsError      several problems, collected so that one run shows them all
-├── UsageError           the request itself makes no sense (exit code 2, like click's own)
-├── OutputError          the output exists already, or cannot be written
-│   └── LockedError      another process is writing the same data set
-├── FetchError           a download or an archive failed
-└── MissingExtraError    an optional package is not installed
+├── UsageError             the request is invalid, whatever the data (exit code 2, like click's own)
+├── OutputError            the output exists already, or cannot be written
+│   └── LockedError        another process is writing the same data set
+├── FetchError             a download or an archive failed
+└── MissingExtraError      an optional package is not installed
 
 Every error says what is wrong, where (a file or folder), and how to fix it.
 """
@@ -45,8 +45,8 @@ class CarpetDataError(Exception):
 
     Args:
         what: One sentence: what is wrong.
-        where: The file or folder (or another place, such as "line 3 of labels.csv") at fault.
-        hint: What the user can do about it, as an imperative.
+        where: The file or folder, or another place such as "labels.csv, line 3".
+        hint: How to fix it, as an imperative.
     """
 
     exit_code = 1
@@ -62,7 +62,7 @@ class CarpetDataError(Exception):
         return text if self.hint is None else f"{text}\n  hint: {self.hint}"
 
     def __reduce__(self) -> tuple[Callable[..., CarpetDataError], tuple[Any, ...]]:
-        # Keyword-only arguments would be lost by Exception's own pickling, and workers send errors home.
+        # Keyword-only arguments would be lost by Exception's own pickling, and workers send errors back.
         return _rebuild, (type(self), self.what, self.where, self.hint)
 
     def to_json(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _rebuild(kind: type[CarpetDataError], what: str, where: str | None, hint: st
 
 
 class DataError(CarpetDataError):
-    """The data a user gave are at fault."""
+    """The input data are invalid."""
 
 
 class ImageError(DataError):
@@ -87,7 +87,7 @@ class LeakError(DataError):
 
 
 class WeightsError(DataError):
-    """The weights of a network cannot be had, or do not fit it."""
+    """The weights of a network are missing, or do not fit it."""
 
 
 class DeviceMemoryError(DataError):
@@ -120,7 +120,7 @@ class ProblemsError(DataError):
 
 
 class UsageError(CarpetDataError):
-    """The request itself makes no sense, whatever the data."""
+    """The request is invalid, whatever the data."""
 
     exit_code = 2
 
@@ -147,7 +147,7 @@ class MissingExtraError(CarpetDataError):
 
     @classmethod
     def require(cls, packages: Iterable[str], extra: str, purpose: str) -> None:
-        """Refuse to go on where one of an extra's packages is not installed; none is imported.
+        """Check that the packages of an extra are installed, without importing them.
 
         Raises:
             MissingExtraError: The first missing package is named.

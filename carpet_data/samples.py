@@ -169,7 +169,7 @@ class Sample:
             bool HxW, all False for good images.
 
         Raises:
-            DataError: The image shows a defect, but nothing says where; or its annotation is faulty.
+            DataError: The image shows a defect but has no mask; or its annotation is invalid.
             ImageError: The mask file is missing, damaged, or of another size than the image.
             UsageError: The sample belongs to no data set.
         """

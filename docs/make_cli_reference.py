@@ -14,7 +14,7 @@ HEAD = """# Commands
 
 Made from the program's help by `python docs/make_cli_reference.py`; a test compares the two.
 
-Exit codes: 0 done, 1 the data are at fault, 2 wrong use, 130 interrupted. Where ROOT may be left out, it is
+Exit codes: 0 done, 1 data error, 2 usage error, 130 interrupted. Where ROOT may be left out, it is
 `CARPET_DATA_ROOT`, else the current folder if it is a data set.
 """
 

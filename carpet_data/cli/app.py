@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("carpet_data.cli.prepare:prepare", "Group, split and write a prepared data set."),
     "split": ("carpet_data.cli.prepare:split", "Add a named split to a prepared data set."),
     "groups": ("carpet_data.cli.prepare:groups", "Show which images were grouped, and why."),
-    "fit": ("carpet_data.cli.fit:fit", "Fit a learned recipe to the train images, once, before it synthesizes."),
+    "fit": ("carpet_data.cli.fit:fit", "Train a learned recipe on the training images (once, before `synthesize`)."),
     "synthesize": ("carpet_data.cli.synthesis:synthesize", "Add synthetic images of rare defects."),
     "rebalance": (
         "carpet_data.cli.synthesis:rebalance",
@@ -34,13 +34,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipes": ("carpet_data.cli.recipes:recipes", "List, show or validate synthesis recipes."),
     "preview": ("carpet_data.cli.preview:preview", "Draw a contact sheet: image, mask outline, defect enlarged."),
     "drop": ("carpet_data.cli.prepare:drop", "Remove samples from a prepared data set; their files stay."),
-    "curate": ("carpet_data.cli.curate:curate", "Bring choices made in FiftyOne back into a data set."),
-    "browse": ("carpet_data.cli.browse:browse", "Look at a data set in the FiftyOne App."),
+    "curate": ("carpet_data.cli.curate:curate", "Apply tags and label edits made in FiftyOne to a data set."),
+    "browse": ("carpet_data.cli.browse:browse", "Browse a data set in the FiftyOne App."),
     "score": ("carpet_data.cli.score:score", "Score synthetic defects against real ones."),
-    "report": ("carpet_data.cli.report:report", "Write one HTML page about a data set, with the verdict on it."),
+    "report": (
+        "carpet_data.cli.report:report",
+        "Write a one-page HTML report of a data set, including the validation result.",
+    ),
     "train": ("carpet_data.cli.train:train", "Train a classifier and score it on the test side."),
-    "sweep": ("carpet_data.cli.sweep:sweep", "Train the rows of a table, and show them side by side."),
-    "validate": ("carpet_data.cli.validate:validate", "Prove whether synthetic images help a classifier."),
+    "sweep": ("carpet_data.cli.sweep:sweep", "Train every configuration in a table and compare the results."),
+    "validate": ("carpet_data.cli.validate:validate", "Test whether synthetic images improve a classifier."),
     "to-coco": ("carpet_data.cli.exports:to_coco", "Export COCO instances: exact boxes and segmentations."),
     "to-yolo": ("carpet_data.cli.exports:to_yolo", "Export YOLO labels: boxes or segments."),
     "to-voc": ("carpet_data.cli.exports:to_voc", "Export Pascal VOC XML boxes and segmentation masks."),
@@ -102,7 +105,7 @@ def app() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 the data are at fault, 2 wrong use, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 data error, 2 usage error, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks is shown escaped; it must not end a command whose work is done.
@@ -125,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _show(error, as_json="--json" in arguments)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); there is no one left to tell.
+        # The reader of our output went away (`| head`); nobody is left to tell.
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
@@ -144,12 +147,12 @@ def _show(error: CarpetDataError, *, as_json: bool) -> None:
 
 
 _HINTS = {
-    errno.ENOENT: "restore the file; carpet-data doctor names all that are missing",
+    errno.ENOENT: "restore the file; carpet-data doctor lists all that are missing",
     errno.ENOSPC: "free some disk space and run the same command again",
     errno.EDQUOT: "free some of your disk quota and run the same command again",
     errno.EACCES: "check the permissions of this path",
     errno.EPERM: "check the permissions of this path",
-    errno.EROFS: "choose an output on a file system that can be written",
+    errno.EROFS: "choose an output on a writable file system",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 

@@ -61,7 +61,7 @@ def root_argument(name: str = "root") -> Callable[[F], F]:
 def out_option(default: str | None = None) -> Callable[[F], F]:
     """The option -o/--out, a path; without a default it is required."""
     extra: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
-    return click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write.", **extra)
+    return click.option("-o", "--out", type=click.Path(path_type=Path), help="Output path.", **extra)
 
 
 def run_folder_option(command_name: str) -> Callable[[F], F]:
@@ -76,7 +76,7 @@ def run_folder_option(command_name: str) -> Callable[[F], F]:
 
 
 def resolve_root(root: Path | None) -> Path:
-    """ROOT as given, else $CARPET_DATA_ROOT, else the current folder if it is a data set.
+    """ROOT if given, else $CARPET_DATA_ROOT, else the current folder if it is a data set.
 
     Raises:
         UsageError: None of them is there.
@@ -92,9 +92,9 @@ def resolve_root(root: Path | None) -> Path:
     if reading.looks_like_dataset(here):
         return here
     raise UsageError(
-        "no data set was named, and this folder is none",
+        "no data set given, and the current folder is not a data set",
         where=here,
-        hint=f"name the folder (carpet-data … ROOT), set {ENVIRONMENT_ROOT}, or change into a data folder",
+        hint=f"give its folder (carpet-data … ROOT), set {ENVIRONMENT_ROOT}, or change into a data folder",
     )
 
 

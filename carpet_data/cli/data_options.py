@@ -10,14 +10,14 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-split_option = click.option("--split", default=None, help="Which named split.  [default: main, else the source's own]")
+split_option = click.option("--split", default=None, help="Named split.  [default: main, else the source's own]")
 images_option = click.option(
     "--images",
     type=click.Choice(["link", "copy", "none"]),
     default="link",
     show_default=True,
-    help="Hard-link the images into the output, copy them, or leave them where they are.",
+    help="How images get into the output: hard links, copies, or none.",
 )
 export_out_option = click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="Where to write.  [default: beside ROOT]"
+    "-o", "--out", type=click.Path(path_type=Path), help="Output folder.  [default: beside ROOT]"
 )

@@ -1,4 +1,4 @@
-"""Registries: things by name, imported when they are used, that other packages add to by entry points."""
+"""Registries: plug-ins by name, imported when used; other packages add to them by entry points."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Registry", "nearest"]
 
 
 class Registry:
-    """Names of one kind of plug-in, each with where it lies ("module:attribute") and one line on what it is.
+    """Names of one kind of plug-in, each with its place ("module:attribute") and one line on what it does.
 
     Names that come with this package are known at once. The entry points of others are looked at only when a name is
     not among them, or when all are listed: a command pays for a scan of the installed packages only where it must.
@@ -38,16 +38,16 @@ class Registry:
 
     @cached_property
     def added(self) -> dict[str, str]:
-        """name -> "module:attribute" of what other packages bring.
+        """name -> "module:attribute" of what other packages provide.
 
         Raises:
-            CarpetDataError: Two packages bring the same name.
+            CarpetDataError: Two packages provide the same name.
         """
         found: dict[str, str] = {}
         for point in entry_points(group=self.group):
             if point.name in self.builtin or point.name in found:
                 raise CarpetDataError(
-                    f"two packages bring a {self.kind} named {point.name!r}",
+                    f"two packages provide a {self.kind} named {point.name!r}",
                     where=point.value,
                     hint="uninstall one of them",
                 )
@@ -59,11 +59,11 @@ class Registry:
         return (*self.builtin, *self.added)
 
     def target(self, name: str) -> str:
-        """Where something lies, as "module:attribute".
+        """The place of a name, as "module:attribute".
 
         Raises:
             UsageError: The name is unknown; the nearest is offered.
-            CarpetDataError: Two packages bring the same name.
+            CarpetDataError: Two packages provide the same name.
         """
         if name in self.builtin:
             return self.builtin[name][0]
@@ -96,7 +96,7 @@ class Registry:
             raise CarpetDataError(
                 f"the {self.kind} cannot be loaded ({type(error).__name__}: {error})",
                 where=where,
-                hint="install or fix the package that brings it",
+                hint="install or fix the package that provides it",
             ) from error
 
 

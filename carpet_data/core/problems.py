@@ -1,4 +1,4 @@
-"""What an inspection found: one problem, its place and how to fix it, under a stable code."""
+"""A problem that an inspection found: its place and how to fix it, under a stable code."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that was found.
+    """One problem.
 
     Attributes:
-        severity: "error" (results would be wrong), "warning" (look at it) or "info".
+        severity: "error" (results would be wrong), "warning" (worth a look) or "info".
         code: Stable and short, such as "mask-empty"; what scripts match on.
         what: What is wrong, in one sentence.
         where: The file or place.
-        hint: What the user can do about it.
+        hint: How to fix it.
         files: The other files concerned, such as the copies of an image.
     """
 

@@ -1,4 +1,4 @@
-"""Progress: the one way in which long work says how far it is."""
+"""Progress: the one way in which long work reports how far it is."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Step:
 
     Attributes:
         done: Items finished.
-        total: Items in all; None while nobody knows.
+        total: Items in all; None while unknown.
         what: The task, such as "computing features"; empty where the caller knows it.
-        metrics: Name -> value of what was measured last, such as {"loss": 0.31}.
-        files: Files that were written on the way, such as a sheet of samples.
+        metrics: Name -> value of the latest measurements, such as {"loss": 0.31}.
+        files: Files written meanwhile, such as a sheet of samples.
 
     Example:
         >>> Step(3, 10, "reading images").done
@@ -47,11 +47,11 @@ def named(progress: Progress | None, what: str) -> Progress | None:
 
 
 def part_of(progress: Progress | None, before: int, total: int | None) -> Progress | None:
-    """The progress of one part of a task, told as progress of the whole.
+    """The progress of one part of a task, reported as progress of the whole.
 
     Args:
         progress: Of the whole.
         before: Items of the whole that were finished before this part.
-        total: Items of the whole; None where nobody knows.
+        total: Items of the whole; None where unknown.
     """
     return None if progress is None else lambda step: progress(replace(step, done=before + step.done, total=total))

@@ -11,6 +11,6 @@ def counted(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that any stream can print: file names may hold bytes that are no UTF-8, and control characters."""
+    """Text that any stream can print: file names may hold bytes that are not UTF-8, and control characters."""
     safe = text.encode("utf-8", "backslashreplace").decode()
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in safe)

@@ -1,4 +1,4 @@
-"""Add samples to a prepared folder, and drop them; one writer at a time, and a killed one can be completed."""
+"""Add samples to a prepared folder, and drop them; one writer at a time; a killed one can be completed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Appender:
         A sample that an earlier run of the same command has added is left as it is.
 
         Raises:
-            DataError: The id is taken, or the class is not one of the data set's.
+            DataError: The id exists already, or the class is not one of the data set's.
             LeakError: It was made from samples that are not on the train side of its split.
         """
         if addition.id in self._journal:
@@ -124,7 +124,7 @@ class Appender:
 
     def _check(self, addition: Addition) -> None:
         if addition.id in self._taken or addition.id in self._begun:
-            raise DataError(f"the id {addition.id!r} is taken", where=self._root, hint="choose another id")
+            raise DataError(f"the id {addition.id!r} exists already", where=self._root, hint="choose another id")
         if names.component(addition.id) != addition.id:
             raise DataError(
                 f"the id {addition.id!r} cannot be a file name everywhere",
@@ -155,8 +155,8 @@ def appending(root: Path, *, command: str, identity: str, split: str | None) -> 
     """Add samples to a prepared folder.
 
     Where the block ends well, the samples are in the manifest and on the train side of the split. Where it ends in an
-    error or the process is killed, the data set is as it was, and the same command (the same identity) goes on with
-    what had been written; `id in appender` tells what that is, so that it need not be made again.
+    error or the process is killed, the data set is as it was, and the same command (the same identity) resumes
+    with what had been written; `id in appender` tells what that is, so that it need not be made again.
 
     Args:
         root: The prepared folder.
@@ -165,8 +165,8 @@ def appending(root: Path, *, command: str, identity: str, split: str | None) -> 
         split: The split whose train side the samples join; None for none.
 
     Raises:
-        DataError: The folder is no prepared data set, or has no such split.
-        OutputError: Another command was stopped here before it had finished; LockedError: one is running.
+        DataError: The folder is not a prepared data set, or has no such split.
+        OutputError: Another command was interrupted here; LockedError: one is running.
     """
     description.read(root)
     with locked(root, command):
@@ -188,7 +188,7 @@ def appending(root: Path, *, command: str, identity: str, split: str | None) -> 
                 remove_partials(root / names.MASKS)
         except BaseException:
             if len(journal) == 0:
-                journal.remove()  # nothing to go on with, so nothing to refuse other commands for
+                journal.remove()  # nothing to resume, so no reason to refuse other commands
             raise
         finally:
             journal.close()
@@ -196,17 +196,17 @@ def appending(root: Path, *, command: str, identity: str, split: str | None) -> 
 
 
 def abandon(root: Path, *, command: str = "abandon") -> int:
-    """Give up what an appending that was stopped had written: its files and its journal go.
+    """Discard what an interrupted appending has written: its files and its journal are removed.
 
     Args:
         root: The prepared folder.
         command: For people: what is run.
 
     Returns:
-        How many samples were given up.
+        Number of samples discarded.
 
     Raises:
-        DataError: The folder is no prepared data set, or a journal is damaged.
+        DataError: The folder is not a prepared data set, or a journal is damaged.
         LockedError: The appending is still running.
     """
     description.read(root)
@@ -216,21 +216,21 @@ def abandon(root: Path, *, command: str = "abandon") -> int:
             return 0
         journal = Journal.open(root, *begun)
         kept = frozenset(e.id for e in manifest.stream(root / names.MANIFEST) if e.id in journal)
-        given_up = 0
+        discarded = 0
         for sample in journal.entries():
             if sample.id not in kept:
-                given_up += 1
+                discarded += 1
                 for path in (sample.image_path, sample.mask_path):
                     if path is not None:
                         (root / path).unlink(missing_ok=True)
         remove_partials(root / names.IMAGES)
         remove_partials(root / names.MASKS)
         journal.remove()
-    return given_up
+    return discarded
 
 
 def drop(root: Path, ids: Iterable[str], reason: str, *, command: str = "drop") -> int:
-    """Drop samples: they stay in the manifest as tombstones and their files stay, but no reader gives them.
+    """Drop samples: they stay in the manifest as tombstones and their files stay, but readers skip them.
 
     Args:
         root: The prepared folder.
@@ -239,11 +239,11 @@ def drop(root: Path, ids: Iterable[str], reason: str, *, command: str = "drop") 
         command: For people: what is run.
 
     Returns:
-        How many samples were dropped.
+        Number of samples dropped.
 
     Raises:
         UsageError: An id is not in the data set.
-        OutputError: Another command was stopped here before it had finished; LockedError: one is running.
+        OutputError: Another command was interrupted here; LockedError: one is running.
     """
     wanted = set(ids)
     description.read(root)

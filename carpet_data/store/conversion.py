@@ -1,6 +1,6 @@
-"""From whatever a source keeps its masks in to the two files that a prepared folder holds.
+"""Masks of any source as one of the two kinds of file that a prepared folder holds.
 
-A binary PNG of 0 and 255 says everything where the instances are the connected components of one class; elsewhere an
+A binary PNG of 0 and 255 suffices where the instances are the connected components of one class; elsewhere an
 instance-index PNG with its table does. A mask that is such a binary PNG already keeps its bytes.
 """
 
@@ -23,21 +23,21 @@ from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.store.files import sha256
 
 Form: TypeAlias = Literal["none", "kept", "binary", "index"]
-"""none: no mask. kept: its bytes stay. binary, index: written anew as such a file."""
+"""none: no mask. kept: its bytes stay. binary, index: rewritten as such a file."""
 
-_MOST_INSTANCES = 65535
+_MAX_INSTANCES = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class MaskForm:
-    """What a look into the mask of one sample found.
+    """What the mask of one sample holds.
 
     Attributes:
         form: How the prepared folder will hold it.
         table: For "index": (index, class) of each instance.
         empty: The mask marks no pixel.
         grey: A binary mask file had other values than 0 and 255.
-        lost: Instances without a pixel, which are left out.
+        lost: Number of instances without a pixel, which are skipped.
         digest: Hex digest of all that the mask was read from; empty without a mask.
     """
 
@@ -50,7 +50,7 @@ class MaskForm:
 
 
 def inspect(job: tuple[str, Sample]) -> MaskForm | CarpetDataError:
-    """Look into a mask; a problem is returned, so that one does not hide the others.
+    """Examine a mask; a problem is returned, so that one does not hide the others.
 
     Args:
         job: The root and a sample of it.
@@ -109,7 +109,7 @@ def _look(root: Path, sample: Sample) -> MaskForm:
 
 
 def render(root: Path, sample: Sample, form: Literal["binary", "index"]) -> bytes:
-    """The PNG of a mask that is written anew.
+    """The PNG of a mask that is rewritten.
 
     Args:
         root: Of the source.
@@ -134,7 +134,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def _components_are_instances(mask: masks.LabelMask, count: int) -> bool:
-    """Whether a binary file says the same, whichever connectivity it is read with."""
+    """Whether a binary file holds the same instances, whichever connectivity it is read with."""
     if count == 0:
         return True
     union = from_binary(to_binary(mask.runs))
@@ -150,9 +150,9 @@ def _of(runs: Runs, value: int) -> Runs:
 
 
 def _check_count(count: int, root: Path, sample: Sample) -> None:
-    if count > _MOST_INSTANCES:
+    if count > _MAX_INSTANCES:
         raise DataError(
-            f"{count} instances; an index mask can hold {_MOST_INSTANCES}",
+            f"{count} instances; an index mask holds at most {_MAX_INSTANCES}",
             where=root / sample.image_path,
             hint="cut the image into tiles",
         )

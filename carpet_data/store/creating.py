@@ -1,7 +1,7 @@
 """Write a prepared folder.
 
 It grows in a hidden folder beside its place and is renamed when it is whole. A killed command leaves that folder with
-a journal, and the same command goes on from there.
+a journal, and the same command resumes from there.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Draft:
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:
-    """Refuse an output that must not be replaced; cheap, so that it can be asked before any work.
+    """Refuse an output that must not be replaced.
 
     Raises:
         OutputError: See `check_folder`; with `overwrite`, prepared data sets may be replaced.
@@ -117,10 +117,10 @@ def create(
         progress: Called with (samples done, all samples).
 
     Returns:
-        How many samples an earlier, killed run had written.
+        Number of samples that an earlier, killed run had written.
 
     Raises:
-        OutputError: The output is in the way, or another command's unfinished work is.
+        OutputError: The output exists, or holds the unfinished work of another command.
         LockedError: Another process is writing it.
         ImageError: A source file changed for the worse since it was looked at.
     """
@@ -165,10 +165,10 @@ def _fill(
     begun = unfinished(scratch)
     if begun is not None and begun[1] != identity and not overwrite:
         raise OutputError(
-            f"another command was stopped before it had finished: {begun[0]}",
+            f"another command was interrupted here: {begun[0]}",
             where=scratch,
             hint="run that command again to complete it (its source must be as it was), "
-            "or use --overwrite to discard what it had written",
+            "or use --overwrite to discard what it has written",
         )
     if begun is None or begun[1] != identity:
         _empty(scratch)
@@ -256,7 +256,7 @@ def _in_place(root: Path, sample: Sample) -> bool:
 
 
 def _empty(folder: Path) -> None:
-    """Remove all but the lock; the journal's record first, so that what remains is known to be rubbish."""
+    """Remove all but the lock; the journal's record first, so that what remains is known to be incomplete."""
     entries: Sequence[Path] = sorted(folder.iterdir(), key=lambda path: path.name != names.JOURNAL)
     for path in entries:
         if path.name in names.LOCK_FILES:

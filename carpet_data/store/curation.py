@@ -1,8 +1,8 @@
-"""Curation: drop samples with their files, change classes, and take it back; killed at any point it can be repaired.
+"""Curation: drop samples with their files, change classes, and undo it; killed at any point, it can be repaired.
 
 Every curation keeps a folder of its own, `undo/{number}/`: the changes, entry by entry, and the files that left the
 data set. A file gets its new name as a second link first, then the manifest changes in one step, then the old name
-goes. So readers always find what the manifest says, and the manifest alone tells which of two names is the right one:
+is removed. So readers always find what the manifest lists, and the manifest alone decides which of two names is right:
 that is all a killed curation (or a killed undo) needs to be completed or rolled back.
 """
 
@@ -51,7 +51,7 @@ class Curation:
         number: 1 for the first.
         changes: Sorted by id.
         applied: Whether the manifest holds what came after it; False once it is undone or rolled back.
-        absent: Files that were gone already when their samples were dropped.
+        absent: Files that were missing already when their samples were dropped.
     """
 
     number: int
@@ -70,7 +70,7 @@ def apply(root: Path, changes: Sequence[Change], *, command: str) -> Curation:
 
     Raises:
         DataError: A file is missing, or one is in the way.
-        OutputError: Another command was stopped here before it had finished.
+        OutputError: Another command was interrupted here.
     """
     refuse_unfinished(root)
     number = _last(root) + 1
@@ -94,7 +94,7 @@ def apply(root: Path, changes: Sequence[Change], *, command: str) -> Curation:
 
 
 def undo(root: Path, *, command: str) -> Curation:
-    """Take the last curation of a prepared folder back, whose lock is held; nothing must be unfinished.
+    """Undo the last curation of a prepared folder, whose lock is held; nothing must be unfinished.
 
     Raises:
         DataError: There is none, its undo folder is gone or damaged, or one of its samples has changed since.
@@ -129,12 +129,12 @@ def recover(root: Path) -> Curation | None:
         The curation, and whether it is applied now; None where nothing was unfinished.
 
     Raises:
-        OutputError: Another command was stopped here before it had finished.
+        OutputError: Another command was interrupted here.
         DataError: The undo folder is damaged.
     """
     begun = unfinished(root)
     if begun is None:
-        # Its journal may have been removed by hand, to give it up; what it had written says how far it came.
+        # Its journal may have been removed by hand, to discard it; what it had written shows how far it came.
         number = _last(root) + 1
         if not (folder_of(root, number) / _CHANGES).is_file():
             return None
@@ -147,7 +147,7 @@ def recover(root: Path) -> Curation | None:
         curation = _load(root, number)
         found = replace(curation, applied=_settle(root, curation))
     else:
-        # Killed before the changes were written down, or after an undo had removed them: the folder is rubbish.
+        # Killed before the changes were written down, or after an undo had removed them: the folder is incomplete.
         _forget(root, number)
         found = Curation(number, (), applied=False)
     if begun is not None:
@@ -189,7 +189,7 @@ def relabelled(sample: Sample, class_name: str) -> Sample:
 
 
 def folder_of(root: Path, number: int) -> Path:
-    """Where what a curation took away is kept."""
+    """Where the removed files of a curation are kept."""
     return root / UNDO / f"{number:03d}"
 
 
@@ -208,7 +208,7 @@ def _moves(number: int, changes: Sequence[Change]) -> list[tuple[str, str]]:
 def _check(root: Path, curation: Curation) -> None:
     for _, new in _moves(curation.number, curation.changes):
         if (root / new).exists():
-            raise DataError("a file that no sample has is in the way", where=root / new, hint="move it away")
+            raise DataError("a file without a sample is in the way", where=root / new, hint="move it away")
     # A dropped sample may have lost its files already: it is dropped all the same.
     for change in curation.changes:
         lost = {change.before.image_path, change.before.mask_path} & curation.absent
@@ -220,7 +220,7 @@ def _check(root: Path, curation: Curation) -> None:
 def _check_back(root: Path, moves: Sequence[tuple[str, str]]) -> None:
     for old, new in moves:
         if (root / old).exists():
-            raise DataError("a file that no sample has is in the way", where=root / old, hint="move it away")
+            raise DataError("a file without a sample is in the way", where=root / old, hint="move it away")
         if not (root / new).is_file():
             raise DataError(
                 "the file is missing, so the curation cannot be undone", where=root / new, hint="restore it"
@@ -261,7 +261,7 @@ def _settle(root: Path, curation: Curation) -> bool:
 
 
 def _keep_one(right: Path, wrong: Path) -> None:
-    """Take the wrong name of a file away, but never its last one."""
+    """Remove the wrong name of a file, but never its last one."""
     if not wrong.exists():
         return
     if right.exists():
@@ -299,8 +299,8 @@ def _is_applied(root: Path, curation: Curation) -> bool:
     raise DataError(
         f"{changed} has changed since curation {curation.number}, which cannot be undone as it is",
         where=root / names.MANIFEST,
-        hint="take that change back first, "
-        f"or give the way back up by removing {folder_of(root, curation.number)}, which holds the files",
+        hint="undo that change first, "
+        f"or make this final by removing {folder_of(root, curation.number)}, which holds the files",
     )
 
 
@@ -338,7 +338,7 @@ def _load(root: Path, number: int) -> Curation:
 def _forget(root: Path, number: int) -> None:
     """Remove the undo folder and the line of the log."""
     folder = folder_of(root, number)
-    # The record first: what remains if this is killed is then known to be rubbish.
+    # The record first: what remains if this is killed is then known to be incomplete.
     (folder / _CHANGES).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     _remove_empty(root, folder.parent)

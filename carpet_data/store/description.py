@@ -1,4 +1,4 @@
-"""dataset.json: what a prepared folder is."""
+"""dataset.json: name, classes and categories of a prepared folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HINT = "prepare the data set again from its source"
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a prepared folder is.
+    """The content of dataset.json.
 
     Attributes:
         name: Shown to people.
@@ -81,14 +81,14 @@ def read(root: Path) -> Description:
     version = values.get("version")
     if version != VERSION:
         raise DataError(
-            f"the folder is of format version {version!r}, this program knows {VERSION}",
+            f"unknown format version {version!r}; this program reads version {VERSION}",
             where=path,
             hint="use the version of carpet-data that made it, or prepare the data set again",
         )
     try:
         return _parsed(values)
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"a field is missing or wrong: {error}", where=path, hint=_HINT) from error
+        raise DataError(f"missing or invalid field: {error}", where=path, hint=_HINT) from error
 
 
 def _prepare_first(root: Path) -> str:

@@ -30,7 +30,7 @@ _REFUSED = {
 
 @contextmanager
 def making(out: Path) -> Iterator[None]:
-    """Name the output where it cannot be made, and not the hidden file or folder that it grows in.
+    """Report an output that cannot be made by its own name, not by that of the hidden file or folder it grows in.
 
     Raises:
         OutputError: The system refuses.

@@ -1,7 +1,7 @@
 """What a running command has finished, so that it can be killed at any point and completed later.
 
-A journal is a folder beside the manifest: `command.json` says whose it is, and each run of the command appends to a
-shard of its own. A line is written only after the files it speaks of are in place.
+A journal is a folder beside the manifest: `command.json` names the command, and each run of the command appends to a
+shard of its own. A line is written only after the files it lists are in place.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Journal:
 
     @classmethod
     def open(cls, root: Path, command: str, identity: str) -> Journal:
-        """Begin a journal, or go on with that of the same command.
+        """Start a journal, or resume that of the same command.
 
         Args:
             root: The folder being written.
@@ -55,10 +55,10 @@ class Journal:
             write_json(folder / _COMMAND, {"command": command, "identity": identity}, durable=True)
         elif begun[1] != identity:
             raise OutputError(
-                f"another command was stopped here before it had finished: {begun[0]}",
+                f"another command was interrupted here: {begun[0]}",
                 where=root,
                 hint="run that command again to complete it (its source must be as it was), "
-                f"or remove {folder} to give up what it had written",
+                f"or remove {folder} to discard what it has written",
             )
         return cls(folder)
 
@@ -92,7 +92,7 @@ class Journal:
         os.fsync(self._file.fileno())
 
     def forget(self, sample_id: str) -> None:
-        """Take a sample back whose files turned out not to be there; it will be committed again."""
+        """Remove a sample whose files turned out to be missing; it will be committed again."""
         del self._place[sample_id]
 
     def entries(self) -> Iterator[Sample]:
@@ -116,9 +116,9 @@ class Journal:
             self._file = None
 
     def remove(self) -> None:
-        """The work is done: the journal goes."""
+        """Remove the journal: the work is done."""
         self.close()
-        # The command first: what remains if this is killed is then known to be rubbish.
+        # The command first: what remains if this is killed is then known to be incomplete.
         (self._folder / _COMMAND).unlink()
         shutil.rmtree(self._folder)
 
@@ -141,7 +141,7 @@ def unfinished(root: Path) -> tuple[str, str] | None:
 
 
 def refuse_unfinished(root: Path) -> None:
-    """Refuse to change a folder in which another command was stopped before it had finished.
+    """Refuse to change a folder in which another command was interrupted.
 
     Raises:
         OutputError: There is such a command.
@@ -149,14 +149,14 @@ def refuse_unfinished(root: Path) -> None:
     begun = unfinished(root)
     if begun is not None:
         raise OutputError(
-            f"a command was stopped here before it had finished: {begun[0]}",
+            f"a command was interrupted here: {begun[0]}",
             where=root,
-            hint=f"run that command again to complete it, or remove {root / JOURNAL} to give up what it had written",
+            hint=f"run that command again to complete it, or remove {root / JOURNAL} to discard what it has written",
         )
 
 
 def _committed(shard: Path) -> Iterator[tuple[int, Sample]]:
-    """(offset, sample) of each whole line; a last line that was cut short is left out."""
+    """(offset, sample) of each whole line; a last line that was cut short is skipped."""
     offset = 0
     with shard.open("rb") as file:
         for number, line in enumerate(file, start=1):

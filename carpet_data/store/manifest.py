@@ -90,7 +90,7 @@ def from_json(row: object) -> Entry:
     """An entry from plain values.
 
     Raises:
-        ValueError: They are not those of an entry; the message says why.
+        ValueError: They do not describe an entry.
     """
     if not isinstance(row, dict):
         raise ValueError("it is not an object")

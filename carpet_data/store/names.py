@@ -15,7 +15,7 @@ RECIPES = "recipes"
 MODELS = "models"
 """Holds the fitted models, each in a folder of its own."""
 CARD = "card.json"
-"""Says, in the folder of a model, where it came from."""
+"""In the folder of a model: what it was trained on."""
 IMAGES = "images"
 MASKS = "masks"
 JOURNAL = ".journal"
@@ -64,7 +64,7 @@ def split_path(name: str) -> str:
     """
     if not _SPLIT_NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot be the name of a split",
+            f"invalid split name {name!r}",
             hint="use letters, digits, '-', '_' and '.', starting with a letter or digit",
         )
     return f"{SPLITS}/{name}.jsonl"

@@ -31,7 +31,7 @@ def read(root: Path, options: Any = None) -> Dataset:  # noqa: ARG001  (all read
 
     Args:
         root: The folder.
-        options: Taken as every reader takes them; a prepared folder says itself how it is to be read.
+        options: Ignored: a prepared folder is always read in the same way.
 
     Raises:
         DataError: The folder is not a prepared one, or is damaged; file and line are named.

@@ -58,13 +58,13 @@ _AGAIN = "run the command again with --overwrite"
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What run.json says.
+    """The content of run.json.
 
     Attributes:
         folder: The run folder.
         command: "train", "validate" or "sweep".
         dataset: root, name, fingerprint, split.
-        settings: What decided the result; a run is continued by an equal command only.
+        settings: What decides the result; only an equal command resumes a run.
         versions: Package -> version.
         finished: Whether it is complete.
         seconds: It took; of an interrupted run 0.
@@ -153,12 +153,12 @@ def create(
         command: "train", "validate" or "sweep".
         dataset: For run.json.
         settings: Likewise, JSON values.
-        facts: Likewise; they do not have to agree for a run to be continued.
+        facts: Likewise; they may differ when a run is resumed.
         out: Another place for the run; None for the next free number.
         overwrite: Start over: replace the run at `out`, or leave an interrupted one as it is.
 
     Returns:
-        The run, and whether it was there, unfinished, to be continued.
+        The run, and whether it is an interrupted one to resume.
 
     Raises:
         OutputError: `out` holds something else, or cannot be written.
@@ -260,13 +260,13 @@ def read(folder: Path) -> RunInfo:
     values = read_json(folder / RUN_JSON, hint=_AGAIN)
     try:
         if values["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {values['schema']!r}, this program knows {SCHEMA}")
+            raise ValueError(f"unknown schema {values['schema']!r}; this program reads {SCHEMA}")
         names = ("command", "dataset", "settings", "versions", "finished", "seconds", "started")
         known = {name: values.pop(name) for name in names}
         del values["schema"]
         return RunInfo(folder=folder, **known, facts=values)
     except (KeyError, ValueError) as error:
-        raise DataError(f"it does not describe a run ({error})", where=folder / RUN_JSON, hint=_AGAIN) from error
+        raise DataError(f"not a run ({error})", where=folder / RUN_JSON, hint=_AGAIN) from error
 
 
 def listing(root: Path, command: str | None = None) -> tuple[RunInfo, ...]:

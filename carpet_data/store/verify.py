@@ -68,7 +68,7 @@ def _journal(root: Path) -> Iterator[Problem]:
         yield Problem(
             "warning",
             "unfinished-command",
-            f"a command was stopped before it had finished: {begun[0]}",
+            f"a command was interrupted: {begun[0]}",
             names.JOURNAL,
             f"run that command again to complete it, or remove {names.JOURNAL} to discard what it has written",
         )
@@ -80,7 +80,7 @@ def _classes(root: Path, samples: Mapping[str, Sample]) -> Iterator[Problem]:
         yield Problem(
             "error",
             "class-unknown",
-            f"samples are of the class {class_name!r}, which dataset.json does not name",
+            f"samples are of the class {class_name!r}, which dataset.json does not list",
             names.DESCRIPTION,
             _AGAIN,
         )
@@ -96,7 +96,7 @@ def _files(root: Path, sample: Sample, *, hashes: bool) -> Iterator[Problem]:
         if not (root / path).is_file():
             yield Problem("error", "file-missing", f"the {kind} of {sample.id} is missing", path, _AGAIN)
         elif hashes and digest is not None and sha256(root / path) != digest:
-            what = f"the {kind} of {sample.id} is not the file that was prepared: its hash differs"
+            what = f"the {kind} of {sample.id} has changed since it was prepared: its hash differs"
             yield Problem("error", "hash-mismatch", what, path, _AGAIN)
 
 
@@ -108,5 +108,5 @@ def _unknown_files(root: Path, samples: Mapping[str, Sample], dropped: Mapping[s
         for path in sorted((root / folder).rglob("*")):
             relative = path.relative_to(root).as_posix()
             if relative not in known and not path.is_dir():
-                what = "no sample has this file"
+                what = "the file belongs to no sample"
                 yield Problem("warning", "file-unknown", what, relative, "remove it, or add it to the source instead")

@@ -104,7 +104,7 @@ def test_what_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     raw = str(tmp_path / "source")
     for words, code, told in (
         (["split", str(data), "--name", "main"], 1, "'main' exists"),
-        (["split", str(data), "--name", "../x"], 2, "name of a split"),
+        (["split", str(data), "--name", "../x"], 2, "invalid split name"),
         (["split", str(data)], 2, "--name"),
         (["split", str(data), "--name", "x", "--k-fold", "3", "--repeats", "2"], 2, "needs a random split"),
         (["split", str(data), "--name", "x", "--k-fold", "99"], 2, "99 folds"),

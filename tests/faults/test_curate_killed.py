@@ -76,7 +76,7 @@ def _readable(root: Path, *states: Path) -> None:
     found = store.read(root)
     assert any(found.samples == store.read(state).samples for state in states)
     assert not [each for each in store.verify(root) if each.severity == "error"]
-    with pytest.raises(OutputError, match="stopped here before it had finished: curate"):
+    with pytest.raises(OutputError, match="interrupted here: curate"):
         store.drop(root, [found.samples[0].id], "other")
 
 

@@ -54,7 +54,7 @@ FAULTS: list[tuple[str, Callable[[Path], None], str]] = [
     (MASK, truncate, "truncated"),
     (MASK, empty, "empty"),
     (MASK, shrink, "9x7"),
-    (MASK, dim, "none reaches the threshold"),
+    (MASK, dim, "below the threshold"),
 ]
 
 

@@ -102,7 +102,7 @@ def test_a_recorded_file_that_vanished_is_written_again(source: Path, whole: dic
 def test_another_command_is_refused_with_the_hint(source: Path, whole: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     killed(source, out, "carpet_data.store.journal:Journal.commit", "after", 2)
-    with pytest.raises(OutputError, match="stopped before it had finished") as caught:
+    with pytest.raises(OutputError, match="interrupted here") as caught:
         prepare(source, out, SplitOptions(seed=7), workers=1)
     assert f"prepare {source} -o {out}" in caught.value.what
     assert "again" in str(caught.value.hint)
@@ -125,7 +125,7 @@ def test_a_source_that_changed_meanwhile_is_noticed(tmp_path: Path) -> None:
     other = (source / "ground_truth" / "hole" / "001_mask.png").read_bytes()
     mask.unlink()
     mask.write_bytes(other)
-    with pytest.raises(OutputError, match="stopped before it had finished"):
+    with pytest.raises(OutputError, match="interrupted here"):
         prepare(source, tmp_path / "out", workers=1)
 
 

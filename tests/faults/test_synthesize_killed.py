@@ -126,7 +126,7 @@ def test_another_command_is_refused_until_it_is_complete(made: Path, recipe: Pat
     support = str(Path(synthesis.__file__).parents[1])
     arguments = [support, "synthesize", str(root), str(recipe), "carpet_data.store.manifest:write", "before", "1"]
     subprocess.run([sys.executable, "-c", _KILLED, *arguments], capture_output=True)
-    with pytest.raises(OutputError, match="stopped here before it had finished: synthesize"):
+    with pytest.raises(OutputError, match="interrupted here: synthesize"):
         synthesize(root, ["hole"], 3, recipe=recipe, workers=1)
     # Also one that has nothing to make must not pass over it.
     _run("synthesize", root, recipe)

@@ -86,7 +86,7 @@ def test_rejected_samples_go_with_their_files_and_come_back(root: Path) -> None:
     assert list(store.verify(root)) == []
     # Splits, recipes and groups stay as they are, and the ids are not given away again.
     assert _kept(root) == {path: whole[path] for path in _kept(root)}
-    with pytest.raises(DataError, match="taken"):
+    with pytest.raises(DataError, match="exists already"):
         append(root, Addition(made[0], "hole", b""))
     back = undo_curation(root)
     assert (back.undone, dict(back.dropped)) == (True, dict(result.dropped))

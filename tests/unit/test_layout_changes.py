@@ -62,7 +62,7 @@ def test_an_error_leaves_the_data_set_as_it_was(root: Path) -> None:
         with pytest.raises(LeakError, match="not on the train side"):
             append(root, Addition("a", "hole", IMAGE, MASK, provenance=provenance))
     bad = [
-        (Addition(held_out, "hole", IMAGE), "taken"),
+        (Addition(held_out, "hole", IMAGE), "exists already"),
         (Addition("a/b", "hole", IMAGE), "file name"),
         (Addition("a", "stain", IMAGE), "unknown class 'stain'"),
         (Addition("a", "hole", IMAGE, INDEX, ((1, "stain"),)), "unknown class 'stain'"),
@@ -74,12 +74,12 @@ def test_an_error_leaves_the_data_set_as_it_was(root: Path) -> None:
     # Nothing was recorded, so nothing is unfinished: another command may go on.
     assert list(store.verify(root)) == []
     assert append(root, Addition("a", "hole", IMAGE, MASK)) == 1
-    with pytest.raises(DataError, match="taken"):
+    with pytest.raises(DataError, match="exists already"):
         append(root, Addition("a", "hole", IMAGE, MASK))
 
 
 def test_an_id_twice_in_one_appending_is_refused(root: Path) -> None:
-    with pytest.raises(DataError, match="taken"):
+    with pytest.raises(DataError, match="exists already"):
         append(root, Addition("a", "hole", IMAGE), Addition("a", "hole", IMAGE))
     assert len(store.read(root)) == 17
 
@@ -101,7 +101,7 @@ def test_dropped_samples_are_tombstones(root: Path) -> None:
     assert (json.loads(line)["dropped"], json.loads(line)["reason"]) == (True, "blurred")
     assert list(store.verify(root)) == []
     # Its id is not given away again.
-    with pytest.raises(DataError, match="taken"):
+    with pytest.raises(DataError, match="exists already"):
         append(root, Addition(ids[0], "hole", IMAGE))
 
 

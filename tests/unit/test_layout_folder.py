@@ -282,7 +282,7 @@ def test_a_split_reads_back_what_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "-x", "a b", "ü", "x" * 101])
 def test_a_split_needs_a_plain_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="name of a split"):
+    with pytest.raises(UsageError, match="invalid split name"):
         splits.write(tmp_path, Split(name, {}))
 
 
@@ -324,8 +324,8 @@ def test_a_description_reads_back_what_was_written(tmp_path: Path) -> None:
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
         ('{"format": "other"}', "not written by carpet-data"),
-        ('{"format": "carpet-data", "version": 99}', "version 99"),
-        ('{"format": "carpet-data", "version": 1}', "missing or wrong"),
+        ('{"format": "carpet-data", "version": 99}', "format version 99"),
+        ('{"format": "carpet-data", "version": 1}', "missing or invalid"),
     ],
 )
 def test_a_damaged_description_is_told(tmp_path: Path, text: str, told: str) -> None:

@@ -1,4 +1,4 @@
-"""Local processes: the engine that is always there."""
+"""Local processes: the engine that is always available."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_on_processes(function: Callable[[Job], Result], chunks: Iterator[list[Jo
             yield from pending.popleft().result()
     except BrokenProcessPool as error:
         raise CarpetDataError(
-            "a worker process died before it could answer",
+            "a worker process died",
             hint="if memory ran out, use --workers 1; in a Python script, call from under `if __name__ == '__main__':`",
         ) from error
     finally:

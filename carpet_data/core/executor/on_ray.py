@@ -47,8 +47,8 @@ def run_on_ray(function: Callable[[Job], Result], chunks: Iterator[list[Job]], w
         raise error.cause from error
     except ray.exceptions.RayError as error:
         raise CarpetDataError(
-            "a worker of the Ray cluster died before it could answer",
-            hint="look at the cluster's memory, or use --engine local",
+            "a worker of the Ray cluster died",
+            hint="check the memory of the cluster, or use --engine local",
         ) from error
     finally:
         for reference in pending:

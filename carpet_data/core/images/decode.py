@@ -19,7 +19,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 """File suffixes (lower case) that count as images."""
 
 _JPEG_END = b"\xff\xd9"
-_WHOLE_MEND = "replace the file with a whole copy"
+_WHOLE = "replace the file with a complete copy"
 
 
 def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -49,12 +49,12 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArray[Any]:
     """Decode the one channel of a mask or index file, values as stored.
 
-    Colour files give the largest of their channels, alpha is left out, palettes are expanded to their colours.
+    Color files give the largest of their channels, alpha is ignored, palettes are expanded to their colors.
     EXIF rotation is applied as in `read`.
 
     Args:
         path: The file.
-        general: Leave out the short way for flat PNGs: for checks that must not share it with what they check.
+        general: Always use the general decoder: for checks that must not share the fast one with what they check.
 
     Returns:
         HxW, uint8 or uint16 as the file is.
@@ -70,10 +70,10 @@ def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArr
     info = probe(path)
     values = _decode(data, info, path)
     if values.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"values of type {values.dtype}", where=path, hint="save the mask as 8-bit PNG")
+        raise ImageError(f"unsupported pixel type {values.dtype}", where=path, hint="save the mask as 8-bit PNG")
     if values.ndim == 3:
-        colours = values[:, :, :3] if values.shape[2] >= 3 else values[:, :, :1]
-        values = colours.max(axis=2)
+        colors = values[:, :, :3] if values.shape[2] >= 3 else values[:, :, :1]
+        values = colors.max(axis=2)
     return np.ascontiguousarray(_turn_upright(values, info))
 
 
@@ -88,14 +88,14 @@ def _bytes_of(path: Path) -> bytes:
 
 def _decode(data: bytes, info: ImageInfo, path: Path) -> NDArray[Any]:
     if info.format == "jpeg" and _JPEG_END not in data[-64:] and data.rfind(_JPEG_END) < len(data) // 2:
-        # OpenCV fills what is missing with grey and says nothing.
-        raise ImageError("the JPEG is truncated", where=path, hint=_WHOLE_MEND)
+        # OpenCV fills the missing part with gray, without an error.
+        raise ImageError("the JPEG is truncated", where=path, hint=_WHOLE)
     try:
         values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise ImageError(f"it cannot be decoded ({error.err})", where=path, hint=_WHOLE_MEND) from error
+        raise ImageError(f"it cannot be decoded ({error.err})", where=path, hint=_WHOLE) from error
     if values is None:
-        raise ImageError("the pixels are damaged or truncated", where=path, hint=_WHOLE_MEND)
+        raise ImageError("the pixels are damaged or truncated", where=path, hint=_WHOLE)
     check_size(values.shape[1], values.shape[0], path)
     return values
 
@@ -106,7 +106,7 @@ def _to_8_bit(values: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[np.
     if values.dtype == np.uint16:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     raise ImageError(
-        f"pixels of type {values.dtype} have no agreed range", where=path, hint="save the image as 8 or 16 bit"
+        f"pixels of type {values.dtype} have no known range", where=path, hint="save the image as 8 or 16 bit"
     )
 
 

@@ -4,7 +4,7 @@ Undoing PNG's row filters takes a general decoder most of its time: it visits ev
 filtered byte is 0, "as predicted", so only the others need work. The pixels are the same, byte for byte, as any other
 decoder's (PNG specification, third edition, W3C 2025, section 9).
 
-This pays for files whose rows hold differences to the left neighbour, as OpenCV, and so this package, writes them.
+This pays for files whose rows hold differences to the left neighbor, as OpenCV, and so this package, writes them.
 Encoders that choose a filter for each row leave OpenCV little to do; such files are left to it.
 """
 
@@ -23,7 +23,7 @@ _HEADER = struct.Struct(">IIBBBBB")
 _CHUNK = struct.Struct(">I4s")
 _NONE, _SUB = 0, 1
 _FLAT = 8
-"""A file counts as flat when at most one filtered byte in so many is not 0."""
+"""A file counts as flat when at most one filtered byte in this many is not 0."""
 
 _MOST_INFLATION = 1032
 """Deflate's largest ratio; it bounds what a file that lies about its size could unpack to."""
@@ -64,8 +64,8 @@ def _scanlines(data: bytes) -> tuple[NDArray[np.uint8], int, int] | None:
     """The filtered bytes with each row's filter before it, height, width."""
     if data[:8] != _SIGNATURE or data[12:16] != b"IHDR" or len(data) < 33:
         return None
-    width, height, bits, colour, _, _, interlaced = _HEADER.unpack_from(data, 16)
-    if (bits, colour, interlaced) != (8, 0, 0) or not 0 < width * height <= max_pixels():
+    width, height, bits, color, _, _, interlaced = _HEADER.unpack_from(data, 16)
+    if (bits, color, interlaced) != (8, 0, 0) or not 0 < width * height <= max_pixels():
         return None
     pieces: list[bytes] = []
     position = 8
@@ -110,7 +110,7 @@ def _first_filter(packed: bytes) -> int:
 def _undo_sub(
     rows: NDArray[np.uint8], row: NDArray[np.int64], column: NDArray[np.int64], pixels: NDArray[np.uint8]
 ) -> None:
-    """Rows of differences to the left neighbour: between two bytes that are not 0, the value stays."""
+    """Rows of differences to the left neighbor: between two bytes that are not 0, the value stays."""
     total = np.cumsum(rows[row, column + 1], dtype=np.int64)
     opens_row = np.empty(len(row), np.bool_)
     opens_row[0] = True

@@ -1,4 +1,4 @@
-"""How large an image may be before it is taken for an attack or a mistake."""
+"""The largest image that is decoded; a larger one counts as an attack or a mistake."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def max_pixels() -> int:
     if text is None:
         return DEFAULT_MAX_PIXELS
     if not text.isdigit() or int(text) == 0:
-        raise UsageError(f"{text!r} is not a number of pixels", where=f"${ENVIRONMENT_MAX_PIXELS}")
+        raise UsageError(f"invalid number of pixels {text!r}", where=f"${ENVIRONMENT_MAX_PIXELS}")
     return int(text)
 
 
@@ -32,7 +32,7 @@ def check_size(width: int, height: int, where: str | os.PathLike[str]) -> None:
         ImageError: It has none, or too many.
     """
     if width < 1 or height < 1:
-        raise ImageError(f"the header says {width}x{height} pixels", where=where, hint="replace the file")
+        raise ImageError(f"invalid size {width}x{height} in the header", where=where, hint="replace the file")
     if width * height > max_pixels():
         raise ImageError(
             f"{width}x{height} is more than {max_pixels()} pixels",

@@ -1,4 +1,4 @@
-"""What an image file says of itself in its header; no pixel is decoded."""
+"""The header of an image file; no pixel is decoded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ORIENTATION_TAG = 0x0112
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What a header says.
+    """The facts in a header.
 
     Attributes:
         format: "png", "jpeg", "bmp", "tiff", "webp" … as the bytes say, whatever the suffix.
@@ -71,8 +71,8 @@ def _probe_plain_png(head: bytes) -> ImageInfo | None:
     """
     if head[:8] != _PNG_SIGNATURE or head[12:16] != b"IHDR" or len(head) < 45:
         return None
-    width, height, bits, colour = struct.unpack(">IIBB", head[16:26])
-    mode = _PNG_MODES.get(colour)
+    width, height, bits, color = struct.unpack(">IIBB", head[16:26])
+    mode = _PNG_MODES.get(color)
     if mode is None or head[37:41] != b"IDAT":
         return None
     return ImageInfo("png", width, height, "bilevel" if bits == 1 and mode == "grey" else mode, bits)
@@ -112,7 +112,7 @@ def _probe_by_pillow(path: Path) -> ImageInfo:
                 width, height = image.size
                 frames = int(getattr(image, "n_frames", 1))
     except UnidentifiedImageError as error:
-        raise ImageError("this is not an image that can be read", where=path, hint="replace or remove it") from error
+        raise ImageError("not an image in a known format", where=path, hint="replace or remove it") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"the header is damaged ({error})", where=path, hint="replace the file") from error
     orientation = orientation if orientation in range(1, 9) else 1
@@ -139,6 +139,6 @@ def _png_header(path: Path) -> tuple[str, int]:
     """Mode and bits as the PNG itself has them; Pillow widens some (16-bit RGB becomes RGB, LA at 1 bit …)."""
     with path.open("rb") as file:
         head = file.read(26)
-    bits, colour = struct.unpack(">BB", head[24:26])
-    mode = _PNG_MODES.get(colour, "other")
+    bits, color = struct.unpack(">BB", head[24:26])
+    mode = _PNG_MODES.get(color, "other")
     return ("bilevel" if bits == 1 and mode == "grey" else mode), bits

@@ -34,7 +34,7 @@ def label(runs: Runs, connectivity: Connectivity) -> tuple[IntArray, int]:
 
 
 def _touching(runs: Runs, connectivity: Connectivity) -> tuple[IntArray, IntArray]:
-    """Pairs of runs (left, right) in neighbouring columns that touch."""
+    """Pairs of runs (left, right) in neighboring columns that touch."""
     reach = 1 if connectivity == 8 else 0
     # One scale for all columns, with room for a run that reaches one row beyond its column on both ends.
     stride = runs.height + 3
@@ -51,7 +51,7 @@ def _touching(runs: Runs, connectivity: Connectivity) -> tuple[IntArray, IntArra
 def _union(count: int, left: IntArray, right: IntArray) -> IntArray:
     """The smallest member of each node's set; hooking and pointer jumping (Shiloach & Vishkin, 1982).
 
-    Every round joins each set that has a smaller neighbour to one, so there are at most log2(count) rounds.
+    Every round joins each set that has a smaller neighbor to one, so there are at most log2(count) rounds.
     """
     parent = np.arange(count)
     while True:

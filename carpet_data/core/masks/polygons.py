@@ -1,6 +1,6 @@
 """Polygons along pixel edges: an exact second way to write a mask down.
 
-Vertices lie on pixel corners, so a single pixel is the square (x, y) … (x + 1, y + 1) and pycocotools' rasteriser
+Vertices lie on pixel corners, so a single pixel is the square (x, y) … (x + 1, y + 1) and pycocotools' rasterizer
 gives back the same pixels. A hole is part of its polygon: a vertical seam, walked there and back, joins it to the
 outline above. The seam encloses nothing, and COCO's even-odd filling leaves the hole open.
 

@@ -1,4 +1,4 @@
-"""From a sample's annotation to runs: the one place where masks are read, whatever they are kept in."""
+"""Read the mask of a sample from whatever it is stored in, as runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(root: Path, sample: Sample) -> LabelMask:
             mask = _binary(root / path, threshold, sample)
             if sample.class_name == GOOD and mask.any():
                 raise DataError(
-                    "the image counts as good, but its mask marks a defect",
+                    "the image is labeled good, but its mask marks a defect",
                     where=root / path,
                     hint="move the image to its defect class, or remove the mask",
                 )
@@ -63,10 +63,10 @@ def _binary(path: Path, threshold: int, sample: Sample) -> NDArray[np.bool_]:
         largest = int(values.max())
         if largest:
             raise ImageError(
-                f"the mask's largest value is {largest}, none reaches the threshold {threshold}: "
+                f"the mask's largest value is {largest}, below the threshold {threshold}: "
                 "the whole defect would be lost",
                 where=path,
-                hint="give a lower threshold (--threshold 1), or save the mask as 0 and 255",
+                hint="use a lower threshold (--threshold 1), or save the mask as 0 and 255",
             )
     return mask
 
@@ -82,7 +82,7 @@ def _index(path: Path, table: tuple[tuple[int, str], ...], sample: Sample) -> La
     if (number == 0).any():
         unknown = sorted(set(runs.value[number == 0].tolist()))
         raise DataError(
-            f"the index mask holds the values {unknown[:5]}, which its table does not name",
+            f"values {unknown[:5]} of the index mask are not in its table",
             where=path,
             hint="prepare the data set again from its source",
         )
@@ -95,9 +95,9 @@ def _stacked(layers: list[tuple[NDArray[np.bool_], str, str]], sample: Sample) -
     for number, (mask, where, _) in enumerate(layers, start=1):
         if (values[mask] != 0).any():
             raise DataError(
-                f"instances overlap in {int((values[mask] != 0).sum())} pixels, and a pixel can belong to one only",
+                f"instances overlap in {int((values[mask] != 0).sum())} pixels; each pixel can belong to only one",
                 where=where,
-                hint="cut the overlap from one of them",
+                hint="remove the overlap from one of them",
             )
         values[mask] = number
     return LabelMask(from_values(values), tuple(name for _, _, name in layers), binary=False)
@@ -109,5 +109,5 @@ def _check_size(values: NDArray[Any], path: Path, sample: Sample) -> None:
         raise ImageError(
             f"the mask is {width}x{height}, its image {sample.image_path} is {sample.width}x{sample.height}",
             where=path,
-            hint="save the mask at the size of its image (nearest neighbour)",
+            hint="save the mask at the size of its image (nearest neighbor)",
         )

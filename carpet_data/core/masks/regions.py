@@ -23,7 +23,7 @@ class Regions:
         area: int64 [K], pixels.
         bbox: int64 [K, 4], x, y, width, height, half-open.
         class_names: The defect type of each instance, K names.
-        too_small: How many instances were left out for their area.
+        too_small: Number of instances skipped for their area.
     """
 
     runs: Runs
@@ -52,13 +52,13 @@ class Regions:
 def find(mask: LabelMask, *, connectivity: Connectivity = 8, merge: bool = False, min_area: int = 1) -> Regions:
     """The instances of a mask.
 
-    A binary mask's instances are its connected components; an index mask says itself which pixels belong together.
+    A binary mask's instances are its connected components; an index mask states which pixels belong together.
 
     Args:
         mask: As `load` gives it.
         connectivity: 4 or 8, for binary masks.
         merge: One instance per class and image instead.
-        min_area: Instances of fewer pixels are left out.
+        min_area: Instances of fewer pixels are skipped.
     """
     runs = mask.runs
     if merge:
@@ -76,7 +76,7 @@ def find(mask: LabelMask, *, connectivity: Connectivity = 8, merge: bool = False
 def _sorted(runs: Runs, number: IntArray, count: int, names: tuple[str, ...], min_area: int) -> Regions:
     area = np.bincount(number, weights=runs.stop - runs.start, minlength=count).astype(np.int64)
     kept = area >= max(min_area, 1)
-    # An index that a table names but no pixel holds is no instance, so nothing is lost with it.
+    # An index that a table names but no pixel holds is not an instance, so nothing is lost.
     too_small = int(((area > 0) & ~kept).sum())
     if not kept.all():
         renumbered = np.cumsum(kept) - 1

@@ -18,7 +18,7 @@ def counts(runs: Runs) -> list[int]:
         return [runs.height * runs.width]
     base = runs.column * runs.height
     first, last = base + runs.start, base + runs.stop
-    # A run that ends at the bottom goes on where the next column begins with one.
+    # A run that ends at the bottom continues where the next column begins with one.
     apart = np.flatnonzero(first[1:] != last[:-1])
     first = np.concatenate((first[:1], first[apart + 1]))
     last = np.concatenate((last[apart], last[-1:]))
@@ -62,7 +62,7 @@ def expand(text: str) -> list[int]:
     for character in text:
         chunk = ord(character) - 48
         if not 0 <= chunk < 64:
-            raise ValueError(f"{character!r} does not belong in compressed run-length counts")
+            raise ValueError(f"{character!r} is not a character of compressed run-length counts")
         value |= (chunk & 0x1F) << shift
         shift += 5
         if chunk & 0x20:
@@ -73,7 +73,7 @@ def expand(text: str) -> list[int]:
         lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
         value = shift = 0
     if shift:
-        raise ValueError("the compressed run-length counts break off")
+        raise ValueError("the compressed run-length counts are cut short")
     return lengths
 
 

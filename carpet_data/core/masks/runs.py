@@ -70,7 +70,7 @@ def from_binary(mask: NDArray[np.bool_]) -> Runs:
 
 
 def from_values(values: NDArray[Any]) -> Runs:
-    """The runs of an index mask: neighbours of different values are different runs.
+    """The runs of an index mask: neighbors of different values are different runs.
 
     Args:
         values: unsigned HxW, 0 = background.
