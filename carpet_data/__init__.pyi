@@ -1,7 +1,9 @@
 """The public interface: the one list of its names, read by type checkers and by `__init__.py`."""
 
 from carpet_data.archives import Limits as Limits
+from carpet_data.archives.fetch import FetchResult as FetchResult
 from carpet_data.archives.fetch import fetch as fetch
+from carpet_data.archives.unpack import UnpackResult as UnpackResult
 from carpet_data.archives.unpack import unpack as unpack
 from carpet_data.core.notebook import dataset_html as dataset_html
 from carpet_data.core.notebook import sample_html as sample_html
@@ -10,6 +12,8 @@ from carpet_data.core.pixels import load_image as load_image
 from carpet_data.core.pixels import load_instances as load_instances
 from carpet_data.core.pixels import load_mask as load_mask
 from carpet_data.core.problems import Problem as Problem
+from carpet_data.core.progress import Progress as Progress
+from carpet_data.core.progress import Step as Step
 from carpet_data.dataset import Dataset as Dataset
 from carpet_data.dataset import Instance as Instance
 from carpet_data.dataset import Sample as Sample
@@ -18,10 +22,25 @@ from carpet_data.diagnosis.doctor import Diagnosis as Diagnosis
 from carpet_data.diagnosis.doctor import doctor as doctor
 from carpet_data.errors import CarpetDataError as CarpetDataError
 from carpet_data.errors import DataError as DataError
+from carpet_data.errors import DeviceMemoryError as DeviceMemoryError
+from carpet_data.errors import FetchError as FetchError
+from carpet_data.errors import ImageError as ImageError
+from carpet_data.errors import LeakError as LeakError
+from carpet_data.errors import LockedError as LockedError
+from carpet_data.errors import MissingExtraError as MissingExtraError
+from carpet_data.errors import OutputError as OutputError
+from carpet_data.errors import ProblemsError as ProblemsError
+from carpet_data.errors import UsageError as UsageError
+from carpet_data.errors import WeightsError as WeightsError
+from carpet_data.experiments.quality.score import ScoreResult as ScoreResult
 from carpet_data.experiments.quality.score import score as score
+from carpet_data.experiments.sweep import SweepResult as SweepResult
 from carpet_data.experiments.sweep import sweep as sweep
+from carpet_data.experiments.validate import ValidateResult as ValidateResult
 from carpet_data.experiments.validate import validate as validate
+from carpet_data.fiftyone.browse import BrowseResult as BrowseResult
 from carpet_data.fiftyone.browse import browse as browse
+from carpet_data.fiftyone.curate import CurateResult as CurateResult
 from carpet_data.fiftyone.curate import curate as curate
 from carpet_data.fiftyone.curate import export_choices as export_choices
 from carpet_data.fiftyone.curate import undo_curation as undo_curation
@@ -44,6 +63,7 @@ from carpet_data.formats.options import MasksOptions as MasksOptions
 from carpet_data.formats.options import MvtecOptions as MvtecOptions
 from carpet_data.formats.options import VocOptions as VocOptions
 from carpet_data.formats.options import YoloOptions as YoloOptions
+from carpet_data.learned.fit import FitResult as FitResult
 from carpet_data.learned.fit import fit as fit
 from carpet_data.preparation.drop import DropResult as DropResult
 from carpet_data.preparation.drop import drop as drop
@@ -56,9 +76,11 @@ from carpet_data.preparation.prepare import PrepareResult as PrepareResult
 from carpet_data.preparation.prepare import prepare as prepare
 from carpet_data.preparation.split import SplitResult as SplitResult
 from carpet_data.preparation.split import split as split
+from carpet_data.reporting.report import ReportResult as ReportResult
 from carpet_data.reporting.report import report as report
 from carpet_data.statistics.stats import Stats as Stats
 from carpet_data.statistics.stats import stats as stats
+from carpet_data.store.choices import Choices as Choices
 from carpet_data.synthesis.engine.options import SynthesisOptions as SynthesisOptions
 from carpet_data.synthesis.engine.preview import PreviewResult as PreviewResult
 from carpet_data.synthesis.engine.preview import preview as preview
@@ -68,6 +90,8 @@ from carpet_data.synthesis.engine.results import RebalanceResult as RebalanceRes
 from carpet_data.synthesis.engine.results import SynthesisResult as SynthesisResult
 from carpet_data.synthesis.engine.synthesize import synthesize as synthesize
 from carpet_data.synthesis.recipe.model import Recipe as Recipe
+from carpet_data.training.options import TrainOptions as TrainOptions
+from carpet_data.training.train import TrainResult as TrainResult
 from carpet_data.training.train import train as train
 from carpet_data.version import __version__ as __version__
 from carpet_data.weave.sample import SampleResult as SampleResult

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,15 @@ def _takes_a_folder() -> list[str]:
             if first.name in ("root", "exported", "folder", "source"):
                 names.append(name)
     return names
+
+
+def test_what_public_functions_take_and_return_is_public() -> None:
+    named = re.compile(r"\b[A-Z]\w+(?:Options|Result)\b|\bProgress\b")
+    for name in carpet_data.__all__:
+        value = getattr(carpet_data, name)
+        if inspect.isfunction(value):
+            wanted = set(named.findall(str(inspect.signature(value))))
+            assert wanted <= set(carpet_data.__all__), f"{name} needs names that are not public"
 
 
 @pytest.mark.parametrize("name", _takes_a_folder())
