@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.errors import UsageError
-from carpet_data.synthesis.methods.albumentations_pipeline import Pipeline, build
+from carpet_data.synthesis.methods.albumentations_pipeline import Pipeline, built
 from carpet_data.synthesis.recipe.files import find
 from carpet_data.synthesis.recipe.files import load as load_recipe
 
@@ -167,7 +167,7 @@ def _by_recipe(pipeline: Pipeline, image: U8, mask: U8 | None, rng: np.random.Ge
 
 
 def _pipeline(name: str) -> Pipeline:
-    return _built(_document(name))
+    return built(_document(name))
 
 
 def _document(name: str) -> str:
@@ -194,8 +194,3 @@ def _document_of(path: Path, modified_ns: int, size: int) -> str:  # noqa: ARG00
             hint="training varies images by recipes of the method augment only",
         )
     return json.dumps(recipe.parameters.model_dump()["pipeline"], sort_keys=True)
-
-
-@lru_cache(maxsize=8)
-def _built(document: str) -> Pipeline:
-    return build(json.loads(document))

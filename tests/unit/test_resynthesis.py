@@ -219,5 +219,5 @@ def test_a_donor_that_is_all_stain_or_none_is_drawn_again(marked: bool) -> None:
     shape = np.zeros((60, 60), np.bool_)
     shape[20:40, 20:40] = True
     whole = np.full((60, 60), marked)
-    with pytest.raises(Redraw, match="no ground"):
+    with pytest.raises(Redraw, match="no clean texture"):
         stained(window, shape, Source(window, whole, np.ones_like(whole)), np.random.default_rng(0))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from carpet_data.errors import UsageError
 from carpet_data.synthesis.contract import Candidate, Method, Redraw, Scene
-from carpet_data.synthesis.methods.albumentations_pipeline import Pipeline, build
-
-__all__ = ["DEFAULT_PIPELINE", "Augment", "AugmentParameters"]
+from carpet_data.synthesis.methods.albumentations_pipeline import build, built
+from carpet_data.synthesis.methods.parameters import Parameters, Share
 
 
 def _node(name: str, p: float, **arguments: Any) -> dict[str, Any]:
@@ -54,21 +53,18 @@ DEFAULT_PIPELINE: dict[str, Any] = {
         ],
     ),
 }
-"""Flips; a slight turn and enlargement, so that hardly any mirrored border is seen; light; grain or blur."""
+"""Flips; a slight turn and enlargement, so that hardly any mirrored border is visible; light; grain or blur."""
 
 
-class AugmentParameters(BaseModel):
-    """Parameters of `augment`, version 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class AugmentParameters(Parameters):
+    """Parameters of `augment`."""
 
     pipeline: dict[str, Any] = Field(
-        default_factory=lambda: json.loads(json.dumps(DEFAULT_PIPELINE)),
-        description="What albumentations.to_dict gives: __version__ and transform, a Compose; every transform with p.",
+        default_factory=lambda: copy.deepcopy(DEFAULT_PIPELINE),
+        description="Pipeline as albumentations.to_dict gives it: __version__ and transform, a Compose; every "
+        "transform needs its p.",
     )
-    min_kept: float = Field(
-        0.7, ge=0, le=1, description="Drawn again where less than this share of the defect's pixels is left."
-    )
+    min_kept: Share = Field(0.7, description="Minimum share of the defect's pixels that stay; below: a retry.")
 
     @field_validator("pipeline")
     @classmethod
@@ -90,15 +86,7 @@ class Augment(Method):
     Parameters: type[BaseModel] = AugmentParameters
 
     def render(self, scene: Scene, parameters: AugmentParameters, rng: np.random.Generator) -> Candidate:
-        """Vary the scene's whole image.
-
-        Args:
-            scene: Its `whole` is used.
-            parameters: The pipeline.
-            rng: Seeds the pipeline.
-
-        Returns:
-            The candidate, of the size of the whole image; its box is all of it.
+        """Vary the scene's whole image; the candidate's box is all of it.
 
         Raises:
             Redraw: The defect left the image, or too much of it, or nothing changed.
@@ -106,15 +94,10 @@ class Augment(Method):
         """
         assert scene.whole is not None, "the engine gives the whole image to a method that asks for it"
         image, mask = scene.whole
-        varied, moved, applied = _pipeline(json.dumps(parameters.pipeline, sort_keys=True))(image, mask, rng)
+        varied, moved, applied = built(json.dumps(parameters.pipeline, sort_keys=True))(image, mask, rng)
         if np.array_equal(varied, image):
-            raise Redraw("the pipeline left the image as it is")
+            raise Redraw("the pipeline changed nothing")
         if mask.any() and (not moved.any() or moved.sum() < parameters.min_kept * mask.sum()):
             raise Redraw("the defect left the image")
         height, width = mask.shape
         return Candidate(varied, moved, (0, 0, width, height), {"applied": list(applied)})
-
-
-@lru_cache(maxsize=8)
-def _pipeline(document: str) -> Pipeline:
-    return build(json.loads(document))

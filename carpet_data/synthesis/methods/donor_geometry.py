@@ -105,7 +105,7 @@ def on_texture(
     if seam and rhythm != (0, 0):
         angle, scale_x, scale_y = 0.0, 1.0, 1.0
     elif seam:
-        angle /= 3  # ground that looks even often has a grain, and the whole patch shows it
+        angle /= 3  # a surface that looks even often has a grain, and the whole patch shows it
     if sides:
         quarters, angle, bend, elastic, swell = 0, 0.0, 0.0, 0.0, 0.0
         if {"left", "right"} <= sides:

@@ -28,8 +28,8 @@ class DonorPasteParameters(Parameters):
     blend: Literal["auto", "tint", "relief", "cutout", "seam"] = Field(
         "auto",
         description="How the defect joins the host: tint keeps the host's texture (stains), relief multiplies it (thin "
-        "cracks on smooth ground), cutout covers it (metal, threads), seam replaces it up to the cheapest cut (holes); "
-        "auto measures each donor.",
+        "cracks on a smooth surface), cutout covers it (metal, threads), seam replaces it up to the cheapest cut "
+        "(holes); auto measures each donor.",
     )
     flip: bool = Field(True, description="Mirror half of the donors (never on objects).")
     turn: Literal["auto", "none", "halves", "quarters", "free"] = Field(

@@ -281,7 +281,7 @@ def _with_seam(job: _Job, patch: Patch, below: Image, foreground: Mask | None) -
     # The cut follows single yarns; annotators draw smooth outlines, so a ragged mask would be a cue.
     region = blurred(alpha, 4.0 if job.woven else 1.5) > 0.5
     if not job.woven:
-        # Between a tight outline and the cut lies ground that is exchanged for its like; that is no defect.
+        # Between a tight outline and the cut lies texture that is exchanged for its like; that is not a defect.
         region &= grown(patch.mask, 1) | visible_change(image, below, job.p.visible_levels, 3)
     return image, region, energy
 
@@ -309,7 +309,7 @@ def _final_mask(image: Image, below: Image, patch: Patch, region: Mask, p: Donor
         raise Redraw("the defect cannot be seen on this host")
     mask = patch.mask
     if p.mask == "visible":
-        # Specks are noise at the threshold, no defects.
+        # Specks are noise at the threshold, not defects.
         mask = shown & ~parts_below(shown, max(1.0, _SPECK_FRAC * int(shown.sum())))
         # People draw rounded outlines, and a ragged one would be a cue; tiny masks stay as they are.
         mask = mask if mask.sum() < _TINY_PX else blurred(mask, _SMOOTH_PX) > 0.5

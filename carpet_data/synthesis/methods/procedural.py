@@ -1,4 +1,4 @@
-"""procedural: a defect drawn by a model, in the colours and the weave of its host; no donor is needed."""
+"""procedural: a defect drawn by a model, in the colors and the weave of its host; no donor is needed."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class ResynthesisParameters(Parameters):
 
     fill: Literal["auto", "quilt", "tint"] = Field(
         "auto",
-        description="quilt: replace the ground by parts of the donors; tint: keep it and change its color, as a stain "
+        description="quilt: replace the texture by parts of the donors; tint: keep it and change its color, as a stain "
         "does; auto: measured on the first donor.",
     )
     morph_range: ShareRange = Field(
@@ -44,7 +44,7 @@ class ResynthesisParameters(Parameters):
     turn: Literal["auto", "quarter", "free", "none"] = Field(
         "auto",
         description="Turns of the donors: by any angle, or by quarters so that a weave keeps its directions; auto: any "
-        "angle for thin defects that hide the ground, half turns for others. At an image border nothing is turned.",
+        "angle for thin defects that hide the texture, half turns for others. At an image border nothing is turned.",
     )
     patch_frac: float = Field(
         0.6, ge=0.1, le=2, description="Edge of a patch as a share of the root of the shape's area."
@@ -60,8 +60,8 @@ class ResynthesisParameters(Parameters):
 class Resynthesis(Method):
     """New instances of a class; see `ResynthesisParameters`."""
 
-    # Version 2 measures donors as donor-paste does (stains, borders, what hides the ground); before it had measures of
-    # its own, which did not recognize the stains of the sample carpet.
+    # Version 2 measures donors as donor-paste does (stains, borders, what hides a weave); before, it had its own
+    # measures, which did not recognize the stains of the sample carpet.
     version = 2
     donors_needed = 3
     makes_nulls = True
@@ -116,7 +116,7 @@ def _angle(
         return 90.0 * int(rng.integers(4))
     if p.turn == "free":
         return float(rng.uniform(0, 360))
-    # The ground that a loose mask takes in would show its weave at a slant.
+    # A loose mask takes in some of the texture around, which would show its weave at a slant.
     return drawn_turn(lead, size, rng, freely=character.hides_texture)
 
 

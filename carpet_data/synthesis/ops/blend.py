@@ -1,4 +1,4 @@
-"""Blend a warped defect into a host: four ways; `donor_style` tells which one a donor wants.
+"""Blend a warped defect into a host: four ways; `donor_style` measures which one a donor needs.
 
 - *tint*: only the light and color change; the host keeps its texture (stains).
 - *relief*: the host times the donor's ratio to its own surroundings, texture and all (thin cracks, small pits).
@@ -22,7 +22,7 @@ from carpet_data.synthesis.ops.warp import Patch
 _LOG_FLOOR = 8.0
 _SHADE_PX = 2.0
 _NO_SEAM = 0.06
-"""A seam whose gradient is within 6 % of the host's cannot be told."""
+"""A seam whose gradient is within 6 % of the host's is not visible."""
 
 
 def tint(patch: Patch, host: Image, grain_px: float) -> tuple[Image, F32]:

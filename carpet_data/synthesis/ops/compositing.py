@@ -13,7 +13,7 @@ from carpet_data.synthesis.ops.pixels import blurred, like, to_bytes
 from carpet_data.synthesis.ops.quilting import agree, fill
 from carpet_data.synthesis.ops.seam import cut_between
 
-_GROUND_PX = 120
+_TEXTURE_PX = 120
 
 
 def candidate(
@@ -65,19 +65,19 @@ def join(
 
 
 def good_on_good(scene: Scene, shape: Mask, corner: tuple[int, int], rng: np.random.Generator) -> Candidate:
-    """A null sample: the shape filled with the host's own ground, so that it carries every trace but the defect.
+    """A null sample: the shape filled with clean texture of the host, so that it carries every trace but the defect.
 
     Args:
-        scene: Its host gives the ground. An object has no second place like the first: it stays as it is.
+        scene: Its host gives the texture. An object has no second place like the first: it stays unchanged.
         shape: bool hxw: where a defect would have been.
         corner: Column and row of its window on the host.
-        rng: Chooses the ground.
+        rng: Chooses the texture.
 
     Raises:
-        Redraw: The shape leaves too little ground.
+        Redraw: The shape leaves too little texture.
     """
     (x, y), (height, width) = corner, shape.shape
-    reach = _GROUND_PX + max(height, width)
+    reach = _TEXTURE_PX + max(height, width)
     left, top = max(0, x - reach), max(0, y - reach)
     window = np.ascontiguousarray(scene.host[top : y + height + reach, left : x + width + reach])
     nothing = np.zeros(window.shape[:2], np.bool_)

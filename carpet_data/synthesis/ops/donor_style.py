@@ -78,7 +78,7 @@ def measure(image: Image, mask: Mask, *, is_object: bool) -> Character:
     level, spread = (float(x[0, 0]) for x in cv2.meanStdDev(low, mask=collar))
     shift = cv2.mean(low, core)[0] - level
     tint = shift / max(spread, 1e-3)
-    # A median, because an object's edge or the image's dark border in the collar is no texture.
+    # A median, because an object's edge or the image's dark border in the collar is not texture.
     texture = 1.48 * float(np.median(np.abs(light - low)[collar.view(np.bool_)]))
     same = similarity >= _SAME_TEXTURE and 0.6 <= energy <= 1.5
     # A stain dims the texture evenly; a hole is dark too, but patchy, and it turns and tears the yarns.

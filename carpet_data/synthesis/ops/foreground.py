@@ -52,7 +52,7 @@ def find(image: Image) -> Mask | None:
 
 
 def _from_background(values: F32) -> F32 | None:
-    """How much each pixel differs from the plane through the frame; None where the frame is no flat background."""
+    """How much each pixel differs from the plane through the frame; None where the frame is not flat."""
     height, width = values.shape
     border = max(2, round(_FRAME_FRAC * min(height, width)))
     frame = np.ones(values.shape, np.bool_)
@@ -68,7 +68,7 @@ def _from_background(values: F32) -> F32 | None:
 
 
 def object_core(image: Image, foreground: Mask) -> Mask:
-    """The part of a foreground that is certainly object, not its shadow: a scratch must not run out into the air.
+    """The part of a foreground that is certainly the object, without its shadow: a scratch must not leave the object.
 
     Shadow differs from the background a little, the object much: Otsu's threshold (1979) of the difference inside the
     foreground parts them; bright spots inside the object are filled in, and a thin rim is taken off.

@@ -1,7 +1,7 @@
-"""A new defect from parts of real ones: quilting led by how deep each pixel lies in its defect.
+"""A new defect from parts of real ones: quilting guided by how deep each pixel lies in its defect.
 
 Efros and Freeman, "Image quilting for texture synthesis and transfer" (SIGGRAPH 2001): a patch has to agree with its
-neighbours and with a correspondence map. The map here is the signed distance to the edge of the defect, so that rims
+neighbors and with a correspondence map. The map here is the signed distance to the edge of the defect, so that rims
 come from rims and middles from middles, and patches stay about where they were, so that ends stay ends.
 """
 
@@ -27,7 +27,7 @@ from carpet_data.synthesis.ops.warp import bow
 _SAME_PLACE_PX = 8
 _TOLERANCE = 1.15
 _GUIDE_WEIGHT = 1500.0
-"""A patch one rim's width too deep costs as much as grey values that are off by the root of this."""
+"""A patch one rim's width too deep costs as much as gray levels that are off by the root of this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +194,7 @@ class _Mosaic:
         self.zone[window] &= self.known[window]
 
     def _chosen(self, window: tuple[slice, slice], rng: np.random.Generator) -> tuple[int, int, int] | None:
-        """Source and shift for a window: it fits its neighbors and the guide, and is no plain copy."""
+        """Source and shift for a window: it fits its neighbors and the guide, and is not a plain copy."""
         rows, columns = window
         reach = max(4, max(rows.stop - rows.start, columns.stop - columns.start) // 3)
         top, left = max(0, rows.start - reach), max(0, columns.start - reach)

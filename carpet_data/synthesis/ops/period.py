@@ -1,4 +1,4 @@
-"""The rhythm of a woven ground."""
+"""The period of a woven texture."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def blurred(values: NDArray[Any], sigma: float) -> F32:
 
 
 def noise_level(image: Image) -> float:
-    """Standard deviation of an image's noise in grey levels; texture counts as noise.
+    """Standard deviation of an image's noise in gray levels; texture counts as noise.
 
     By the median response to a Laplacian, because edges are no noise (Immerkaer, "Fast noise variance estimation",
     CVIU 1996).
@@ -64,7 +64,7 @@ def noise_level(image: Image) -> float:
 
 
 def camera_noise(values: F32) -> float:
-    """The camera's own noise, standard deviation in grey levels: Immerkaer's measure in the smoothest blocks.
+    """The camera's own noise, standard deviation in gray levels: Immerkaer's measure in the smoothest blocks.
 
     Args:
         values: float32 HxW.

@@ -117,8 +117,8 @@ def align(
     scores = np.asarray(cv2.matchTemplate(window[::step, ::step], template[::step, ::step], cv2.TM_SQDIFF, mask=weight))
     if stay:
         rows, columns = (np.arange(n) * step for n in scores.shape)
-        farness = ((rows[:, None] - top) / max(reach[1], 1)) ** 2 + ((columns - left) / max(reach[0], 1)) ** 2
-        scores = scores + stay * float(template[ring].var()) * float(weight.sum()) * farness
+        distance = ((rows[:, None] - top) / max(reach[1], 1)) ** 2 + ((columns - left) / max(reach[0], 1)) ** 2
+        scores = scores + stay * float(template[ring].var()) * float(weight.sum()) * distance
     best_row, best_column = (int(i) for i in np.unravel_index(int(np.argmin(scores)), scores.shape))
     row = min(top + bottom, round(step * (best_row + _vertex(scores[:, best_column], best_row))))
     column = min(left + right, round(step * (best_column + _vertex(scores[best_row], best_column))))

@@ -1,7 +1,7 @@
 """Image quilting: fill a hole with patches of the same material, cut where old and new agree best.
 
 After Efros and Freeman, "Image quilting for texture synthesis and transfer" (SIGGRAPH 2001), with three changes that
-a woven ground asks for. The hole has any shape, so patches go where most is known already, as in Criminisi, Perez and
+a woven texture needs. The hole has any shape, so patches go where most is known already, as in Criminisi, Perez and
 Toyama, "Region filling and object removal by exemplar-based image inpainting" (IEEE TIP 2004), and the cut is a
 minimum cut on the pixel grid, as in Kwatra et al., "Graphcut textures" (SIGGRAPH 2003). And yarns are never quite
 evenly spaced: a chosen patch is bent by a few pixels until its yarns meet those it joins.
@@ -39,7 +39,7 @@ class Finder:
     """Finds windows of a source image that look like what is known of a patch.
 
     The whole image is searched at reduced size by three Fourier transforms a patch; the best places are then
-    compared at full size, in colour.
+    compared at full size, in color.
 
     Args:
         image: uint8 HxWx3 or HxW: the source.
@@ -71,7 +71,7 @@ class Finder:
             wanted: uint8 hxwx3 or hxw, the channels of the source.
             weight: float32 hxw >= 0: how much each pixel counts; 0 where it is unknown.
             besides: bool HxW of the source: centres of windows that are not wanted.
-            candidates: How many places, apart from each other, at most.
+            candidates: Maximum number of places, apart from each other.
 
         Returns:
             The places, best first; empty where no window of this size is allowed.
@@ -121,7 +121,7 @@ class Finder:
         return places
 
     def _refined(self, wanted: Image, weight: F32, free: Mask, x: int, y: int) -> Place:
-        """The best place within one reduced pixel of (x, y), by exact comparison in colour."""
+        """The best place within one reduced pixel of (x, y), by exact comparison in color."""
         height, width = wanted.shape[:2]
         reach = self._reduction
         target = wanted.astype(np.float32)
@@ -167,7 +167,7 @@ def fill(
         uint8 of the shape of `image`: changed in the hole and at most `overlap_px` around it.
 
     Raises:
-        Redraw: No patch fits: the hole leaves too little to take from.
+        Redraw: No patch fits: the hole leaves too little clean image.
     """
     result: Image = image.copy()
     if not hole.any():
@@ -178,7 +178,7 @@ def fill(
     for number in range(1, count):
         part = parts == number
         if known[part].all():
-            # A neighbour's patch reached over it.
+            # A neighbor's patch reached over it.
             continue
         window = window_of(part, context_px)
         longest = min(hole.shape) // 2

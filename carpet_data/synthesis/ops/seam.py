@@ -66,7 +66,7 @@ def coarse_cut(inside: Image, outside: Image, core: Mask, reach: Mask) -> Mask:
 def seam_energy(image: Image, host: Image, region: Mask) -> float:
     """How much a seam shows: logarithm of the gradient along a region's outline over that of the host there.
 
-    Positive where there is an edge, negative where it is blurred, 0 for a seam that cannot be told.
+    Positive where there is an edge, negative where it is blurred, 0 for a seam that is not visible.
     """
     bits = region.view(np.uint8)
     # Its outer side alone: on the inner one a defect that is cut out closely shows its own edge.

@@ -1,4 +1,4 @@
-"""Stains: the ground's texture shows through them in another color, so they are transferred and not pasted."""
+"""Stains: the host's own texture in the color of a donor's stain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CLOUDS_PX = 14.0
 
 
 def stained(window: Image, shape: Mask, source: Source, rng: np.random.Generator) -> Image:
-    """Give the ground in a window the stain of a donor: its color, its contrast, its cloudiness.
+    """Give the texture in a window the stain of a donor: its color, its contrast, its cloudiness.
 
     Args:
         window: uint8 HxWx3 or HxW of the host, the frame of shape and source.
@@ -36,7 +36,7 @@ def stained(window: Image, shape: Mask, source: Source, rng: np.random.Generator
     if not around.any():
         around = source.valid & ~source.mask
     if not around.any() or not inside.any():
-        raise Redraw("the donor shows no ground that its stain could be told from")
+        raise Redraw("the donor shows no clean texture beside its stain")
     host, donor = np.atleast_3d(window).astype(np.float32), np.atleast_3d(source.image).astype(np.float32)
     ground_mean, ground_spread = donor[around].mean(axis=0), donor[around].std(axis=0) + 1
     stain_mean, stain_spread = donor[inside].mean(axis=0), donor[inside].std(axis=0)

@@ -11,9 +11,9 @@ from carpet_data.synthesis.ops.pixels import F32, blurred, noise_level
 
 _SPECK_FRAC = 0.04
 _REGION_LEVELS = 8.0
-"""Grey levels by which the surroundings of a pixel must differ on average."""
+"""Gray levels by which the surroundings of a pixel must differ on average."""
 _PIXEL_LEVELS = 6.0
-"""Grey levels by which a pixel must differ itself, or lie between pixels that do."""
+"""Gray levels by which a pixel must differ itself, or lie between pixels that do."""
 _REGION_SPECK_FRAC = 0.02
 
 
@@ -27,7 +27,7 @@ def difference(after: Image, before: Image) -> Image:
 
 
 def visible_levels(before: Image, asked: float | None) -> float:
-    """From which change of a grey level a pixel counts as changed: as asked, else by the host's own noise."""
+    """The change in gray levels from which a pixel counts as changed: as asked, or by the host's own noise."""
     return float(np.clip(3 * noise_level(before), 4, 10)) if asked is None else float(asked)
 
 
@@ -37,7 +37,7 @@ def visible_change(after: Image, before: Image, levels: float, window: int) -> M
     Args:
         after: uint8 hxwx3 or hxw.
         before: uint8, its shape.
-        levels: The threshold in grey levels.
+        levels: The threshold in gray levels.
         window: Side of the window in pixels.
 
     Returns:
@@ -47,13 +47,13 @@ def visible_change(after: Image, before: Image, levels: float, window: int) -> M
 
 
 def visible_mask(after: Image, before: Image, within: Mask, levels: float) -> Mask:
-    """The pixels of a defect: the change that can be seen, gaps where both happen to agree closed.
+    """The pixels of a defect: the change that can be seen, with gaps closed where both happen to agree.
 
     Args:
         after: uint8 hxwx3 or hxw.
         before: uint8, its shape.
         within: bool hxw: where a change may count.
-        levels: Minimum difference in grey levels, see `visible_levels`.
+        levels: Minimum difference in gray levels, see `visible_levels`.
 
     Returns:
         bool hxw, part of `within`.
