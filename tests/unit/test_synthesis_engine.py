@@ -6,6 +6,7 @@ import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.synthesis.engine import plan, sources
 from carpet_data.synthesis.engine import render as rendering
+from carpet_data.synthesis.engine.make import SynthesisRequest, make
+from carpet_data.synthesis.engine.options import SynthesisOptions
 from carpet_data.synthesis.engine.plan import Planner
 from carpet_data.synthesis.engine.rebalance import rebalance
 from carpet_data.synthesis.engine.synthesize import synthesize
@@ -79,6 +82,33 @@ def test_asking_again_makes_nothing_new(root: Path, tmp_path: Path) -> None:
     fewer = synthesize(root, ["hole"], 2, recipe=recipe, workers=1).classes["hole"]
     assert (again.made, again.existed, fewer.made, fewer.existed) == (0, 5, 0, 5)
     assert hashes(root) == before
+
+
+def test_a_request_is_not_changed_by_being_made(root: Path, tmp_path: Path) -> None:
+    recipe = files.load(synthesis.recipe(tmp_path, more=REDRAWING + "null_share: 0.5\n"))
+    options = SynthesisOptions(recipe=recipe, workers=1)
+    wanted = {"hole": 4, "thread": 2}
+    request = SynthesisRequest(store.read(root), wanted, recipe, options, "a test")
+    planned = make(replace(request, options=options.but(dry_run=True)))
+    first, again = make(request), make(request)
+    assert wanted == {"hole": 4, "thread": 2}
+    assert {name: len([plan for plan in plans if not plan.null]) for name, plans in planned.plans.items()} == wanted
+    assert {name: (each.existed, each.made) for name, each in first.classes.items()} == {
+        "hole": (0, 4),
+        "thread": (0, 2),
+    }
+    assert {name: (each.existed, each.made) for name, each in again.classes.items()} == {
+        "hole": (4, 0),
+        "thread": (2, 0),
+    }
+    with pytest.raises(FrozenInstanceError):
+        request.more = True  # type: ignore[misc]
+
+
+def test_one_class_may_be_named_by_its_name_alone(root: Path, tmp_path: Path) -> None:
+    options = SynthesisOptions(recipe=synthesis.recipe(tmp_path), workers=1, seed=3)
+    made = synthesize(str(root), "hole", 2, options, seed=4)
+    assert (made.seed, made.classes["hole"].made) == (4, 2)
 
 
 def test_what_was_dropped_is_made_up_for_by_others(root: Path, tmp_path: Path) -> None:

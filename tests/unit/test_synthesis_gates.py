@@ -97,9 +97,9 @@ def test_a_copy_is_told_from_a_new_defect() -> None:
     assert gates.judge(copy, scene(ground, (donor,)), GateRules(nearness=1)).refused_by is None
     turned = image.copy()
     turned[50:70, 10:34][shape] = texture[::-1, ::-1][shape]
-    assert gates.nearness(replace(copy, image=turned), (donor,)) < 0.3
+    assert gates.donor_similarity(replace(copy, image=turned), (donor,)) < 0.3
     smaller = mask & (np.arange(96) < 24)
-    assert gates.nearness(replace(copy, mask=smaller), (donor,)) < 0.8
+    assert gates.donor_similarity(replace(copy, mask=smaller), (donor,)) < 0.8
 
 
 def test_a_null_sample_needs_no_visible_change_but_stays_in_its_box() -> None:

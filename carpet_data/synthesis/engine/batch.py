@@ -63,7 +63,7 @@ class Batch:
         )
 
     def provenance(self, made: RenderResult) -> dict[str, Any]:
-        """The record of one image: all that is needed to know where each pixel came from, and to make it again."""
+        """The record of one image: what is needed to trace every pixel to its source, and to make the image again."""
         plan = made.plan
         donors = [ref.sample.id for ref in plan.donors]
         record: dict[str, Any] = {

@@ -29,11 +29,11 @@ _SIDE = 96
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gates say.
+    """The verdict of the gates.
 
     Attributes:
-        refused_by: The first gate that refuses; None where all agree.
-        scores: Gate -> score, of those that were asked.
+        refused_by: The first gate that refuses; None where all accept.
+        scores: Gate -> score, of the gates that apply.
     """
 
     refused_by: str | None
@@ -41,7 +41,7 @@ class Verdict:
 
 
 def judge(candidate: Candidate, scene: Scene, rules: GateRules) -> Verdict:
-    """Ask every gate; a null sample has no mask, so only what it changed where is asked.
+    """Ask every gate that applies; a null sample has no mask, so only the place of its changes is checked.
 
     Raises:
         ValueError: The method broke its contract: shapes, dtypes or box are wrong.
@@ -78,7 +78,7 @@ def judge(candidate: Candidate, scene: Scene, rules: GateRules) -> Verdict:
     allowed = rules.border == "allow" or (rules.border == "as-class" and scene.facts.touches_border_share > 0)
     ask("border", float(cut), allowed or not cut)
     if not whole and scene.donors:
-        ask("near-copy", (near := nearness(candidate, scene.donors)), near <= rules.nearness)
+        ask("near-copy", (alike := donor_similarity(candidate, scene.donors)), alike <= rules.nearness)
     return Verdict(refused[0] if refused else None, scores)
 
 
@@ -114,10 +114,10 @@ def changed(after: Image, before: Image) -> Mask:
 def visibility(after: Image, before: Image, mask: Mask) -> float:
     """How far the change inside the mask stands above the host's own variation.
 
-    A scratch stands out pixel by pixel, a pale stain only as a region, so the change is asked at two scales, pixels
-    and blocks of 4x4, and the larger ratio counts: its mean inside the mask to how much the host in the box differs
-    from itself smoothed (by a box of 9). That variation is a median, so that the outline of an object that runs
-    through the box is not taken for noise. Unrelated texture of the same kind scores about 2.
+    A scratch stands out pixel by pixel, a pale stain only as a region, so the change is measured at two scales, pixels
+    and blocks of 4x4, and the larger ratio counts: the mean change inside the mask over the variation of the host in
+    the box, which is its difference from itself smoothed (by a box of 9). The variation is a median, so that the outline
+    of an object that runs through the box does not count as noise. Unrelated texture of the same kind scores about 2.
 
     Args:
         after: uint8 hxwx3 or hxw, the candidate in its box.
@@ -156,16 +156,16 @@ def touches_border(mask: Mask) -> bool:
     return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
 
 
-def nearness(candidate: Candidate, donors: Sequence[Donor]) -> float:
-    """How like the nearest donor a candidate is: 1 for a copy put elsewhere, 0 for another shape or other pixels.
+def donor_similarity(candidate: Candidate, donors: Sequence[Donor]) -> float:
+    """Similarity to the most similar donor: 1 for a copy in another place, 0 for another shape or other pixels.
 
-    Both are cut to their masks' boxes and reduced alike; the score is the overlap (IoU) of the masks, laid corner on
-    corner, times the correlation of the pixels under both.
+    Both are cut to the boxes of their masks and scaled down alike; the score is the overlap (IoU) of the masks, aligned
+    at a corner, times the correlation of the pixels under both.
     """
     x, y, width, height = candidate.box
     place = np.s_[y : y + height, x : x + width]
     mine = _tight(candidate.image[place], candidate.mask[place])
-    return max(_likeness(*mine, *_tight(donor.image, donor.mask)) for donor in donors if donor.mask.any())
+    return max(_similarity(*mine, *_tight(donor.image, donor.mask)) for donor in donors if donor.mask.any())
 
 
 def _tight(image: Image, mask: Mask) -> tuple[NDArray[np.float32], Mask]:
@@ -176,7 +176,7 @@ def _tight(image: Image, mask: Mask) -> tuple[NDArray[np.float32], Mask]:
     return grey.astype(np.float32), mask[place]
 
 
-def _likeness(a: NDArray[np.float32], mask_a: Mask, b: NDArray[np.float32], mask_b: Mask) -> float:
+def _similarity(a: NDArray[np.float32], mask_a: Mask, b: NDArray[np.float32], mask_b: Mask) -> float:
     scale = min(1.0, _SIDE / max(a.shape[0], a.shape[1], b.shape[0], b.shape[1]))
     (a, mask_a), (b, mask_b) = _reduced(a, mask_a, scale), _reduced(b, mask_b, scale)
     height, width = max(a.shape[0], b.shape[0]), max(a.shape[1], b.shape[1])

@@ -26,8 +26,8 @@ class Variation:
     Attributes:
         flip_x: Left and right swapped.
         flip_y: Top and bottom swapped.
-        angle_deg: Turned, counter-clockwise.
-        shift_frac: (x, y) moved, as shares of width and height. Turned and moved images are cropped, not mirrored.
+        angle_deg: Rotation, counterclockwise.
+        shift_frac: (x, y) shift, as fractions of width and height. Such images are cropped, not mirrored.
         gain: Brightness factor.
     """
 
@@ -49,8 +49,8 @@ class ImagePlan:
         variation: How it is varied first.
         donors: Whose defects are used (for null samples: whose masks).
         textures: Other train images that texture is taken from.
-        null_source: For null samples: the good image that is pasted; its variation is none.
-        null_shift_frac: For null samples: where in it the mask lies, 0..1 of the free way.
+        null_source: For null samples: the good image that is pasted, as it is.
+        null_shift_frac: For null samples: the place of the mask in it, 0..1 of the free range.
         seed: As the user gave it.
         seed_key: Of its randomness, before the attempt.
     """
@@ -88,7 +88,7 @@ class ImagePlan:
 
 
 class Planner:
-    """Plans the images of one class: same arguments, same plan, whatever was planned before."""
+    """Plans the images of one class; the same arguments give the same plan, whatever was planned before."""
 
     def __init__(self, sources: Sources, recipe: Recipe, method: Method, seed: int) -> None:
         self.sources = sources

@@ -91,10 +91,10 @@ def _same_part(x: float, y: float, donor: Donor, foreground: Mask | None) -> tup
 
 
 def vary(image: Image, variation: Variation) -> Image:
-    """A host as planned.
+    """A host, varied as planned.
 
-    Flips are exact. A turned or moved image is enlarged just so far that no pixel comes from outside: a mirrored rim
-    would break the weave along a line that real images never show. Cubic interpolation keeps the fibres sharp.
+    Flips are exact. A rotated or shifted image is enlarged just enough that no pixel comes from outside: a mirrored
+    border would break the weave along a line that real images never show. Cubic interpolation keeps the fibers sharp.
 
     Args:
         image: uint8 HxWx3 RGB or HxW; not written into.
@@ -137,12 +137,12 @@ def _flipped(image: Image, variation: Variation) -> Image:
 def matrix_of(
     variation: Variation, width: int, height: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]] | None:
-    """The affine matrix that turns, moves and enlarges; None where it would change nothing."""
+    """The affine matrix that rotates, shifts and enlarges; None where it would change nothing."""
     angle = math.radians(abs(variation.angle_deg))
     shift_x, shift_y = variation.shift_frac[0] * width, variation.shift_frac[1] * height
     if angle == 0 and shift_x == 0 and shift_y == 0:
         return None
-    # The turned frame must still hold the frame itself, with room for the shift on either side.
+    # The rotated frame must still contain the frame itself, with room for the shift on either side.
     sin, cos = math.sin(angle), math.cos(angle)
     wide, high = width + 2 * abs(shift_x), height + 2 * abs(shift_y)
     zoom = max((wide * cos + high * sin) / width, (high * cos + wide * sin) / height)

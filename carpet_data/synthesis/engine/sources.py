@@ -28,7 +28,7 @@ _MAX_PLATE_FRAC = 0.25
 
 @dataclass(frozen=True, slots=True)
 class DonorRef:
-    """A train image of the class.
+    """A training image of the class.
 
     Attributes:
         sample: It.
@@ -51,7 +51,7 @@ class DonorRef:
 
 @dataclass(frozen=True, slots=True)
 class HostRef:
-    """A train image that new defects are put on.
+    """A training image that new defects are put on.
 
     Attributes:
         sample: It.
@@ -68,9 +68,9 @@ class Sources:
 
     Attributes:
         class_name: The class.
-        donors: Train images that show it.
-        hosts: Good train images, and after them clean plates where these are too few.
-        facts: What the donors' masks say.
+        donors: Training images that show it.
+        hosts: Good training images, and after them clean plates where these are too few.
+        facts: Statistics of the donors' masks.
         identity: Hex SHA-256 of which images these are, by their bytes, and of the model of a learned recipe; part of
             every seed.
     """

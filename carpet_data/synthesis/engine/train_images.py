@@ -1,4 +1,4 @@
-"""Train images as a worker holds them: decoded once, with clean plates and donor cuts, within a limit on memory.
+"""Training images as a worker holds them: decoded once, with clean plates and donor cuts, within a limit on memory.
 
 Clean plates are hosts made of defect images: each defect is resynthesized from its own surroundings. A class folder of
 three images and no good one still holds good texture: all that surrounds the defects.
@@ -40,7 +40,7 @@ _MARGIN_RANGE_PX = (4, 32)
 
 
 class TrainImages:
-    """Decoded images of one data set, the least recently used dropped first."""
+    """Decoded images of one data set; the least recently used are dropped first."""
 
     def __init__(self, root: Path, *, is_object: bool) -> None:
         self.root = root
@@ -69,7 +69,7 @@ class TrainImages:
         return self._get(("mask", _bytes_of(sample), class_name), partial(_class_mask, self.root, sample, class_name))
 
     def donor(self, ref: DonorRef, class_name: str) -> Donor:
-        """A donor's cut: its defects of the class and a collar of 24 px, or a quarter of their box if more."""
+        """The cut of a donor: its defects of the class with a collar of 24 px, or a quarter of their box if more."""
 
         def cut() -> Donor:
             sample = ref.sample
@@ -112,12 +112,12 @@ def collared(box: Box, width: int, height: int) -> Box:
 
 
 def plate(root: Path, sample: Sample) -> Image:
-    """The clean plate of a defect image: read where it was made before, else made and kept.
+    """The clean plate of a defect image: read if it was made before, else made and stored.
 
-    It is kept under `plates/` by what it is made of, so that no change of the data set can make it wrong.
+    Its name under `plates/` is a hash of what it is made of, so that no change of the data set can make it wrong.
 
     Raises:
-        DataError: The defects leave nothing of the image to make it of.
+        DataError: The defects leave too little of the image to make it from.
     """
     path = plate_path(root, sample)
     if path.is_file():
@@ -199,12 +199,12 @@ def _class_mask(root: Path, sample: Sample, class_name: str) -> Mask:
 
 
 def _bytes_of(sample: Sample) -> str:
-    """What names the pixels of a sample, also after the data set was made anew."""
+    """The key of a sample's pixels, also after the data set was made again."""
     return f"{sample.id} {sample.image_sha256} {sample.mask_sha256}"
 
 
 def _frozen(array: Any) -> Any:
-    # A method that wrote into a kept image would change all that come after.
+    # A method that wrote into a kept image would change all images after it.
     array.flags.writeable = False
     return array
 
