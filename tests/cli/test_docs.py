@@ -182,3 +182,12 @@ def test_the_patterns_can_fail() -> None:
     assert not pattern("a … c\n").fullmatch("a b d\n")
     assert not pattern("a\n").fullmatch("a\nb\n")
     assert list(commands("$ one\nout\n$ two  # remark\n")) == [("one", "out\n"), ("two", "")]
+
+
+def test_examples_are_the_files_that_they_name() -> None:
+    """A block behind `<!-- tests/… -->` shows that file, which other tests run."""
+    shown = re.compile(r"^<!-- (tests/\S+) -->\n```\w+\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+    found = [match for page in PAGES for match in shown.finditer(page.read_text(encoding="utf-8"))]
+    assert found
+    for path, body in (match.groups() for match in found):
+        assert body == (PROJECT / path).read_text(encoding="utf-8"), f"the docs show another {path}"
