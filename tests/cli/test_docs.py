@@ -3,7 +3,8 @@
 A block marked ```console holds commands ("$ …") and what they print; "…" stands for any text, on a line of its own for
 any lines. A block marked ```python runs as it stands. Both run in a folder that holds the sample data set as `carpet`,
 `carpet-prepared` and `carpet.tar.xz`; `tiles`, a folder with running numbers; `scans`, images with masks beside them.
-Commands that need the internet, a window or minutes follow the comment <!-- not run: … --> and are left out.
+Commands that need the internet, a window or minutes follow the comment <!-- not run: … --> and are left out; so is the
+source of a test, which follows <!-- tests/… -->.
 A plain `validate` gets the options of QUICK, so that a page can show the command a user needs. A plain command of
 carpet-data is called in this process, which has the heavy modules loaded already; all else is a process of its own.
 """
@@ -35,7 +36,7 @@ PLAIN = re.compile(r"""carpet-data (?P<arguments>[^|<>&;$`()*?!~#\n]+?)(?: > (?P
 """A command without anything that only a shell understands; what it prints may go to a file."""
 QUICK = "--resize 64 --steps 100 --seeds 2"
 BLOCK = re.compile(
-    r"^(?P<skip><!-- not run: [^>]+-->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", flags=re.MULTILINE | re.DOTALL
+    r"^(?P<skip><!-- (?:not run: [^>]+|tests/\S+ )-->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", flags=re.MULTILINE | re.DOTALL
 )
 
 
