@@ -36,7 +36,8 @@ PLAIN = re.compile(r"""carpet-data (?P<arguments>[^|<>&;$`()*?!~#\n]+?)(?: > (?P
 """A command without anything that only a shell understands; what it prints may go to a file."""
 QUICK = "--resize 64 --steps 100 --seeds 2"
 BLOCK = re.compile(
-    r"^(?P<skip><!-- (?:not run: [^>]+|tests/\S+ )-->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", flags=re.MULTILINE | re.DOTALL
+    r"^(?P<skip><!-- (?:not run: [^>]+|tests/\S+ )-->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$",
+    flags=re.MULTILINE | re.DOTALL,
 )
 
 
