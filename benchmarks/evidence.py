@@ -1,4 +1,4 @@
-"""Does synthesis help a classifier? The protocols of docs/evidence.md on real data; writes their tables.
+"""Does synthesis help a classifier? The protocols of benchmarks/EVIDENCE.md on real data; writes their tables.
 
     python benchmarks/evidence.py mtd-longtail --work WORK
     python benchmarks/evidence.py mtd-generators --work WORK --prepare-pools --fit-steps 800
@@ -7,7 +7,7 @@
 Real data are read from CARPET_DATA_TEST_DATA (default ../shared/data). A run that was stopped goes on; features are
 kept in the work folder. With --prepare-pools all synthetic images are made first, several pools at a time and each in
 one thread: learned recipes are fitted there, for each partition anew. Figures go to benchmarks/evidence/PROTOCOL.json,
-from which --render writes the tables of docs/evidence.md.
+from which --render writes the tables of benchmarks/EVIDENCE.md.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from evidence_tables import table
 
 import carpet_data
 from carpet_data import store
+from carpet_data.core.progress import Step
 from carpet_data.dataset import GOOD, Dataset, Side, Split
 from carpet_data.experiments import compare, trainings, workspaces
 from carpet_data.experiments.comparison import Comparison
@@ -40,7 +41,7 @@ from carpet_data.metrics import wilson
 from carpet_data.training.options import TrainOptions
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "docs" / "evidence.md"
+PAGE = HERE / "EVIDENCE.md"
 DATA = Path(os.environ.get("CARPET_DATA_TEST_DATA", HERE.parent.parent / "shared" / "data"))
 SEEDS = (0, 1, 2, 3, 4)
 
@@ -60,7 +61,7 @@ class Protocol:
         pools: Synthetic images to compare.
         methods: Remedies without synthetic images.
         settings: Of the baseline.
-        good_teaches: Put the good images on the train side: there are too few to test by, and hosts are needed.
+        good_trains: Put the good images on the train side: there are too few to test by, and hosts are needed.
         quality: Score the synthetic images of each pool, and look for copies.
         like: The protocol whose folders are used again: the same partitions and images.
     """
@@ -70,7 +71,7 @@ class Protocol:
     pools: Pools
     methods: tuple[str, ...] = ()
     settings: TrainOptions = field(default=DEFAULTS)
-    good_teaches: bool = False
+    good_trains: bool = False
     quality: bool = False
     like: str | None = None
 
@@ -107,7 +108,7 @@ PLAIN, LEARNED = ("augment", "donor-paste", "resynthesis"), ("gan", "ddpm-inpain
 
 PROTOCOLS: dict[str, Protocol] = {
     "mtd-longtail": Protocol(
-        "mtd-longtail, one third of the groups teaches",
+        "mtd-longtail, one third of the groups for training",
         lambda root: tiles(root, "third", fractions=(1 / 3, 2 / 3), repeats=5, seed=FRESH),
         {**PASTE, **BOTH},
         methods=tuple(METHODS),
@@ -134,19 +135,19 @@ PROTOCOLS: dict[str, Protocol] = {
     },
     "screw-third": Protocol("screw-third", screws, {**PASTE, **BOTH}),
     "carpet-1-shot": Protocol(
-        "carpet-fewshot, one image a class teaches",
+        "carpet-fewshot, one training image per class",
         lambda root: carpets(root, "rotations"),
         OF_ONE,
-        good_teaches=True,
+        good_trains=True,
     ),
     "carpet-2-shot": Protocol(
         "carpet-fewshot, one image a class is left out",
         lambda root: carpets(root, "leave-one-out"),
         OF_ONE,
-        good_teaches=True,
+        good_trains=True,
     ),
     "mtd-generators": Protocol(
-        "mtd-longtail, one third of the groups teaches: learned recipes",
+        "mtd-longtail, one third of the groups for training: learned recipes",
         lambda root: tiles(root, "third", fractions=(1 / 3, 2 / 3), repeats=5, seed=FRESH),
         equal(40, *PLAIN, *LEARNED),
         quality=True,
@@ -155,16 +156,16 @@ PROTOCOLS: dict[str, Protocol] = {
         "carpet-fewshot, one image a class is left out: learned recipes",
         lambda root: carpets(root, "leave-one-out"),
         equal(30, *PLAIN, *LEARNED),
-        good_teaches=True,
+        good_trains=True,
         quality=True,
     ),
 }
 
 
-def as_divided(dataset: Dataset, name: str, *, good_teaches: bool) -> Split:
+def as_divided(dataset: Dataset, name: str, *, good_trains: bool) -> Split:
     """A split of the data set, with good images moved to its train side if asked."""
     split = dataset.splits[name]
-    if not good_teaches:
+    if not good_trains:
         return split
     moved: dict[str, Side] = {sample.id: "train" for sample in dataset.of_class(GOOD)}
     return replace(split, sides={**split.sides, **moved})
@@ -217,15 +218,15 @@ def opened(protocol: Protocol, place: Path) -> tuple[Dataset, list[Split]]:
         listing.write_text(json.dumps(protocol.prepare(root)))
     dataset = store.read(root)
     names = json.loads(listing.read_text())
-    return dataset, [as_divided(dataset, each, good_teaches=protocol.good_teaches) for each in names]
+    return dataset, [as_divided(dataset, each, good_trains=protocol.good_trains) for each in names]
 
 
 def journal_of(name: str, work: Path, pools: Mapping[str, Sequence[Pool]], *, learned: bool) -> Path:
     """Where trainings are kept; recipes that are still being worked on must not find those of their earlier images."""
     if not learned:
         return work / "trainings" / name
-    said = json.dumps([pool.identities for pool in next(iter(pools.values()))])
-    return work / "trainings" / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+    identities = json.dumps([pool.identities for pool in next(iter(pools.values()))])
+    return work / "trainings" / f"{name}-{hashlib.sha256(identities.encode()).hexdigest()[:8]}"
 
 
 def run(
@@ -239,7 +240,7 @@ def run(
     processes: int = 2,
     most: int | None = None,
 ) -> None:
-    """Run one protocol and keep its figures.
+    """Run one protocol and keep its metrics.
 
     Args:
         name: Of the protocol.
@@ -265,12 +266,11 @@ def run(
     journal.mkdir(parents=True, exist_ok=True)
     last = ""
 
-    def said(what: str, done: int, total: int | None) -> None:
+    def show(step: Step) -> None:
         nonlocal last
-        text = f"{what} {done} of {total}, {time.perf_counter() - started:.0f} s"
-        if what != last or done == total or done % 256 == 0:
-            print(text, flush=True)
-        last = what
+        if step.what != last or step.done == step.total or step.done % 256 == 0:
+            print(f"{step.what} {step.done} of {step.total}, {time.perf_counter() - started:.0f} s", flush=True)
+        last = step.what
 
     conditions = standard(protocol.settings, pools=tuple(protocol.pools), methods=protocol.methods)
     classes = tuple(sorted(dataset.classes, key=lambda each: (each != GOOD, each)))
@@ -282,7 +282,7 @@ def run(
         done=trainings.read(journal),
         keep=lambda training: trainings.append(journal, training),
         cache=work / "features",
-        said=said,
+        progress=show,
     )
     seconds = time.perf_counter() - started
     values = facts(protocol, found, seconds)
@@ -297,7 +297,7 @@ def run(
 
 
 def type_accuracy(found: Comparison, condition: str) -> dict[str, Any]:
-    """How often a test defect gets its own type, `good` no answer: the figure that the field publishes.
+    """How often a test defect gets its own type, `good` no answer: the metric that the field publishes.
 
     The probabilities of the seeds are averaged, so that each test image counts once a partition.
     """
@@ -344,7 +344,7 @@ def render() -> None:
     for path in sorted((HERE / "evidence").glob("*.json")):
         begin, end = f"<!-- table: {path.stem} -->", f"<!-- end: {path.stem} -->"
         if begin not in text:
-            raise SystemExit(f"docs/evidence.md has no mark {begin}")
+            raise SystemExit(f"benchmarks/EVIDENCE.md has no mark {begin}")
         head, rest = text.split(begin)
         text = f"{head}{begin}\n\n{table(json.loads(path.read_text(encoding='utf-8')))}\n\n{end}{rest.split(end)[1]}"
     PAGE.write_text(text, encoding="utf-8")
@@ -356,7 +356,7 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("evidence-work"), help="data, features, images; may be removed"
     )
-    parser.add_argument("--render", action="store_true", help="write the tables of docs/evidence.md")
+    parser.add_argument("--render", action="store_true", help="write the tables of benchmarks/EVIDENCE.md")
     parser.add_argument("--prepare-pools", action="store_true", help="make all synthetic images first, side by side")
     parser.add_argument("--pools-only", action="store_true", help="the same, and stop there")
     parser.add_argument("--processes", type=int, default=2, help="pools that are made at a time")

@@ -19,6 +19,7 @@ import numpy as np
 
 import carpet_data
 from carpet_data import store as layout
+from carpet_data.core.progress import Step
 from carpet_data.dataset import GOOD, Dataset, Sample, Split
 from carpet_data.errors import CarpetDataError
 from carpet_data.experiments import workspaces
@@ -178,16 +179,16 @@ def _fit(pool: Pool, recipe: Recipe) -> Any:
     begun = told = time.monotonic()
     first: int | None = None
 
-    def said(step: int, steps: int | None) -> None:
+    def show(step: Step) -> None:
         nonlocal first, told
-        first = step if first is None else first
+        first = step.done if first is None else first
         now = time.monotonic()
-        if steps is not None and step > first and now - told >= TOLD_S:
-            left = (now - begun) / (step - first) * (steps - step) / 60
+        if step.total is not None and step.done > first and now - told >= TOLD_S:
+            left = (now - begun) / (step.done - first) * (step.total - step.done) / 60
             told = now
-            print(f"{pool.partition}, {pool.name}: step {step} of {steps}, {left:.0f} min left", flush=True)
+            print(f"{pool.partition}, {pool.name}: step {step.done} of {step.total}, {left:.0f} min left", flush=True)
 
-    fit_first(pool.root, recipe, split=workspaces.SPLIT, seed=pool.number, device=pool.device, progress=said)
+    fit_first(pool.root, recipe, split=workspaces.SPLIT, seed=pool.number, device=pool.device, progress=show)
     return model_store.find(layout.read(pool.root), workspaces.SPLIT, recipe)
 
 
@@ -227,7 +228,7 @@ def quality(root: Path, left_out: set[str]) -> dict[str, Any]:
         "real_diversity": _mean([row.real_diversity for row in rows]),
         "nearest_real": _mean([row.nearest_real for row in rows]),
         "real_nearest_real": _mean([row.real_nearest_real for row in rows]),
-        "lightness_emd": _mean([None if row.colour_emd is None else row.colour_emd[0] for row in rows]),
+        "lightness_emd": _mean([None if row.color_emd is None else row.color_emd[0] for row in rows]),
         "memorisation": memorisation_of(root, left_out),
     }
 

@@ -1,4 +1,4 @@
-"""The tables of docs/evidence.md, from the figures that benchmarks/evidence.py keeps."""
+"""The tables of benchmarks/EVIDENCE.md, from the metrics that benchmarks/evidence.py keeps."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def table(values: dict[str, Any]) -> str:
             lines.append(f"| {name} | " + " | ".join(f"{row['by_partition'][each]:.3f}" for each in shown) + " |")
     lines += ["", *(f"- **{verdict['verdict']}**: {verdict['sentence']}" for verdict in values["verdicts"])]
     lines += [_over_partitions(contrasts[verdict["condition"]]) for verdict in values["verdicts"]]
-    lines += [f"- {warning}" for warning in values["warnings"]]
+    lines += [f"- {warning}" for warning in values.get("notes", values.get("warnings", []))]
     if "quality" in values:
         lines += ["", _quality_caption(values["quality"]), "", quality_table(values["quality"])]
     return "\n".join(line for line in lines if line is not None).rstrip()
@@ -67,8 +67,8 @@ def _fitting(values: dict[str, Any]) -> str:
     if "quality" not in values:
         return ""
     steps, targets = values["fit_steps"], sorted({to for pool in values["pools"].values() for _, to in pool})
-    said = "as many steps as the recipes say" if steps is None else f"{steps} steps"
-    return f" Every pool brings each defect class to {targets[-1]} images; learned recipes are fitted by {said}."
+    fits = "as many steps as the recipes say" if steps is None else f"{steps} steps"
+    return f" Every pool brings each defect class to {targets[-1]} images; learned recipes are fitted by {fits}."
 
 
 def _quality_caption(rows: Sequence[dict[str, Any]]) -> str:

@@ -60,7 +60,7 @@ def _value(option: About, value: Any) -> Any:
 
 def _option(option: About, default: Any) -> Callable[[Any], Any]:
     assert option.flag is not None
-    text = option.help if option.unset is None else f"{option.help}  [default: {option.unset}]"
+    text = option.help if option.unset is None or default is not None else f"{option.help}  [default: {option.unset}]"
     more: dict[str, Any] = {"help": text, "default": default, "show_default": default is not None}
     if option.metavar is not None:
         more["metavar"] = option.metavar
@@ -68,11 +68,18 @@ def _option(option: About, default: Any) -> Callable[[Any], Any]:
         if default:
             return click.option(f"{option.flag}/--no-{option.flag[2:]}", option.name, **more)
         return click.option(option.flag, option.name, is_flag=True, help=text)
+    if option.many and (option.metavar or "").endswith(",…"):
+        return click.option(option.flag, option.name, callback=_listed, help=text, metavar=option.metavar)
     if option.many:
         more |= {"multiple": True, "show_default": bool(default)}
     if option.choices and option.kind is not str and default is not None:
         more["default"] = str(default)
     return click.option(option.flag, option.name, type=_type(option), **more)
+
+
+def _listed(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:  # noqa: ARG001
+    """`a,b` as two values."""
+    return () if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _type(option: About) -> Any:

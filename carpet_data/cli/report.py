@@ -16,15 +16,15 @@ from carpet_data.cli.data_options import split_option
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    help="The HTML file.  [default: DATASET-report.html, beside DATASET]",
+    help="HTML file to write.  [default: DATASET-report.html, next to DATASET]",
 )
 @split_option
 @click.option(
     "--score",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Output of carpet-data score --json.  [default: DATASET/score.json where it is there]",
+    help="Output of carpet-data score --json.  [default: DATASET/score.json if it exists]",
 )
-@click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
+@click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
 @common.overwrite_option
 @common.workers_option
 @common.json_option
@@ -40,10 +40,10 @@ def report(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write one HTML page about a data set, with the verdict on it.
+    """Write a one-page HTML report of a data set, including the validation result.
 
-    What DATASET holds, the long tail before and after synthesis, contact sheets, the score, the last validation with
-    its evidence, the last training, licence, recipes and hashes. The page is one file and needs no network.
+    It shows what DATASET contains, the long tail before and after synthesis, contact sheets, the score, the last
+    validation with its evidence, the last training, license, recipes and hashes. The page is one self-contained file.
 
     \b
     Example:
@@ -62,4 +62,4 @@ def report(
         import webbrowser
 
         if not webbrowser.open(result.out.resolve().as_uri()):
-            ui.note(f"no browser could be started; open {result.out} yourself")
+            ui.note(f"no browser could be started; open {result.out}")

@@ -18,6 +18,7 @@ from carpet_data.cli.common import (
     workers_option,
 )
 from carpet_data.cli.data_options import split_option
+from carpet_data.core.text import counted
 
 if TYPE_CHECKING:
     from carpet_data.experiments.quality.score import ScoreResult
@@ -33,11 +34,17 @@ _WIDTH = 150
     type=click.Choice(["train", "all"]),
     default="train",
     show_default=True,
-    help="Real images to compare with: of the train side, or all. Never choose a recipe by all.",
+    help="Real images to compare with. Do not pick a recipe with all: it includes the test images.",
 )
-@click.option("--backbone", metavar="NAME", help="Network to compare features by, or none.  [default: what is there]")
-@click.option("--weights", type=click.Path(path_type=Path), help="File of its weights.  [default: torch's cache]")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write a plot into this PNG file.")
+@click.option(
+    "--backbone",
+    metavar="NAME",
+    help="Network whose features are compared, or none.  [default: the first with local weights]",
+)
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="Weights file for that network.  [default: from torch's cache]"
+)
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="PNG file for a plot of the scores.")
 @overwrite_option
 @workers_option
 @json_option
@@ -56,8 +63,8 @@ def score(
 ) -> None:
     """Score synthetic defects against real ones, for each class and recipe.
 
-    How many draws they took, how far they are from each other (diversity), from the nearest real one (a distance far
-    below that among real ones means copies), and from the real ones in texture, colour and area.
+    Reports the number of draws they took, their distance from each other (diversity), from the nearest real defect (far
+    below the distance among real ones means copies), and from all real ones in texture, color and area.
 
     \b
     Example:
@@ -69,7 +76,7 @@ def score(
     ui = Ui(as_json=as_json, quiet=quiet)
     source = resolve_root(root)
     if plot is not None:
-        from carpet_data.experiments.quality.score_file import check_plot
+        from carpet_data.experiments.quality.score_plot import check_plot
 
         check_plot(plot, source, overwrite=overwrite)
     with ui.progress("measuring") as update:
@@ -84,14 +91,14 @@ def score(
         )
     values = found.to_json()
     if plot is not None:
-        from carpet_data.experiments.quality.score_file import write_plot
+        from carpet_data.experiments.quality.score_plot import write_plot
 
         values["plot"] = str(write_plot(found.name, found.real, found.made, plot))
     ui.result(values, _text(found))
     if plot is not None:
         ui.note(f"wrote {plot}")
     if found.skipped:
-        ui.note(f"{len(found.skipped)} images could not be measured, such as {found.skipped[0]}")
+        ui.note(f"skipped {counted(len(found.skipped), 'unreadable image')}, such as {found.skipped[0]}")
 
 
 def _text(found: ScoreResult) -> str:
@@ -105,15 +112,15 @@ def _text(found: ScoreResult) -> str:
     console = Console(file=stream, force_terminal=terminal, width=None if terminal else _WIDTH, highlight=False)
     side = "the train side" if found.against == "train" else "all real images"
     split = "" if found.split is None else f" of split {found.split}"
-    nulls = f"; {found.nulls} null images have no defect to score" if found.nulls else ""
+    nulls = f"; skipped {counted(found.nulls, 'null image')} without a defect" if found.nulls else ""
     console.print(f"{found.name}: synthetic defects against {side}{split}{nulls}", markup=False)
     console.print(_draws(found))
     console.print(_distances(found))
     console.print(
-        "Texture: 18 statistics of each defect, in deviations of the real ones. "
-        "In brackets: the same among the real ones.\n"
-        "Nearest real far below its bracket: copies. Diversity far below: all alike. "
-        "Gauss: Fréchet distance, diagonal Gaussians.",
+        "Texture: 18 statistics of each defect, in standard deviations of the real ones. "
+        "In parentheses: the same among real ones.\n"
+        "Nearest real far below the parentheses: copies. Diversity far below: all look alike. "
+        "Gauss: Fréchet distance of diagonal Gaussians.",
         markup=False,
     )
     if found.backbone is not None:
@@ -137,7 +144,7 @@ def _draws(found: ScoreResult) -> Any:
     table = _table("Draws")
     for name in ("images", "draws", "accepted"):
         table.add_column(name, justify="right")
-    table.add_column("refused by")
+    table.add_column("rejected by")
     for group in found.groups:
         taken = group.acceptance
         refused = ", ".join(f"{gate} {times}" for gate, times in taken.refused.items()) or "-"
@@ -150,19 +157,19 @@ def _distances(found: ScoreResult) -> Any:
     from rich.markup import escape
 
     table = _table("Defects, synthetic (real)")
-    columns = ["defects", "diversity", "nearest real", "smallest", "gauss", "colour L a b", "area, decades"]
+    columns = ["defects", "diversity", "nearest real", "smallest", "gauss", "color L a b", "area, decades"]
     for name in [*columns, *(["network"] if found.backbone is not None else [])]:
         table.add_column(name, justify="right")
     for group in found.groups:
         d = group.distances
-        colour = "-" if d.colour_emd is None else " ".join(f"{value:.1f}" for value in d.colour_emd)
+        color = "-" if d.color_emd is None else " ".join(f"{value:.1f}" for value in d.color_emd)
         row = [
             f"{d.crops} ({d.real_crops})",
             _pair(d.diversity, d.real_diversity),
             _pair(d.nearest_real, d.real_nearest_real),
             _number(d.nearest_real_min),
             _pair(d.frechet_texture, d.real_frechet_texture),
-            colour,
+            color,
             _number(d.area_emd),
         ]
         if found.backbone is not None:

@@ -11,7 +11,7 @@ from carpet_data.dataset import GOOD
 
 __all__ = ["CLASSES", "GOOD_COLOUR", "SERIES", "of_classes"]
 
-SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#777777")
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#1a1a1a", "#777777")
 """Lines and points of plots on white: without Okabe and Ito's yellow, which is too pale there."""
 
 GOOD_COLOUR = "#009E73"

@@ -1,4 +1,4 @@
-"""Train every condition on every partition with every seed, and keep what each classifier says of the test images."""
+"""Train every condition on every partition with every seed, and keep the predictions on the test images."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ def run(
     """Compare conditions over partitions and seeds.
 
     With a frozen backbone the features of every image and view are computed once; the heads differ by condition and
-    seed. Val images, where the split has some, choose the epoch; test images are predicted once, by what was chosen.
+    seed. Val images, where the split has some, select the epoch; test images are predicted once, by the selected one.
 
     Args:
         partitions: Taken one at a time, so that a generator may make each when its turn comes.
         conditions: At least the baseline.
-        seeds: Of the trainings.
+        seeds: One per training run of a condition and partition.
         classes: All class names in order; None for those of the partitions, which are then all taken at once.
         baseline: The condition that the others are compared with.
-        done: Trainings of an earlier, stopped run; they are not made again.
-        keep: Called with each new training, to record it.
+        done: Training runs of an earlier, interrupted call; they are not repeated.
+        keep: Called with each new training run, to record it.
         cache: A folder where features are kept for the next run; None to keep none.
-        workers: Processes that decode; None for one a core.
-        progress: Called while features are computed and after each training.
+        workers: Number of processes that decode; None for one per core.
+        progress: Called while features are computed and after each training run.
 
     Raises:
-        UsageError: No seed or condition, a name twice, no baseline, or settings that differ in more than what is
+        UsageError: No seed or condition, a duplicate name, no baseline, or settings that differ in more than what is
             compared.
-        DataError: A partition cannot be judged on (`refuse_unfit`), an image cannot be read, or a training diverges.
-        LeakError: A held-out image could teach.
-        WeightsError: The weights cannot be had.
+        DataError: A partition cannot be evaluated (`refuse_unfit`), an image cannot be read, or a training diverges.
+        LeakError: A held-out image could reach training.
+        WeightsError: The weights are not available.
         DeviceMemoryError: A batch does not fit into memory.
     """
     refuse_unequal(conditions, baseline)
     if not seeds or len(set(seeds)) < len(seeds):
-        raise UsageError("the seeds are none, or not all different", hint="give one seed a repeat")
+        raise UsageError(f"invalid seeds {list(seeds)}", hint="give at least one, all different")
     if classes is None:
         partitions = tuple(partitions)
         classes = classes_of(partitions)
@@ -83,7 +83,7 @@ def run(
     names = list[str]()
     for partition in partitions:
         if partition.name in names:
-            raise UsageError(f"two partitions are called {partition.name!r}", hint="name each partition once")
+            raise UsageError(f"duplicate partition {partition.name!r}", hint="name each partition once")
         names.append(partition.name)
         notes += refuse_unfit(partition)
         partition.refuse_leaks()
@@ -99,13 +99,13 @@ def refuse_unequal(conditions: Sequence[Condition], baseline: str) -> None:
     """Refuse conditions that cannot be compared.
 
     Raises:
-        UsageError: Names come twice, the baseline is missing, steps are not given, or shared settings differ.
+        UsageError: A duplicate name, no baseline, no number of steps, or shared settings that differ.
     """
     names = [condition.name for condition in conditions]
     if len(set(names)) < len(names):
-        raise UsageError("two conditions have one name", hint="name every condition once")
+        raise UsageError("duplicate condition", hint="name each condition once")
     if baseline not in names:
-        raise UsageError(f"no condition is called {baseline!r}", hint=f"there are: {', '.join(names)}")
+        raise UsageError(f"unknown condition {baseline!r}", hint=f"use one of: {', '.join(names)}")
     for condition in conditions:
         if condition.settings.steps is None:
             raise UsageError(
@@ -179,8 +179,8 @@ class _Experiment:
             if not seeds:
                 continue
             real, synthetic = partition.counts(condition)
-            taught = {sample.class_name for _, samples in partition.train(condition) for sample in samples}
-            untaught = tuple(name for name in self.classes if name not in taught)
+            trained = {sample.class_name for _, samples in partition.train(condition) for sample in samples}
+            untrained = tuple(name for name in self.classes if name not in trained)
             for seed, (found, steps) in zip(seeds, self._trained(partition, condition, seeds), strict=True):
                 yield Training(
                     condition=condition.name,
@@ -191,7 +191,7 @@ class _Experiment:
                     steps=steps,
                     predictions=tuple(_rows(found, self.classes, condition.name, partition.name, seed)),
                     units=units,
-                    untaught=untaught,
+                    untrained=untrained,
                 )
                 finished += 1
                 if self.progress is not None:
@@ -202,34 +202,34 @@ class _Experiment:
     def _trained(
         self, partition: Partition, condition: Condition, seeds: Sequence[int]
     ) -> Iterator[tuple[Predictions, int]]:
-        """What the classifier of each seed says of the test images, and the steps it took."""
+        """The predictions of each seed's classifier on the test images, and its number of steps."""
         settings, folder = condition.settings, partition.folder
         train = partition.train(condition)
         test, val = partition.held_out("test"), partition.held_out("val")
         if self.bank is None:
             images = self._images(train, settings)
-            judges = self._images([(folder, test)], settings)
-            choosers = self._images([(folder, val)], settings) if val else None
+            test_images = self._images([(folder, test)], settings)
+            val_images = self._images([(folder, val)], settings) if val else None
             for seed in seeds:
-                fitted = fit(settings.but(seed=seed), images, choosers)
-                yield predict(fitted.network, judges, fitted.device, batch_size=settings.batch_size), fitted.steps
+                fitted = fit(settings.but(seed=seed), images, val_images)
+                yield predict(fitted.network, test_images, fitted.device, batch_size=settings.batch_size), fitted.steps
             return
         plain = settings.but(augment="none", views=None)
-        teaching = self.bank.table(train, self.classes, settings)
-        judging = self.bank.table([(folder, test)], self.classes, plain)
-        choosing = self.bank.table([(folder, val)], self.classes, plain) if val else None
+        train_table = self.bank.table(train, self.classes, settings)
+        test_table = self.bank.table([(folder, test)], self.classes, plain)
+        val_table = self.bank.table([(folder, val)], self.classes, plain) if val else None
         for seed in seeds:
             done = fit_head(
-                teaching.values,
-                teaching.labels,
+                train_table.values,
+                train_table.labels,
                 settings.but(seed=seed),
                 classes=len(self.classes),
-                shares=Shares.of(settings, teaching.classes, teaching.origins),
-                val_features=None if choosing is None else choosing.values[0],
-                val_labels=None if choosing is None else choosing.labels,
+                shares=Shares.of(settings, train_table.classes, train_table.origins),
+                val_features=None if val_table is None else val_table.values[0],
+                val_labels=None if val_table is None else val_table.labels,
                 device=self.device,
             )
-            yield predict_features(done.head, judging), done.steps
+            yield predict_features(done.head, test_table), done.steps
 
     def _images(self, folders: Sequence[tuple[Folder, Sequence[Sample]]], settings: TrainOptions) -> ImageTable:
         masks = settings.mix == "mask-cutmix"

@@ -1,8 +1,7 @@
-"""A finished comparison: every prediction, and the figures, intervals and paired tests made of them. No torch here."""
+"""A finished comparison: every prediction, and the metrics, intervals and paired tests made of them. No torch here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,11 +15,8 @@ from carpet_data.experiments.trainings import Training
 from carpet_data.metrics import (
     BALANCED_ACCURACY,
     MACRO_F1,
-    CorrectedT,
-    Interval,
+    Estimate,
     Outcome,
-    PairedResult,
-    SignFlip,
     Statistic,
     balanced_accuracy,
     bootstrap_interval,
@@ -31,134 +27,31 @@ from carpet_data.metrics import (
     recall_of,
     sign_flip,
 )
+from carpet_data.reporting.pages import ComparisonMetrics, ConditionMetrics, Contrast
 
-__all__ = ["Comparison", "Contrast", "Figure", "Row"]
+__all__ = ["Comparison"]
 
-FEW_UNITS = 6
+_FEW_UNITS = 6
 """With fewer test groups in a class the bootstrap's intervals are too narrow (see `metrics.PairedResult`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A score and how sure it is.
-
-    Attributes:
-        value: None where nothing counts, as in the recall of a class without test images.
-        interval: 95 %, bootstrap over groups of test images; None where a class has one group only.
-    """
-
-    value: float | None
-    interval: Interval | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The figure as plain values."""
-        return {"value": self.value, "interval": None if self.interval is None else self.interval.to_json()}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The figures of one condition, over all partitions and seeds.
-
-    Attributes:
-        name: Of the condition.
-        balanced_accuracy: Mean of the recalls.
-        macro_f1: Mean of the classes' F1.
-        recalls: class -> recall.
-        by_partition: Partition -> balanced accuracy, mean over its seeds; the pooled one where partitions are pooled.
-        by_training: (partition, seed, balanced accuracy) of every classifier.
-        confusion: Pooled counts (k, k), rows truth.
-        real_images: That one training saw, of the first partition.
-        synthetic_images: Likewise.
-        steps: Optimiser steps of one training.
-    """
-
-    name: str
-    balanced_accuracy: Figure
-    macro_f1: Figure
-    recalls: Mapping[str, Figure]
-    by_partition: Mapping[str, float]
-    by_training: tuple[tuple[str, int, float], ...]
-    confusion: tuple[tuple[int, ...], ...]
-    real_images: int
-    synthetic_images: int
-    steps: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as plain values."""
-        return {
-            "balanced_accuracy": self.balanced_accuracy.to_json(),
-            "macro_f1": self.macro_f1.to_json(),
-            "recalls": {name: figure.to_json() for name, figure in self.recalls.items()},
-            "by_partition": dict(self.by_partition),
-            "by_training": [list(each) for each in self.by_training],
-            "confusion": [list(row) for row in self.confusion],
-            "real_images": self.real_images,
-            "synthetic_images": self.synthetic_images,
-            "steps": self.steps,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """One condition against the baseline, on the same test images.
-
-    Attributes:
-        condition: Its name.
-        against: The baseline's name.
-        paired: Bootstrap over groups of test images; None where a class has one group only.
-        macro_f1: The same of macro F1.
-        difference: Of balanced accuracy, condition - baseline.
-        differences: The same of each partition; empty where they are pooled.
-        spread: The corrected resampled t-test over partitions; None with fewer than two.
-        signs: The sign-flip test over partitions; None with fewer than two.
-        good_before: Recall of `good` under the baseline; None without good test images.
-        good_after: The same under the condition.
-    """
-
-    condition: str
-    against: str
-    paired: PairedResult | None
-    macro_f1: PairedResult | None
-    difference: float
-    differences: Mapping[str, float]
-    spread: CorrectedT | None
-    signs: SignFlip | None
-    good_before: float | None
-    good_after: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The contrast as plain values."""
-        return {
-            "condition": self.condition,
-            "against": self.against,
-            "difference": self.difference,
-            "paired_bootstrap": None if self.paired is None else self.paired.to_json(),
-            "paired_bootstrap_macro_f1": None if self.macro_f1 is None else self.macro_f1.to_json(),
-            "by_partition": dict(self.differences),
-            "corrected_t": None if self.spread is None else self.spread.to_json(),
-            "sign_flip": None if self.signs is None else self.signs.to_json(),
-            "good_recall_before": self.good_before,
-            "good_recall_after": self.good_after,
-        }
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All that an experiment found.
+    """All that an experiment found; see `metrics`.
 
     Attributes:
         classes: Names, in the order of the labels.
         conditions: In order.
-        baseline: The name of the condition that the others are compared with.
-        trainings: Every trained classifier and its predictions.
-        notes: What the user should know.
+        baseline: Name of the condition that the others are compared with.
+        trainings: Every training run and its predictions.
+        given: Notes on the partitions.
     """
 
     classes: tuple[str, ...]
     conditions: tuple[Condition, ...]
     baseline: str
     trainings: tuple[Training, ...]
-    notes: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     @cached_property
     def partitions(self) -> tuple[str, ...]:
@@ -167,9 +60,9 @@ class Comparison:
 
     @cached_property
     def pooled(self) -> bool:
-        """Whether the test sides are put together: where one of them lacks a class that another has.
+        """Whether the test images of all partitions are put together: where one lacks a class that another has.
 
-        Means over different classes could not be compared, and one or two images of a class are no test side.
+        Means over different classes could not be compared.
         """
         shown = [
             {prediction.truth for prediction in training.predictions}
@@ -184,7 +77,7 @@ class Comparison:
         Raises:
             DataError: It was not trained.
         """
-        mine = [training for training in self.trainings if training.condition == condition]
+        mine = self._of(condition)
         if not mine:
             raise DataError(f"the condition {condition} was not trained", hint="run the comparison again")
         rows = [
@@ -220,94 +113,78 @@ class Comparison:
         return min(count for count in self.units.values() if count) > 1
 
     @cached_property
-    def warnings(self) -> tuple[str, ...]:
-        """What stands between the figures and the truth, a sentence each."""
-        few = {name: count for name, count in self.units.items() if 0 < count < FEW_UNITS}
-        said = list(self.notes)
-        if few:
+    def notes(self) -> tuple[str, ...]:
+        """What limits the metrics, a sentence each."""
+        few = {name: count for name, count in self.units.items() if 0 < count < _FEW_UNITS}
+        lonely = ", ".join(name for name, count in few.items() if count == 1)
+        notes = list(self.given)
+        if lonely:
+            notes.append(
+                f"{lonely} has a single group of test images, so there is no interval and no test; use more partitions "
+                "(--partitions) or more test images"
+            )
+        elif few:
             listed = ", ".join(f"{name} {count}" for name, count in few.items())
-            lonely = [name for name, count in few.items() if count == 1]
-            if lonely:
-                said.append(
-                    f"a single group of test images stands for {', '.join(lonely)}, so there is no interval and no "
-                    "test; more partitions (--partitions) or more test images would give one"
-                )
-            else:
-                said.append(
-                    f"few groups of test images ({listed}): intervals come out too narrow and p-values too small"
-                )
+            notes.append(f"few groups of test images ({listed}): intervals are too narrow and p-values too small")
         none = [name for name, count in self.units.items() if count == 0]
         if none:
-            said.append(f"no test image at all of {', '.join(none)}: not in any average")
+            notes.append(f"no test image of {', '.join(none)}: excluded from all averages")
         if self.pooled:
-            said.append(
-                "not every partition tests every class, so the test images of all partitions were put together "
-                "before scoring"
+            notes.append(
+                "not every partition tests every class, so the test images of all partitions were pooled before scoring"
             )
         for condition in self.conditions:
-            lacking = self._untaught(condition.name)
-            if lacking:
-                said.append(f"{condition.name} was trained on no image of {', '.join(lacking)}")
-        return tuple(said)
-
-    def _untaught(self, condition: str) -> tuple[str, ...]:
-        lacking = {name for training in self.trainings if training.condition == condition for name in training.untaught}
-        return tuple(name for name in self.classes if name in lacking)
+            missing = {name for each in self._of(condition.name) for name in each.untrained}
+            if missing:
+                listed = ", ".join(name for name in self.classes if name in missing)
+                notes.append(f"{condition.name} was trained without any image of {listed}")
+        return tuple(notes)
 
     @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """The figures of every condition."""
-        return tuple(self._row(condition.name) for condition in self.conditions)
+    def metrics(self) -> ComparisonMetrics:
+        """All metrics."""
+        return ComparisonMetrics(
+            classes=self.classes,
+            baseline=self.baseline,
+            partitions=self.partitions,
+            pooled=self.pooled,
+            test_images={each.partition: len(each.predictions) for each in self._of(self.baseline)},
+            test_units=self.units,
+            conditions={condition.name: self._condition(condition) for condition in self.conditions},
+            contrasts=tuple(self.contrast(each.name) for each in self.conditions if each.name != self.baseline),
+            notes=self.notes,
+        )
 
-    def row(self, name: str) -> Row:
-        """The figures of one condition."""
-        return next(row for row in self.rows if row.name == name)
+    def _of(self, condition: str) -> list[Training]:
+        return [training for training in self.trainings if training.condition == condition]
 
-    def _row(self, name: str) -> Row:
-        outcome = self._outcomes[name]
-        mine = [training for training in self.trainings if training.condition == name]
+    def _condition(self, condition: Condition) -> ConditionMetrics:
+        outcome, mine = self._outcomes[condition.name], self._of(condition.name)
         by_training = tuple((training.partition, training.seed, _alone(training, self.classes)) for training in mine)
-        return Row(
-            name=name,
-            balanced_accuracy=self._figure(outcome, BALANCED_ACCURACY),
-            macro_f1=self._figure(outcome, MACRO_F1),
-            recalls={
-                class_name: self._recall(outcome, label, class_name) for label, class_name in enumerate(self.classes)
-            },
+        table = confusion(outcome.truth, outcome.predicted, len(self.classes))
+        return ConditionMetrics(
+            balanced_accuracy=self._estimate(outcome, BALANCED_ACCURACY, enough=self.testable),
+            macro_f1=self._estimate(outcome, MACRO_F1, enough=self.testable),
+            recalls={name: self._recall(outcome, label, name) for label, name in enumerate(self.classes)},
             by_partition=_means(by_training),
             by_training=by_training,
-            confusion=tuple(
-                tuple(int(count) for count in row)
-                for row in confusion(outcome.truth, outcome.predicted, len(self.classes))
-            ),
+            confusion=tuple(tuple(row) for row in table.tolist()),
             real_images=mine[0].real_images,
             synthetic_images=mine[0].synthetic_images,
             steps=mine[0].steps,
+            description=condition.description,
         )
 
-    def _figure(self, outcome: Outcome, statistic: Statistic) -> Figure:
-        return Figure(outcome.value(statistic), bootstrap_interval(outcome, statistic) if self.testable else None)
+    @staticmethod
+    def _estimate(outcome: Outcome, statistic: Statistic, *, enough: bool) -> Estimate:
+        return Estimate(outcome.value(statistic), bootstrap_interval(outcome, statistic) if enough else None)
 
-    def _recall(self, outcome: Outcome, label: int, class_name: str) -> Figure:
-        if self.units[class_name] == 0:
-            return Figure(None, None)
-        statistic = recall_of(label, class_name)
-        return Figure(
-            outcome.value(statistic), bootstrap_interval(outcome, statistic) if self.units[class_name] > 1 else None
-        )
-
-    @cached_property
-    def contrasts(self) -> tuple[Contrast, ...]:
-        """Every condition but the baseline against it."""
-        return tuple(self.contrast(condition.name) for condition in self.conditions if condition.name != self.baseline)
+    def _recall(self, outcome: Outcome, label: int, class_name: str) -> Estimate:
+        units = self.units[class_name]
+        return self._estimate(outcome, recall_of(label, class_name), enough=units > 1) if units else Estimate(None)
 
     def contrast(self, name: str, *, against: str | None = None) -> Contrast:
-        """One condition against another.
-
-        Args:
-            name: Of the condition.
-            against: Of the other; None for the baseline.
-        """
+        """One condition against another, or against the baseline."""
         other = self.baseline if against is None else against
         before, after = self._outcomes[other], self._outcomes[name]
         differences: dict[str, float] = {}
@@ -317,7 +194,7 @@ class Comparison:
             differences = {
                 str(key): float(value) for key, value in zip(np.unique(before.partitions), values, strict=True)
             }
-            first = next(training for training in self.trainings if training.condition == other)
+            first = self._of(other)[0]
             spread = corrected_t(values, train=first.real_images, test=len(first.predictions))
             signs = sign_flip(values)
         good = self.classes.index(GOOD) if GOOD in self.classes and self.units[GOOD] else None
@@ -325,32 +202,23 @@ class Comparison:
         return Contrast(
             condition=name,
             against=other,
-            paired=paired_bootstrap(before, after) if self.testable else None,
-            macro_f1=paired_bootstrap(before, after, MACRO_F1) if self.testable else None,
             difference=after.value(BALANCED_ACCURACY) - before.value(BALANCED_ACCURACY),
-            differences=differences,
-            spread=spread,
-            signs=signs,
-            good_before=None if recall is None else before.value(recall),
-            good_after=None if recall is None else after.value(recall),
+            paired_bootstrap=paired_bootstrap(before, after) if self.testable else None,
+            paired_bootstrap_macro_f1=paired_bootstrap(before, after, MACRO_F1) if self.testable else None,
+            by_partition=differences,
+            corrected_t=spread,
+            sign_flip=signs,
+            good_recall_before=None if recall is None else before.value(recall),
+            good_recall_after=None if recall is None else after.value(recall),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain values."""
-        return {
-            "classes": list(self.classes),
-            "baseline": self.baseline,
-            "partitions": list(self.partitions),
-            "pooled": self.pooled,
-            "test_units": dict(self.units),
-            "conditions": {row.name: row.to_json() for row in self.rows},
-            "contrasts": [contrast.to_json() for contrast in self.contrasts],
-            "warnings": list(self.warnings),
-        }
+        """The metrics as plain values."""
+        return self.metrics.to_json()
 
 
 def _alone(training: Training, classes: tuple[str, ...]) -> float:
-    """Balanced accuracy of one classifier, over the classes that its test side shows."""
+    """Balanced accuracy of one training run, over the classes that it was tested on."""
     place = {name: number for number, name in enumerate(classes)}
     truth = np.array([place[prediction.truth] for prediction in training.predictions], np.int64)
     predicted = np.array([place[prediction.predicted] for prediction in training.predictions], np.int64)

@@ -1,4 +1,4 @@
-"""Conditions: what a classifier is trained on and how, everything else being equal. No torch here."""
+"""Conditions: what a classifier is trained on and how, all else being equal. No torch here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULTS = TrainOptions(
     steps=400,
     monitor="balanced-accuracy",
 )
-"""How every condition is trained where nothing else is asked for; augmentation and sampling are the baseline's."""
+"""How every condition is trained by default; augmentation and sampling are the baseline's."""
 
 REAL_ONLY = "real-only"
 BASELINE = "real + augmentation + balancing"
@@ -45,13 +45,13 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"loss": "logit-adjusted", **_AS_THEY_ARE},
     ),
     "mixup": ("mixup (Zhang et al. 2018) on balanced batches", {"mix": "mixup"}),
-    "crt": ("head trained anew on balanced batches (cRT, Kang et al. 2020)", {"retrain_head": True}),
+    "crt": ("head retrained on balanced batches (cRT, Kang et al. 2020)", {"retrain_head": True}),
     "lmr": ("Long-Tail Mixed Reconstruction (Perrett et al. 2023)", {"lmr": True}),
 }
 """Remedies for a long tail without synthetic images: name -> (description, changed settings).
 
-The losses correct the class frequencies themselves, so they see the images as they are; correcting them by sampling
-too would do it twice.
+The losses correct for the class frequencies themselves, so they see the images as they are; correcting by sampling too
+would do it twice.
 """
 
 
@@ -62,10 +62,10 @@ class Condition:
     Attributes:
         name: Unique in an experiment.
         settings: Of the training; the seed is that of each repeat.
-        real_defects: Whether real defect images teach. Real good images always do.
-        pool: The synthetic images that teach, by the name that the partitions give them; None for none.
-        only: Partition -> the samples that may teach in it; a partition that is not named takes all. For protocols
-            that vary the number of images.
+        real_defects: Whether it trains on real defect images; on real good images it always does.
+        pool: The synthetic images it trains on, by the name that the partitions give them; None for none.
+        only: Partition -> ids of the samples to train on; all in a partition that is not named. For protocols that
+            vary the number of images.
         description: One sentence.
     """
 
@@ -80,17 +80,17 @@ class Condition:
 def standard(
     settings: TrainOptions = DEFAULTS, *, pools: Sequence[str] = (SYNTHETIC,), methods: Sequence[str] = ()
 ) -> tuple[Condition, ...]:
-    """The conditions that are always shown together: real-only, the baseline, and two for each pool.
+    """The conditions that are always compared: real-only, the baseline, and two for each set of synthetic images.
 
     Between the baseline and `real + POOL` the synthetic images are the only difference.
 
     Args:
-        settings: Of the baseline: its augmentation, its sampling and all else.
-        pools: The sets of synthetic images.
-        methods: Of METHODS: rows of their own on the real side.
+        settings: Of the baseline.
+        pools: Names of the sets of synthetic images.
+        methods: Of METHODS: additional conditions on real images.
 
     Raises:
-        UsageError: A method is unknown, or a name comes twice.
+        UsageError: An unknown method, or a duplicate name.
     """
     plain = settings.but(augment="none", views=None, **_AS_THEY_ARE)
     found = [
@@ -109,7 +109,7 @@ def standard(
                 settings,
                 real_defects=False,
                 pool=pool,
-                description="synthetic defects, real good images; else as the baseline",
+                description="synthetic defects, real good images; otherwise as the baseline",
             )
         )
         found.append(
@@ -118,7 +118,7 @@ def standard(
     names = [condition.name for condition in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UsageError(f"{twice[0]!r} would stand in the table twice", hint="name every recipe and method once")
+        raise UsageError(f"duplicate condition {twice[0]!r}", hint="name each recipe and method once")
     return tuple(found)
 
 
@@ -130,9 +130,9 @@ def method_condition(name: str, settings: TrainOptions = DEFAULTS) -> Condition:
         settings: Of the baseline.
 
     Raises:
-        UsageError: There is no such method.
+        UsageError: An unknown method.
     """
     if name not in METHODS:
-        raise UsageError(f"no method is called {name!r}", hint=f"use: {', '.join(METHODS)}")
+        raise UsageError(f"unknown method {name!r}", hint=f"use one of: {', '.join(METHODS)}")
     description, changes = METHODS[name]
     return Condition(f"real + {name}", settings.but(**changes), description=f"real images; {description}")

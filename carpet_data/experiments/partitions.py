@@ -1,4 +1,4 @@
-"""Partitions: which images teach and which judge, and what of them each condition may see. No torch here."""
+"""Partitions: which images are for training and for testing, and what each condition sees of them. No torch here."""
 
 from __future__ import annotations
 
@@ -34,33 +34,31 @@ class Folder:
         """Read a prepared folder.
 
         Raises:
-            DataError: It is none, or damaged.
-            UsageError: It has no such split.
+            DataError: Not a prepared folder, or a damaged one.
+            UsageError: An unknown split.
         """
         dataset = store.read(root)
         if split not in dataset.splits:
             known = ", ".join(sorted(dataset.splits)) or "none"
-            raise UsageError(
-                f"unknown split {split!r} (there are: {known})", where=root, hint="make it: carpet-data split"
-            )
+            raise UsageError(f"unknown split {split!r} (known: {known})", where=root, hint="make it: carpet-data split")
         return cls(dataset, split)
 
     def synthetic(self) -> tuple[Sample, ...]:
-        """The synthetic train samples, null samples among them."""
+        """The synthetic training samples, null samples included."""
         return self.dataset.on_side("train", self.split).of_origin("synthetic").samples
 
     def real(self) -> tuple[Sample, ...]:
-        """The real train samples."""
+        """The real training samples."""
         return self.dataset.on_side("train", self.split).of_origin("real").samples
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One partition of the real images, with the synthetic images that its train side gave rise to.
+    """One partition of the real images, with the synthetic images made from its train side.
 
     Attributes:
         name: Unique in an experiment.
-        folder: Where the real images are; its split says who teaches and who judges.
+        folder: Where the real images are, and their split.
         pools: Name -> where synthetic images are: the same folder, or another one with the same real images on the
             same sides.
     """
@@ -71,7 +69,7 @@ class Partition:
 
     @classmethod
     def of(cls, name: str, root: Path, split: str) -> Partition:
-        """A partition of one prepared folder; its synthetic train samples, if any, are the pool "synthetic".
+        """A partition of one prepared folder; its synthetic training samples, if any, are the pool "synthetic".
 
         Raises:
             As `Folder.of`.
@@ -83,15 +81,15 @@ class Partition:
         """What a condition trains on, folder by folder, each sorted by id.
 
         Raises:
-            UsageError: The partition has no such pool, or `only` names what is no train sample of the condition.
+            UsageError: An unknown pool, or `only` names a sample that the condition does not train on.
         """
         real = tuple(s for s in self.folder.real() if condition.real_defects or s.class_name == GOOD)
         found = [(self.folder, real)]
         if condition.pool is not None:
             if condition.pool not in self.pools:
                 raise UsageError(
-                    f"the partition {self.name} has no synthetic images called {condition.pool!r}",
-                    hint=f"there are: {', '.join(self.pools) or 'none'}",
+                    f"unknown synthetic images {condition.pool!r} in the partition {self.name}",
+                    hint=f"known: {', '.join(self.pools) or 'none'}",
                 )
             pool = self.pools[condition.pool]
             found.append((pool, pool.synthetic()))
@@ -100,29 +98,29 @@ class Partition:
             strange = sorted(only - {sample.id for _, samples in found for sample in samples})
             if strange:
                 raise UsageError(
-                    f"{strange[0]!r} is no train sample of {condition.name} in the partition {self.name}",
+                    f"{strange[0]!r} is not a training sample of {condition.name} in the partition {self.name}",
                     hint="name samples on the train side of its split",
                 )
             found = [(folder, tuple(s for s in samples if s.id in only)) for folder, samples in found]
         return [(folder, samples) for folder, samples in found if samples]
 
     def held_out(self, side: Side) -> tuple[Sample, ...]:
-        """The val or test images that are judged: those of classes that a real train image teaches.
+        """The val or test images that count: those of classes with a real training image.
 
         No classifier could know the others, and synthetic images alone must not count for a class that the baseline
         has never seen.
         """
-        taught = {sample.class_name for sample in self.folder.real()}
+        trained = {sample.class_name for sample in self.folder.real()}
         found = self.folder.dataset.on_side(side, self.folder.split)
-        return tuple(sample for sample in found if sample.class_name in taught)
+        return tuple(sample for sample in found if sample.class_name in trained)
 
     def counts(self, condition: Condition) -> tuple[int, int]:
-        """How many real and how many synthetic images a condition trains on."""
+        """Number of real and of synthetic images that a condition trains on."""
         origins = Counter(sample.origin for _, samples in self.train(condition) for sample in samples)
         return origins["real"], origins["synthetic"]
 
     def refuse_leaks(self) -> None:
-        """Refuse a partition in which an image of val or test, or a part of one, could teach.
+        """Refuse a partition in which an image of val or test, or a part of one, could reach training.
 
         Raises:
             LeakError: The first leak is named.
@@ -154,42 +152,42 @@ def classes_of(partitions: Sequence[Partition]) -> tuple[str, ...]:
 
 
 def refuse_unfit(partition: Partition) -> tuple[str, ...]:
-    """Refuse a partition that no classifier could be judged on.
+    """Refuse a partition that no classifier can be evaluated on.
 
     Returns:
-        What the user should know: classes without a test image, which count in no average, and classes without a real
-        train image, whose test images are left out.
+        Notes on classes without a test image, which are excluded from averages, and on classes without a real training
+        image, whose test images are left out.
 
     Raises:
-        DataError: An empty side, or fewer than two classes that are both taught and tested.
+        DataError: An empty side, or fewer than two classes with both training and test images.
     """
     folder, where = partition.folder, partition.folder.dataset.root
-    again = "make a split with some: carpet-data split"
+    again = "make another split: carpet-data split"
     test = Counter(sample.class_name for sample in folder.dataset.on_side("test", folder.split))
     train = Counter(sample.class_name for sample in folder.real())
     for side, counts in (("train", train), ("test", test)):
         if not counts:
             real = "real " if side == "train" else ""
             raise DataError(
-                f"no {real}image is on the {side} side of the split {folder.split!r}", where=where, hint=again
+                f"the split {folder.split!r} has no {real}image on the {side} side", where=where, hint=again
             )
     both = sorted(set(test) & set(train))
     if len(both) < 2:
         raise DataError(
-            f"the split {folder.split!r} has real train images and test images of {both[0] if both else 'no class'} "
-            "only; there is nothing to tell apart",
+            f"the split {folder.split!r} has both training and test images of {both[0] if both else 'no class'} only; "
+            "at least two classes are needed",
             where=where,
-            hint="add images of another class, or split so that every class teaches and tests: carpet-data split",
+            hint="add images of another class, or split so that every class is on both sides: carpet-data split",
         )
     untested = [
-        f"{name} has no test image in {partition.name}: it counts in no average there"
+        f"{name} has no test image in {partition.name}: it is excluded from averages there"
         for name in sorted(train)
         if name not in test
     ]
-    untaught = [
-        f"{name} has no real train image in {partition.name}, so its {counted(test[name], 'test image')} "
+    untrained = [
+        f"{name} has no real training image in {partition.name}, so its {counted(test[name], 'test image')} "
         f"{'is' if test[name] == 1 else 'are'} left out"
         for name in sorted(test)
         if name not in train
     ]
-    return (*untested, *untaught)
+    return (*untested, *untrained)

@@ -18,6 +18,7 @@ from carpet_data.dataset import GOOD, Dataset, Split
 from carpet_data.errors import DataError, UsageError
 from carpet_data.experiments import workspaces
 from carpet_data.experiments.conditions import SYNTHETIC, Condition, standard
+from carpet_data.experiments.options import ValidateOptions
 from carpet_data.experiments.partitions import Folder, Partition, refuse_unfit
 from carpet_data.learned.fit_first import fit_first
 from carpet_data.preparation.train_data import opened
@@ -41,11 +42,11 @@ class Plan:
 
     Attributes:
         dataset: The prepared data set.
-        split: The split that it is named by, or whose fractions the partitions have.
+        split: The split it is named by, or whose fractions the partitions have.
         splits: Name of the partition -> its split, with synthetic samples where they are the data set's own.
         pools: Name -> recipe of what is synthesized for each partition; None for the data set's own synthetic images.
-        target: Train images that a recipe brings each defect class to.
-        conditions: Compared.
+        target: Number of training images that a recipe brings each defect class to.
+        conditions: What is compared.
         notes: What the user should know.
     """
 
@@ -59,7 +60,7 @@ class Plan:
 
     @property
     def synthesizes(self) -> bool:
-        """Whether images are made for the partitions, in workspaces."""
+        """Whether images are synthesized for the partitions, in workspaces."""
         return any(recipe is not None for recipe in self.pools.values())
 
     @property
@@ -85,12 +86,12 @@ class Plan:
         }
 
     def folder(self, name: str) -> Folder:
-        """The real images of a partition, as they are split there."""
+        """The real images of a partition with its split."""
         split = self.splits[name]
         return Folder(replace(self.dataset, splits={**self.dataset.splits, split.name: split}), split.name)
 
     def counts(self, name: str, condition: Condition) -> tuple[int, int]:
-        """How many real and synthetic images a condition trains on; the latter as they will be made."""
+        """Number of real and synthetic images that a condition trains on; the latter as they will be made."""
         folder = self.folder(name)
         real = Counter(s.class_name for s in folder.real() if condition.real_defects or s.class_name == GOOD)
         if condition.pool is None:
@@ -99,11 +100,11 @@ class Plan:
             return sum(real.values()), len(folder.synthetic())
         assert self.target is not None
         left_out = self.left_out(name, condition.pool)
-        taught = Counter(s.class_name for s in folder.real() if s.class_name != GOOD and s.class_name not in left_out)
-        return sum(real.values()), sum(max(0, self.target - count) for count in taught.values())
+        present = Counter(s.class_name for s in folder.real() if s.class_name != GOOD and s.class_name not in left_out)
+        return sum(real.values()), sum(max(0, self.target - count) for count in present.values())
 
     def left_out(self, name: str, pool: str) -> dict[str, int]:
-        """The classes that a learned recipe has too few donors of in a partition, each with their number.
+        """The classes with too few donors for a learned recipe in a partition: class -> number of donors.
 
         Raises:
             DataError: Every class is one of them.
@@ -121,10 +122,10 @@ class Plan:
         if len(few) == len(donors):
             counts = ", ".join(f"{class_name} {count}" for class_name, count in few.items()) or "no defect"
             raise DataError(
-                f"{pool} needs {method.least_donors} train images of a class, each with a mask, to learn it, and in "
-                f"{name} no class has them ({counts})",
+                f"{pool} needs at least {method.least_donors} training images with a mask of a class; in {name} no "
+                f"class has them ({counts})",
                 where=self.dataset.root,
-                hint="leave that recipe out (donor-paste works with one), or split so that more are on the train side",
+                hint="leave that recipe out (donor-paste needs only one), or put more images on the train side",
             )
         return few
 
@@ -132,14 +133,14 @@ class Plan:
     def partition(
         self, name: str, work: Path, *, keep: bool, workers: int | None, device: str, progress: Progress | None
     ) -> Iterator[Partition]:
-        """A partition with its synthetic images, made if need be; workspaces are gone at the end.
+        """A partition with its synthetic images, made where needed; the workspaces are removed at the end.
 
         Args:
             name: Of the partition.
             work: The folder of the workspaces.
-            keep: Leave them.
-            workers: Processes of the synthesis.
-            device: Where learned recipes are fitted and sample.
+            keep: Do not remove them.
+            workers: Number of processes of the synthesis.
+            device: Where learned recipes are fitted and sampled.
             progress: Called with each step.
         """
         if not self.synthesizes:
@@ -155,8 +156,8 @@ class Plan:
             workspaces.create(root, self.dataset, split)
             assert self.target is not None
             seed = list(self.splits).index(name)
-            # Fitted to the train side of this partition and no other; the data set's own model is taken where the
-            # partition is its very train side.
+            # Fitted to the train side of this partition only; the data set's own model is reused where the partition
+            # has exactly its train side.
             fit_first(
                 root,
                 recipe,
@@ -187,82 +188,59 @@ def _file_name(text: str) -> str:
     return _UNSAFE.sub("-", text)
 
 
-def make_plan(
-    root: Path,
-    settings: TrainOptions,
-    *,
-    split: str | None,
-    splits: Sequence[str],
-    partitions: int,
-    chosen: Sequence[str | Path],
-    to: int | None,
-    methods: Sequence[str],
-) -> Plan:
+def make_plan(root: Path, options: ValidateOptions, training: TrainOptions, *, split: str | None = None) -> Plan:
     """Decide what a validation does, and refuse what it cannot do before any work.
-
-    Args:
-        root: A prepared folder.
-        settings: Of the baseline.
-        split: The split to validate, or whose fractions random partitions take.
-        splits: Existing splits as partitions, in place of `split`.
-        partitions: Random partitions; 1 for the split as it is.
-        chosen: Recipes to compare; none for the data set's own synthetic images.
-        to: Train images that each defect class is brought to where images are synthesized.
-        methods: Long-tail methods.
 
     Raises:
         As `validate`.
     """
-    dataset, names = _opened(root, split, splits)
-    if partitions < 1:
-        raise UsageError(f"{partitions} partitions", hint="give 1 or more")
-    if partitions > 1 and splits:
-        raise UsageError("--partitions draws splits by chance, --splits names them", hint="give one of them")
-    if to is not None and to < 1:
-        raise UsageError(f"{to} images", hint="give --to 1 or more")
-    base = dataset.splits[names[0]]
-    own = {name: Folder(dataset, name).synthetic() for name in names}
-    pools: dict[str, Recipe | None]
-    notes: list[str] = []
-    if chosen:
-        pools = _loaded(chosen)
-    else:
-        lacking = [name for name in names if not own[name]]
-        if lacking:
-            raise DataError(
-                f"the split {lacking[0]!r} has no synthetic train image, so there is nothing to validate",
-                where=root,
-                hint="make some (carpet-data rebalance), or compare recipes with --recipes donor-paste",
-            )
-        pools = {SYNTHETIC: None}
-        if partitions > 1:
-            recipe, note = _own_recipe(dataset, names[0])
-            pools = {SYNTHETIC: recipe}
-            notes += note
-    if partitions > 1:
-        found = {f"partition {n}": workspaces.redrawn(dataset, base, n) for n in range(partitions)}
+    dataset, names = _opened(root, split, options.splits)
+    base, random = dataset.splits[names[0]], options.partitions > 1
+    pools, notes = _pools(dataset, names, options)
+    if random:
+        found = {f"partition {n}": workspaces.redrawn(dataset, base, n) for n in range(options.partitions)}
     else:
         found = {name: dataset.splits[name] for name in names}
     target = None
     if any(recipe is not None for recipe in pools.values()):
-        target = workspaces.defect_target(dataset, base) if to is None else to
-    elif to is not None:
+        target = workspaces.defect_target(dataset, base) if options.to is None else options.to
+    elif options.to is not None:
         raise UsageError(
-            "--to says how many images to synthesize, but the data set's own are validated",
+            "--to has no effect: the data set's own synthetic images are validated",
             hint="leave --to out, or give --recipes or --partitions",
         )
-    plan = Plan(dataset, names[0], found, pools, target, standard(settings, pools=tuple(pools), methods=methods), ())
+    conditions = standard(training, pools=tuple(pools), methods=options.methods)
+    plan = Plan(dataset, names[0], found, pools, target, conditions, ())
     for name in found:
         notes += refuse_unfit(Partition(name, plan.folder(name)))
         notes += [
-            f"{class_name} has {counted(count, 'train image')} with a mask in {name}: too few for {pool} to learn it, "
-            "so it makes none"
+            f"{class_name} has only {counted(count, 'training image')} with a mask in {name}, too few for {pool}: "
+            "it makes none of this class"
             for pool in pools
             for class_name, count in plan.left_out(name, pool).items()
         ]
-        if not plan.synthesizes or partitions == 1:
+        if not plan.synthesizes or not random:
             Partition(name, plan.folder(name)).refuse_leaks()
     return replace(plan, notes=tuple(dict.fromkeys(notes)))
+
+
+def _pools(
+    dataset: Dataset, names: Sequence[str], options: ValidateOptions
+) -> tuple[dict[str, Recipe | None], list[str]]:
+    """Name -> recipe of the synthetic images (None for the data set's own), and notes on them."""
+    if options.recipes:
+        return _loaded(options.recipes), []
+    missing = next((name for name in names if not Folder(dataset, name).synthetic()), None)
+    if missing is not None:
+        raise DataError(
+            f"the split {missing!r} has no synthetic training images to validate",
+            where=dataset.root,
+            hint="make some (carpet-data rebalance), or compare recipes with --recipes donor-paste",
+        )
+    if options.partitions == 1:
+        return {SYNTHETIC: None}, []
+    recipe, notes = _own_recipe(dataset, names[0])
+    return {SYNTHETIC: recipe}, notes
 
 
 def _opened(root: Path, split: str | None, splits: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
@@ -270,9 +248,7 @@ def _opened(root: Path, split: str | None, splits: Sequence[str]) -> tuple[Datas
         dataset, name = opened(root, split)
         return dataset, (name,)
     if split is not None:
-        raise UsageError("--split names one split, --splits several", hint="give one of them")
-    if len(set(splits)) < len(splits):
-        raise UsageError("a split is named twice", hint="name each split once")
+        raise UsageError("--split and --splits exclude each other", hint="give one of the two")
     dataset = store.read(root)
     for name in splits:
         dataset.split_name(name)  # refuses an unknown one
@@ -284,13 +260,13 @@ def _loaded(chosen: Sequence[str | Path]) -> dict[str, Recipe | None]:
     for each in chosen:
         recipe = files.load(each)
         if recipe.name in found:
-            raise UsageError(f"two recipes are called {recipe.name!r}", hint="name every recipe once")
+            raise UsageError(f"duplicate recipe {recipe.name!r}", hint="name each recipe once")
         found[recipe.name] = recipe
     return found
 
 
 def _own_recipe(dataset: Dataset, split: str) -> tuple[Recipe, list[str]]:
-    """The recipe that most of a split's synthetic images were made by, and what the user should know of others."""
+    """The recipe of most of a split's synthetic images, and a note if there are others."""
     made = Counter(str((s.provenance or {}).get("recipe")) for s in Folder(dataset, split).synthetic())
     identity, _ = made.most_common(1)[0]
     path = dataset.root / RECIPES / f"{identity}.json"
@@ -298,7 +274,7 @@ def _own_recipe(dataset: Dataset, split: str) -> tuple[Recipe, list[str]]:
         values = kept_recipes.load(dataset.root, identity)
     except ValueError as error:
         raise DataError(
-            "it is not recorded by which recipe the synthetic images were made",
+            "the recipe of the synthetic images is not recorded",
             where=dataset.root,
             hint="name one: --recipes donor-paste",
         ) from error
@@ -306,7 +282,7 @@ def _own_recipe(dataset: Dataset, split: str) -> tuple[Recipe, list[str]]:
     notes = []
     if len(made) > 1:
         notes.append(
-            f"the synthetic images come from {len(made)} recipes; the partitions use the one of most of them "
+            f"the synthetic images come from {len(made)} recipes; the partitions use the most frequent one "
             f"({recipe.method}, {identity[:8]})"
         )
     return recipe, notes

@@ -241,8 +241,8 @@ def _notes(
 
 
 def _write(run: RunInfo, result: SweepResult, test: Sequence[Sample]) -> None:
-    from carpet_data.reporting import plots
-    from carpet_data.reporting.pages import Estimate
+    from carpet_data.metrics import Estimate
+    from carpet_data.reporting import figures
 
     folder, lines = run.folder, result.lines
     write_bytes(folder / MARKDOWN, result.markdown().encode(errors="backslashreplace"))
@@ -275,15 +275,12 @@ def _write(run: RunInfo, result: SweepResult, test: Sequence[Sample]) -> None:
     )
     rows = []
     for line in trained:
-        interval = line.test_interval
-        assert interval is not None
         points = [record.right / record.test_images for record in line.records] if len(line.records) > 1 else []
         mark = " (fallback)" if line.fallback else ""
-        rows.append(
-            (sweep_text.label(line, trained) + mark, Estimate(line.test_accuracy, interval.low, interval.high), points)
-        )
+        rows.append((sweep_text.label(line, trained) + mark, Estimate(line.test_accuracy, line.test_interval), points))
     commonest = max(Counter(sample.class_name for sample in test).values()) / len(test)
-    plots.accuracies(rows, folder / PLOT, title=f"{result.name}: table {result.table}", chance=commonest)
+    drawn = figures.accuracies(rows, title=f"{result.name}: table {result.table}", chance=commonest)
+    figures.save(drawn, folder / PLOT)
 
 
 def _give_up(run: RunInfo) -> None:

@@ -1,4 +1,4 @@
-"""Trainings: what each trained classifier said of the test images, as records that a stopped run goes on from."""
+"""Records of training runs: the predictions of each on the test images, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from carpet_data.store.runs import Prediction
 __all__ = ["JOURNAL", "Training", "append", "read"]
 
 JOURNAL = "trainings.partial.jsonl"
-"""In a run folder: the trainings done so far, one a line; gone when the run is finished."""
+"""In a run folder: the training runs done so far, one per line; removed when the run is finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One trained classifier.
+    """One training run.
 
     Attributes:
         condition: Its name.
         partition: Its name.
-        seed: Of the training.
-        real_images: Real images that it was trained on.
-        synthetic_images: Synthetic ones.
-        steps: Optimiser steps.
-        predictions: Of the test images.
+        seed: Random seed of the training.
+        real_images: Number of real training images.
+        synthetic_images: Number of synthetic ones.
+        steps: Optimizer steps.
+        predictions: On the test images.
         units: The group of each of them; images of a group are not independent.
-        untaught: Classes of which no image was trained on.
+        untrained: Classes without a training image.
     """
 
     condition: str
@@ -40,7 +40,7 @@ class Training:
     steps: int
     predictions: tuple[Prediction, ...]
     units: tuple[str, ...]
-    untaught: tuple[str, ...] = ()
+    untrained: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -53,19 +53,19 @@ class Training:
         predictions = tuple(
             Prediction(**{**row, "probabilities": tuple(row["probabilities"])}) for row in values["predictions"]
         )
-        texts = {name: tuple(values[name]) for name in ("units", "untaught")}
+        texts = {name: tuple(values[name]) for name in ("units", "untrained")}
         return cls(**{**values, **texts, "predictions": predictions})
 
 
 def append(folder: Path, training: Training) -> None:
-    """Record a training in a run folder."""
+    """Record a training run in a run folder."""
     line = json.dumps(asdict(training), ensure_ascii=False, allow_nan=False) + "\n"
     with (folder / JOURNAL).open("ab") as file:
         file.write(line.encode(errors="backslashreplace"))
 
 
 def read(folder: Path) -> tuple[Training, ...]:
-    """The trainings that a run folder records; a line that a kill cut short is removed from the file."""
+    """The training runs that a run folder records; a line that a kill cut short is removed from the file."""
     path = folder / JOURNAL
     if not path.is_file():
         return ()

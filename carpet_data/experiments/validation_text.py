@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
-from carpet_data.experiments.comparison import Comparison
+from carpet_data.core.text import counted
 
-__all__ = ["figure_lines", "plan_lines"]
+if TYPE_CHECKING:
+    from carpet_data.experiments.validate import PlannedRuns
+    from carpet_data.reporting.pages import ComparisonMetrics
 
-Row: TypeAlias = tuple[str, int, int, int]
+__all__ = ["metrics_lines", "plan_lines"]
 
 _MOST_NAMES = 6
 
 
-def plan_lines(plan: Sequence[tuple[str, str, int, int, int]]) -> list[str]:
-    """What would be trained on what; partitions with equal counts are told once, however many they are.
-
-    Args:
-        plan: (partition, condition, real train images, synthetic train images, test images) of every training.
-    """
-    rows: dict[str, list[Row]] = {}
-    for partition, condition, real, made, test in plan:
-        rows.setdefault(partition, []).append((condition, real, made, test))
+def plan_lines(plan: Sequence[PlannedRuns]) -> list[str]:
+    """What would be trained on what; partitions with equal counts are listed once."""
+    rows: dict[str, list[tuple[str, int, int, int]]] = {}
+    for each in plan:
+        rows.setdefault(each.partition, []).append(
+            (each.condition, each.real_images, each.synthetic_images, each.test_images)
+        )
     numbers = {partition: number for number, partition in enumerate(rows)}
-    alike: dict[tuple[Row, ...], list[str]] = {}
+    alike: dict[tuple[tuple[str, int, int, int], ...], list[str]] = {}
     for partition, those in rows.items():
         alike.setdefault(tuple(those), []).append(partition)
-    width = max(len("condition"), *(len(condition) for _, condition, *_ in plan))
+    width = max(len("condition"), *(len(each.condition) for each in plan))
     lines = [f"  {'condition':{width}}    real  synthetic    test"]
     for same, partitions in alike.items():
         lines.append(f"{_named(partitions, numbers)}:")
@@ -46,18 +46,17 @@ def _named(partitions: Sequence[str], numbers: dict[str, int]) -> str:
     names = [name for run in runs for name in ([f"{run[0]} … {run[-1]}"] if len(run) > 2 else run)]
     if len(names) <= _MOST_NAMES:
         return ", ".join(names)
-    return f"{len(partitions)} partitions, such as {', '.join(names[:_MOST_NAMES])}"
+    return f"{counted(len(partitions), 'partition')}, such as {', '.join(names[:_MOST_NAMES])}"
 
 
-def figure_lines(comparison: Comparison) -> list[str]:
-    """The figures of every condition."""
-    width = max(len("condition"), *(len(row.name) for row in comparison.rows))
+def metrics_lines(found: ComparisonMetrics) -> list[str]:
+    """The metrics of every condition."""
+    width = max(len("condition"), *map(len, found.conditions))
     lines = [f"{'condition':{width}}  balanced accuracy (95 %)    macro F1  recall of good"]
-    for row in comparison.rows:
-        interval = row.balanced_accuracy.interval
-        ends = "no interval" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
-        good = row.recalls.get("good")
-        shown = "-" if good is None or good.value is None else f"{good.value:.3f}"
-        figure = f"{row.balanced_accuracy.value:.3f} ({ends})"
-        lines.append(f"{row.name:{width}}  {figure:24}    {row.macro_f1.value:8.3f}  {shown:>14}")
+    for name, row in found.conditions.items():
+        score, good = row.balanced_accuracy, row.recalls.get("good")
+        interval = "no interval" if score.interval is None else score.interval.text()
+        recall = "-" if good is None or good.value is None else f"{good.value:.3f}"
+        text = f"{score.value:.3f} ({interval})"
+        lines.append(f"{name:{width}}  {text:24}    {row.macro_f1.value:8.3f}  {recall:>14}")
     return lines

@@ -1,4 +1,4 @@
-"""Workspaces: prepared copies of the real images of a data set, with another split, for synthesis of their own.
+"""Workspaces: prepared copies of the real images of a data set with another split, to synthesize into.
 
 The files are linked (reflink or hard link; a copy where neither can be), so a workspace costs next to no disk and its
 bytes are those of the data set.
@@ -24,7 +24,7 @@ TARGET = 100
 
 
 def create(root: Path, dataset: Dataset, split: Split) -> None:
-    """Make a workspace; one that is there already is left as it is.
+    """Make a workspace; an existing one is left as it is.
 
     Args:
         root: The folder to write.
@@ -37,7 +37,7 @@ def create(root: Path, dataset: Dataset, split: Split) -> None:
     if is_prepared(root):
         return
     with making(root):
-        # Without dataset.json it is the rest of a killed run.
+        # Without dataset.json it is left from a killed run.
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
     about = description.read(dataset.root)
@@ -66,7 +66,7 @@ def redrawn(dataset: Dataset, split: Split, seed: int) -> Split:
     Args:
         dataset: A prepared data set.
         split: The split whose images and fractions are taken.
-        seed: What chance starts from.
+        seed: Random seed.
 
     Raises:
         DataError: The split has no train or no test image.
@@ -88,8 +88,8 @@ def fractions_of(dataset: Dataset, split: Split) -> tuple[tuple[Side, ...], tupl
     sides = tuple(side for side in SIDES if side in counts)
     if "train" not in sides or "test" not in sides:
         raise DataError(
-            f"the split {split.name!r} has no {'train' if 'train' not in sides else 'test'} image, so there is nothing "
-            "to partition anew",
+            f"the split {split.name!r} has no {'training' if 'train' not in sides else 'test'} image, so it cannot be "
+            "redrawn",
             where=dataset.root,
             hint="make a split with both: carpet-data split",
         )
@@ -101,10 +101,9 @@ def fractions_of(dataset: Dataset, split: Split) -> tuple[tuple[Side, ...], tupl
 
 
 def defect_target(dataset: Dataset, split: Split) -> int:
-    """Train images that each defect class is to reach by default.
+    """Number of training images that each defect class is brought to by default.
 
-    It is what the largest defect class with synthetic images has on the train side, real and synthetic; 100 where the
-    data set has none.
+    That of the largest defect class with synthetic images, real and synthetic; 100 where the data set has none.
     """
     train = [s for s in dataset.on_side("train", split.name) if s.class_name != GOOD]
     made = {sample.class_name for sample in train if sample.origin == "synthetic"}

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core import sheets
-from carpet_data.core.colors import SERIES
 from carpet_data.core.images import encode_png
-from carpet_data.core.plot_style import STYLE
 from carpet_data.core.sheets import evenly
 from carpet_data.learned.crops import Lesson
 from carpet_data.learned.learning import Drawn
 from carpet_data.store.files import write_bytes
 from carpet_data.synthesis.contract import Image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["draw", "plot_losses", "write"]
 
@@ -29,7 +29,6 @@ _TILE = 144
 """Most pixels across a crop; enlarged ones have whole multiples of their own, so that each pixel stays a square."""
 _FAINT = 0.05
 """Masks that are nowhere stronger have no outline."""
-_DPI = 120
 
 
 def write(path: Path, lesson: Lesson, drawn: Sequence[Drawn], title: str) -> Path:
@@ -76,28 +75,29 @@ def plot_losses(path: Path, history: Sequence[Mapping[str, float]], title: str) 
         history: Rows of step, seconds and mean losses; at least one.
         title: Above the curve.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    # matplotlib takes half a second, and is needed at the end of a fit only.
+    from carpet_data.core import plots
+
+    write_bytes(path, plots.to_png(plots.styled(_losses)(history, title)))
+
+
+def _losses(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    from carpet_data.core import plots
+
     names = sorted({name for row in history for name in row} - {"step", "seconds"})
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; that is no problem of the fit.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure = Figure(figsize=(8.5, 4.2), dpi=_DPI, layout="compressed")
-        axes = figure.add_subplot()
-        for number, name in enumerate(names):
-            rows = [row for row in history if name in row]
-            x, y = [row["step"] for row in rows], [row[name] for row in rows]
-            axes.plot(x, y, ".-" if len(x) < 20 else "-", color=SERIES[number % len(SERIES)], label=name, linewidth=1.2)
-        if all(row[name] > 0 for row in history for name in names if name in row):
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set(xlabel="step", ylabel="loss", title=title)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
-        data = io.BytesIO()
-        # No clock and no version in the file: equal fits give equal bytes.
-        figure.savefig(data, format="png", metadata={"Software": None})
-    write_bytes(path, data.getvalue())
+    figure = plots.figure(8.5, 4.2)
+    axes = figure.add_subplot()
+    for number, name in enumerate(names):
+        rows = [row for row in history if name in row]
+        x, y = [row["step"] for row in rows], [row[name] for row in rows]
+        axes.plot(x, y, ".-" if len(x) < 20 else "-", color=plots.color_of(number), label=name, linewidth=1.2)
+    if all(row[name] > 0 for row in history for name in names if name in row):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set(xlabel="step", ylabel="loss", title=title)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
+    return figure

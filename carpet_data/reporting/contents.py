@@ -25,13 +25,13 @@ _MOST_THUMBNAILS = 180
 
 
 def classes(dataset: Dataset, split: str | None) -> tuple[ClassRow, ...]:
-    """Every image class with its images on each side; samples outside of the split are not counted."""
-    colours = of_classes(dataset.classes)
+    """Every image class with its images on each side; samples outside the split are not counted."""
+    colors = of_classes(dataset.classes)
     sides = parts(dataset, split)
     real = {side: Counter(s.class_name for s in samples if s.origin == "real") for side, samples in sides.items()}
     made = Counter(s.class_name for samples in sides.values() for s in samples if s.origin == "synthetic")
     return tuple(
-        ClassRow(name, colours[name], {side: counts[name] for side, counts in real.items()}, made[name])
+        ClassRow(name, colors[name], {side: counts[name] for side, counts in real.items()}, made[name])
         for name in dataset.classes
     )
 
@@ -41,8 +41,8 @@ def tail(rows: Sequence[ClassRow], split: str | None) -> Tail:
 
     A raw folder in MVTec's layout has only good images there: then all images are counted.
     """
-    taught = sum(row.sides.get("train", 0) > 0 for row in rows)
-    side = "train" if split is not None and taught > 1 else ALL
+    trained = sum(row.sides.get("train", 0) > 0 for row in rows)
+    side = "train" if split is not None and trained > 1 else ALL
     found = sorted(
         ((row.name, row.sides.get("train", 0) if side == "train" else row.real, row.synthetic) for row in rows),
         key=lambda row: (-row[1], row[0]),
@@ -59,20 +59,16 @@ def tail(rows: Sequence[ClassRow], split: str | None) -> Tail:
 def sheets(dataset: Dataset, progress: Progress | None = None) -> tuple[tuple[Sheet, ...], list[CarpetDataError]]:
     """A contact sheet of each class, all of them together within MOST_BYTES.
 
-    Args:
-        dataset: Its images are read, a few of each class.
-        progress: Called with (classes done, all classes).
-
     Returns:
         The sheets, and the problems of samples that cannot be shown.
     """
-    colours = of_classes(dataset.classes)
+    colors = of_classes(dataset.classes)
     of_class: dict[str, dict[str, list[Sample]]] = {name: {"real": [], "synthetic": []} for name in dataset.classes}
     for sample in dataset:
         of_class[sample.class_name][sample.origin].append(sample)
     groups = sum(bool(samples) for origins in of_class.values() for samples in origins.values())
     count = max(1, min(_SHOWN, _MOST_THUMBNAILS // max(1, groups)))
-    # Each class has its share, so that the last one is not left without.
+    # An equal share for each class, so that the last one gets some too.
     room = MOST_BYTES // max(1, groups)
     found: list[Sheet] = []
     problems: list[CarpetDataError] = []
@@ -80,7 +76,7 @@ def sheets(dataset: Dataset, progress: Progress | None = None) -> tuple[tuple[Sh
         real, real_problems = sheet(dataset.root, origins["real"], count, room)
         made, made_problems = sheet(dataset.root, origins["synthetic"], count, room)
         problems += [*real_problems, *made_problems]
-        found.append(Sheet(name, colours[name], real, made, len(origins["real"]), len(origins["synthetic"])))
+        found.append(Sheet(name, colors[name], real, made, len(origins["real"]), len(origins["synthetic"])))
         if progress is not None:
             progress(Step(done, len(of_class), "reading samples"))
     return tuple(found), problems
@@ -107,5 +103,5 @@ def _document(root: Path, code: str) -> dict[str, Any] | None:
     try:
         return recipes.load(root, code)
     except (DataError, ValueError):
-        # The page is about what is there and says that this is not; `doctor` names the file and the hint.
+        # The page says that the file is missing; `doctor` names it and how to fix it.
         return None

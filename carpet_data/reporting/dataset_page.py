@@ -1,4 +1,4 @@
-"""What the page of a data set says: plain facts, gathered by the verb, drawn by the template dataset.html."""
+"""What the page of a data set says: plain facts, gathered by `report`, drawn by the template dataset.html."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from carpet_data.reporting.pages import ValidationPage
 from carpet_data.reporting.thumbnails import Thumbnail
 from carpet_data.statistics.summary import DefectStats
 
-__all__ = ["ClassRow", "DatasetPage", "RecipeRow", "RunRow", "ScoreRow", "ScoreTable", "Sheet", "Tail", "Training"]
+__all__ = [
+    "ClassRow",
+    "DatasetPage",
+    "Evidence",
+    "RecipeRow",
+    "RunRow",
+    "ScoreRow",
+    "ScoreTable",
+    "Sheet",
+    "Tail",
+    "Training",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One image class.
-
-    Attributes:
-        name: The class.
-        colour: As #rrggbb.
-        sides: Side -> real images on it; "all" for a data set without splits.
-        synthetic: Synthetic images that take part.
-    """
+    """One image class: its color as #rrggbb, real images on each side ("all" without splits), synthetic images."""
 
     name: str
-    colour: str
+    color: str
     sides: Mapping[str, int]
     synthetic: int
 
@@ -37,7 +41,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The long tail, on the side that teaches.
+    """The long tail of the training images.
 
     Attributes:
         side: "train", or "all" where that side does not hold several classes.
@@ -56,19 +60,10 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The contact sheet of one class.
-
-    Attributes:
-        class_name: The class.
-        colour: As #rrggbb.
-        real: Thumbnails of real samples, picked evenly.
-        synthetic: The same of synthetic ones.
-        real_total: Real samples in all.
-        synthetic_total: Synthetic ones.
-    """
+    """The contact sheet of one class: thumbnails picked evenly, and of how many samples."""
 
     class_name: str
-    colour: str
+    color: str
     real: tuple[Thumbnail, ...]
     synthetic: tuple[Thumbnail, ...]
     real_total: int
@@ -77,25 +72,18 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """The score of one class and recipe: figures as text, those among the real ones in the second place."""
+    """The score of one class and recipe: (metric, the same among the real defects) as text."""
 
     class_name: str
     recipe: str
     images: int
     accepted: str
-    figures: tuple[tuple[str, str], ...]
+    metrics: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """A score file.
-
-    Attributes:
-        columns: Names of the figures.
-        rows: Class by class.
-        against: "train" or "all": which real images it compared with.
-        network: Whose features it compared; None without one.
-    """
+    """A score file: names of its metrics, rows, the real images it compared with, and the network, if any."""
 
     columns: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
@@ -109,12 +97,12 @@ class Training:
 
     Attributes:
         run: Name of its folder.
-        side: What was predicted: "test", else "val".
+        side: The side that was predicted: "test", else "val".
         classes: In order.
         matrix: Counts, rows are the truth; None without predictions.
-        figures: Name -> figure of that side.
+        metrics: Name -> value on that side.
         settings: Of the run.
-        history: One mapping an epoch.
+        history: One mapping per epoch.
         stale: Whether the data set has changed since.
     """
 
@@ -122,7 +110,7 @@ class Training:
     side: str
     classes: tuple[str, ...]
     matrix: tuple[tuple[int, ...], ...] | None
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     settings: Mapping[str, Any]
     history: tuple[Mapping[str, Any], ...]
     stale: bool
@@ -141,15 +129,19 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeRow:
-    """What synthetic samples were made by.
+class Evidence:
+    """What the runs found: the last finished validation and training, and all runs, the last first."""
 
-    Attributes:
-        hash: Of the recipe.
-        method: Its method and version.
-        counts: class -> images made by it.
-        text: The recipe as JSON; empty where its file is missing.
-    """
+    validation: ValidationPage | None
+    validation_run: str
+    validation_stale: bool
+    training: Training | None
+    runs: tuple[RunRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeRow:
+    """What synthetic samples were made by; `text` is the recipe as JSON, empty where its file is missing."""
 
     hash: str
     method: str
@@ -170,17 +162,13 @@ class DatasetPage:
         classes: Every image class.
         tail: The long tail.
         defects: Instances of each defect type.
-        sizes: (width, height, images), the commonest first.
+        sizes: (width, height, images), the most frequent first.
         sheets: Contact sheets, class by class.
         score: What `score --json` found; None without a file of it.
-        validation: The last validation's page; None without one.
-        validation_run: Name of its folder.
-        validation_stale: Whether the data set has changed since.
-        training: The last training; None without one.
-        runs: All runs.
+        evidence: What its runs found.
         recipes: Of the synthetic samples.
         provenance: Name -> how the data set was made.
-        splits: Every split: name -> how many images on each side.
+        splits: Every split: name -> number of images on each side.
         notes: What a reader must know.
         versions: Package -> version.
     """
@@ -196,11 +184,7 @@ class DatasetPage:
     sizes: tuple[tuple[int, int, int], ...]
     sheets: tuple[Sheet, ...]
     score: ScoreTable | None
-    validation: ValidationPage | None
-    validation_run: str
-    validation_stale: bool
-    training: Training | None
-    runs: tuple[RunRow, ...]
+    evidence: Evidence
     recipes: tuple[RecipeRow, ...]
     provenance: Mapping[str, Any]
     splits: Mapping[str, Mapping[str, int]]

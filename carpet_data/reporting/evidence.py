@@ -1,48 +1,37 @@
-"""What the runs of a data set found, for its page."""
+"""What the runs and the score file of a data set found, for its page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 from carpet_data.dataset import Dataset
-from carpet_data.errors import CarpetDataError
-from carpet_data.metrics.classification import accuracy, balanced_accuracy, confusion, macro_f1
+from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.metrics import Scores
 from carpet_data.reporting import pages
-from carpet_data.reporting.dataset_page import RunRow, Training
+from carpet_data.reporting.dataset_page import Evidence, RunRow, ScoreRow, ScoreTable, Training
 from carpet_data.reporting.pages import ValidationPage
 from carpet_data.store import runs
 from carpet_data.store.runs import RunInfo
 
 T = TypeVar("T")
 
-__all__ = ["Evidence", "gather"]
+__all__ = ["gather", "read_score"]
+
+# column -> (key, key of the same among the real defects)
+_SCORES = {
+    "Diversity": ("diversity", "real_diversity"),
+    "Nearest real": ("nearest_real", "real_nearest_real"),
+    "Texture": ("frechet_texture", "real_frechet_texture"),
+    "Area, decades": ("area_emd", ""),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the runs found.
-
-    Attributes:
-        validation: The page of the last finished validation that has one; None without.
-        validation_run: Name of its folder.
-        validation_stale: Whether the data set has changed since.
-        training: The last finished training; None without.
-        runs: All runs, the last first.
-        problems: Of runs that are damaged; they are left out.
-    """
-
-    validation: ValidationPage | None
-    validation_run: str
-    validation_stale: bool
-    training: Training | None
-    runs: tuple[RunRow, ...]
-    problems: tuple[CarpetDataError, ...]
-
-
-def gather(dataset: Dataset) -> Evidence:
-    """Read the runs of a data set back; damage ends nothing here, it is among the problems."""
+def gather(dataset: Dataset) -> tuple[Evidence, list[CarpetDataError]]:
+    """Read the runs of a data set, and the problems of damaged ones, which are left out."""
     problems: list[CarpetDataError] = []
 
     def tried(read: Callable[[], T], otherwise: T) -> T:
@@ -54,21 +43,25 @@ def gather(dataset: Dataset) -> Evidence:
 
     nothing: tuple[RunInfo, ...] = ()
     found = tried(lambda: runs.listing(dataset.root), nothing)
-    no_page: tuple[RunInfo, ValidationPage] | None = None
-    validation = tried(lambda: _last_validation(found), no_page)
+    run = _last(found, "validate")
+    no_page: ValidationPage | None = None
+    page = no_page if run is None else tried(lambda: pages.load(run.folder), no_page)
     no_training: Training | None = None
-    training = tried(lambda: _last_training(found, dataset), no_training)
-    return Evidence(
-        validation=None if validation is None else validation[1],
-        validation_run="" if validation is None else validation[0].folder.name,
-        validation_stale=validation is not None and _stale(validation[0], dataset),
-        training=training,
+    evidence = Evidence(
+        validation=page,
+        validation_run="" if run is None else run.folder.name,
+        validation_stale=run is not None and _stale(run, dataset),
+        training=tried(lambda: _last_training(found, dataset), no_training),
         runs=tuple(
             RunRow(run.folder.name, run.command, run.started, run.finished, run.seconds, _stale(run, dataset))
             for run in reversed(found)
         ),
-        problems=tuple(problems),
     )
+    return evidence, problems
+
+
+def _last(found: Sequence[RunInfo], command: str) -> RunInfo | None:
+    return next((run for run in reversed(found) if run.command == command and run.finished), None)
 
 
 def _stale(run: RunInfo, dataset: Dataset) -> bool:
@@ -79,18 +72,9 @@ def _stale(run: RunInfo, dataset: Dataset) -> bool:
     return run.dataset.get("fingerprint") != dataset.fingerprint(split)
 
 
-def _last_validation(found: Sequence[RunInfo]) -> tuple[RunInfo, ValidationPage] | None:
-    for run in reversed(found):
-        if run.command == "validate" and run.finished:
-            page = pages.load(run.folder)
-            if page is not None:
-                return run, page
-    return None
-
-
 def _last_training(found: Sequence[RunInfo], dataset: Dataset) -> Training | None:
-    """Its curves, and what it took for what on test, else on val."""
-    run = next((run for run in reversed(found) if run.command == "train" and run.finished), None)
+    """Its curves, and its predictions on test, else on val."""
+    run = _last(found, "train")
     if run is None:
         return None
     predictions = runs.predictions(run.folder)
@@ -98,20 +82,51 @@ def _last_training(found: Sequence[RunInfo], dataset: Dataset) -> Training | Non
     shown = [each for each in predictions if each.side == side]
     recorded = run.facts.get("classes")
     names = {each.truth for each in shown} | {each.predicted for each in shown}
-    classes = tuple(str(name) for name in recorded) if isinstance(recorded, list) else tuple(sorted(names))
+    classes = tuple(str(name) for name in recorded) if isinstance(recorded, list) else ()
     # A class that run.json does not name must not end the page.
     classes += tuple(sorted(names - set(classes)))
-    place = {name: number for number, name in enumerate(classes)}
-    matrix = None
-    figures: dict[str, float] = {}
+    matrix, metrics = None, {}
     if shown:
-        truth = [place[each.truth] for each in shown]
-        table = confusion(truth, [place[each.predicted] for each in shown], len(classes))
-        matrix = tuple(tuple(int(count) for count in row) for row in table)
-        figures = {
-            "accuracy": accuracy(table),
-            "balanced accuracy": balanced_accuracy(table),
-            "macro F1": macro_f1(table),
+        index = {name: number for number, name in enumerate(classes)}
+        truth, predicted = [index[each.truth] for each in shown], [index[each.predicted] for each in shown]
+        scores = Scores.of(truth, predicted, classes)
+        matrix = scores.table
+        metrics = {
+            "accuracy": scores.accuracy,
+            "balanced accuracy": scores.balanced_accuracy,
+            "macro F1": scores.macro_f1,
         }
-    history = runs.history(run.folder)
-    return Training(run.folder.name, side, classes, matrix, figures, run.settings, history, _stale(run, dataset))
+    # A second stage trains the head again, from its own first epoch.
+    history = tuple(row for row in runs.history(run.folder) if row.get("stage", 1) == 1)
+    return Training(run.folder.name, side, classes, matrix, metrics, run.settings, history, _stale(run, dataset))
+
+
+def read_score(path: Path) -> ScoreTable:
+    """Read a score file, as `carpet-data score --json` prints it.
+
+    Raises:
+        DataError: It is missing, or something else.
+    """
+    hint = f"make it again: carpet-data score DATASET --json > {path.name}"
+    try:
+        values = json.loads(path.read_bytes())
+        network = values["backbone"]
+        rows = tuple(_row(group, bool(network)) for group in values["groups"])
+        columns = (*_SCORES, *(("Network",) if network else ()))
+        return ScoreTable(columns, rows, str(values["against"]), None if network is None else str(network))
+    except FileNotFoundError as error:
+        raise DataError("the score file does not exist", where=path, hint=hint) from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DataError(f"invalid score file ({error})", where=path, hint=hint) from error
+
+
+def _row(group: Mapping[str, Any], network: bool) -> ScoreRow:
+    metrics = [(_text(group[key]), _text(group[real]) if real else "") for key, real in _SCORES.values()]
+    if network:
+        metrics.append((_text(group["feature_distance"], 4), ""))
+    accepted = f"{float(group['acceptance']['share']):.0%}"
+    return ScoreRow(str(group["class"]), str(group["recipe"]), int(group["images"]), accepted, tuple(metrics))
+
+
+def _text(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"

@@ -1,260 +1,283 @@
-"""What the page of a validation says: plain facts, filled by the verb, drawn by `validation`, kept as page.json."""
+"""What a validation found, as plain facts: metrics.json of its run folder, and all that its pages say."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+from carpet_data.core.results import Result
 from carpet_data.errors import DataError
+from carpet_data.metrics import CorrectedT, Estimate, PairedResult, SignFlip
+from carpet_data.store import runs
 
 __all__ = [
-    "PAGE",
     "Check",
-    "Condition",
-    "Estimate",
+    "CheckResult",
+    "ComparisonMetrics",
+    "ConditionMetrics",
+    "Contrast",
     "PairedTest",
-    "Partition",
-    "Picture",
-    "Point",
     "ValidationPage",
     "Verdict",
+    "Word",
     "load",
 ]
 
-PAGE = "page.json"
-"""The file of a run folder that holds its ValidationPage."""
+SCHEMA = 2
+LEAK = (
+    "Checked in the manifest: no synthetic training image, host, donor or their group is in val or test; no group or "
+    "duplicate file is on two sides."
+)
 
-SCHEMA = 1
-
-Verdict: TypeAlias = Literal["helps", "no evidence", "hurts"]
-Outcome: TypeAlias = Literal["passed", "flagged", "not run"]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure and its confidence interval.
-
-    Attributes:
-        value: The figure; None where it does not exist (the recall of a class without images).
-        low: Lower end of the interval; None without one.
-        high: Upper end.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-    def text(self, *, signed: bool = False) -> str:
-        """`0.552 (0.491 to 0.607)`, or `–` where there is none."""
-        if self.value is None:
-            return "–"
-        form = "+.3f" if signed else ".3f"
-        number = f"{self.value:{form}}"
-        if self.low is None or self.high is None:
-            return number
-        return f"{number} ({self.low:{form}} to {self.high:{form}})"
+Word: TypeAlias = Literal["helps", "no evidence", "hurts"]
+CheckResult: TypeAlias = Literal["passed", "flagged", "not run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One trained classifier.
+class ConditionMetrics(Result):
+    """The metrics of one condition over all partitions and seeds.
 
     Attributes:
-        partition: Name of the partition.
-        seed: Of its training.
-        value: Its balanced accuracy on the test side, 0 … 1.
-    """
-
-    partition: str
-    seed: int
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One way to train, over all partitions and seeds.
-
-    Attributes:
-        name: Short, such as "real + synthetic"; unique on the page.
-        balanced_accuracy: Over all partitions and seeds, 0 … 1, with its interval.
-        macro_f1: The same.
-        recalls: class -> recall, in the order of the page's classes; classes may be missing.
-        steps: Optimiser steps of one training.
-        real_images: Real images one training saw (of the first partition where they differ).
+        balanced_accuracy: Mean of the recalls.
+        macro_f1: Mean of the classes' F1.
+        recalls: class -> recall.
+        by_partition: Partition -> balanced accuracy, mean over its seeds.
+        by_training: (partition, seed, balanced accuracy) of every training run.
+        confusion: Pooled counts (k, k), rows are the truth; None where not kept.
+        real_images: Real training images, of the first partition where they differ.
         synthetic_images: Synthetic ones.
+        steps: Optimizer steps of one training run.
         description: One sentence; may be empty.
-        points: Every trained classifier.
-        confusion: Pooled counts (k, k), rows are the truth, in the order of the page's classes; None where not kept.
-        baseline: Whether the others are compared with this one; at most one condition is.
     """
 
-    name: str
     balanced_accuracy: Estimate
-    macro_f1: Estimate = Estimate(None)
+    macro_f1: Estimate
     recalls: Mapping[str, Estimate] = field(default_factory=dict)
-    steps: int | None = None
+    by_partition: Mapping[str, float] = field(default_factory=dict)
+    by_training: tuple[tuple[str, int, float], ...] = ()
+    confusion: tuple[tuple[int, ...], ...] | None = None
     real_images: int | None = None
     synthetic_images: int | None = None
+    steps: int | None = None
     description: str = ""
-    points: tuple[Point, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] | None = None
-    baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class PairedTest:
-    """A paired comparison on the same test images.
+class Contrast(Result):
+    """One condition against another on the same test images.
 
     Attributes:
         condition: Its name.
-        against: Name of the condition it is compared with.
-        method: Such as "paired bootstrap over groups, 10000 resamples".
-        measure: Such as "balanced accuracy".
-        difference: Condition minus the other, with its interval; for a test without an effect size, Estimate(None).
-        p_value: Two-sided.
-        primary: Whether the verdict rests on it.
+        against: The other's name.
+        difference: Of balanced accuracy, condition - other.
+        paired_bootstrap: Bootstrap over groups of test images; None where a class has only one group.
+        paired_bootstrap_macro_f1: The same for macro F1.
+        by_partition: Partition -> difference; empty where partitions are pooled.
+        corrected_t: The corrected resampled t-test over partitions; None with fewer than two.
+        sign_flip: The sign-flip test over partitions; None with fewer than two.
+        good_recall_before: Recall of `good` under the other condition; None without good test images.
+        good_recall_after: The same under the condition.
     """
 
     condition: str
     against: str
-    method: str
+    difference: float
+    paired_bootstrap: PairedResult | None = None
+    paired_bootstrap_macro_f1: PairedResult | None = None
+    by_partition: Mapping[str, float] = field(default_factory=dict)
+    corrected_t: CorrectedT | None = None
+    sign_flip: SignFlip | None = None
+    good_recall_before: float | None = None
+    good_recall_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonMetrics(Result):
+    """The metrics of a finished comparison.
+
+    Attributes:
+        classes: In the order of `confusion`.
+        baseline: Name of the condition that the others are compared with.
+        partitions: Their names.
+        pooled: Whether the test images of all partitions were put together before scoring.
+        test_images: Partition -> number of test images.
+        test_units: class -> groups of test images, over all partitions.
+        conditions: Name -> metrics, in order.
+        contrasts: Every other condition against the baseline.
+        notes: What limits the metrics, a sentence each.
+    """
+
+    classes: tuple[str, ...]
+    baseline: str
+    partitions: tuple[str, ...]
+    pooled: bool
+    test_images: Mapping[str, int]
+    test_units: Mapping[str, int]
+    conditions: Mapping[str, ConditionMetrics]
+    contrasts: tuple[Contrast, ...]
+    notes: tuple[str, ...] = ()
+
+    def recalls(self) -> dict[str, Mapping[str, Estimate]]:
+        """condition -> class -> recall."""
+        return {name: row.recalls for name, row in self.conditions.items() if row.recalls}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Result):
+    """The verdict on one condition.
+
+    Attributes:
+        condition: Its name.
+        verdict: "helps" (better, p below the level), "hurts" (worse, p below the level) or "no evidence".
+        sentence: The same in words, with the metrics it rests on.
+        p_value: Of the paired bootstrap, adjusted where several conditions are judged; None where no test was possible.
+        adjusted_over: Number of comparisons the p-value was adjusted for (Holm 1979); 1 for none.
+        good_images_suffer: Whether good images are called defective notably more often than by the baseline.
+    """
+
+    condition: str
+    verdict: Word
+    sentence: str
+    p_value: float | None
+    adjusted_over: int = 1
+    good_images_suffer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Result):
+    """One question about shortcuts and its answer.
+
+    Attributes:
+        question: In words.
+        result: "passed", "flagged", or "not run" where there are too few images.
+        detail: What was found, with the metrics.
+        value: The largest area under the ROC curve; None where it was not run.
+    """
+
+    question: str
+    result: CheckResult
+    detail: str
+    value: float | None = None
+
+
+class PairedTest(NamedTuple):
+    """A row of the table of paired tests; `primary` where the verdict rests on it."""
+
+    condition: str
+    against: str
     measure: str
     difference: Estimate
     p_value: float
+    method: str
     primary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
-    """One partition of the images, every condition on it.
-
-    Attributes:
-        name: Such as "partition 0".
-        test_images: Real images of its test side.
-        scores: condition name -> balanced accuracy, mean over the seeds.
-    """
-
-    name: str
-    test_images: int
-    scores: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A question that was put to the data or the classifiers, such as the shortcut check.
-
-    Attributes:
-        name: Such as "Can real and synthetic be told apart by their borders?".
-        outcome: "passed", "flagged" or "not run".
-        detail: What was found, in one or two sentences with the figures.
-    """
-
-    name: str
-    outcome: Outcome
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A further picture of the run folder.
-
-    Attributes:
-        file: Relative to the run folder, PNG or JPEG.
-        caption: Under the picture.
-        alt: What it shows, for those who do not see it; the caption where empty.
-    """
-
-    file: str
-    caption: str
-    alt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ValidationPage:
-    """All that the page of a validation says.
+class ValidationPage(Result):
+    """All that a validation found: metrics.json.
 
     Attributes:
         name: Of the data set.
         split: The split that was validated.
         fingerprint: Of the data set with this split.
-        verdict: "helps", "no evidence" or "hurts".
-        sentence: The verdict in words, with the figures it rests on.
-        p_value: Of the primary test; None where none could be made.
-        classes: In order; `recalls` and `confusion` follow it.
-        conditions: In order.
-        tests: Paired comparisons.
-        partitions: Every partition.
-        checks: The shortcut check and its like.
-        leak: What was looked at to see that no test image taught, in a sentence.
+        license: Of the data; empty where unknown.
+        comparison: All metrics.
+        verdicts: The first one is the page's.
+        checks: Name of the synthetic images -> the shortcut check on them.
         notes: What a reader must know, a sentence each.
         settings: Name -> value of the training and the protocol.
         versions: Package -> version.
-        license: Of the data; empty where unknown.
-        seconds: The run took; None where not known.
-        history: One mapping an epoch, see `plots.curves`; empty where not kept.
-        pictures: Further ones, such as the worst images.
-        level: The p value below which the verdict is one.
+        seconds: The run took; None where unknown.
+        leak: What was checked to see that no test image reached training.
+        level: The p-value below which a verdict is given.
         schema: Of this file.
     """
 
     name: str
     split: str
     fingerprint: str
-    verdict: Verdict
-    sentence: str
-    p_value: float | None
-    classes: tuple[str, ...]
-    conditions: tuple[Condition, ...]
-    tests: tuple[PairedTest, ...] = ()
-    partitions: tuple[Partition, ...] = ()
-    checks: tuple[Check, ...] = ()
-    leak: str = ""
+    comparison: ComparisonMetrics
+    verdicts: tuple[Verdict, ...]
+    license: str = ""
+    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    license: str = ""
     seconds: float | None = None
-    history: tuple[Mapping[str, Any], ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    leak: str = LEAK
     level: float = 0.05
     schema: int = SCHEMA
 
     @property
-    def baseline(self) -> Condition | None:
-        """The condition that the others are compared with."""
-        return next((each for each in self.conditions if each.baseline), None)
+    def verdict(self) -> Word:
+        """The verdict on the first condition that was judged."""
+        return self.verdicts[0].verdict
 
-    def to_bytes(self) -> bytes:
-        """The page as JSON; a figure that is not finite becomes null."""
-        from pydantic import TypeAdapter
+    @property
+    def p_value(self) -> float | None:
+        """Its p-value."""
+        return self.verdicts[0].p_value
 
-        return bytes(TypeAdapter(ValidationPage).dump_json(self, indent=2)) + b"\n"
+    @property
+    def sentence(self) -> str:
+        """All verdicts in words."""
+        return " ".join(each.sentence[:1].upper() + each.sentence[1:] for each in self.verdicts)
+
+    def tests(self) -> list[PairedTest]:
+        """The rows of the table of paired tests."""
+        judged = {verdict.condition: verdict for verdict in self.verdicts}
+        return [test for each in self.comparison.contrasts for test in _tests(each, judged.get(each.condition))]
 
 
-def load(folder: Path) -> ValidationPage | None:
-    """Read the page of a run folder back; None where it has none.
+def _tests(contrast: Contrast, verdict: Verdict | None) -> list[PairedTest]:
+    """The bootstrap of every contrast; all tests of those that were judged."""
+    found: list[PairedTest] = []
+
+    def add(measure: str, difference: Estimate, p_value: float, method: str, *, primary: bool = False) -> None:
+        found.append(
+            PairedTest(contrast.condition, contrast.against, measure, difference, p_value, method, primary=primary)
+        )
+
+    paired, second = contrast.paired_bootstrap, contrast.paired_bootstrap_macro_f1
+    if paired is not None:
+        method, p_value = f"paired bootstrap over groups, {paired.resamples} resamples", paired.p_value
+        if verdict is not None and verdict.p_value is not None:
+            p_value = verdict.p_value
+            method += f", Holm over {verdict.adjusted_over}" if verdict.adjusted_over > 1 else ""
+        difference = Estimate(paired.difference, paired.interval)
+        add(paired.statistic, difference, p_value, method, primary=verdict is not None)
+    if verdict is None:
+        return found
+    if second is not None:
+        method = f"paired bootstrap over groups, {second.resamples} resamples"
+        add(second.statistic, Estimate(second.difference, second.interval), second.p_value, method)
+    t, signs = contrast.corrected_t, contrast.sign_flip
+    if t is not None and t.p_value is not None:
+        method = f"corrected t-test over {t.degrees + 1} partitions"
+        add("balanced accuracy", Estimate(t.mean, t.interval), t.p_value, method)
+    if signs is not None:
+        method = f"sign flips over {len(contrast.by_partition)} partitions"
+        add("balanced accuracy", Estimate(signs.mean), signs.p_value, method)
+    return found
+
+
+def load(folder: Path) -> ValidationPage:
+    """Read what the validation in a run folder found.
 
     Raises:
-        DataError: The file is damaged, or of a later version of this tool.
+        DataError: metrics.json is missing, damaged, or of another version of this program.
     """
     from pydantic import TypeAdapter, ValidationError
 
-    path = folder / PAGE
+    path, hint = folder / runs.METRICS, "run validate again, or delete this run folder"
+    values = runs.metrics(folder)
+    if values.get("schema") != SCHEMA:
+        raise DataError(f"unsupported schema {values.get('schema')!r}, expected {SCHEMA}", where=path, hint=hint)
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    hint = "run validate again, or delete this run folder"
-    try:
-        page = TypeAdapter(ValidationPage).validate_json(data)
+        return TypeAdapter(ValidationPage).validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"the page of a validation is damaged ({place}: {first['msg']})", where=path, hint=hint
-        ) from error
-    if page.schema != SCHEMA:
-        raise DataError(f"the page has schema {page.schema}, this version reads {SCHEMA}", where=path, hint=hint)
-    return page
+        raise DataError(f"the file is damaged ({place}: {first['msg']})", where=path, hint=hint) from error

@@ -1,25 +1,21 @@
-"""Templates become pages: every value escaped, the style sheet and all pictures inside the one file."""
+"""Templates become pages: every value escaped, the style sheet and all figures inside the one file."""
 
 from __future__ import annotations
 
-import base64
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from carpet_data.core.text import printable
-from carpet_data.errors import ImageError
-from carpet_data.reporting import charts
-from carpet_data.reporting.texts import duration, p_text
+from carpet_data.core.text import duration, p_text, printable, sentence
 from carpet_data.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-__all__ = ["data_uri", "render"]
+__all__ = ["render"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 def render(template: str, **values: Any) -> str:
@@ -45,19 +41,33 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(
-        # The style sheet is a file of this package, so it is trusted as it stands.
-        style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704
-        curves=charts.curves,
-        forest=charts.forest,
-        confusion_table=charts.confusion_table,
-    )
-    environment.filters.update(p=p_text, duration=duration, cell=_cell, shown=_shown)
+    # The style sheet is a file of this package, so it is trusted as it stands.
+    style = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704
+    environment.globals.update(style=style, svg=_svg)
+    environment.filters.update(p=p_text, duration=duration, sentence=sentence, cell=_cell, shown=_shown)
     return environment
 
 
+def _svg(kind: str, name: str, *args: Any, **kwargs: Any) -> Markup:
+    """A figure of `figures` as markup; matplotlib escapes the text in it.
+
+    Args:
+        kind: Name of the function.
+        name: Unique on the page.
+        args: For the function.
+        kwargs: Likewise.
+    """
+    from markupsafe import Markup
+
+    # matplotlib takes half a second, and a data set without runs has no figures.
+    from carpet_data.core.plots import to_svg
+    from carpet_data.reporting import figures
+
+    return Markup(to_svg(getattr(figures, kind)(*args, **kwargs), name))  # noqa: S704
+
+
 def _shown(value: object) -> str:
-    """A setting or another value as text; bytes of a file name that are no text are written as escapes."""
+    """A setting or another value as text; bytes of a file name that are not text are written as escapes."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -73,19 +83,3 @@ def _cell(value: object) -> str:
     for sign in ("\\", "|", "`", "*", "_", "[", "]"):
         text = text.replace(sign, f"\\{sign}")
     return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def data_uri(path: Path) -> str:
-    """A PNG or JPEG file as an address that holds it.
-
-    Raises:
-        ImageError: The file is missing or of another kind.
-    """
-    kind = _KINDS.get(path.suffix.lower())
-    if kind is None:
-        raise ImageError("only PNG and JPEG pictures go into a page", where=path, hint="convert the picture")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError("the picture is missing", where=path, hint="make it again, or leave it out") from error
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

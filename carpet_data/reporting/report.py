@@ -1,8 +1,9 @@
-"""Report: one HTML file about a data set, that needs nothing else."""
+"""Report: one self-contained HTML file about a data set."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import Any
 
 from carpet_data import formats, store
 from carpet_data.core.progress import Progress
+from carpet_data.core.results import Result
 from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset, Split
 from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.formats.export import default_out
-from carpet_data.reporting import contents, evidence, scores
+from carpet_data.reporting import contents
 from carpet_data.reporting.dataset_page import DatasetPage, ScoreTable
+from carpet_data.reporting.evidence import gather, read_score
 from carpet_data.reporting.render import render
 from carpet_data.statistics.stats import stats
 from carpet_data.store import description, names, runs
@@ -32,12 +35,12 @@ _SHOWN_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class ReportResult:
+class ReportResult(Result):
     """What `report` wrote.
 
     Attributes:
         out: The page.
-        size: Its bytes.
+        size: Its size in bytes.
         real: Real images that take part.
         synthetic: Synthetic ones.
         verdict: Of the last validation; None without one.
@@ -51,17 +54,6 @@ class ReportResult:
     verdict: str | None
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """The result as plain values."""
-        return {
-            "out": str(self.out),
-            "size": self.size,
-            "real": self.real,
-            "synthetic": self.synthetic,
-            "verdict": self.verdict,
-            "notes": list(self.notes),
-        }
-
     def text(self) -> str:
         """The result in words."""
         verdict = "no validation" if self.verdict is None else f"validation: {self.verdict}"
@@ -70,64 +62,65 @@ class ReportResult:
 
 
 def report(
-    root: Path | str,
-    out: Path | str | None = None,
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
     split: str | None = None,
-    score: Path | None = None,
+    score: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> ReportResult:
-    """Write one HTML file about a data set: what it holds, how it was made, whether the synthetic part helps.
+    """Write one HTML file about a data set: its contents, how it was made, and whether the synthetic images help.
 
-    The page holds its pictures and its style, asks for nothing from any network, and follows the reader's choice of
-    light or dark. Its thumbnails take 3.5 MB at most; a few of each class are shown.
+    The page contains its pictures and its style, needs no network, and follows the reader's choice of light or dark. A
+    few thumbnails of each class are shown, 3.5 MB at most.
 
     Args:
-        root: A prepared data set; a raw one works too, and has neither runs nor provenance.
+        root: A prepared data set, or a raw one, which has neither runs nor provenance.
         out: The HTML file; None for `NAME-report.html` beside the data set.
-        split: Whose sides are shown; None for "main", else the source's own, else none.
-        score: Output of `carpet-data score --json`; None for score.json in the data set's folder, where it is there.
+        split: The split that is shown; None for "main", else the source's own, else none.
+        score: Output of `carpet-data score --json`; None for score.json in the data set's folder, if it exists.
         overwrite: Replace the file.
-        workers: Processes that measure; None for one a core.
-        progress: Called with (images measured, all images).
+        workers: Number of processes; None for one per core.
+        progress: Called with each step.
 
     Raises:
         DataError: The data set or the score file cannot be read.
-        UsageError: There is no such split, or `out` is no place for a page.
+        UsageError: The split is unknown, or `out` is not an HTML file or lies among the data.
         OutputError: The file exists, or cannot be written.
     """
     root = Path(root)
     out = default_out(root, "report.html") if out is None else Path(out)
     _check_out(out, root, overwrite=overwrite)
     dataset = formats.read(root)
-    table = _score(score, dataset.root)
+    table = _score(None if score is None else Path(score), dataset.root)
     page = _page(dataset, dataset.split_name(split), table, workers, progress)
     data = render("dataset.html", page=page).encode(errors="backslashreplace")
     with making(out):
         write_bytes(out, data)
-    verdict = None if page.validation is None else page.validation.verdict
+    found = page.evidence.validation
+    verdict = None if found is None else found.verdict
     return ReportResult(out, len(data), page.real, page.synthetic, verdict, page.notes)
 
 
 def _check_out(out: Path, root: Path, *, overwrite: bool) -> None:
     if out.suffix.lower() not in (".html", ".htm"):
-        raise UsageError("the report is an HTML file", where=out, hint="name a file such as report.html")
+        raise UsageError("the report must be an HTML file", where=out, hint="use a name such as report.html")
     inside = out.resolve().parent
     kept = (
         [root.resolve()] if not store.is_prepared(root) else [(root / part).resolve() for part in ("images", "masks")]
     )
     if any(folder == inside or folder in inside.parents for folder in kept):
-        raise UsageError("a page does not belong among the data", where=out, hint="write it elsewhere")
+        raise UsageError("the report would lie among the data", where=out, hint="write it elsewhere")
     check_file(out, overwrite=overwrite)
 
 
 def _score(path: Path | None, root: Path) -> ScoreTable | None:
     if path is not None:
-        return scores.load(path)
+        return read_score(path)
     path = root / SCORE
-    return scores.load(path) if path.is_file() else None
+    return read_score(path) if path.is_file() else None
 
 
 def _page(
@@ -137,7 +130,7 @@ def _page(
     classes = contents.classes(dataset, split)
     sheets, problems = contents.sheets(dataset)
     prepared = store.is_prepared(dataset.root)
-    found = evidence.gather(dataset)
+    evidence, damaged = gather(dataset)
     return DatasetPage(
         name=dataset.name,
         format=dataset.format,
@@ -150,15 +143,11 @@ def _page(
         sizes=measured.image_sizes,
         sheets=sheets,
         score=score,
-        validation=found.validation,
-        validation_run=found.validation_run,
-        validation_stale=found.validation_stale,
-        training=found.training,
-        runs=found.runs,
+        evidence=evidence,
         recipes=contents.made_by(dataset),
         provenance=_provenance(dataset, split) if prepared else {"Read from": dataset.format},
         splits={name: _counts(each) for name, each in sorted(dataset.splits.items())},
-        notes=_notes([*measured.skipped, *problems, *found.problems]),
+        notes=_notes([*measured.skipped, *problems, *damaged]),
         versions={"python": platform.python_version(), **runs.versions()},
     )
 

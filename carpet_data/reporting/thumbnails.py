@@ -22,10 +22,10 @@ from carpet_data.errors import CarpetDataError, OutputError
 __all__ = ["MOST_BYTES", "SIDE", "Thumbnail", "sheet", "thumbnail"]
 
 SIDE = 176
-"""Pixels of the longer side, at most."""
+"""Maximum pixels of the longer side."""
 
 MOST_BYTES = 3_500_000
-"""Of all thumbnails of a page, as the page holds them."""
+"""Maximum bytes of all thumbnails of a page."""
 
 _QUALITY = 80
 _MOST_OUTLINE = 400
@@ -65,8 +65,8 @@ def sheet(
     Args:
         root: The data set.
         samples: Of one class and origin.
-        count: At most so many.
-        room: Bytes they may take together; the first that does not fit ends the sheet.
+        count: Maximum number.
+        room: Maximum bytes in all; the first that does not fit ends the sheet.
 
     Returns:
         The thumbnails, and the problems of samples that cannot be shown.
@@ -87,7 +87,7 @@ def sheet(
 
 
 def thumbnail(root: Path, sample: Sample) -> Thumbnail:
-    """The largest defect of a sample with some ground around it, or the whole image of one without defect.
+    """The largest defect of a sample with some background around it, or the whole image without a defect.
 
     Args:
         root: The data set.

@@ -1,13 +1,14 @@
-"""The pages of a validation: report.md to read anywhere, report.html by itself, page.json for `carpet-data report`."""
+"""The pages of a validation: report.html by itself, report.md to read anywhere, metrics.json for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from pathlib import Path
 
-from carpet_data.reporting import plots
-from carpet_data.reporting.pages import PAGE, Condition, Picture, ValidationPage
-from carpet_data.reporting.render import data_uri, render
+from carpet_data.reporting import figures
+from carpet_data.reporting.pages import ValidationPage
+from carpet_data.reporting.render import render
+from carpet_data.store import runs
 from carpet_data.store.files import write_bytes
 
 __all__ = ["write"]
@@ -16,53 +17,38 @@ PLOTS = "plots"
 
 
 def write(folder: Path, page: ValidationPage) -> tuple[Path, Path]:
-    """Write the pages of a validation and the plots they show.
+    """Write what a validation found.
 
     Args:
-        folder: The run folder; `page.pictures` lie in it.
-        page: What they say.
+        folder: The run folder.
+        page: All of it.
 
     Returns:
-        report.md and report.html. Beside them page.json and, as far as there are figures for them,
-        plots/comparison.png, plots/recall.png, plots/curves.png and one plots/confusion-N.png a condition.
-
-    Raises:
-        ImageError: A picture of the page is missing.
+        report.md and report.html. Beside them metrics.json, plots/comparison.png, plots/recall.png, and one
+        plots/confusion-N.png per condition whose confusion is known.
     """
     drawn = _draw(folder, page)
     markdown, html = folder / "report.md", folder / "report.html"
-    # In the HTML page the figures are part of it; only the further pictures are embedded.
-    embedded = [(picture, data_uri(folder / picture.file)) for picture in page.pictures]
-    write_bytes(html, render("validation.html", page=page, pictures=embedded).encode(errors="backslashreplace"))
-    text = render("validation.md", page=page, drawn=drawn)
-    write_bytes(markdown, text.encode(errors="backslashreplace"))
-    write_bytes(folder / PAGE, page.to_bytes())
+    write_bytes(html, render("validation.html", page=page).encode(errors="backslashreplace"))
+    write_bytes(markdown, render("validation.md", page=page, drawn=drawn).encode(errors="backslashreplace"))
+    text = json.dumps(page.to_json(), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    write_bytes(folder / runs.METRICS, text.encode(errors="backslashreplace"))
     return markdown, html
 
 
-def _draw(folder: Path, page: ValidationPage) -> list[Picture]:
-    drawn = []
-    places = folder / PLOTS
-    if page.conditions:
-        plots.comparison(page.conditions, places / "comparison.png")
-        drawn.append(
-            Picture(f"{PLOTS}/comparison.png", "Balanced accuracy of each condition", _in_words(page.conditions))
-        )
-    if any(condition.recalls for condition in page.conditions):
-        plots.recalls(page.conditions, places / "recall.png")
-        what = "Recall of each class under each condition"
-        drawn.append(Picture(f"{PLOTS}/recall.png", "Recall of each class", what))
-    for number, condition in enumerate(page.conditions):
-        if condition.confusion is not None:
-            name = f"confusion-{number}.png"
-            title = f"Confusion: {condition.name}"
-            plots.confusion(condition.confusion, page.classes, places / name, title=title)
-            drawn.append(Picture(f"{PLOTS}/{name}", title))
-    if page.history:
-        plots.curves(page.history, places / "curves.png")
-        drawn.append(Picture(f"{PLOTS}/curves.png", "Learning curves, mean over partitions and seeds"))
-    return drawn
-
-
-def _in_words(conditions: Sequence[Condition]) -> str:
-    return "; ".join(f"{each.name} {each.balanced_accuracy.text()}" for each in conditions)
+def _draw(folder: Path, page: ValidationPage) -> list[tuple[str, str]]:
+    """Draw the PNGs that report.md shows; (file, what it shows) of each."""
+    found = page.comparison
+    recalls = found.recalls()
+    drawn = {"comparison": figures.comparison(found.conditions, found.baseline)}
+    captions = {"comparison": "; ".join(f"{n} {row.balanced_accuracy.text()}" for n, row in found.conditions.items())}
+    if recalls:
+        drawn["recall"] = figures.recalls(recalls)
+        captions["recall"] = "Recall of each class under each condition"
+    for number, (name, row) in enumerate(found.conditions.items()):
+        if row.confusion is not None:
+            captions[f"confusion-{number}"] = f"Confusion: {name}"
+            drawn[f"confusion-{number}"] = figures.confusion(row.confusion, found.classes, title=f"Confusion: {name}")
+    for name, figure in drawn.items():
+        figures.save(figure, folder / PLOTS / f"{name}.png")
+    return [(f"{PLOTS}/{name}.png", captions[name]) for name in drawn]

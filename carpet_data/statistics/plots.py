@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from carpet_data.core import plots
 from carpet_data.core.colors import SERIES
-from carpet_data.core.plot_style import STYLE
 from carpet_data.statistics.summary import InstanceSize
 from carpet_data.store.output import check_apart, fresh_folder
 
@@ -50,18 +48,14 @@ def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Pat
         UsageError: The folder overlaps the data set.
     """
     check_apart(out, stats.root)
-    plots: list[tuple[str, Callable[[Stats], Figure]]] = [("class-counts.png", class_counts)]
+    found: list[tuple[str, Callable[[Stats], Figure]]] = [("class-counts.png", class_counts)]
     if any(each.instances for each in stats.defects):
-        plots += [("defect-areas.png", defect_areas), ("defect-boxes.png", defect_boxes)]
-    plots.append(("image-sizes.png", image_sizes))
-    with fresh_folder(out, overwrite=overwrite) as folder, mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; that is not a problem of the data.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        for name, draw in plots:
-            figure = draw(stats)
-            # No clock and no version in the file: equal data give equal bytes.
-            figure.savefig(folder / name, format="png", metadata={"Software": None})
-    return [out / name for name, _ in plots]
+        found += [("defect-areas.png", defect_areas), ("defect-boxes.png", defect_boxes)]
+    found.append(("image-sizes.png", image_sizes))
+    with fresh_folder(out, overwrite=overwrite) as folder:
+        for name, draw in found:
+            (folder / name).write_bytes(plots.to_png(plots.styled(draw)(stats)))
+    return [out / name for name, _ in found]
 
 
 def _figure(rows: float) -> tuple[Figure, Axes]:

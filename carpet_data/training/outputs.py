@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from carpet_data.core.progress import Progress
-from carpet_data.metrics import Interval
+from carpet_data.metrics import Estimate
 from carpet_data.networks import save_model
-from carpet_data.reporting import plots
-from carpet_data.reporting.pages import Condition, Estimate
+from carpet_data.reporting import figures
 from carpet_data.store import runs
 from carpet_data.store.runs import RunInfo
 from carpet_data.training.evaluate import predict
@@ -61,14 +60,14 @@ def write_outputs(
         },
     )
     by_side = {"train": sides.train, "val": sides.val, "test": sides.test}
-    figures: dict[str, SideScores] = {}
+    scored: dict[str, SideScores] = {}
     kept: list[runs.Prediction] = []
     for side, table in by_side.items():
         if table is None:
             continue
         # Full precision, whatever the training used: what is reported is what a loaded model gives.
         found = predict(fitted.network, table, fitted.device, batch_size=max(settings.batch_size, 32))
-        figures[side] = score(table, found, seed=settings.seed)
+        scored[side] = score(table, found, seed=settings.seed)
         if side != "train":
             kept += rows(found, sides.classes, partition=split, seed=settings.seed, side=side)
         if side == "test":
@@ -96,12 +95,17 @@ def write_outputs(
         *({"stage": 2, **epoch.to_json()} for epoch in fitted.second),
     ]
     runs.write_history(folder, history)
-    test = figures["test"]
-    plots.curves([row for row in history if row["stage"] == 1], folder / "plots" / "curves.png")
-    plots.confusion(test.scores.table, sides.classes, folder / "plots" / "confusion.png")
-    plots.recalls([_condition(test)], folder / "plots" / "recall.png")
+    test = scored["test"]
+    recalls = zip(test.scores.classes, test.scores.recalls, test.recall_intervals, strict=True)
+    drawn = {
+        "curves": figures.curves([row for row in history if row["stage"] == 1]),
+        "confusion": figures.confusion(test.scores.table, sides.classes),
+        "recall": figures.recalls({"test": {name: Estimate(value, interval) for name, value, interval in recalls}}),
+    }
+    for name, figure in drawn.items():
+        figures.save(figure, folder / "plots" / f"{name}.png")
     metrics = {
-        **{side: found.to_json() for side, found in figures.items()},
+        **{side: found.to_json() for side, found in scored.items()},
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "steps": fitted.steps,
@@ -109,17 +113,3 @@ def write_outputs(
     }
     runs.write_json(folder / runs.METRICS, metrics)
     return metrics
-
-
-def _condition(test: SideScores) -> Condition:
-    intervals = zip(test.scores.classes, test.scores.recalls, test.recall_intervals, strict=True)
-    return Condition(
-        name="test",
-        balanced_accuracy=_estimate(test.scores.balanced_accuracy, test.balanced_interval),
-        macro_f1=Estimate(test.scores.macro_f1),
-        recalls={name: _estimate(recall, interval) for name, recall, interval in intervals},
-    )
-
-
-def _estimate(value: float | None, interval: Interval | None) -> Estimate:
-    return Estimate(value) if interval is None else Estimate(value, interval.low, interval.high)

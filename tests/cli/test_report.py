@@ -90,7 +90,7 @@ def test_a_raw_folder_has_a_page_too(tmp_path: Path, run: Run) -> None:
     shown = text(Path(called.json["out"]))
     assert "There are no synthetic images" in shown
     # Its own train side holds good images alone, which is no tail.
-    assert "The largest class has 2× the images of the smallest." in shown
+    assert "The largest class has 2× as many images as the smallest." in shown
     assert "good 8 hole 5 thread 4" in shown
 
 
@@ -113,14 +113,14 @@ def test_a_score_file_is_found_and_named(root: Path, run: Run) -> None:
 
 def test_damage_is_a_notice_and_the_page_is_written(root: Path, run: Run) -> None:
     folder = add_validation(root)
-    (folder / "page.json").write_text("{", encoding="utf-8")
+    (folder / "metrics.json").write_text("{", encoding="utf-8")
     (sample,) = read(root).of_class("thread")[:1]
     (root / sample.image_path).unlink()
     (root / sample.image_path).write_bytes(b"no picture")
     called = run("report", root, "--json", "--workers", 1)
     assert called.code == 0, called.out
     notes = "\n".join(called.json["notes"])
-    assert "page.json" in notes
+    assert "metrics.json" in notes
     assert Path(sample.image_path).name in notes
     assert called.json["verdict"] is None
 
@@ -133,7 +133,7 @@ def test_damage_is_a_notice_and_the_page_is_written(root: Path, run: Run) -> Non
         (["--split", "none-such"], 2, "none-such"),
         (["--score", "none.json"], 1, "none.json"),
         (["-o", "there.html"], 1, "exists"),
-        (["-o", "folder.html", "--overwrite"], 1, "exists"),
+        (["-o", "folder.html", "--overwrite"], 1, "folder"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -15,6 +15,7 @@ import carpet_data
 from carpet_data import store
 from carpet_data.core.progress import Step
 from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.experiments.options import ValidateOptions
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.reporting.pages import load
@@ -41,7 +42,7 @@ def carpet(synthesized_carpet: Path, tmp_path: Path) -> Path:
     return copied(synthesized_carpet, tmp_path / "carpet")
 
 
-def test_a_run_folder_with_report_figures_and_predictions(carpet: Path, tmp_path: Path, run: Run) -> None:
+def test_a_run_folder_with_report_metrics_and_predictions(carpet: Path, tmp_path: Path, run: Run) -> None:
     called = run("validate", carpet, *QUICK)
     assert called.code == 0, called.err
     folder = carpet / "runs" / "validate-001"
@@ -57,18 +58,18 @@ def test_a_run_folder_with_report_figures_and_predictions(carpet: Path, tmp_path
     }
     assert {p.id for p in found} == test
     assert len(found) == len(test) * len(CONDITIONS) * 2
-    figures = runs.metrics(folder)
-    assert figures["conditions"][BASELINE]["steps"] == 20
-    assert figures["verdicts"][0]["verdict"] in ("helps", "no evidence", "hurts")
+    metrics = runs.metrics(folder)
+    assert metrics["comparison"]["conditions"][BASELINE]["steps"] == 20
+    assert metrics["verdicts"][0]["verdict"] in ("helps", "no evidence", "hurts")
     page = load(folder)
-    assert page is not None
-    assert page.verdict == figures["verdicts"][0]["verdict"]
-    assert page.baseline is not None
-    assert page.baseline.name == BASELINE
-    assert {"report.md", "plots", "page.json"} <= {path.name for path in folder.iterdir()}
+    assert page.verdict == metrics["verdicts"][0]["verdict"]
+    assert page.comparison.baseline == BASELINE
+    assert page.settings["architecture"] == about.settings["architecture"] == "resnet18"
+    assert "network resnet18, random weights" in called.out
+    assert {"report.md", "plots"} <= {path.name for path in folder.iterdir()}
     assert sorted(path.name for path in folder.iterdir() if "partial" in path.name or path.name == "work") == []
     again = run("validate", carpet, *QUICK, "--json", "-o", tmp_path / "again").json
-    assert again["comparison"] == {name: figures[name] for name in again["comparison"]}, "the same bits again"
+    assert again["comparison"] == metrics["comparison"], "the same bits again"
     assert again["plan"][3]["synthetic_images"] > 0
     assert run("validate", carpet, *QUICK, "--json", "-o", tmp_path / "again").json["error"] == "OutputError"
 
@@ -76,10 +77,10 @@ def test_a_run_folder_with_report_figures_and_predictions(carpet: Path, tmp_path
 def test_a_dry_run_writes_nothing(carpet: Path, run: Run) -> None:
     called = run("validate", carpet, *QUICK, "--dry-run", "--partitions", 3, "--to", 12, "--methods", "lmr")
     assert called.code == 0, called.err
-    assert "30 trainings would be made" in called.out
+    assert "dry run: 30 training runs on" in called.out
     lines = [line.split() for line in called.out.splitlines()]
     assert ["partition", "0", "…", "partition", "2:"] in lines
-    assert sum("real-only" in line for line in lines) == 1, "equal partitions are told once"
+    assert sum("real-only" in line for line in lines) == 1, "equal partitions are listed once"
     assert not (carpet / "runs").exists()
 
 
@@ -128,16 +129,20 @@ def test_a_stopped_run_goes_on(carpet: Path, tmp_path: Path) -> None:
         if step.what.startswith("training, partition 1") and step.done == 2:
             raise KeyboardInterrupt
 
-    whole = carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, out=tmp_path / "whole", workers=1)
+    options = ValidateOptions(partitions=2, to=8, seeds=1)
+    whole = carpet_data.validate(carpet, tmp_path / "whole", options, settings, workers=1)
     with pytest.raises(KeyboardInterrupt):
-        carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, workers=1, progress=stop)
-    resumed = carpet_data.validate(carpet, settings, partitions=2, to=8, seeds=1, workers=1)
+        carpet_data.validate(carpet, None, options, settings, workers=1, progress=stop)
+    other = carpet_data.validate(carpet, None, options, settings.but(architecture="resnet34"), workers=1)
+    assert not other.resumed, "never with another network"
+    resumed = carpet_data.validate(str(carpet), None, options, settings, workers=1)
     assert resumed.resumed
-    assert resumed.folder == carpet / "runs" / "validate-001"
-    assert resumed.comparison is not None
-    assert whole.comparison is not None
-    assert resumed.comparison.to_json() == whole.comparison.to_json()
+    assert resumed.run == carpet / "runs" / "validate-001"
+    assert resumed.metrics is not None
+    assert resumed.metrics == whole.metrics
     assert resumed.checks == whole.checks
+    assert resumed.report is not None
+    assert resumed.report.is_file()
 
 
 def test_a_planted_mark_is_flagged_and_lifts_nothing(carpet: Path, run: Run) -> None:
@@ -148,9 +153,8 @@ def test_a_planted_mark_is_flagged_and_lifts_nothing(carpet: Path, run: Run) -> 
     assert "shortcut in synthetic: outside the defects" in called.out
     assert "top left" in called.out
     page = load(carpet / "runs" / "validate-001")
-    assert page is not None
     assert page.verdict != "helps"
-    assert [check.outcome for check in page.checks[:2]] == ["flagged", "flagged"]
+    assert [check.result for check in page.checks["synthetic"][:2]] == ["flagged", "flagged"]
     assert "top left" in (carpet / "runs" / "validate-001" / "report.html").read_text(encoding="utf-8")
 
 
@@ -177,13 +181,13 @@ def test_bad_input_is_named_with_its_hint(carpet: Path, tmp_path: Path, run: Run
     prepare(tmp_path / "raw", tmp_path / "plain", SplitOptions(fractions=(0.5, 0.5)), workers=1)
     assert "carpet-data rebalance" in fails(tmp_path / "plain")
     assert "unknown split 'fold9'" in fails(carpet, "--split", "fold9", code=2)
-    assert "no method is called 'smote'" in fails(carpet, "--methods", "smote", code=2)
+    assert "unknown method 'smote'" in fails(carpet, "--methods", "smote", code=2)
     assert "unknown recipe" in fails(carpet, "--recipes", "donor-past", code=2)
-    assert "give one of them" in fails(carpet, "--splits", "main", "--partitions", 2, code=2)
+    assert "give one of the two" in fails(carpet, "--splits", "main", "--partitions", 2, code=2)
     assert "leave --to out" in fails(carpet, "--to", 30, code=2)
     assert "no augmentation" in fails(carpet, "--augment", "stronger", code=2)
     test = {s.id for s in store.read(tmp_path / "plain").on_side("test", "main")}
     path = tmp_path / "plain" / "splits" / "main.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(x for x in lines if json.loads(x).get("id") not in test), encoding="utf-8")
-    assert "no image is on the test side" in fails(tmp_path / "plain", "--recipes", "donor-paste")
+    assert "no image on the test side" in fails(tmp_path / "plain", "--recipes", "donor-paste")

@@ -10,8 +10,10 @@ import pytest
 import carpet_data
 from carpet_data import store
 from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.experiments.options import ValidateOptions
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
+from carpet_data.store import runs
 
 pytestmark = pytest.mark.real
 
@@ -23,12 +25,14 @@ def test_rotations_of_real_carpet(real_data: Callable[[str], Path], tmp_path: Pa
         architecture="resnet18", weights="none", resize=64, views=2, steps=20, device="cpu", augment="light"
     )
     splits = sorted(name for name in store.read(root).splits if name.startswith("rotation"))
-    done = carpet_data.validate(root, settings, splits=splits, recipes=["donor-paste"], to=3, seeds=1, workers=2)
-    assert done.comparison is not None
-    assert done.comparison.partitions == tuple(splits)
-    tested = {p.id for t in done.comparison.trainings if t.condition == BASELINE for p in t.predictions}
+    options = ValidateOptions(splits=tuple(splits), recipes=("donor-paste",), to=3, seeds=1)
+    done = carpet_data.validate(root, None, options, settings, workers=2)
+    assert done.metrics is not None
+    assert done.metrics.partitions == tuple(splits)
+    assert done.run is not None
+    tested = {p.id for p in runs.predictions(done.run) if p.condition == BASELINE}
     assert len([name for name in tested if not name.startswith("good")]) == 15, "every defect image is tested"
-    assert min(count for name, count in done.comparison.units.items() if name != "good") >= 2
+    assert min(count for name, count in done.metrics.test_units.items() if name != "good") >= 2
     assert not [answer for answers in done.checks.values() for answer in answers if answer.result == "flagged"]
     assert done.report is not None
     assert done.report.is_file()

@@ -1,4 +1,4 @@
-"""The tables of docs/evidence.md are those of the figures kept beside the benchmark."""
+"""The tables of benchmarks/EVIDENCE.md are those of the metrics kept beside it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def evidence() -> Iterator[ModuleType]:
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
-def test_the_page_shows_the_figures_kept(path: Path, evidence: ModuleType) -> None:
-    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+def test_the_page_shows_the_metrics_kept(path: Path, evidence: ModuleType) -> None:
+    page = (ROOT / "benchmarks" / "EVIDENCE.md").read_text(encoding="utf-8")
     shown = page.split(f"<!-- table: {path.stem} -->")[1].split(f"<!-- end: {path.stem} -->")[0]
     values = json.loads(path.read_text(encoding="utf-8"))
     assert shown.strip() == evidence.table(values)
     assert values["title"] == evidence.PROTOCOLS[path.stem].title
 
 
-def test_the_headline_protocols_have_figures() -> None:
+def test_the_headline_protocols_have_metrics() -> None:
     assert {"mtd-longtail", "screw-third", "carpet-1-shot", "carpet-2-shot"} <= {path.stem for path in KEPT}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
+from carpet_data.core.results import Result
 from carpet_data.dataset import GOOD, Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError, UsageError
-from carpet_data.experiments.quality import metrics as scoring
-from carpet_data.experiments.quality.metrics import Acceptance, Distances
+from carpet_data.experiments.quality import distances as scoring
+from carpet_data.experiments.quality.distances import Acceptance, Distances
 from carpet_data.experiments.quality.score_backbone import ARCHITECTURES, Backbone, find_weights, load_backbone
 from carpet_data.experiments.quality.texture_statistics import Crop, Job, Measured, measure
 from carpet_data.formats import read
@@ -23,15 +25,15 @@ Against = Literal["train", "all"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class Group(Result):
     """The synthetic images of one class that one recipe made.
 
     Attributes:
         class_name: The class.
         recipe: Method and the first eight digits of the recipe's hash.
-        images: How many.
-        acceptance: How many draws they took.
-        distances: Against the real images of the class.
+        images: Number of images.
+        acceptance: The draws they took.
+        distances: From the real images of the class.
         feature_distance: By the network: unbiased squared MMD with the cubic kernel of KID; None without one.
         crops: Their defects, for plots; not part of the JSON.
     """
@@ -45,29 +47,29 @@ class Group:
     crops: tuple[Crop, ...] = field(repr=False, default=())
 
     def to_json(self) -> dict[str, Any]:
-        """The scores as plain values."""
+        """The scores as plain values, the distances among them."""
         return {
             "class": self.class_name,
             "recipe": self.recipe,
             "images": self.images,
-            "acceptance": asdict(self.acceptance),
+            "acceptance": self.acceptance.to_json(),
             **self.distances.to_json(),
             "feature_distance": self.feature_distance,
         }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoreResult:
+class ScoreResult(Result):
     """The scores of a data set.
 
     Attributes:
         root: The folder.
         name: The data set's name.
         split: The split whose sides were used; None for a data set without splits.
-        against: Which real images were compared: of the train side, or all.
+        against: The real images that were compared with: of the train side, or all.
         backbone: The network's name; None without one.
         groups: Sorted by class, then recipe.
-        nulls: Synthetic images without a defect; they have nothing to compare.
+        nulls: Number of synthetic images without a defect, which have nothing to compare.
         real: class -> its real crops, for plots; not part of the JSON.
         skipped: What could not be measured.
     """
@@ -92,25 +94,18 @@ class ScoreResult:
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain values."""
-        return {
-            "root": str(self.root),
-            "name": self.name,
-            "split": self.split,
-            "against": self.against,
-            "backbone": self.backbone,
-            "groups": [group.to_json() for group in self.groups],
-            "nulls": self.nulls,
-            "skipped": [error.to_json() for error in self.skipped],
-        }
+        values = Result.to_json(replace(self, real={}))
+        del values["real"]
+        return values
 
 
 def score(
-    root: Path | str,
+    root: str | os.PathLike[str],
     *,
     split: str | None = None,
     against: Against = "train",
     backbone: str | None = None,
-    weights: Path | None = None,
+    weights: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> ScoreResult:
@@ -118,28 +113,28 @@ def score(
 
     Args:
         root: A prepared folder.
-        split: Whose train side is compared; None for "main".
+        split: The split whose train side is compared; None for "main".
         against: "train" compares with the real images of the train side, those that a recipe may have seen; "all" also
             with val and test: for a last look, never for choosing a recipe.
-        backbone: A network of torchvision to compare features by; None for the first whose weights lie in torch's
+        backbone: A network of torchvision whose features are compared; None for the first with weights in torch's
             cache, if any; "none" for none.
-        weights: Its file; None for the one in torch's cache.
-        workers: Processes; None for one a core.
-        progress: Called with (images done, all images).
+        weights: Its weights file; None for the one in torch's cache.
+        workers: Number of processes; None for one per core.
+        progress: Called with each step.
 
     Raises:
         DataError: There are no synthetic images, or the folder cannot be read.
-        UsageError: There is no such split or network.
+        UsageError: An unknown split or network.
         MissingExtraError: A network is asked for, but torchvision is not installed.
     """
     dataset = read(Path(root))
     split = dataset.split_name(split)
-    network = _network(backbone, weights)
+    network = _network(backbone, None if weights is None else Path(weights))
     synthetic, real = _sides(dataset, split, against)
     defects = [sample for sample in synthetic if sample.class_name != GOOD]
     if not defects:
         raise DataError(
-            "there is no synthetic defect to score" + ("" if split is None else f" on the train side of {split!r}"),
+            "no synthetic defect to score" + ("" if split is None else f" on the train side of {split!r}"),
             where=dataset.root,
             hint="make some first: carpet-data synthesize",
         )
@@ -206,7 +201,7 @@ def _network(backbone: str | None, weights: Path | None) -> Backbone | None:
         return None
     if backbone is None:
         if weights is not None:
-            raise UsageError("weights without a network", hint=f"add --backbone: {', '.join(ARCHITECTURES)}")
+            raise UsageError("--weights without --backbone", hint=f"add --backbone: {', '.join(ARCHITECTURES)}")
         found = find_weights()
         return None if found is None else load_backbone(*found)
     if backbone not in ARCHITECTURES:
@@ -215,8 +210,8 @@ def _network(backbone: str | None, weights: Path | None) -> Backbone | None:
         found = find_weights(backbone)
         if found is None:
             raise UsageError(
-                f"no weights of {backbone} are in torch's cache",
-                hint="give the file with --weights; none is downloaded",
+                f"no weights for {backbone} in torch's cache",
+                hint="give the file with --weights; nothing is downloaded",
             )
         weights = found[1]
     return load_backbone(backbone, weights)

@@ -1,4 +1,4 @@
-"""What the inside of a defect looks like, as numbers: needs no network and no weights."""
+"""What the inside of a defect looks like, as numbers, without a network."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ NAMES = (
 )  # fmt: skip
 """The statistics of a crop, in the order of `Crop.statistics`."""
 BINS = 64
-"""Of the colour histograms, over 0 … 255."""
+"""Of the color histograms, over 0 … 255."""
 _MOST_CROPS = 8
-"""Of one image: the largest, so that one image of many specks does not outweigh all others."""
+"""Per image, the largest ones: an image of many specks must not outweigh all others."""
 _LONGEST = 256
-"""Larger crops are reduced to this edge: statistics of more pixels say no more."""
+"""Larger crops are reduced to this side: statistics of more pixels say no more."""
 _SIDE = 128
-"""Of the square crops for a network."""
+"""Side of the square crops for a network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Job:
     Attributes:
         root: The data set's folder.
         sample: With a mask.
-        connectivity: Which pixels make one defect.
-        pixels: Whether the crops are wanted too, for a network.
+        connectivity: Which pixels belong to one defect.
+        pixels: Whether the crops are needed too, for a network.
     """
 
     root: Path
@@ -60,7 +60,7 @@ class Crop:
     Attributes:
         class_name: Its type.
         statistics: float64 (18,), see NAMES.
-        colours: float64 (3, BINS), shares of its pixels by CIE L, a and b (as OpenCV scales them to 0 … 255).
+        colors: float64 (3, BINS), shares of its pixels by CIE L, a and b (as OpenCV scales them to 0 … 255).
         area_frac: Its share of the image.
         pixels: uint8 128x128x3 RGB, the crop around it; None unless asked for.
         inside: float32 128x128, 1 inside the mask; None unless asked for.
@@ -68,7 +68,7 @@ class Crop:
 
     class_name: str
     statistics: F64
-    colours: F64
+    colors: F64
     area_frac: float
     pixels: Image | None = None
     inside: NDArray[np.float32] | None = None
@@ -88,7 +88,7 @@ class Measured:
 
 
 def measure(job: Job) -> Measured | CarpetDataError:
-    """Measure the defects of one sample; what is wrong with its files comes back as the error. Pure."""
+    """Measure the defects of one sample; an error in its files is returned. Pure."""
     sample = job.sample
     try:
         regions = masks.find(masks.load(job.root, sample), connectivity=job.connectivity)
@@ -104,15 +104,15 @@ def measure(job: Job) -> Measured | CarpetDataError:
         rows = slice(max(y - collar, 0), y + height + collar)
         columns = slice(max(x - collar, 0), x + width + collar)
         crop, mask = image[rows, columns], inside[rows, columns]
-        statistics, colours = describe(crop, mask)
+        statistics, colors = describe(crop, mask)
         pixels, weight = _square(crop, mask) if job.pixels else (None, None)
         area = float(regions.area[k]) / (sample.width * sample.height)
-        crops.append(Crop(regions.class_names[k], statistics, colours, area, pixels, weight))
+        crops.append(Crop(regions.class_names[k], statistics, colors, area, pixels, weight))
     return Measured(sample.id, tuple(crops))
 
 
 def describe(image: Image, mask: Mask) -> tuple[F64, F64]:
-    """Statistics and colours of the pixels inside a mask.
+    """Statistics and colors of the pixels inside a mask.
 
     Bands are differences of Gaussians, edges are gradients of the image blurred to a scale; both as log10 of 1 + their
     root mean square inside the mask. The direction is the coherence of the structure tensor (Bigün and Granlund 1987).
@@ -127,7 +127,7 @@ def describe(image: Image, mask: Mask) -> tuple[F64, F64]:
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     lab = np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2LAB))
-    colours = np.stack([np.histogram(lab[..., c][mask], BINS, (0, 256))[0] for c in range(3)]) / mask.sum()
+    colors = np.stack([np.histogram(lab[..., c][mask], BINS, (0, 256))[0] for c in range(3)]) / mask.sum()
     longest = max(mask.shape)
     if longest > _LONGEST:
         size = tuple(max(1, round(edge * _LONGEST / longest)) for edge in mask.shape[::-1])
@@ -151,8 +151,8 @@ def describe(image: Image, mask: Mask) -> tuple[F64, F64]:
         if level == 0:
             xx, yy, xy = float((dx * dx).mean()), float((dy * dy).mean()), float((dx * dy).mean())
             direction = float(np.hypot(xx - yy, 2 * xy)) / max(xx + yy, 1e-9)
-    colour = (mean[0], spread[0], skew, mean[1], spread[1], mean[2], spread[2], *(mean - around))
-    return np.array([*colour, *bands, *edges, direction], np.float64), np.asarray(colours, np.float64)
+    color = (mean[0], spread[0], skew, mean[1], spread[1], mean[2], spread[2], *(mean - around))
+    return np.array([*color, *bands, *edges, direction], np.float64), np.asarray(colors, np.float64)
 
 
 def _strength(values: NDArray[np.floating]) -> float:

@@ -111,9 +111,9 @@ def test_a_leak_is_refused_before_any_training(carpet: Path) -> None:
 def test_what_could_not_be_compared_is_refused(carpet: Path) -> None:
     partition = Partition.of("main", carpet, "main")
     one, base = standard(TINY)[:2]
-    with pytest.raises(UsageError, match="no condition is called"):
+    with pytest.raises(UsageError, match="unknown condition"):
         compare.run([partition], [one], seeds=(0,))
-    with pytest.raises(UsageError, match="one name"):
+    with pytest.raises(UsageError, match="duplicate condition"):
         compare.run([partition], [base, base], seeds=(0,))
     with pytest.raises(UsageError, match="the more images"):
         compare.run([partition], standard(TINY.but(steps=None)), seeds=(0,))
@@ -121,5 +121,5 @@ def test_what_could_not_be_compared_is_refused(carpet: Path) -> None:
         compare.run([partition], [base, *standard(TINY.but(learning_rate=0.1))[2:]], seeds=(0,))
     with pytest.raises(UsageError, match="seeds"):
         compare.run([partition], [base], seeds=(0, 0))
-    with pytest.raises(UsageError, match="two partitions"):
+    with pytest.raises(UsageError, match="duplicate partition"):
         compare.run([partition, partition], [base], seeds=(0,))

@@ -57,9 +57,9 @@ def test_explicit_samples(carpet: Path) -> None:
     assert partition.counts(replace(REAL, only={"main": some})) == (5, 0)
     assert partition.counts(replace(REAL, only={"another": some}))[0] > 5
     test = partition.folder.dataset.on_side("test", "main")[0].id
-    with pytest.raises(UsageError, match="is no train sample"):
+    with pytest.raises(UsageError, match="is not a training sample"):
         partition.train(replace(REAL, only={"main": frozenset([test])}))
-    with pytest.raises(UsageError, match="no synthetic images called 'nsa'"):
+    with pytest.raises(UsageError, match="unknown synthetic images 'nsa'"):
         partition.train(replace(BOTH, pool="nsa"))
 
 
@@ -70,18 +70,18 @@ def test_a_sound_partition_passes(carpet: Path) -> None:
 
 
 def test_an_unknown_split_is_named(carpet: Path) -> None:
-    with pytest.raises(UsageError, match="there are: main"):
+    with pytest.raises(UsageError, match="known: main"):
         Partition.of("x", carpet, "fold7")
 
 
-def test_partitions_that_judge_nothing_are_refused(carpet: Path) -> None:
+def test_partitions_that_test_nothing_are_refused(carpet: Path) -> None:
     folder = Folder.of(carpet, "main")
     real = [s for s in folder.dataset if s.origin == "real"]
     no_test = with_sides(folder, {s.id: None for s in folder.dataset.on_side("test", "main")})
-    with pytest.raises(DataError, match="no image is on the test side"):
+    with pytest.raises(DataError, match="no image on the test side"):
         refuse_unfit(Partition("p", no_test))
     no_train = with_sides(folder, {s.id: None for s in folder.real()})
-    with pytest.raises(DataError, match="no real image is on the train side"):
+    with pytest.raises(DataError, match="no real image on the train side"):
         refuse_unfit(Partition("p", no_train))
     one_class = with_sides(folder, {s.id: None for s in real if s.class_name != GOOD})
     with pytest.raises(DataError, match="of good only"):
@@ -91,20 +91,22 @@ def test_partitions_that_judge_nothing_are_refused(carpet: Path) -> None:
         refuse_unfit(Partition("p", apart))
 
 
-def test_a_class_that_is_not_taught_is_not_tested_and_told(carpet: Path) -> None:
+def test_a_class_that_is_not_trained_is_not_tested_and_noted(carpet: Path) -> None:
     folder = Folder.of(carpet, "main")
-    untaught = Partition("p", with_sides(folder, {s.id: None for s in folder.real() if s.class_name == "hole"}))
-    assert refuse_unfit(untaught) == ("hole has no real train image in p, so its 5 test images are left out",)
-    assert {s.class_name for s in untaught.held_out("test")} == {GOOD, "thread"}
+    untrained = Partition("p", with_sides(folder, {s.id: None for s in folder.real() if s.class_name == "hole"}))
+    assert refuse_unfit(untrained) == ("hole has no real training image in p, so its 5 test images are left out",)
+    assert {s.class_name for s in untrained.held_out("test")} == {GOOD, "thread"}
     assert {s.class_name for s in Partition("p", folder).held_out("test")} == {GOOD, "hole", "thread"}
 
 
-def test_a_class_that_is_not_tested_is_told(carpet: Path) -> None:
+def test_a_class_that_is_not_tested_is_noted(carpet: Path) -> None:
     folder = Folder.of(carpet, "main")
     untested = with_sides(
         folder, {s.id: None for s in folder.dataset.on_side("test", "main") if s.class_name == "hole"}
     )
-    assert refuse_unfit(Partition("p", untested)) == ("hole has no test image in p: it counts in no average there",)
+    assert refuse_unfit(Partition("p", untested)) == (
+        "hole has no test image in p: it is excluded from averages there",
+    )
 
 
 def test_a_synthetic_image_on_the_test_side_is_a_leak(carpet: Path, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from carpet_data.experiments.validate import PlannedRuns
 from carpet_data.experiments.validation_text import plan_lines
 
 
-def plan(real: list[int]) -> list[tuple[str, str, int, int, int]]:
+def plan(real: list[int]) -> list[PlannedRuns]:
     return [
-        (f"partition {number}", name, count, made, 9)
+        PlannedRuns(f"partition {number}", name, count, made, 9)
         for number, count in enumerate(real)
         for name, made in (("real-only", 0), ("real + synthetic", 30))
     ]
@@ -40,4 +41,4 @@ def test_names_of_many_scattered_partitions_are_cut_short() -> None:
 
 
 def test_a_split_keeps_its_name() -> None:
-    assert plan_lines([("main", "real-only", 20, 0, 9)])[1] == "main:"
+    assert plan_lines([PlannedRuns("main", "real-only", 20, 0, 9)])[1] == "main:"

@@ -11,19 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carpet_data.dataset import GOOD
-from carpet_data.experiments import shortcut
+from carpet_data.experiments import shortcut_check
 from carpet_data.experiments.conditions import DEFAULTS
 from carpet_data.experiments.partitions import Folder
-from carpet_data.experiments.separation import auc, by_unit, chance
-from carpet_data.experiments.shortcut import Answer
+from carpet_data.experiments.shortcut_check.cues import read_cues
+from carpet_data.experiments.shortcut_check.suspects import auc, by_unit, chance
+from carpet_data.reporting.pages import Check
 
 SETTINGS = DEFAULTS.but(architecture="resnet18", weights="none", resize=64, device="cpu")
 values = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)
 
 
-def asked(root: Path) -> tuple[Answer, ...]:
+def asked(root: Path) -> tuple[Check, ...]:
     folder = Folder.of(root, "main")
-    return shortcut.examine(shortcut.suspects(folder, folder), SETTINGS, workers=1)
+    return shortcut_check.examine(shortcut_check.suspects(folder, folder), SETTINGS, workers=1)
 
 
 def test_donor_paste_on_the_sample_carpet_carries_no_mark(carpet: Path) -> None:
@@ -50,26 +51,26 @@ def test_a_mark_that_real_images_carry_too_is_no_shortcut(carpet: Path, tmp_path
 
 def test_a_mark_inside_the_defects_is_no_shortcut(carpet: Path) -> None:
     folder = Folder.of(carpet, "main")
-    chosen = shortcut.suspects(folder, folder)
+    chosen = shortcut_check.suspects(folder, folder)
     assert all(sample.class_name != GOOD and sample.origin == "synthetic" for sample in chosen.synthetic)
-    hidden = [shortcut.read_cues((carpet, sample))[1] for sample in chosen.synthetic]
+    hidden = [read_cues((carpet, sample))[1] for sample in chosen.synthetic]
     assert all(np.isnan(picture).any() for picture in hidden), "the defects are not looked at"
 
 
 def test_a_host_and_what_was_made_of_it_are_one_unit(carpet: Path) -> None:
     folder = Folder.of(carpet, "main")
-    chosen = shortcut.suspects(folder, folder)
+    chosen = shortcut_check.suspects(folder, folder)
     assert set(chosen.hosts) <= set(chosen.units)
     assert set(chosen.donors) <= set(chosen.units)
 
 
 def test_too_few_images_are_no_proof(carpet: Path) -> None:
     folder = Folder.of(carpet, "main")
-    chosen = shortcut.suspects(folder, folder)
-    some = shortcut.Suspects(
+    chosen = shortcut_check.suspects(folder, folder)
+    some = shortcut_check.Suspects(
         folder, chosen.synthetic[:3], chosen.hosts[:3], chosen.donors[:3], folder, chosen.real[:3], chosen.units[:3]
     )
-    assert {answer.result for answer in shortcut.examine(some, SETTINGS, workers=1)} == {"not run"}
+    assert {answer.result for answer in shortcut_check.examine(some, SETTINGS, workers=1)} == {"not run"}
 
 
 @given(values, values)

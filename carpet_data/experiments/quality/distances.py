@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core.results import Result
 from carpet_data.dataset import Sample
 from carpet_data.experiments.quality.texture_statistics import BINS, Crop
 
@@ -19,8 +20,6 @@ __all__ = [
     "Scale",
     "acceptance",
     "distances",
-    "earth_mover",
-    "earth_mover_histogram",
     "frechet_diagonal",
     "kernel_distance",
     "scale_of",
@@ -29,19 +28,19 @@ __all__ = [
 F64 = NDArray[np.float64]
 
 _MOST = 1000
-"""Crops a side of a comparison: evenly chosen from more."""
+"""Maximum number of crops on a side of a comparison, evenly spaced."""
 _HALVINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptance:
-    """How many draws the images took.
+class Acceptance(Result):
+    """The number of draws that the images took.
 
     Attributes:
-        images: Images made.
-        draws: Candidates drawn for them.
+        images: Number of images made.
+        draws: Number of candidates drawn for them.
         share: images / draws.
-        refused: Gate -> draws that it refused.
+        refused: Quality check -> number of draws that it rejected.
     """
 
     images: int
@@ -51,7 +50,7 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
-class Distances:
+class Distances(Result):
     """One group of synthetic crops against the real ones of its class.
 
     All distances of texture statistics are in standard deviations of the real crops (`Scale`), over the root of the
@@ -61,7 +60,7 @@ class Distances:
         crops: Synthetic crops compared.
         real_crops: Real crops compared.
         diversity: Mean distance of two synthetic crops; None with fewer than two.
-        real_diversity: The same of real crops.
+        real_diversity: The same for real crops.
         nearest_real: Median distance of a synthetic crop to its nearest real one.
         nearest_real_min: The smallest of these.
         real_nearest_real: Median distance of a real crop to its nearest other one; far above
@@ -69,7 +68,7 @@ class Distances:
         frechet_texture: Fréchet distance of Gaussians with diagonal covariance fitted to the statistics; None with
             fewer than two crops a side.
         real_frechet_texture: The same between random halves of the real crops, mean of 20; None with fewer than four.
-        colour_emd: Earth mover's distance of L, a and b inside the masks, in levels of 255.
+        color_emd: Earth mover's distance of L, a and b inside the masks, in levels of 255.
         area_emd: Earth mover's distance of log10 of the areas' shares, in decades.
     """
 
@@ -82,28 +81,24 @@ class Distances:
     real_nearest_real: float | None
     frechet_texture: float | None
     real_frechet_texture: float | None
-    colour_emd: tuple[float, float, float] | None
+    color_emd: tuple[float, float, float] | None
     area_emd: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The numbers as plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scale:
-    """What one standard deviation is: of all real crops of all classes, since one class may have three.
+    """What one standard deviation is: of the real crops of all classes, since one class may have three.
 
     Attributes:
         mean: float64 (d,).
-        deviation: float64 (d,), no less than a hundredth of the usual one, so that what never varies is no divisor.
+        deviation: float64 (d,), at least a hundredth of the median one, so that a constant is not divided by.
     """
 
     mean: F64
     deviation: F64
 
     def apply(self, statistics: F64) -> F64:
-        """Standardise (n, d) statistics, over sqrt(d)."""
+        """Standardize (n, d) statistics, over sqrt(d)."""
         return np.asarray((statistics - self.mean) / self.deviation / np.sqrt(len(self.mean)), np.float64)
 
 
@@ -118,7 +113,7 @@ def scale_of(crops: Sequence[Crop]) -> Scale:
 
 
 def acceptance(samples: Sequence[Sample]) -> Acceptance:
-    """What the records of synthetic samples say about their gates."""
+    """The draws that synthetic samples took, by their records."""
     refused: Counter[str] = Counter()
     for sample in samples:
         found = (sample.provenance or {}).get("refused", {})
@@ -129,7 +124,7 @@ def acceptance(samples: Sequence[Sample]) -> Acceptance:
 
 
 def distances(synthetic: Sequence[Crop], real: Sequence[Crop], scale: Scale) -> Distances:
-    """Compare crops of one class; whatever needs more crops than there are is None."""
+    """Compare crops of one class; None for what needs more crops than there are."""
     made, seen = _table(synthetic, scale), _table(real, scale)
     nearest = _nearest(made, seen) if len(made) and len(seen) else np.zeros(0)
     own = _nearest(seen, seen, itself=True) if len(seen) > 1 else np.zeros(0)
@@ -144,25 +139,9 @@ def distances(synthetic: Sequence[Crop], real: Sequence[Crop], scale: Scale) -> 
         real_nearest_real=_median(own),
         frechet_texture=frechet_diagonal(made, seen) if min(len(made), len(seen)) > 1 else None,
         real_frechet_texture=_of_halves(seen),
-        colour_emd=_colour_distance(synthetic, real) if both else None,
-        area_emd=earth_mover(_areas(synthetic), _areas(real)) if both else None,
+        color_emd=_color_distance(synthetic, real) if both else None,
+        area_emd=_earth_mover(_areas(synthetic), _areas(real)) if both else None,
     )
-
-
-def earth_mover(first: F64, second: F64) -> float:
-    """Earth mover's distance of two samples of numbers (1-Wasserstein), exact; in their own unit."""
-    first, second = np.sort(first), np.sort(second)
-    every = np.concatenate([first, second])
-    every.sort()
-    below_first = np.searchsorted(first, every[:-1], side="right") / len(first)
-    below_second = np.searchsorted(second, every[:-1], side="right") / len(second)
-    return float(np.sum(np.abs(below_first - below_second) * np.diff(every)))
-
-
-def earth_mover_histogram(first: F64, second: F64, width: float) -> float:
-    """Earth mover's distance of two histograms of equal bins of a `width`, each taken as shares."""
-    first, second = first / first.sum(), second / second.sum()
-    return float(np.abs(np.cumsum(first - second)).sum() * width)
 
 
 def frechet_diagonal(first: F64, second: F64) -> float:
@@ -245,11 +224,18 @@ def _of_halves(rows: F64) -> float | None:
     return float(np.mean(found))
 
 
-def _colour_distance(first: Sequence[Crop], second: Sequence[Crop]) -> tuple[float, float, float]:
-    a, b = (np.mean([crop.colours for crop in crops], axis=0) for crops in (first, second))
-    lightness, red_green, blue_yellow = (earth_mover_histogram(a[c], b[c], 256 / BINS) for c in range(3))
+def _color_distance(first: Sequence[Crop], second: Sequence[Crop]) -> tuple[float, float, float]:
+    a, b = (np.mean(np.stack([crop.colors for crop in crops]), axis=0) for crops in (first, second))
+    levels = np.arange(BINS, dtype=np.float64) * (256 / BINS)
+    lightness, red_green, blue_yellow = (_earth_mover(levels, levels, a[c], b[c]) for c in range(3))
     return lightness, red_green, blue_yellow
 
 
 def _areas(crops: Sequence[Crop]) -> F64:
     return np.log10([crop.area_frac for crop in crops])
+
+
+def _earth_mover(first: NDArray[Any], second: NDArray[Any], *weights: NDArray[Any]) -> float:
+    from scipy.stats import wasserstein_distance  # a second to import
+
+    return float(wasserstein_distance(first, second, *weights))

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from carpet_data.core.sheets import evenly
 from carpet_data.dataset import GOOD
-from carpet_data.experiments.separation import auc, by_unit, chance
-from carpet_data.experiments.shortcut import LIMIT, Answer, Result, Suspects
-from carpet_data.networks import devices
+from carpet_data.experiments.shortcut_check.suspects import CHANCE, LIMIT, Suspects, auc, by_unit, chance, known
+from carpet_data.networks import Network, devices
+from carpet_data.reporting.pages import Check, CheckResult
 from carpet_data.training import tables
 from carpet_data.training.features import extract
 from carpet_data.training.fit import prepare_network
@@ -25,28 +27,21 @@ __all__ = ["ask"]
 _MOST = 48
 _FOLDS = 4
 _FEWEST_UNITS = 8
-_CHANCE = 0.01
 _CLASSES = ("real", "synthetic")
 _PROBE = TrainOptions(
     optimizer="adamw", weight_decay=0.1, standardize=True, steps=150, batch_size=64, sampling="balanced"
 )
 
 
-def ask(chosen: Suspects, settings: TrainOptions, *, workers: int | None = None) -> tuple[Answer, ...]:
-    """Probe the backgrounds, and for information the defects.
-
-    Args:
-        chosen: The images.
-        settings: Their size and the network.
-        workers: Processes that decode; None for one a core.
-    """
+def ask(chosen: Suspects, settings: TrainOptions, *, workers: int | None = None) -> tuple[Check, ...]:
+    """Probe the backgrounds, and for information the defects; see `examine`."""
     hidden = "Do the frozen features tell the origin with the defects blanked?"
     seen = "Do the frozen features tell synthetic defects from real ones?"
-    made, real = _few(len(chosen.synthetic)), _few(len(chosen.real))
+    made, real = evenly(range(len(chosen.synthetic)), _MOST), evenly(range(len(chosen.real)), _MOST)
     hosts, units = [chosen.hosts[n] for n in made], [chosen.units[n] for n in real]
     if min(len(set(hosts)), len(set(units))) < _FEWEST_UNITS:
-        few = f"{len(set(hosts))} host images and {len(set(units))} real ones are too few for a probe"
-        return (Answer(hidden, "not run", few),)
+        few = f"too few images for a probe: {len(set(hosts))} host images and {len(set(units))} real ones"
+        return (Check(hidden, "not run", few),)
     network = prepare_network(settings.but(freeze="backbone"), _CLASSES)
     device = devices.resolve(settings.device)
     size = settings.resize
@@ -54,28 +49,17 @@ def ask(chosen: Suspects, settings: TrainOptions, *, workers: int | None = None)
     genuine = [replace(chosen.real[n], class_name="real") for n in real]
     ones = tables.load(chosen.made.dataset, synthetic, _CLASSES, size=size, masks=True, workers=workers)
     zeros = tables.load(chosen.kept.dataset, genuine, _CLASSES, size=size, masks=True, workers=workers)
-    blank_ones, blank_zeros = _blanked(ones, zeros), _blanked(zeros, ones)
-    values = np.concatenate([extract(network, table, device=device).values[0] for table in (blank_ones, blank_zeros)])
-    score = _cross_validated(values, len(ones), [*hosts, *units])
-    share, likely, text = _judged(score[: len(ones)], score[len(ones) :], hosts, units)
-    result: Result = "flagged" if share > LIMIT and likely < _CHANCE else "passed"
-    answers = [Answer(hidden, result, f"{text}, with the same areas blanked in both", share)]
+    blanked = (_blanked(ones, zeros), _blanked(zeros, ones))
+    share, likely, text = _told_apart(network, device, blanked, hosts, units)
+    result: CheckResult = "flagged" if share > LIMIT and likely < CHANCE else "passed"
+    checks = [Check(hidden, result, f"{text}, with the same areas blanked in both", share)]
     defects = [n for n, place in enumerate(real) if chosen.real[place].class_name != GOOD]
-    donors = [chosen.donors[n] for n in made]
-    theirs = [units[n] for n in defects]
+    donors, theirs = [chosen.donors[n] for n in made], [units[n] for n in defects]
     if min(len(set(donors)), len(set(theirs))) >= _FEWEST_UNITS:
-        tables_ = (ones, zeros.take(defects))
-        values = np.concatenate([extract(network, table, device=device).values[0] for table in tables_])
-        score = _cross_validated(values, len(ones), [*donors, *theirs])
-        share, _, text = _judged(score[: len(ones)], score[len(ones) :], donors, theirs)
-        # Good images beside a real defect differ from those beside a pasted one in nothing that helps to cheat, but
-        # whatever this finds may also be the look of the defects, so it is told and not held against them.
-        answers.append(Answer(seen, "passed", f"{text}; for information, the defects themselves may differ", share))
-    return tuple(answers)
-
-
-def _few(count: int) -> list[int]:
-    return sorted({int(place) for place in np.linspace(0, count - 1, min(count, _MOST))}) if count else []
+        share, _, text = _told_apart(network, device, (ones, zeros.take(defects)), donors, theirs)
+        # Whatever this finds may also be the look of the defects themselves, so it is stated but never flagged.
+        checks.append(Check(seen, "passed", f"{text}; for information only: the defects themselves may differ", share))
+    return tuple(checks)
 
 
 def _blanked(table: ImageTable, other: ImageTable) -> ImageTable:
@@ -118,11 +102,19 @@ def _cross_validated(values: NDArray[np.float32], ones: int, units: Sequence[str
     return score
 
 
-def _judged(
-    ones: NDArray[np.float64], zeros: NDArray[np.float64], one_units: Sequence[str], zero_units: Sequence[str]
+def _told_apart(
+    network: Network,
+    device: torch.device,
+    sides: tuple[ImageTable, ImageTable],
+    one_units: Sequence[str],
+    zero_units: Sequence[str],
 ) -> tuple[float, float, str]:
-    one, zero = (values[~np.isnan(values)] for values in (by_unit(ones, one_units)[0], by_unit(zeros, zero_units)[0]))
+    """AUC of a probe over units, how likely it is by chance, and both in words."""
+    values = np.concatenate([extract(network, table, device=device).values[0] for table in sides])
+    count = len(one_units)
+    score = _cross_validated(values, count, [*one_units, *zero_units])
+    one, zero = known(by_unit(score[:count], one_units)[0]), known(by_unit(score[count:], zero_units)[0])
     share = auc(one, zero)
     share = 0.5 if np.isnan(share) else share
-    text = f"a probe reaches AUC {share:.2f} on units that it has not seen (0.5 is guessing)"
+    text = f"a probe reaches AUC {share:.2f} on unseen units (0.5 is guessing)"
     return share, chance(share, len(one), len(zero)), text
