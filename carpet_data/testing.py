@@ -1,20 +1,33 @@
-"""Contract suites for plug-ins: what a method of your own promises. Call them in your package's tests."""
+"""Contract suites for plug-ins: what a method or a format of your own promises. Call them in your package's tests."""
 
 from __future__ import annotations
 
 import importlib
 import pickle
 import random
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from pydantic import BaseModel
 
 from carpet_data.core import seeds
+from carpet_data.core.images import write_png
+from carpet_data.dataset import Dataset
+from carpet_data.errors import CarpetDataError
+from carpet_data.formats.export import export
+from carpet_data.formats.listing import is_image
+from carpet_data.formats.options import ExportOptions, MaskOptions
+from carpet_data.formats.registry import Format, ReadOptions
+from carpet_data.formats.tree import from_samples
+from carpet_data.samples import GOOD, IndexFile, MaskFile, Sample, Side
+from carpet_data.store.files import sha256 as file_sha256
+from carpet_data.store.output import MARKER
 from carpet_data.synthesis.contract import Candidate, Donor, Facts, Image, Mask, Method, Redraw, Scene
 from carpet_data.synthesis.engine import gates
 from carpet_data.synthesis.engine.render import REDRAW, drawn_values
@@ -24,7 +37,7 @@ from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.model import GateRules
 from carpet_data.weave.image import generator, render
 
-__all__ = ["check_method", "sample_scene"]
+__all__ = ["check_format", "check_method", "sample_scene"]
 
 
 def check_method(
@@ -190,3 +203,156 @@ def _refusal(candidate: Candidate | None, scene: Scene, rules: GateRules) -> str
     assert verdict.refused_by != "inside-box", "pixels or mask changed outside the candidate's box"
     assert not (scene.null and candidate.mask.any()), "the mask of a null sample must be empty"
     return verdict.refused_by
+
+
+def check_format(
+    format: Format,
+    folder: Path,
+    *,
+    keeps: Literal["instances", "pixels", "classes"] = "instances",
+    options: ExportOptions | None = None,
+) -> None:
+    """Check that a format keeps its contract.
+
+    A data set of shapes that formats tend to lose is written and read back: holes, single pixels, touching instances,
+    diagonals, blobs on the border, several classes in one image, names beyond ASCII, grayscale and RGB. The files must
+    be the same for one worker and for two, the source unchanged, and damaged files a CarpetDataError.
+
+    Args:
+        format: A format that reads, writes or both.
+        folder: An empty folder for the files of the check, such as pytest's `tmp_path`.
+        keeps: What comes back: every instance, the defect pixels of every image, or the class of every image alone.
+        options: Options of the writer; None for its defaults.
+
+    Raises:
+        AssertionError: The first broken promise is named.
+
+    Example:
+        >>> import tempfile
+        >>> from carpet_data.formats import FORMATS
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     check_format(FORMATS.load("coco"), Path(folder))
+    """
+    assert format.read is not None or format.write is not None, "a format reads, writes or both"
+    if format.read is not None:
+        (folder / "empty").mkdir(parents=True)
+        for missing in (folder / "missing", folder / "empty"):
+            assert _read_all(format, missing) is None, f"reading {missing.name!r} must be a CarpetDataError"
+    if format.write is None:
+        return
+    source = _hostile_dataset(folder / "source")
+    before = _digests(source.root)
+    chosen = (options or format.options()).but(workers=1)
+    one = export(source, format, folder / "one", chosen)
+    two = export(source, format, folder / "two", chosen, workers=2)
+    assert _digests(one.out) == _digests(two.out), "an export must have the same bytes for one worker and for two"
+    assert replace(one, out=two.out, parts=two.parts) == two, "the result must be the same for one worker and for two"
+    assert one.images == len(source), "every image must be written"
+    if isinstance(chosen, MaskOptions):
+        _check_damaged_mask(format, source, folder, chosen)
+    if format.read is not None:
+        _check_round_trip(format, source, one.out, keeps)
+        _check_damaged_files(format, one.out, folder / "damaged")
+    assert _digests(source.root) == before, "the source must stay as it is"
+
+
+def _hostile_dataset(root: Path) -> Dataset:
+    """Shapes that formats tend to lose, as binary masks and as index masks."""
+    (root / "masks").mkdir(parents=True)
+    rng = seeds.generator(0, "format contract")
+    rows, columns = np.indices((40, 56))
+    ring = np.hypot(rows - 20, columns - 28)
+    shapes = {
+        "point": (rows == 11) & (columns == 17),
+        "rings größe 絨毯": ((ring < 18) & (ring >= 14)) | ((ring < 9) & (ring >= 6)) | (ring < 1),
+        "diagonal": (rows == columns) & (rows < 30),
+        "border": (rows < 9) & (columns < 12) | (rows >= 35) & (columns > 40),
+        "full": rows >= 0,
+        "checkers": ((rows + columns) % 2 == 0) & (rows < 12) & (columns < 12),
+    }
+    samples = []
+    for number, (name, mask) in enumerate(shapes.items()):
+        values = rng.integers(0, 255, (*mask.shape, 3)[: 2 + number % 2], dtype=np.uint8)
+        class_name = ("hole", "naht ö")[number % 2]
+        write_png(root / f"{name}.png", values)
+        write_png(root / "masks" / f"{name}.png", mask.astype(np.uint8) * 255)
+        side: Side = ("train", "test")[number % 2]
+        annotation = MaskFile(f"masks/{name}.png")
+        samples.append(Sample(name, f"{name}.png", class_name, 56, 40, annotation=annotation, side=side))
+    touching = np.zeros((40, 56), np.uint8)
+    touching[5:20, 5:20], touching[5:20, 20:40], touching[20:24, 5:40] = 1, 2, 3
+    write_png(root / "masks" / "touching.png", touching)
+    table = IndexFile("masks/touching.png", ((1, "hole"), (2, "hole"), (3, "naht ö")))
+    for name, class_name, marks in (("touching", "combined", table), ("plain", GOOD, None)):
+        write_png(root / f"{name}.png", rng.integers(0, 255, (40, 56), dtype=np.uint8))
+        samples.append(Sample(name, f"{name}.png", class_name, 56, 40, annotation=marks, side="train"))
+    return from_samples(samples, root=root, name="hostile shapes", license="CC BY 4.0", format="contract")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): file_sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MARKER
+    }
+
+
+def _read_all(format: Format, root: Path) -> Dataset | None:
+    """The data set with every mask opened; None where something is wrong and said so."""
+    assert format.read is not None
+    try:
+        dataset = format.read(root, ReadOptions())
+        for sample in dataset:
+            if sample.annotation is not None:
+                sample.mask()
+    except CarpetDataError:
+        return None
+    return dataset
+
+
+def _check_round_trip(format: Format, source: Dataset, out: Path, keeps: str) -> None:
+    again = _read_all(format, out)
+    assert again is not None, "what was written must be readable"
+    assert again.format == format.name, f"the data set must say that it was read as {format.name!r}"
+    by_image = {file_sha256(again.path(sample.image_path)): sample for sample in again}
+    assert len(by_image) == len(source), f"{len(by_image)} of {len(source)} images came back"
+    for sample in source:
+        found = by_image[file_sha256(source.path(sample.image_path))]
+        assert (found.width, found.height) == (sample.width, sample.height), f"{sample.id!r} has another size"
+        assert found.side == sample.side, f"{sample.id!r} went from {sample.side} to {found.side}"
+        if keeps != "instances":
+            assert found.class_name == sample.class_name, f"{sample.id!r} became {found.class_name!r}"
+        if keeps == "classes" or sample.class_name == GOOD:
+            continue
+        lost = int((found.mask() != sample.mask()).sum())
+        assert lost == 0, f"{lost} pixels of {sample.id!r} differ"
+        if keeps == "instances":
+            wanted, had = (sorted((each.class_name, each.rle) for each in s.instances()) for s in (sample, found))
+            assert wanted == had, f"{sample.id!r} has {len(had)} instances, {len(wanted)} were written, or others"
+    if keeps == "instances":
+        assert again.categories == source.categories, "the defect types must keep their order"
+
+
+def _check_damaged_mask(format: Format, source: Dataset, folder: Path, options: ExportOptions) -> None:
+    broken = Path(shutil.copytree(source.root, folder / "broken"))
+    (broken / "masks" / "point.png").write_bytes(b"no image")
+    try:
+        export(replace(source, root=broken), format, folder / "never", options)
+    except CarpetDataError:
+        assert not (folder / "never").exists(), "an export that fails must leave nothing"
+        return
+    raise AssertionError("a mask that cannot be read must be a CarpetDataError")
+
+
+def _check_damaged_files(format: Format, out: Path, folder: Path) -> None:
+    """Every file that is not an image, cut short and replaced: an error or a data set, never another exception."""
+    for path in sorted(out.rglob("*")):
+        if not path.is_file() or path.name == MARKER or is_image(path.name):
+            continue
+        whole = path.read_bytes()
+        for damaged in (b"", whole[: len(whole) // 2], b"\x00\xff{[", whole.replace(b"1", b"\xc3")):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(out, folder)
+            (folder / path.relative_to(out)).unlink()
+            (folder / path.relative_to(out)).write_bytes(damaged)
+            _read_all(format, folder)

@@ -1,0 +1,65 @@
+"""Every format of the package keeps the contract that a format of your own is held to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carpet_data.errors import CarpetDataError, UsageError
+from carpet_data.formats import FORMATS, Format, ReadOptions, read
+from carpet_data.formats.export import export
+from carpet_data.formats.options import CocoOptions, MvtecOptions
+from carpet_data.testing import check_format
+
+# What a format keeps, where it is not every instance.
+CASES: dict[str, dict[str, Any]] = {
+    "mvtec": {"keeps": "pixels", "options": MvtecOptions(sides="keep")},
+    "folder": {"keeps": "classes"},
+}
+
+
+@pytest.mark.parametrize("name", FORMATS.builtin)
+def test_the_contract(name: str, tmp_path: Path) -> None:
+    check_format(FORMATS.load(name), tmp_path, **CASES.get(name, {}))
+
+
+def test_the_contract_for_run_lengths(tmp_path: Path) -> None:
+    check_format(FORMATS.load("coco"), tmp_path, options=CocoOptions(segmentation="rle"))
+
+
+@pytest.mark.parametrize("name", FORMATS.builtin)
+def test_the_registry_and_the_objects_agree(name: str) -> None:
+    found = FORMATS.load(name)
+    assert isinstance(found, Format)
+    assert (found.name, found.summary) == (name, FORMATS.builtin[name][1])
+    if found.read is not None:
+        assert name in ReadOptions.__dataclass_fields__["format"].metadata["option"]["help"]
+
+
+def test_a_format_that_loses_pixels_is_found(tmp_path: Path) -> None:
+    coco = FORMATS.load("coco")
+
+    def simplified(export: Any) -> Any:
+        return coco.write(replace(export, options=export.options.but(tolerance_px=3.0)))
+
+    with pytest.raises(AssertionError, match=r"pixels of .* differ"):
+        check_format(Format("coco", "", read=coco.read, write=simplified, options=CocoOptions), tmp_path)
+
+
+def test_a_format_without_a_side_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="can be written but not read"):
+        read(tmp_path, ReadOptions(format="voc"))
+    with pytest.raises(UsageError, match="can be read but not written"):
+        export(tmp_path, "mvtec-loco", tmp_path / "out")
+    with pytest.raises(UsageError, match="unknown format 'coca'") as caught:
+        export(tmp_path, "coca", tmp_path / "out")
+    assert "did you mean 'coco'" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="does not take MvtecOptions"):
+        export(tmp_path, "coco", tmp_path / "out", MvtecOptions())
+    with pytest.raises(TypeError, match="unexpected option 'segmentations'"):
+        export(tmp_path, "coco", tmp_path / "out", segmentations="rle")
+    with pytest.raises(CarpetDataError):
+        export(tmp_path / "missing", "coco", tmp_path / "out")
