@@ -116,8 +116,9 @@ def visibility(after: Image, before: Image, mask: Mask) -> float:
 
     A scratch stands out pixel by pixel, a pale stain only as a region, so the change is measured at two scales, pixels
     and blocks of 4x4, and the larger ratio counts: the mean change inside the mask over the variation of the host in
-    the box, which is its difference from itself smoothed (by a box of 9). The variation is a median, so that the outline
-    of an object that runs through the box does not count as noise. Unrelated texture of the same kind scores about 2.
+    the box, which is its difference from itself smoothed (by a box of 9). The variation is a median, so that the
+    outline of an object that runs through the box does not count as noise. Unrelated texture of the same kind scores
+    about 2.
 
     Args:
         after: uint8 hxwx3 or hxw, the candidate in its box.
