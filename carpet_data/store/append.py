@@ -29,14 +29,9 @@ class Addition:
     """One sample to be added, as the bytes of its files.
 
     Attributes:
-        id: Unique in the data set.
-        class_name: One of the data set's classes.
-        image: The encoded image.
-        mask: The encoded mask, PNG; None without one.
+        mask: The encoded mask, PNG.
         table: (index, class) of each instance where the mask is an instance-index PNG; None where it is binary.
         suffix: Of the image file, with the dot.
-        origin: "synthetic" or "real".
-        group: The group it belongs to; None where it is alone.
         provenance: How it was made; its "host" and "donors", ids of samples, must be on the train side.
     """
 

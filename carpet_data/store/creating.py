@@ -32,15 +32,7 @@ _CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One sample to be written.
-
-    Attributes:
-        id: Its id in the prepared folder.
-        source: As in the source folder.
-        source_sha256: Hex digest of the source image's bytes when it was looked at.
-        mask_form: What its mask is like.
-        group: Its group; None where it is alone.
-    """
+    """One sample to be written: its id in the prepared folder, and what was found in the source."""
 
     id: str
     source: Sample
@@ -55,11 +47,8 @@ class Draft:
 
     Attributes:
         root: The source folder.
-        description: Of the folder.
         samples: Sorted by id.
-        splits: Its partitions.
-        links: Why samples are grouped, as plain values.
-        links_made: How the links were found.
+        links: Why samples are grouped, as plain values; `links_made` says how they were found.
     """
 
     root: Path

@@ -9,7 +9,8 @@ that is all a killed curation (or a killed undo) needs to be completed or rolled
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -32,12 +33,7 @@ _IDENTITY = "curation "
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a curation makes of one sample.
-
-    Attributes:
-        before: As it was.
-        after: As it is then; a tombstone where it is dropped.
-    """
+    """What a curation makes of one sample; `after` is a tombstone where it is dropped."""
 
     before: Sample
     after: Entry
@@ -79,17 +75,10 @@ def apply(root: Path, changes: Sequence[Change], *, command: str) -> Curation:
     absent = frozenset(old for old, _ in moves if not (root / old).is_file())
     curation = Curation(number, ordered, True, absent)
     _check(root, curation)
-    journal = Journal.open(root, command, f"{_IDENTITY}{number}")
-    try:
+    with _journaled(root, curation, command):
         _save(root, curation)
         _link(root, [(old, new) for old, new in moves if old not in absent])
         _commit(root, {change.before.id: change.after for change in ordered})
-    except BaseException:
-        _settle(root, curation)
-        journal.remove()
-        raise
-    _settle(root, curation)
-    journal.remove()
     return curation
 
 
@@ -108,18 +97,22 @@ def undo(root: Path, *, command: str) -> Curation:
     applied = _is_applied(root, curation)
     if applied:
         _check_back(root, moves)
-    journal = Journal.open(root, command, f"{_IDENTITY}{number}")
-    try:
+    with _journaled(root, curation, command):
         if applied:
             _link(root, [(new, old) for old, new in moves])
             _commit(root, {change.before.id: change.before for change in curation.changes})
-    except BaseException:
+    return replace(curation, applied=False)
+
+
+@contextmanager
+def _journaled(root: Path, curation: Curation, command: str) -> Iterator[None]:
+    """Leave the folder consistent, whether the block ends well or not."""
+    journal = Journal.open(root, command, f"{_IDENTITY}{curation.number}")
+    try:
+        yield
+    finally:
         _settle(root, curation)
         journal.remove()
-        raise
-    _settle(root, curation)
-    journal.remove()
-    return replace(curation, applied=False)
 
 
 def recover(root: Path) -> Curation | None:

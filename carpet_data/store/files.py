@@ -48,9 +48,7 @@ def making(out: Path) -> Iterator[None]:
 def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` when the block ends well, and vanishes when it does not.
 
-    Args:
-        path: The file; its folder is made.
-        durable: Wait until the disk has it.
+    Its folder is made. `durable` waits until the disk has it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)

@@ -48,18 +48,13 @@ class Journal:
         """
         folder = root / JOURNAL
         begun = unfinished(root)
+        if begun is not None and begun[1] != identity:
+            raise _interrupted(root, begun[0])
         if begun is None:
             # Shards without a command are what a removal left when it was killed.
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             write_json(folder / _COMMAND, {"command": command, "identity": identity}, durable=True)
-        elif begun[1] != identity:
-            raise OutputError(
-                f"another command was interrupted here: {begun[0]}",
-                where=root,
-                hint="run that command again to complete it (its source must be as it was), "
-                f"or remove {folder} to discard what it has written",
-            )
         return cls(folder)
 
     @property
@@ -148,11 +143,16 @@ def refuse_unfinished(root: Path) -> None:
     """
     begun = unfinished(root)
     if begun is not None:
-        raise OutputError(
-            f"a command was interrupted here: {begun[0]}",
-            where=root,
-            hint=f"run that command again to complete it, or remove {root / JOURNAL} to discard what it has written",
-        )
+        raise _interrupted(root, begun[0])
+
+
+def _interrupted(root: Path, command: str) -> OutputError:
+    return OutputError(
+        f"another command was interrupted here: {command}",
+        where=root,
+        hint="run that command again to complete it (its source must be as it was), "
+        f"or remove {root / JOURNAL} to discard what it has written",
+    )
 
 
 def _committed(shard: Path) -> Iterator[tuple[int, Sample]]:

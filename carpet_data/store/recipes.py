@@ -17,12 +17,7 @@ _HASH = re.compile(r"[0-9a-f]{8,64}")
 
 
 def save(root: Path, recipe_hash: str, document: Mapping[str, Any]) -> Path:
-    """Keep a recipe; one that is there already stays.
-
-    Args:
-        root: The prepared folder.
-        recipe_hash: Hex digest that names it.
-        document: Plain values.
+    """Keep a recipe under its hash; one that exists already stays.
 
     Raises:
         DataError: Another recipe has this hash.

@@ -40,12 +40,7 @@ def write(root: Path, split: Split, *, overwrite: bool = False) -> None:
 
 
 def read(root: Path, name: str, *, ids: Mapping[str, str] | None = None) -> Split:
-    """Read a split.
-
-    Args:
-        root: The prepared folder.
-        name: Of the split.
-        ids: id -> the same id; given, the split shares these strings instead of holding its own.
+    """Read a split; with `ids` (id -> the same id) it shares these strings instead of holding its own.
 
     Raises:
         DataError: The file is missing or damaged; the line is named.
@@ -72,13 +67,7 @@ def read(root: Path, name: str, *, ids: Mapping[str, str] | None = None) -> Spli
 
 
 def write_links(root: Path, made: Mapping[str, Any], links: Iterable[Mapping[str, Any]]) -> None:
-    """Write why samples were grouped.
-
-    Args:
-        root: The prepared folder.
-        made: How the links were found.
-        links: Plain values of each, in order.
-    """
+    """Write why samples were grouped: how the links were found, then the plain values of each."""
     write_lines(root / LINKS, chain([{"made": dict(made)}], links))
 
 
