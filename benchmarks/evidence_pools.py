@@ -173,7 +173,7 @@ def _drawn_classes(pool: Pool, recipe: Recipe, to: int, classes: Sequence[str], 
 
 def _fit(pool: Pool, recipe: Recipe) -> Any:
     """The model of a recipe, fitted now, gone on with, or found."""
-    from carpet_data.learned.fit_first import fit_first
+    from carpet_data.learned.fit import fit_first
     from carpet_data.synthesis.engine import model_store
 
     begun = told = time.monotonic()
@@ -235,19 +235,19 @@ def quality(root: Path, left_out: set[str]) -> dict[str, Any]:
 
 def memorisation_of(root: Path, left_out: set[str]) -> dict[str, Any]:
     """Copies among finished images, by the same measure for every recipe: crops around their masks."""
-    from carpet_data.learned import crops, memorisation
-    from carpet_data.learned.learning import Drawn
+    from carpet_data.learned import copies
+    from carpet_data.learned.crops import CropDataset, GeneratedCrop
     from carpet_data.learned.windows import around, cut, cut_mask
     from carpet_data.synthesis.engine.train_images import TrainImages
     from carpet_data.synthesis.ops.masks import mask_box
 
     dataset = layout.read(root)
     recipe = recipes.load("donor-paste")
-    lesson = crops.build(dataset, workspaces.SPLIT, recipe, crop_px=CROP_PX, context=CONTEXT)
-    pixels = TrainImages(root, is_object=lesson.is_object)
+    data = CropDataset.of(dataset, workspaces.SPLIT, recipe, crop_px=CROP_PX, context=CONTEXT)
+    pixels = TrainImages(root, is_object=data.is_object)
     drawn = []
     synthetic = _synthetic(root)
-    for name in lesson.classes:
+    for name in data.classes:
         of_class = [sample for sample in synthetic if sample.class_name == name and name not in left_out]
         if not of_class:
             continue
@@ -255,8 +255,10 @@ def memorisation_of(root: Path, left_out: set[str]) -> dict[str, Any]:
         for sample in (of_class[k] for k in chosen):
             mask = pixels.mask(sample, name)
             window = around(mask_box(mask), CROP_PX, CONTEXT)
-            drawn.append(Drawn(name, cut(pixels.image(sample), window, CROP_PX), cut_mask(mask, window, CROP_PX)))
-    return memorisation.measure(lesson, drawn).to_json()
+            drawn.append(
+                GeneratedCrop(name, cut(pixels.image(sample), window, CROP_PX), cut_mask(mask, window, CROP_PX))
+            )
+    return copies.measure(data, drawn).to_json()
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -84,44 +84,44 @@ def measure(name: str, root: Path, split: str, device_name: str, steps: int, ima
 
     from carpet_data import store as layout
     from carpet_data.core.text import counted
-    from carpet_data.learned import crops
-    from carpet_data.learned.fit_runtime import Place
+    from carpet_data.learned.crops import CropDataset
+    from carpet_data.learned.fit_runtime import Runtime
     from carpet_data.networks import devices
     from carpet_data.synthesis.recipe import files, registry
 
     dataset, recipe = layout.read(root), files.load(name)
     fit = recipe.parameters.fit
-    place = Place.at(device_name, precision=fit.precision)
-    lesson = crops.build(dataset, split, recipe, crop_px=fit.crop_px, context=fit.context)
+    runtime = Runtime.at(device_name, precision=fit.precision)
+    data = CropDataset.of(dataset, split, recipe, crop_px=fit.crop_px, context=fit.context)
     method: Any = registry.load(recipe.target)
 
     def trained(numbers: Sequence[int]) -> tuple[Any, list[float]]:
-        learner = method.learner(lesson, recipe.parameters, place)
+        learner = method.learner(data, recipe.parameters, runtime)
         times = []
         for number in numbers:
-            devices.synchronize(place.device)
+            devices.synchronize(runtime.device)
             begun = time.perf_counter()
             learner.step(number)
-            devices.synchronize(place.device)
+            devices.synchronize(runtime.device)
             times.append(time.perf_counter() - begun)
         return learner, times
 
-    half = torch.bfloat16 if place.precision == "bf16" else torch.float32
-    with devices.deterministic(place.device):
+    half = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    with devices.deterministic(runtime.device):
         trained(spread(fit.steps, 10))  # buffers and kernels are made
-        rate = matrix_rate(place.device, half)
+        rate = matrix_rate(runtime.device, half)
         learner, times = trained(spread(fit.steps, steps))
         few = spread(fit.steps, 10)
         work = operations(lambda: trained(few)) / len(few)
-    drawn = drawing(method, recipe, dataset, split, lesson, learner, device_name, images)
-    cuda = place.device.type == "cuda"
+    drawn = drawing(method, recipe, dataset, split, data, learner, device_name, images)
+    cuda = runtime.device.type == "cuda"
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     step_s = statistics.fmean(times)
     return {
         "recipe": name,
-        "kind": place.device.type,
+        "kind": runtime.device.type,
         "device": torch.cuda.get_device_name() if cuda else f"CPU, {counted(torch.get_num_threads(), 'thread')}",
-        "precision": place.precision,
+        "precision": runtime.precision,
         "crop_px": fit.crop_px,
         "batch_size": fit.batch_size,
         "steps": fit.steps,
@@ -137,7 +137,7 @@ def measure(name: str, root: Path, split: str, device_name: str, steps: int, ima
 
 
 def drawing(
-    method: Any, recipe: Any, dataset: Any, split: str, lesson: Any, learner: Any, device_name: str, images: int
+    method: Any, recipe: Any, dataset: Any, split: str, data: Any, learner: Any, device_name: str, images: int
 ) -> dict[str, Any]:
     """The figures of sampling with the networks of a learner."""
     import torch
@@ -155,7 +155,7 @@ def drawing(
         learner.save(folder)
         count = parameters_in(folder)
         method.open(folder, str(device))
-    class_name = lesson.classes[0]
+    class_name = data.classes[0]
     found = sources.build(dataset, split, class_name, recipe)
     planner = plan.Planner(found, recipe, method, seed=0)
     train_images = TrainImages(dataset.root, is_object=found.facts.is_object)

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
-from carpet_data.cli.common import (
-    Ui,
-    json_option,
-    overwrite_option,
-    quiet_option,
-    resolve_root,
-    root_argument,
-    seed_option,
-)
-from carpet_data.cli.data_options import split_option
+from carpet_data.cli.common import Ui, json_option, quiet_option, resolve_root, root_argument
+from carpet_data.cli.options import options, take
+from carpet_data.learned.options import FitOptions
 
 
 @click.command()
@@ -25,34 +19,19 @@ from carpet_data.cli.data_options import split_option
     "--recipe",
     required=True,
     metavar="NAME|FILE",
-    help="A shipped recipe that learns (carpet-data recipes list), or the path of a YAML file.",
+    help="Learned recipe: a shipped one by name (carpet-data recipes list), or the path of a YAML file.",
 )
-@split_option
-@seed_option
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")
-@overwrite_option
-@click.option("--dry-run", is_flag=True, help="Only print the plan.")
+@options(FitOptions)
 @json_option
 @quiet_option
-def fit(
-    root: Path | None,
-    recipe: str,
-    split: str | None,
-    seed: int,
-    device: str,
-    overwrite: bool,
-    dry_run: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Fit a learned recipe to the train images, once, before it synthesizes.
+def fit(root: Path | None, recipe: str, as_json: bool, quiet: bool, **values: Any) -> None:
+    """Train a learned recipe on the training images (once, before `synthesize`).
 
-    The model lies in ROOT/models, with its weights, a card that says what it was made from, the curve of its losses,
-    and sheets of samples from on the way. synthesize finds it there by the recipe and the train images, and refuses it
-    when either has changed.
+    The model is kept in ROOT/models, with its weights, a model card, the loss curve and sample sheets from during
+    training. synthesize finds it there by the recipe and the training images, and refuses it when either has changed.
 
-    An interrupted fit goes on when the same command is run again, on a CPU to the same weights; a finished one is left
-    as it is. Several GPUs share a fit that is begun with `accelerate launch -m carpet_data fit …`.
+    An interrupted fit resumes when the same command is run again, on a CPU to the same weights; a finished one is left
+    as it is. Several GPUs share a fit that is started with `accelerate launch -m carpet_data fit …`.
 
     \b
     Example:
@@ -61,17 +40,8 @@ def fit(
     """
     from carpet_data.learned.fit import fit as run
 
-    # Of several processes that share a fit, the first one speaks.
+    # Of several processes that share a fit, only the first one prints.
     ui = Ui(as_json=as_json, quiet=quiet or os.environ.get("RANK", "0") != "0")
     with ui.progress("reading images") as progress:
-        done = run(
-            resolve_root(root),
-            recipe=recipe,
-            split=split,
-            seed=seed,
-            device=device,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            progress=progress,
-        )
+        done = run(resolve_root(root), recipe, take(FitOptions, values), progress=progress)
     ui.result(done.to_json(), done.text())

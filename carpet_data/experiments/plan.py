@@ -20,7 +20,7 @@ from carpet_data.experiments import workspaces
 from carpet_data.experiments.conditions import SYNTHETIC, Condition, standard
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.experiments.partitions import Folder, Partition, refuse_unfit
-from carpet_data.learned.fit_first import fit_first
+from carpet_data.learned.fit import fit_first
 from carpet_data.preparation.train_data import opened
 from carpet_data.store import recipes as kept_recipes
 from carpet_data.store.names import RECIPES

@@ -1,56 +1,49 @@
-"""What a fit would do: the lesson of the train side, the classes that have enough donors, and what must be refused."""
+"""What a fit would do: the training crops, the classes with enough donors, and what must be refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError, LeakError
-from carpet_data.learned import crops
-from carpet_data.learned.crops import Lesson
+from carpet_data.learned.crops import CropDataset
 from carpet_data.synthesis.engine import model_store
 from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.fit_parameters import FitParameters
 from carpet_data.synthesis.recipe.model import Recipe
 
 if TYPE_CHECKING:
-    from carpet_data.learned.fit_runtime import Place
-    from carpet_data.learned.learning import Learner
+    from carpet_data.learned.fit_loop import Learner
+    from carpet_data.learned.fit_runtime import Runtime
 
-__all__ = ["CHECKPOINT", "Plan", "State", "method_of", "plan"]
-
-State: TypeAlias = Literal["new", "unfinished", "finished"]
-
-CHECKPOINT = "checkpoint.safetensors"
-"""There while a fit is under way; `compute.checkpoints.FILE`, said again so that torch is not needed."""
+__all__ = ["FitPlan", "Fittable", "method_of", "plan"]
 
 
-class Learned(Protocol):
-    """What a fit asks of a method."""
+class Fittable(Protocol):
+    """What a fit asks of a method, beside what synthesis does."""
 
     least_donors: int
 
-    def learner(self, lesson: Lesson, parameters: Any, place: Place) -> Learner:
+    def learner(self, data: CropDataset, parameters: Any, runtime: Runtime) -> Learner:
         """What is trained."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """A fit that may begin.
+class FitPlan:
+    """A fit that can start.
 
     Attributes:
         dataset: A prepared data set.
-        split: Whose train side teaches.
+        split: Split whose training images are used.
         recipe: A learned one.
-        folder: Where the model lies or will lie.
-        state: What is there now.
-        lesson: The train side as crops, of the classes with enough donors.
-        donors: class -> donors, of all classes.
+        folder: Where the model is or will be.
+        data: The training crops, of the classes with enough donors.
+        donors: class -> number of donors, of all classes.
         notes: What the user should know.
     """
 
@@ -58,8 +51,7 @@ class Plan:
     split: str
     recipe: Recipe
     folder: Path
-    state: State
-    lesson: Lesson
+    data: CropDataset
     donors: Mapping[str, int]
     notes: tuple[str, ...] = ()
 
@@ -68,96 +60,93 @@ class Plan:
         """The values of the fit."""
         return model_store.fit_parameters(self.recipe)
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a model or a checkpoint must share with this fit, beside the seed."""
+        return {
+            "method": self.recipe.method,
+            "fit": model_store.fit_identity(self.recipe),
+            "data": model_store.data_identity(self.dataset, self.split),
+        }
 
-def plan(dataset: Dataset, split: str, recipe: Recipe) -> Plan:
-    """What a fit would do; nothing is written.
+    @property
+    def state(self) -> Literal["new", "unfinished", "finished"]:
+        """What the folder holds now."""
+        if (self.folder / model_store.CARD).is_file():
+            return "finished"
+        return "unfinished" if (self.folder / model_store.CHECKPOINT).is_file() else "new"
 
-    Args:
-        dataset: A prepared data set.
-        split: Named split.
-        recipe: A learned one.
+
+def method_of(recipe: Recipe) -> Fittable:
+    """The method of a learned recipe.
 
     Raises:
-        UsageError: The recipe learns nothing.
-        DataError: The train side is empty, shows no good ground, or no class has enough donors.
-        LeakError: An image that is not on the train side would be read.
+        UsageError: The recipe is not learned.
     """
-    values = model_store.fit_parameters(recipe)
-    method = method_of(recipe)
+    model_store.fit_parameters(recipe)
+    return cast(Fittable, registry.load(recipe.target))
+
+
+def plan(dataset: Dataset, split: str, recipe: Recipe) -> FitPlan:
+    """What a fit would do; nothing is written.
+
+    Raises:
+        UsageError: The recipe is not learned.
+        DataError: There is no training image, no clean one, or no class has enough donors.
+        LeakError: An image that is not a training image would be read.
+    """
+    values, method = model_store.fit_parameters(recipe), method_of(recipe)
     if not model_store.train_samples(dataset, split):
         raise DataError(
-            f"no real image is on the train side of the split {split!r}",
+            f"the split {split!r} has no real training image",
             where=dataset.root,
             hint="make a split with one: carpet-data split",
         )
-    folder = model_store.folder_of(dataset, split, recipe)
-    lesson = crops.build(dataset, split, recipe, crop_px=values.crop_px, context=values.context)
-    _refuse_held_out(dataset, split, lesson.read)
-    donors = {name: sum(e.class_name == name for e in lesson.examples) for name in lesson.classes}
-    enough = tuple(name for name in lesson.classes if donors[name] >= method.least_donors)
+    data = CropDataset.of(dataset, split, recipe, crop_px=values.crop_px, context=values.context)
+    _refuse_held_out(dataset, split, data)
+    donors = {name: sum(e.class_name == name for e in data.examples) for name in data.classes}
+    enough = tuple(name for name in data.classes if donors[name] >= method.least_donors)
     if not enough:
         raise _too_few(dataset, split, recipe, donors, method.least_donors)
-    if not lesson.ground:
+    if not data.background:
         raise DataError(
-            "no good image is on the train side, and no masked defect image to make one of",
+            "there is no good training image, and no masked defect image to make one from",
             where=dataset.root,
-            hint="add good images to the source and prepare it again, or split so that some are on the train side",
+            hint="add good images to the source and prepare it again, or split so that some are in train",
         )
     notes = tuple(
-        f"{name} is left out: it has {counted(count, 'donor')} on the train side, {recipe.method} needs "
+        f"{name} is skipped: it has {counted(count, 'donor')} in the training images, {recipe.method} needs "
         f"{method.least_donors}, donor-paste one"
         for name, count in donors.items()
         if name not in enough
     )
-    return Plan(dataset, split, recipe, folder, _state(folder), _only(lesson, enough), donors, notes)
+    folder = model_store.folder_of(dataset, split, recipe)
+    return FitPlan(dataset, split, recipe, folder, data.only(enough), donors, notes)
 
 
-def method_of(recipe: Recipe) -> Learned:
-    """The method of a learned recipe.
-
-    Raises:
-        UsageError: The recipe learns nothing.
-    """
-    model_store.fit_parameters(recipe)
-    return cast(Learned, registry.load(recipe.target))
-
-
-def _state(folder: Path) -> State:
-    if (folder / model_store.CARD).is_file():
-        return "finished"
-    return "unfinished" if (folder / CHECKPOINT).is_file() else "new"
-
-
-def _refuse_held_out(dataset: Dataset, split: str, read: Sequence[str]) -> None:
-    """Whatever the pools gave: only real images of the train side may have been looked at."""
-    taught = {sample.id for sample in model_store.train_samples(dataset, split)}
-    strangers = sorted(set(read) - taught)
-    if strangers:
+def _refuse_held_out(dataset: Dataset, split: str, data: CropDataset) -> None:
+    """A second check, whatever the candidates gave: only real training images may have been read."""
+    train = {sample.id for sample in model_store.train_samples(dataset, split)}
+    held_out = sorted(set(data.read) - train)
+    if held_out:
         raise LeakError(
-            f"{counted(len(strangers), 'image')} from outside the train side would teach, such as {strangers[0]!r}",
+            f"{counted(len(held_out), 'image')} outside the training images would be trained on, such as "
+            f"{held_out[0]!r}",
             where=dataset.root,
             hint="run carpet-data doctor on the data set, and make the split again",
         )
 
 
-def _too_few(dataset: Dataset, split: str, recipe: Recipe, donors: Mapping[str, int], least: int) -> DataError:
+def _too_few(dataset: Dataset, split: str, recipe: Recipe, donors: Mapping[str, int], minimum: int) -> DataError:
     if not donors:
         return DataError(
-            f"no train image of the split {split!r} shows a defect that a mask marks",
+            f"no training image of the split {split!r} has a masked defect",
             where=dataset.root,
-            hint="split so that defects are on the train side, or use a recipe without donors (procedural)",
+            hint="split so that defects are in train, or use a recipe without donors (procedural)",
         )
     found = ", ".join(f"{name} {count}" for name, count in donors.items())
     return DataError(
-        f"too few donors on the train side of {split!r}: {recipe.method} needs {least} of a class ({found})",
+        f"too few donors in the training images of {split!r}: {recipe.method} needs {minimum} of a class ({found})",
         where=dataset.root,
-        hint="use --recipe donor-paste, which works with one, or split so that more are on the train side",
+        hint="use --recipe donor-paste, which works with one, or split so that more are in train",
     )
-
-
-def _only(lesson: Lesson, classes: tuple[str, ...]) -> Lesson:
-    """A lesson without the other classes; what was read stays read."""
-    if classes == lesson.classes:
-        return lesson
-    examples = tuple(example for example in lesson.examples if example.class_name in classes)
-    return replace(lesson, classes=classes, examples=examples, facts={name: lesson.facts[name] for name in classes})

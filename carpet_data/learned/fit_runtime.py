@@ -1,12 +1,13 @@
-"""Where a fit runs: device, precision, processes and chance, in one place for every learned method.
+"""What every fit needs from torch: device, precision, processes, randomness, learning rate and averaged weights.
 
 Importing this module needs the extra `generate` and says so where it is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core import seeds
+from carpet_data.core.text import counted
 from carpet_data.errors import MissingExtraError, UsageError
 from carpet_data.synthesis.engine.fitted_models import LEARNED_PACKAGES
 
@@ -21,23 +23,25 @@ MissingExtraError.require(LEARNED_PACKAGES, "generate", "a learned recipe")
 
 import torch  # noqa: E402 - only where it is there
 from accelerate import Accelerator, PartialState  # noqa: E402
+from diffusers.training_utils import EMAModel  # noqa: E402
 
 from carpet_data.networks import devices  # noqa: E402
 from carpet_data.networks.checkpoints import optimizer_tensors, restore_optimizer  # noqa: E402
 
-__all__ = ["Place", "levels", "noise", "restore", "state_of", "tensors"]
+__all__ = ["EMAModel", "Runtime", "averaged", "levels", "noise", "rate", "restore", "state_of", "tensors"]
 
-Precision = Literal["auto", "full", "bf16"]
+_WARM_UP = 0.1
+"""Share of the steps over which the learning rate rises, unless a method asks for fewer."""
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """Where and from which seed a fit runs.
+class Runtime:
+    """Where a fit runs, and from which seed.
 
     Attributes:
         accelerator: Of Hugging Face accelerate: one process, or one of several that share the work.
         precision: "bf16" or "full".
-        seed: Of the fit.
+        seed: Seed of the fit.
     """
 
     accelerator: Accelerator
@@ -45,16 +49,17 @@ class Place:
     seed: int
 
     @classmethod
-    def at(cls, device: str = "auto", *, precision: Precision = "auto", seed: int = 0) -> Place:
-        """The place of a device name, see `carpet_data.networks.devices.resolve`.
+    def at(cls, device: str = "auto", *, precision: Literal["auto", "full", "bf16"] = "auto", seed: int = 0) -> Runtime:
+        """The runtime on a device, see `carpet_data.networks.devices.resolve`.
 
         Args:
             device: "auto", "cpu", "cuda", "cuda:1", "mps". Under `accelerate launch` each process has its own GPU.
-            precision: auto is bf16 where the hardware multiplies it (GPUs since Ampere, CPUs with AMX).
-            seed: Of the fit, 0 or more.
+            precision: "auto" is bf16 where the hardware multiplies it (GPUs since Ampere, CPUs with AMX).
+            seed: Seed of the fit, 0 or more.
 
         Raises:
-            UsageError: There is no such device here, this process computes on another already, or the seed is negative.
+            UsageError: The device is unknown or not available, this process already uses another one, or the seed is
+                negative.
         """
         seeds.refuse_negative(seed)
         found = devices.resolve(device)
@@ -64,16 +69,15 @@ class Place:
         first = PartialState(cpu=is_cpu).device
         if first.type != found.type:
             raise UsageError(
-                f"this process computes on {first.type} already, now asked for {found}",
+                f"this process already computes on {first.type} and cannot change to {found}",
                 hint="start another process for the other device",
             )
         if is_cpu:
             devices.keep_freed_memory()
         elif found.index is not None:
             torch.cuda.set_device(found)
-        accelerator = Accelerator(cpu=is_cpu)
         fast = _multiplies_bf16(found) if precision == "auto" else precision == "bf16"
-        return cls(accelerator, "bf16" if fast else "full", seed)
+        return cls(Accelerator(cpu=is_cpu), "bf16" if fast else "full", seed)
 
     @property
     def device(self) -> torch.device:
@@ -82,12 +86,19 @@ class Place:
         return device
 
     @property
+    def device_name(self) -> str:
+        """For people, such as "NVIDIA H100" or "cpu, 2 threads"."""
+        if self.device.type == "cuda":
+            return str(torch.cuda.get_device_name(self.device))
+        return f"cpu, {counted(torch.get_num_threads(), 'thread')}" if self.device.type == "cpu" else str(self.device)
+
+    @property
     def is_main(self) -> bool:
-        """Whether this process writes files and speaks; of several only one does."""
+        """Whether this process writes files and prints; only one of several does."""
         return bool(self.accelerator.is_main_process)
 
     def prepare(self, *parts: Any) -> Any:
-        """Models and optimisers, moved to the device and wrapped for several processes."""
+        """Models and optimizers, moved to the device and wrapped for several processes."""
         return self.accelerator.prepare(*parts)
 
     def bare(self, model: Any) -> Any:
@@ -105,7 +116,7 @@ class Place:
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def rng(self, *key: str | int) -> np.random.Generator:
-        """The generator of a place in the tree of the fit, each process its own branch."""
+        """The generator for a key of the fit; each process has its own."""
         return seeds.generator(self.seed, "fit", int(self.accelerator.process_index), *key)
 
 
@@ -133,10 +144,44 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], device: torch.device
     return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(device)
 
 
+def rate(step: int, steps: int, *, max_warm_up: int | None = None, last: float = 0.05) -> float:
+    """The learning rate of a step as a share of the largest one: a linear rise, then half a cosine.
+
+    Args:
+        step: From 0.
+        steps: Number of steps.
+        max_warm_up: Maximum number of steps of the rise; None for a tenth of all.
+        last: The share at the end.
+    """
+    warm = max(1, round(_WARM_UP * steps))
+    if max_warm_up is not None:
+        warm = min(warm, max_warm_up)
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    return last + (1 - last) * (1 + math.cos(math.pi * done)) / 2
+
+
+@contextmanager
+def averaged(model: torch.nn.Module, average: EMAModel) -> Iterator[None]:
+    """The averaged weights in a model, which is in eval mode meanwhile; its own weights come back afterwards."""
+    parameters, was_training = [each for each in model.parameters() if each.requires_grad], model.training
+    average.store(parameters)
+    average.copy_to(parameters)
+    model.eval()
+    try:
+        yield
+    finally:
+        average.restore(parameters)
+        model.train(was_training)
+
+
 def state_of(
-    modules: Mapping[str, torch.nn.Module], optimizers: Mapping[str, torch.optim.Optimizer]
+    modules: Mapping[str, torch.nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    averages: Mapping[str, EMAModel] | None = None,
 ) -> dict[str, torch.Tensor]:
-    """All weights, buffers and optimiser states as named tensors, copied."""
+    """All weights, buffers, optimizer states and averaged weights as named tensors, copied."""
     found = {
         f"{name}/{key}": value.detach().clone()
         for name, module in modules.items()
@@ -144,6 +189,9 @@ def state_of(
     }
     for name, optimizer in optimizers.items():
         found |= {f"{name}/{key}": value for key, value in optimizer_tensors(optimizer).items()}
+    for name, average in (averages or {}).items():
+        found |= {f"{name}/{number}": value.detach().clone() for number, value in enumerate(average.shadow_params)}
+        found[f"{name}/step"] = torch.tensor(average.optimization_step)
     return found
 
 
@@ -151,6 +199,7 @@ def restore(
     state: Mapping[str, torch.Tensor],
     modules: Mapping[str, torch.nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
+    averages: Mapping[str, EMAModel] | None = None,
 ) -> None:
     """Put back what `state_of` took."""
 
@@ -161,3 +210,8 @@ def restore(
         module.load_state_dict(of(name))
     for name, optimizer in optimizers.items():
         restore_optimizer(optimizer, of(name))
+    for name, average in (averages or {}).items():
+        kept = of(name)
+        average.optimization_step = int(kept["step"])
+        for number, value in enumerate(average.shadow_params):
+            value.copy_(kept[str(number)])

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Box, Image, Mask
 
-__all__ = ["Window", "around", "cut", "cut_mask", "enlarged", "laid_back", "mask_on", "part_of"]
+__all__ = ["Window", "around", "cut", "cut_mask", "enlarged", "laid_back", "mask_on", "part_of", "without_cut_off"]
 
 F32 = NDArray[np.float32]
+
+_EDGE_PX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,30 @@ def laid_back(host: Image, window: Window, values: F32, mask: Mask) -> Image:
     here = mask[rows, columns]
     result[rows, columns][here] = np.clip(np.rint(part[here]), 0, 255).astype(np.uint8)
     return result
+
+
+def without_cut_off(mask: Mask, window: Window) -> Mask:
+    """A mask without the components that reach an edge of the window inside the image, where they would look cut off.
+
+    A weak network puts specks into corners; the defect in the middle stays.
+
+    Args:
+        mask: bool HxW, of the whole image.
+        window: Where it was drawn.
+    """
+    height, width = mask.shape
+    rows, columns = window.inside(height, width)
+    part, edge = mask[rows, columns], _EDGE_PX
+    rim = np.zeros(part.shape, np.bool_)
+    rim[:edge] |= rows.start > 0
+    rim[part.shape[0] - edge :] |= rows.stop < height
+    rim[:, :edge] |= columns.start > 0
+    rim[:, part.shape[1] - edge :] |= columns.stop < width
+    _, labels = cv2.connectedComponents(part.view(np.uint8))
+    dropped = np.unique(labels[rim & part])
+    found: Mask = mask.copy()
+    found[rows, columns] = part & ~np.isin(labels, dropped)
+    return found
 
 
 def _covered(start: int, length: int, size: int) -> slice:

@@ -15,9 +15,10 @@ from helpers.command import Called
 from carpet_data import store as layout
 from carpet_data.cli import common
 from carpet_data.errors import UsageError
-from carpet_data.learned import memorisation
+from carpet_data.learned import copies
 from carpet_data.learned.fit import fit
-from carpet_data.learned.fit_runtime import Place
+from carpet_data.learned.fit_runtime import Runtime
+from carpet_data.learned.options import FitOptions
 from carpet_data.synthesis.recipe import registry
 
 Run = Callable[..., Called]
@@ -35,7 +36,7 @@ def _one_thread() -> Iterator[None]:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The method `tiny` is known, and copies are sought by pixels alone."""
     monkeypatch.setitem(registry.METHODS.builtin, tiny_learner.NAME, (tiny_learner.TARGET, "of the tests"))
-    monkeypatch.setattr(memorisation, "_installed", lambda device: None)
+    monkeypatch.setattr(copies, "_installed", lambda device: None)
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +57,18 @@ def recipe(tmp_path: Path) -> Path:
 def test_fit_then_again(root: Path, recipe: Path, run: Run) -> None:
     done = run("fit", root, "--recipe", recipe, "--device", "cpu")
     assert done.code == 0, done.err
-    assert done.out.startswith("source: tiny fitted to the train side of main\n")
-    folder = Path(done.out.splitlines()[-1].removeprefix("model "))
+    assert done.out.startswith("source: tiny trained on the training images of main\n")
+    folder = Path(done.out.splitlines()[-1].removeprefix("model: "))
     assert folder.parent == root / "models"
     sheets = [line for line in done.err.splitlines() if "samples-" in line]
     assert len(sheets) == 5
     assert sheets[-1].startswith("step 30 of 30, denoise 0.")
     assert all(Path(line.rpartition(": ")[2]).is_file() for line in sheets)
     assert "30 steps of 4 crops in" in done.out
-    assert "copies of donors among its samples:" in done.out
+    assert "near copies of donors among its samples:" in done.out
     again = run("fit", root, "--recipe", recipe, "--device", "cpu")
     assert (again.code, again.err) == (0, "")
-    assert again.out.startswith("source: tiny is fitted to the train side of main already; nothing was done")
+    assert again.out.startswith("source: tiny is already trained on the training images of main; nothing to do")
     anew = run("fit", root, "--recipe", recipe, "--device", "cpu", "--overwrite", "-q")
     assert (anew.code, anew.out, anew.err) == (0, "", "")
 
@@ -92,18 +93,20 @@ def test_an_interrupted_fit_says_that_it_went_on(root: Path, tmp_path: Path, run
         stopped = run("fit", root, "--recipe", recipe, "--device", "cpu")
     assert (stopped.code, stopped.out) == (130, "")
     planned = run("fit", root, "--recipe", recipe, "--dry-run")
-    assert "note: an interrupted fit would go on" in planned.out
+    assert "note: an interrupted fit would resume" in planned.out
     anew = run("fit", root, "--recipe", recipe, "--dry-run", "--overwrite")
-    assert "note: the unfinished fit that is there would be removed" in anew.out
-    assert "would go on" not in anew.out
+    assert "note: the existing unfinished fit would be removed" in anew.out
+    assert "would resume" not in anew.out
     done = run("fit", root, "--recipe", recipe, "--device", "cpu")
-    assert done.out.startswith("source: tiny fitted to the train side of main: an interrupted fit, brought to its end")
+    assert done.out.startswith(
+        "source: tiny trained on the training images of main, an interrupted fit resumed and finished"
+    )
 
 
 def test_a_dry_run_writes_nothing(root: Path, recipe: Path, run: Run) -> None:
     done = run("fit", root, "--recipe", recipe, "--dry-run")
     assert done.code == 0
-    assert "tiny would be fitted to the train side of main" in done.out
+    assert "tiny would be trained on the training images of main" in done.out
     assert "30 steps of 4 crops of 32x32 px" in done.out
     assert not (root / "models").exists()
     assert run("fit", root, "--recipe", recipe, "--dry-run", "--json").json["fitted"] is None
@@ -129,8 +132,8 @@ def test_wrong_use(root: Path, recipe: Path, run: Run, options: list[str], code:
 
 
 def test_a_seed_that_is_negative(root: Path, recipe: Path) -> None:
-    with pytest.raises(UsageError, match="the seed -1 is negative"):
-        fit(root, recipe=recipe, seed=-1)
+    with pytest.raises(UsageError, match=r"--seed must be at least 0 \(got -1\)"):
+        fit(root, recipe, FitOptions(seed=-1))
     assert not (root / "models").exists()
 
 
@@ -171,7 +174,7 @@ def test_of_several_processes_one_speaks(root: Path, recipe: Path, run: Run, mon
 
 
 def test_only_the_main_process_writes(root: Path, recipe: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Place, "is_main", property(lambda place: False))
+    monkeypatch.setattr(Runtime, "is_main", property(lambda runtime: False))
     failed = run("fit", root, "--recipe", recipe, "--device", "cpu")
     assert failed.code == 1, "no card was written by the main process, for there is none"
     assert not (root / "models").exists()

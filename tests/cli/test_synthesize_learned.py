@@ -16,7 +16,6 @@ from helpers.command import Called
 from helpers.sources import hashes
 
 from carpet_data import store as layout
-from carpet_data.learned import fitting
 from carpet_data.synthesis.engine import model_store
 from carpet_data.synthesis.recipe import files, registry
 
@@ -62,7 +61,7 @@ def test_first_the_command_that_fits_then_images(root: Path, recipe: Path, run: 
     assert "3 would be made" in planned.out
     assert "carpet-data fit" in planned.out
     assert hashes(root) == before
-    fitted = fitting.fit(layout.read(root), "main", files.load(recipe), device="cpu")
+    fitted = synthesis.fitted(root, files.load(recipe))
     called = run(*ask)
     assert called.code == 0, called.err
     assert "hole: 3 made" in called.out
@@ -74,7 +73,7 @@ def test_first_the_command_that_fits_then_images(root: Path, recipe: Path, run: 
 
 
 def test_a_device_that_is_not_there_is_wrong_use(root: Path, recipe: Path, run: Run) -> None:
-    fitting.fit(layout.read(root), "main", files.load(recipe), device="cpu")
+    synthesis.fitted(root, files.load(recipe))
     called = run("synthesize", root, "--class", "hole", "--n", 1, "--recipe", recipe, "--device", "quantum")
     assert called.code == 2
     assert "--device auto" in called.err

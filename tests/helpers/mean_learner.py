@@ -16,9 +16,9 @@ from carpet_data.synthesis.recipe.fit_parameters import FitParameters
 if TYPE_CHECKING:
     import torch
 
-    from carpet_data.learned.crops import Lesson
-    from carpet_data.learned.fit_runtime import Place
-    from carpet_data.learned.learning import Drawn, Learner
+    from carpet_data.learned.crops import CropDataset, GeneratedCrop
+    from carpet_data.learned.fit_loop import Learner
+    from carpet_data.learned.fit_runtime import Runtime
 
 TARGET = "helpers.mean_learner:Mean"
 NAMES, COLOURS = "classes.json", "colours.safetensors"
@@ -40,21 +40,21 @@ class MeanParameters(BaseModel):
 
 
 class MeanLearner:
-    def __init__(self, lesson: Lesson, parameters: MeanParameters, place: Place) -> None:
+    def __init__(self, data: CropDataset, parameters: MeanParameters, runtime: Runtime) -> None:
         import torch
 
-        self.lesson, self.place, self.rate = lesson, place, parameters.fit.learning_rate
+        self.data, self.runtime, self.rate = data, runtime, parameters.fit.learning_rate
         self.steps, self.batch_size = parameters.fit.steps, parameters.fit.batch_size
-        self.colours = torch.zeros(len(lesson.classes), 3, device=place.device)
+        self.colours = torch.zeros(len(data.classes), 3, device=runtime.device)
 
     def step(self, number: int) -> Mapping[str, torch.Tensor]:
         import torch
 
         from carpet_data.learned.fit_runtime import tensors
 
-        batch = self.lesson.draw(self.place.rng("step", number), self.batch_size, 1.0)
-        weight = torch.from_numpy(batch.masks)[:, None].to(self.place.device)
-        seen = (tensors(batch.images, self.place.device) * weight).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1e-6)
+        batch = self.data.draw(self.runtime.rng("step", number), self.batch_size, 1.0)
+        weight = torch.from_numpy(batch.masks)[:, None].to(self.runtime.device)
+        seen = (tensors(batch.images, self.runtime.device) * weight).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1e-6)
         label = torch.from_numpy(batch.labels)
         wrong = seen - self.colours[label]
         self.colours = self.colours.index_add(0, label, self.rate * wrong / self.batch_size)
@@ -64,19 +64,19 @@ class MeanLearner:
         return {"colours": self.colours.clone()}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
-        self.colours = state["colours"].to(self.place.device)
+        self.colours = state["colours"].to(self.runtime.device)
 
-    def samples(self, count: int, rng: np.random.Generator) -> Sequence[Drawn]:
+    def samples(self, count: int, rng: np.random.Generator) -> Sequence[GeneratedCrop]:
+        from carpet_data.learned.crops import GeneratedCrop
         from carpet_data.learned.fit_runtime import levels
-        from carpet_data.learned.learning import Drawn
 
-        size = self.lesson.crop_px
+        size = self.data.crop_px
         flat = levels(self.colours[:, :, None, None].expand(-1, -1, size, size))
         mask = np.zeros((size, size), np.float32)
         mask[size // 4 : size // 2, size // 4 : size // 2] = 1
         return [
-            Drawn(name, np.rint(flat[n] + rng.uniform(-1, 1)).clip(0, 255).astype(np.uint8), mask)
-            for n, name in enumerate(self.lesson.classes)
+            GeneratedCrop(name, np.rint(flat[n] + rng.uniform(-1, 1)).clip(0, 255).astype(np.uint8), mask)
+            for n, name in enumerate(self.data.classes)
             for _ in range(count)
         ]
 
@@ -84,7 +84,7 @@ class MeanLearner:
         from safetensors.torch import save_file
 
         save_file({"colours": self.colours.cpu().contiguous()}, folder / COLOURS)
-        (folder / NAMES).write_text(json.dumps(self.lesson.classes))
+        (folder / NAMES).write_text(json.dumps(self.data.classes))
 
 
 class Mean(LearnedMethod):
@@ -93,8 +93,8 @@ class Mean(LearnedMethod):
     least_donors = 2
     Parameters: type[BaseModel] = MeanParameters
 
-    def learner(self, lesson: Lesson, parameters: MeanParameters, place: Place) -> Learner:
-        return MeanLearner(lesson, parameters, place)
+    def learner(self, data: CropDataset, parameters: MeanParameters, runtime: Runtime) -> Learner:
+        return MeanLearner(data, parameters, runtime)
 
     def open(self, folder: Path, device: str) -> None:
         from safetensors.torch import load_file

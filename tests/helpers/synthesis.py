@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from carpet_data.learned.fit import fit
 from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
+from carpet_data.synthesis.engine.model_store import Fitted
 from carpet_data.synthesis.recipe import registry
+from carpet_data.synthesis.recipe.model import Recipe
 from helpers.sources import write_source
 
 LENIENT = "gates: {visible: 0, area_slack: 100, border: allow, outside_frac: 1}\n"
@@ -31,6 +35,13 @@ def recipe(folder: Path, method: str = "donor-disc", more: str = LENIENT) -> Pat
     path = folder / f"{method}.yaml"
     path.write_text(f"schema: 1\nmethod: {method}\nversion: 1\n{more}", encoding="utf-8")
     return path
+
+
+def fitted(root: Path, recipe: Path | Recipe, **options: Any) -> Fitted:
+    """The model of a learned recipe, trained on the CPU."""
+    model = fit(root, recipe, **{"device": "cpu", **options}).fitted
+    assert model is not None
+    return model
 
 
 def dataset(root: Path, counts: dict[str, int] | None = None, *, size: int = 40) -> Path:

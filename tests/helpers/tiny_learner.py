@@ -21,9 +21,8 @@ from carpet_data.synthesis.recipe.fit_parameters import FitParameters
 if TYPE_CHECKING:
     import torch
 
-    from carpet_data.learned.crops import Lesson
-    from carpet_data.learned.fit_runtime import Place
-    from carpet_data.learned.learning import Drawn
+    from carpet_data.learned.crops import CropDataset, GeneratedCrop
+    from carpet_data.learned.fit_runtime import Runtime
 
 NAME, TARGET = "tiny", "helpers.tiny_learner:Tiny"
 WEIGHTS, FACTS = "weights.safetensors", "facts.json"
@@ -48,17 +47,17 @@ class TinyParameters(BaseModel):
 
 
 class TinyLearner:
-    def __init__(self, lesson: Lesson, parameters: TinyParameters, place: Place) -> None:
+    def __init__(self, data: CropDataset, parameters: TinyParameters, runtime: Runtime) -> None:
         import torch
 
         from carpet_data.networks import devices
 
-        self.lesson, self.place, self.values = lesson, place, parameters.fit
+        self.data, self.runtime, self.values = data, runtime, parameters.fit
         self.steps, self.batch_size = parameters.fit.steps, parameters.fit.batch_size
-        with devices.seeded(place.seed):
+        with devices.seeded(runtime.seed):
             network = torch.nn.Conv2d(4, 3, 3, padding=1)
         optimizer = torch.optim.Adam(network.parameters(), lr=parameters.fit.learning_rate)
-        self.network, self.optimizer = place.prepare(network, optimizer)
+        self.network, self.optimizer = runtime.prepare(network, optimizer)
 
     def step(self, number: int) -> Mapping[str, torch.Tensor]:
         import torch
@@ -66,57 +65,57 @@ class TinyLearner:
         from carpet_data.learned.fit_runtime import noise, tensors
 
         time.sleep(self.values.slow_s)
-        rng = self.place.rng("step", number)
-        batch = self.lesson.draw(rng, self.batch_size, 0.5)
-        clean = tensors(batch.images, self.place.device)
-        mask = torch.from_numpy(batch.masks)[:, None].to(self.place.device)
-        made = self.network(torch.cat([clean + noise(rng, tuple(clean.shape), self.place.device), mask], dim=1))
+        rng = self.runtime.rng("step", number)
+        batch = self.data.draw(rng, self.batch_size, 0.5)
+        clean = tensors(batch.images, self.runtime.device)
+        mask = torch.from_numpy(batch.masks)[:, None].to(self.runtime.device)
+        made = self.network(torch.cat([clean + noise(rng, tuple(clean.shape), self.runtime.device), mask], dim=1))
         loss = (made - clean).square().mean()
         if number == self.values.at and self.values.fault == "memory":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         if number == self.values.at and self.values.fault == "nan":
             loss = loss * torch.nan
         self.optimizer.zero_grad()
-        self.place.backward(loss)
+        self.runtime.backward(loss)
         self.optimizer.step()
         return {"denoise": loss.detach()}
 
     def state(self) -> dict[str, torch.Tensor]:
         from carpet_data.learned.fit_runtime import state_of
 
-        return state_of({"network": self.place.bare(self.network)}, {"adam": self.optimizer})
+        return state_of({"network": self.runtime.bare(self.network)}, {"adam": self.optimizer})
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         from carpet_data.learned.fit_runtime import restore
 
-        restore(state, {"network": self.place.bare(self.network)}, {"adam": self.optimizer})
+        restore(state, {"network": self.runtime.bare(self.network)}, {"adam": self.optimizer})
 
-    def samples(self, count: int, rng: np.random.Generator) -> Sequence[Drawn]:
+    def samples(self, count: int, rng: np.random.Generator) -> Sequence[GeneratedCrop]:
         """Real crops with much noise, as the network cleans them."""
         import torch
 
+        from carpet_data.learned.crops import GeneratedCrop
         from carpet_data.learned.fit_runtime import levels, noise, tensors
-        from carpet_data.learned.learning import Drawn
 
         found = []
-        for name in self.lesson.classes:
-            example = next(e for e in self.lesson.examples if e.class_name == name)
-            image, mask = self.lesson.crop(example)
-            seen = tensors(image[None], self.place.device)
+        for name in self.data.classes:
+            example = next(e for e in self.data.examples if e.class_name == name)
+            image, mask = self.data.crop(example)
+            seen = tensors(image[None], self.runtime.device)
             with torch.inference_mode():
                 for _ in range(count):
-                    noisy = seen + noise(rng, tuple(seen.shape), self.place.device)
-                    given = torch.cat([noisy, torch.from_numpy(mask)[None, None].to(self.place.device)], dim=1)
-                    made = levels(self.place.bare(self.network)(given))[0]
-                    found.append(Drawn(name, np.rint(made).astype(np.uint8), mask))
+                    noisy = seen + noise(rng, tuple(seen.shape), self.runtime.device)
+                    given = torch.cat([noisy, torch.from_numpy(mask)[None, None].to(self.runtime.device)], dim=1)
+                    made = levels(self.runtime.bare(self.network)(given))[0]
+                    found.append(GeneratedCrop(name, np.rint(made).astype(np.uint8), mask))
         return found
 
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
 
-        tensors = {key: value.cpu().contiguous() for key, value in self.place.bare(self.network).state_dict().items()}
+        tensors = {key: value.cpu().contiguous() for key, value in self.runtime.bare(self.network).state_dict().items()}
         save_file(tensors, folder / WEIGHTS)
-        (folder / FACTS).write_text(json.dumps({"classes": self.lesson.classes}))
+        (folder / FACTS).write_text(json.dumps({"classes": self.data.classes}))
 
 
 class Tiny(LearnedMethod):
@@ -125,8 +124,8 @@ class Tiny(LearnedMethod):
     least_donors = 2
     Parameters: type[BaseModel] = TinyParameters
 
-    def learner(self, lesson: Lesson, parameters: Any, place: Place) -> TinyLearner:
-        return TinyLearner(lesson, parameters, place)
+    def learner(self, data: CropDataset, parameters: Any, runtime: Runtime) -> TinyLearner:
+        return TinyLearner(data, parameters, runtime)
 
 
 def register() -> None:

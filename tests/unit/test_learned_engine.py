@@ -17,8 +17,7 @@ from carpet_data import store as layout
 from carpet_data.core.images import read
 from carpet_data.dataset import Sample
 from carpet_data.errors import DataError, OutputError, UsageError
-from carpet_data.learned import fitting
-from carpet_data.learned.fit_first import fit_first
+from carpet_data.learned.fit import fit_first
 from carpet_data.preparation.drop import drop
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.split import split
@@ -52,7 +51,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fitted(bare: Path, recipe: Recipe) -> Path:
     root = Path(shutil.copytree(bare, bare.parent / "fitted"))
-    fitting.fit(layout.read(root), "main", recipe, device="cpu")
+    synthesis.fitted(root, recipe)
     return root
 
 
@@ -136,7 +135,7 @@ def test_the_record_names_model_weights_and_device(root: Path, recipe: Recipe) -
 def test_another_model_makes_others_beside(root: Path, recipe: Recipe) -> None:
     synthesize(root, ["hole"], 3, recipe=recipe, workers=1, device="cpu")
     first = {sample.id: sample.image_sha256 for sample in made_in(root)}
-    fitting.fit(layout.read(root), "main", recipe, device="cpu", seed=1, overwrite=True)
+    synthesis.fitted(root, recipe, seed=1, overwrite=True)
     again = synthesize(root, ["hole"], 3, recipe=recipe, workers=1, device="cpu").classes["hole"]
     assert (again.existed, again.made) == (0, 3)
     now = {sample.id: sample.image_sha256 for sample in made_in(root)}
@@ -198,7 +197,7 @@ def test_a_class_that_the_model_never_learned_is_refused(tmp_path: Path, recipe:
     dataset = layout.read(root)
     thread = [s for s in dataset.on_side("train", "main") if s.class_name == "thread"]
     assert len(thread) == 1
-    fitting.fit(dataset, "main", recipe, device="cpu")
+    synthesis.fitted(root, recipe)
     with pytest.raises(DataError, match=r"not fitted to the class 'thread', which had 1 training image then") as caught:
         synthesize(root, ["hole", "thread"], 2, recipe=recipe, workers=1, device="cpu")
     assert "--class thread --recipe donor-paste" in str(caught.value.hint)

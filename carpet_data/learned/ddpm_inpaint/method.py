@@ -9,111 +9,31 @@ donor paste that is noised in part and so made anew (SDEdit, Meng et al. 2022).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel
 
 from carpet_data.learned.compose import composed
 from carpet_data.learned.ddpm_inpaint.new_masks import new_mask
+from carpet_data.learned.ddpm_inpaint.parameters import DdpmInpaintParameters
 from carpet_data.learned.load_fitted import opened
 from carpet_data.learned.windows import around, cut, cut_mask
 from carpet_data.synthesis.contract import Candidate, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.methods.donor_paste import DonorPaste
 from carpet_data.synthesis.ops.masks import grown, mask_box
-from carpet_data.synthesis.recipe.fit_parameters import FitParameters, check_levels
 
 if TYPE_CHECKING:
-    from carpet_data.learned.crops import Lesson
+    from carpet_data.learned.crops import CropDataset
     from carpet_data.learned.ddpm_inpaint.sampling import Sampler
-    from carpet_data.learned.fit_runtime import Place
-    from carpet_data.learned.learning import Learner
+    from carpet_data.learned.fit_loop import Learner
+    from carpet_data.learned.fit_runtime import Runtime
 
-__all__ = ["DdpmInpaint", "DdpmInpaintFit", "DdpmInpaintParameters"]
+__all__ = ["DdpmInpaint"]
 
 _LEAST_SEEN = 0.3
 _RIM_PX = 3
-
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class DdpmInpaintFit(FitParameters):
-    """How the network of `ddpm-inpaint` is built and fitted."""
-
-    widths: tuple[int, ...] = Field(
-        (48, 80, 112), min_length=2, max_length=6, description="Channels of each level; each halves the size."
-    )
-    block_px: Literal[1, 2, 4] = Field(2, description="The network sees pixels in blocks so wide: faster, less sharp.")
-    layers: int = Field(1, ge=1, le=4, description="Residual blocks a level.")
-    pretrain_share: float = Field(0.25, ge=0, lt=1, description="Share of the steps on good ground alone, at first.")
-    defect_share: float = Field(0.5, gt=0, le=1, description="Share of crops that show defects, after that.")
-    inside_share: Share = Field(
-        0.8, description="Share of the loss that pixels inside the mask carry, however few they are."
-    )
-    class_dropout: float = Field(
-        0.1, ge=0, lt=1, description="Share of crops whose class is kept from the network: guidance needs it."
-    )
-
-    @field_validator("widths")
-    @classmethod
-    def _in_groups(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if any(width < 8 or width % 8 for width in value):
-            raise ValueError("widths must be multiples of 8")
-        return value
-
-    @model_validator(mode="after")
-    def _levels_fit(self) -> DdpmInpaintFit:
-        check_levels(self.crop_px, self.block_px, len(self.widths))
-        return self
-
-
-class DdpmInpaintParameters(BaseModel):
-    """Parameters of `ddpm-inpaint`, version 1: all but `fit` can be changed without fitting again."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    fit: DdpmInpaintFit = Field(
-        default_factory=lambda: DdpmInpaintFit.model_validate({}), description="How the network is fitted."
-    )
-    start: Literal["auto", "paste", "noise"] = Field(
-        "auto",
-        description="paste: a donor paste is made anew; noise: a new shape is filled from nothing; auto: either, by "
-        "`noise_share`.",
-    )
-    noise_share: Share = Field(0.25, description="Share of images that start from noise where `start` is auto.")
-    strength_range: tuple[Share, Share] = Field(
-        (0.4, 0.6), description="How far a paste is noised: 0 leaves it as it is, 1 leaves nothing of it."
-    )
-    sampler: Literal["ddim", "dpm-solver"] = Field(
-        "dpm-solver", description="ddim (Song et al. 2021) or DPM-Solver++ (Lu et al. 2022)."
-    )
-    sample_steps: int = Field(12, ge=1, le=1000, description="Passes through the network for an image.")
-    guidance: float = Field(
-        1.5, ge=0, le=20, description="How far away from a crop of any class; 1: as trained, and twice as fast."
-    )
-    morph_range: tuple[Share, Share] = Field(
-        (0.15, 0.6), description="New shapes: how far they go from the first donor's towards the second's."
-    )
-    deform_frac: float = Field(
-        0.08, ge=0, le=0.5, description="New shapes: displacement of the edge, as a share of the radius."
-    )
-    bend_frac: float = Field(
-        0.2,
-        ge=0,
-        le=0.6,
-        description="New thin shapes: how far the ends leave the axis, as a share of half the length.",
-    )
-    visible_levels: int | None = Field(
-        None, ge=1, le=128, description="Change of a grey value that counts as visible; None: by the host's own noise."
-    )
-
-    @field_validator("strength_range", "morph_range")
-    @classmethod
-    def _in_order(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] > value[1]:
-            raise ValueError(f"the first number ({value[0]}) must not be above the second ({value[1]})")
-        return value
 
 
 class DdpmInpaint(LearnedMethod):
@@ -127,11 +47,11 @@ class DdpmInpaint(LearnedMethod):
     def __init__(self) -> None:
         self._sampler: Sampler | None = None
 
-    def learner(self, lesson: Lesson, parameters: DdpmInpaintParameters, place: Place) -> Learner:
+    def learner(self, data: CropDataset, parameters: DdpmInpaintParameters, runtime: Runtime) -> Learner:
         """What a fit trains."""
         from carpet_data.learned.ddpm_inpaint.learner import DdpmInpaintLearner
 
-        return DdpmInpaintLearner(lesson, parameters, place)
+        return DdpmInpaintLearner(data, parameters, runtime)
 
     def open(self, folder: Path, device: str) -> None:
         """Load what a fit saved.

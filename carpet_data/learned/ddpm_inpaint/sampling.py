@@ -17,7 +17,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from numpy.typing import NDArray
 
-from carpet_data.learned.denoiser import Denoiser, clean_of, guided
+from carpet_data.learned.ddpm_inpaint.denoiser import Denoiser, clean_of, guided
 from carpet_data.learned.fit_runtime import levels, noise, tensors
 from carpet_data.learned.load_fitted import label_of, reading
 from carpet_data.learned.scale import Scale

@@ -1,15 +1,14 @@
-"""How the gan recipe learns: first good ground, then, with that generator frozen, defects on ground.
+"""Training of the gan recipe: first clean background, then, with that generator frozen, defects on background.
 
-Both stages play the hinge game against one discriminator (Lim and Ye 2017), with differentiable augmentation. Four
-terms keep a game over a handful of crops from going astray: the discriminator redraws what it sees (FastGAN), the mean
-features of a generated batch follow those of a real one of the same classes (feature matching, Salimans et al. 2016),
-the masks of a class are on average as large as real ones, and two latents on the same ground must differ (mode seeking,
-Mao et al. 2019).
+Both stages use the hinge loss against one discriminator (Lim and Ye 2017), with differentiable augmentation. Four terms
+keep the training stable on a handful of crops: the discriminator reconstructs what it sees (FastGAN), the mean features
+of a generated batch follow those of a real one of the same classes (feature matching, Salimans et al. 2016), the masks
+of a class are on average as large as real ones, and two latents on the same background must differ (mode seeking, Mao
+et al. 2019).
 """
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,13 +18,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from carpet_data.learned.crops import Lesson
-from carpet_data.learned.fit_runtime import Place, levels, noise, restore, state_of, tensors
-from carpet_data.learned.gan.diff_augment import augmented
-from carpet_data.learned.gan.method import BRANCH, CLASSES, GROUND, GanParameters
-from carpet_data.learned.gan.networks import DefectBranch, Discriminator, GroundGenerator, grains_of
-from carpet_data.learned.learning import Drawn
-from carpet_data.learned.lr_schedule import follow
+from carpet_data.learned.crops import CropDataset, GeneratedCrop
+from carpet_data.learned.fit_runtime import (
+    EMAModel,
+    Runtime,
+    averaged,
+    levels,
+    noise,
+    restore,
+    state_of,
+    tensors,
+)
+from carpet_data.learned.gan.losses import area_gap, augmented, defect_only, diversity, mode_seeking
+from carpet_data.learned.gan.networks import BackgroundGenerator, DefectBranch, Discriminator, grains_of
+from carpet_data.learned.gan.parameters import BACKGROUND, BRANCH, CLASSES, GanParameters
 from carpet_data.learned.scale import Scale
 from carpet_data.networks import devices
 
@@ -34,113 +40,103 @@ __all__ = ["GanLearner"]
 _BETAS = (0.0, 0.99)
 _WARM = 0.02
 _LAST_RATE = 0.1
-_SLACK = 0.1
-"""Keeps the mode-seeking term below 10 while samples are still all alike."""
-_COMPARED_PX = 32
-"""Crops are reduced to this before they are compared with each other."""
 
 
 class GanLearner:
-    """Trains the networks of `gan`; see `carpet_data.learned.learning.Learner`.
+    """Trains the networks of `gan`; see `carpet_data.learned.fit_loop.Learner`."""
 
-    Args:
-        lesson: What it may look at.
-        parameters: Of the recipe.
-        place: Where.
-    """
-
-    def __init__(self, lesson: Lesson, parameters: GanParameters, place: Place) -> None:
-        self._lesson, self._place, self._parameters = lesson, place, parameters
+    def __init__(self, data: CropDataset, parameters: GanParameters, runtime: Runtime) -> None:
+        self._data, self._runtime, self._parameters = data, runtime, parameters
         self._fit = fit = parameters.fit
         self.steps, self.batch_size = fit.steps, fit.batch_size
         # A fit of one step still has a second stage: without it there is no defect.
-        self.ground_steps = min(round(fit.ground_share * fit.steps), fit.steps - 1)
-        count = len(lesson.classes)
+        self.background_steps = min(round(fit.ground_share * fit.steps), fit.steps - 1)
+        count = len(data.classes)
 
-        colours = Scale.of(lesson.crops())
-        with devices.seeded(place.seed):
-            ground = GroundGenerator(fit.crop_px, fit.latent, fit.width, mean=colours.mean, axes=colours.axes)
-            branch = DefectBranch(count, fit.crop_px, fit.latent, fit.width // 2, axes=colours.axes)
-            self._ground, self._branch = ground.to(place.device), branch.to(place.device)
-            self._judge = Discriminator(lesson.good + 1, fit.crop_px, fit.width).to(place.device)
-        self._ground_mean, self._branch_mean = copy.deepcopy(self._ground), copy.deepcopy(self._branch)
-        for mean in (self._ground_mean, self._branch_mean):
-            mean.requires_grad_(False).eval()
+        colors = Scale.of(data.all_crops())
+        with devices.seeded(runtime.seed):
+            background = BackgroundGenerator(fit.crop_px, fit.latent, fit.width, mean=colors.mean, axes=colors.axes)
+            branch = DefectBranch(count, fit.crop_px, fit.latent, fit.width // 2, axes=colors.axes)
+            judge = Discriminator(data.good + 1, fit.crop_px, fit.width)
+        self._background, self._branch = background.to(runtime.device), branch.to(runtime.device)
+        self._judge = judge.to(runtime.device)
+        self._modules: dict[str, nn.Module] = {
+            "background": self._background,
+            "branch": self._branch,
+            "judge": self._judge,
+        }
         self._optimizers = {
             f"{name}_optimizer": torch.optim.Adam(model.parameters(), lr=fit.learning_rate, betas=_BETAS)
-            for name, model in (("ground", self._ground), ("branch", self._branch), ("judge", self._judge))
+            for name, model in self._modules.items()
         }
-
-    @property
-    def _modules(self) -> dict[str, nn.Module]:
-        return {
-            "ground": self._ground,
-            "ground_mean": self._ground_mean,
-            "branch": self._branch,
-            "branch_mean": self._branch_mean,
-            "judge": self._judge,
+        self._averages = {
+            f"{name}_average": EMAModel(self._modules[name].parameters(), decay=fit.ema, foreach=True)
+            for name in ("background", "branch")
         }
 
     def step(self, number: int) -> Mapping[str, torch.Tensor]:
         """One step of whichever stage it is; see `Learner.step`."""
-        rng = self._place.rng("step", number)
+        rng = self._runtime.rng("step", number)
         self._set_rate(number)
-        if number < self.ground_steps:
-            losses = self._ground_step(rng)
-            follow(self._ground_mean.parameters(), self._ground.parameters(), number, self._fit.ema)
-        else:
-            losses = self._defect_step(rng)
-            follow(self._branch_mean.parameters(), self._branch.parameters(), number - self.ground_steps, self._fit.ema)
+        if number < self.background_steps:
+            losses = self._background_step(rng)
+            self._averages["background_average"].step(self._background.parameters())
+            return losses
+        if number == self.background_steps:  # from here on the generator is frozen, at its averaged weights
+            self._averages["background_average"].copy_to(self._background.parameters())
+        losses = self._defect_step(rng)
+        self._averages["branch_average"].step(self._branch.parameters())
         return losses
 
     def _set_rate(self, number: int) -> None:
-        """Up from nothing at the beginning of each stage, down to a tenth at its end."""
-        first, end = (0, self.ground_steps) if number < self.ground_steps else (self.ground_steps, self.steps)
+        """A short linear rise at the start of each stage, then a linear decay to a tenth."""
+        middle = self.background_steps
+        first, end = (0, middle) if number < middle else (middle, self.steps)
         done = (number + 1 - first) / (end - first)
         factor = min(1.0, done / _WARM) * (1 - (1 - _LAST_RATE) * max(0.0, done - _WARM))
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = self._fit.learning_rate * factor
 
-    def _ground_step(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        batch = self._lesson.draw(rng, self.batch_size, 0.0)
-        images = tensors(batch.images, self._place.device)
-        labels = torch.from_numpy(batch.labels).to(self._place.device)
-        with self._place.autocast():
-            made = self._ground(*self._latents(rng, self.batch_size, self._fit.latent))
+    def _background_step(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        batch = self._data.draw(rng, self.batch_size, 0.0)
+        images = tensors(batch.images, self._runtime.device)
+        labels = torch.from_numpy(batch.labels).to(self._runtime.device)
+        with self._runtime.autocast():
+            made = self._background(*self._latents(rng, self.batch_size, self._fit.latent))
         real, fake = _with_mask(images, None), _with_mask(made.float(), None)
         losses = self._discriminate(real, fake.detach(), labels, rng)
         score, matching = self._judged(real, fake, labels, rng)
-        self._update("ground", score + self._fit.matching * matching)
+        self._update("background", score + self._fit.matching * matching)
         return {
             **losses,
             "generator": score.detach(),
             "matching": matching.detach(),
             "mode_seeking": torch.zeros_like(score.detach()),
             "area": torch.zeros_like(score.detach()),
-            "diversity": _diversity(fake, real, labels),
+            "diversity": diversity(fake, real, labels),
         }
 
     def _defect_step(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        count, device = self.batch_size, self._place.device
-        batch = self._lesson.draw(rng, count, 1.0)
+        count, device = self.batch_size, self._runtime.device
+        batch = self._data.draw(rng, count, 1.0)
         labels = torch.from_numpy(batch.labels).to(device)
         masks = torch.from_numpy(batch.masks).to(device)[:, None]
         real = _with_mask(tensors(batch.images, device), masks)
-        ground = self._some_ground(rng)
+        background = self._some_background(rng)
         first = self._latents(rng, count, self._fit.latent)
-        # Others for half of the batch: pairs on one ground, of one class.
+        # A second latent for half of the batch: pairs on one background, of one class.
         pairs = max(1, count // 2)
         second = self._latents(rng, pairs, self._fit.latent)
-        with self._place.autocast():
-            made, shape = self._branch(ground, first[0], labels, first[1])
-            _, other_shape = self._branch(ground[:pairs], second[0], labels[:pairs], second[1])
+        with self._runtime.autocast():
+            made, shape = self._branch(background, first[0], labels, first[1])
+            _, other_shape = self._branch(background[:pairs], second[0], labels[:pairs], second[1])
         fake = _with_mask(made, shape)
         losses = self._discriminate(real, fake.detach(), labels, rng)
         score, matching = self._judged(real, fake, labels, rng)
-        # Of the masks alone, as DFMGAN has it: of the colours it would be paid in colour casts.
-        seeking = _alike(shape[:pairs], other_shape, first[0][:pairs], second[0])
-        area = _area_gap(shape, masks, labels, self._lesson.good)
+        # On the masks alone, as in DFMGAN: on the colors it would be satisfied by color casts.
+        seeking = mode_seeking(shape[:pairs], other_shape, first[0][:pairs], second[0])
+        area = area_gap(shape, masks, labels, self._data.good)
         anchor = self._fit.matching * matching + self._fit.area * area
         self._update("branch", score + anchor + self._fit.mode_seeking * seeking)
         return {
@@ -149,21 +145,21 @@ class GanLearner:
             "matching": matching.detach(),
             "mode_seeking": seeking.detach(),
             "area": area.detach(),
-            "diversity": _diversity(_under(fake), _under(real), labels),
+            "diversity": diversity(defect_only(fake), defect_only(real), labels),
         }
 
-    def _some_ground(self, rng: np.random.Generator) -> torch.Tensor:
-        """Ground for the branch, n x3 x c x c: some of the frozen generator, the rest real."""
-        real = tensors(self._lesson.draw(rng, self.batch_size, 0.0).images, self._place.device)
+    def _some_background(self, rng: np.random.Generator) -> torch.Tensor:
+        """Background for the branch, n x3 x c x c: some from the frozen generator, the rest real."""
+        real = tensors(self._data.draw(rng, self.batch_size, 0.0).images, self._runtime.device)
         made = round(self._fit.generated_ground * self.batch_size)
-        if not made or not self.ground_steps:
+        if not made or not self.background_steps:
             return real
-        with torch.no_grad(), self._place.autocast():
-            generated = self._ground_mean(*self._latents(rng, made, self._fit.latent))
+        with torch.no_grad(), self._runtime.autocast():
+            generated = self._background(*self._latents(rng, made, self._fit.latent))
         return torch.cat([generated.float(), real[made:]])
 
     def _latents(self, rng: np.random.Generator, count: int, length: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        device = self._place.device
+        device = self._runtime.device
         return noise(rng, (count, length), device), grains_of(rng, count, self._fit.crop_px, device)
 
     def _discriminate(
@@ -171,7 +167,7 @@ class GanLearner:
     ) -> dict[str, torch.Tensor]:
         self._judge.requires_grad_(True)
         shown = augmented(real, rng)
-        with self._place.autocast():
+        with self._runtime.autocast():
             good, _, redrawn = self._judge(shown, labels)
             bad, _, _ = self._judge(augmented(fake, rng), labels)
         hinge = _mean_of(functional.relu(1 - good.float())) + _mean_of(functional.relu(1 + bad.float()))
@@ -183,8 +179,8 @@ class GanLearner:
     def _judged(
         self, real: torch.Tensor, fake: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """How bad the fakes look, and how far their mean features are from those of the real ones."""
-        with self._place.autocast():
+        """The score of the fakes, and the distance of their mean features from those of the real ones."""
+        with self._runtime.autocast():
             with torch.no_grad():
                 _, wanted, _ = self._judge(augmented(real, rng), labels)
             scores, features, _ = self._judge(augmented(fake, rng), labels)
@@ -194,90 +190,55 @@ class GanLearner:
     def _update(self, name: str, loss: torch.Tensor) -> None:
         optimizer = self._optimizers[f"{name}_optimizer"]
         optimizer.zero_grad(set_to_none=True)
-        self._place.backward(loss)
+        self._runtime.backward(loss)
         # Shared here and not by wrapped models: a step runs the discriminator several times, partly frozen.
-        if self._place.accelerator.num_processes > 1:
+        if self._runtime.accelerator.num_processes > 1:
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
-                        parameter.grad = self._place.accelerator.reduce(parameter.grad, "mean")
+                        parameter.grad = self._runtime.accelerator.reduce(parameter.grad, "mean")
         optimizer.step()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All that `step` changes; see `Learner.state`."""
-        return state_of(self._modules, self._optimizers)
+        """See `Learner.state`."""
+        return state_of(self._modules, self._optimizers, self._averages)
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Put back what `state` took."""
-        restore(state, self._modules, self._optimizers)
+        """See `Learner.restore`."""
+        restore(state, self._modules, self._optimizers, self._averages)
 
-    def samples(self, count: int, rng: np.random.Generator) -> Sequence[Drawn]:
-        """Samples of each class on real ground, their latents as short as when rendering; see `Learner.samples`."""
-        drawn: list[Drawn] = []
-        fit, device, strength = self._fit, self._place.device, self._parameters.truncation
-        for label, name in enumerate(self._lesson.classes):
-            labels = torch.full((count,), label, device=device)
-            ground = tensors(self._lesson.draw(rng, count, 0.0).images, device)
-            latents = strength * noise(rng, (count, fit.latent), device)
-            with torch.no_grad():
+    def samples(self, count: int, rng: np.random.Generator) -> Sequence[GeneratedCrop]:
+        """Samples of each class on real background, with the latents of rendering; see `Learner.samples`."""
+        found: list[GeneratedCrop] = []
+        fit, device, strength = self._fit, self._runtime.device, self._parameters.truncation
+        with averaged(self._branch, self._averages["branch_average"]), torch.no_grad():
+            for label, name in enumerate(self._data.classes):
+                labels = torch.full((count,), label, device=device)
+                background = tensors(self._data.draw(rng, count, 0.0).images, device)
+                latents = strength * noise(rng, (count, fit.latent), device)
                 grain = grains_of(rng, count, fit.crop_px, device, strength)
-                made, masks = self._branch_mean(ground, latents, labels, grain)
-            images = np.rint(levels(made)).astype(np.uint8)
-            shapes = masks[:, 0].cpu().numpy().astype(np.float32)
-            drawn += [Drawn(name, image, mask) for image, mask in zip(images, shapes, strict=True)]
-        return drawn
+                made, masks = self._branch(background, latents, labels, grain)
+                images = np.rint(levels(made)).astype(np.uint8)
+                shapes = masks[:, 0].cpu().numpy().astype(np.float32)
+                found += [GeneratedCrop(name, image, mask) for image, mask in zip(images, shapes, strict=True)]
+        return found
 
     def save(self, folder: Path) -> None:
         """Write both averaged networks and the names of the labels."""
-        self._ground_mean.save_pretrained(folder / GROUND)
-        self._branch_mean.save_pretrained(folder / BRANCH)
-        text = json.dumps(list(self._lesson.classes), ensure_ascii=False)
+        self._background.save_pretrained(folder / BACKGROUND)
+        with averaged(self._branch, self._averages["branch_average"]):
+            self._branch.save_pretrained(folder / BRANCH)
+        text = json.dumps(list(self._data.classes), ensure_ascii=False)
         (folder / CLASSES).write_text(text + "\n", encoding="utf-8")
 
 
 def _with_mask(images: torch.Tensor, masks: torch.Tensor | None) -> torch.Tensor:
-    """What the discriminator sees: n x4 x c x c, -1..1; good ground has an empty mask."""
+    """What the discriminator sees: n x4 x c x c, -1..1; clean background has an empty mask."""
     if masks is None:
         masks = torch.zeros_like(images[:, :1])
     return torch.cat([images, 2 * masks - 1], dim=1)
 
 
 def _mean_of(scores: torch.Tensor) -> torch.Tensor:
-    """The score of the whole and the mean score of the parts count alike."""
+    """The score of the whole crop and the mean score of its parts count equally."""
     return scores[:, 0].mean() + scores[:, 1:].mean()
-
-
-def _area_gap(made: torch.Tensor, real: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """How far the mean mask area of each class is from that of real crops, as a share of it, mean over the classes."""
-    chosen = functional.one_hot(labels, classes).float()
-    found, wanted = (chosen.T @ masks.float().mean(dim=(1, 2, 3)) for masks in (made, real))
-    return ((found - wanted).abs() / wanted.clamp_min(1e-3)).mean()
-
-
-def _alike(one: torch.Tensor, other: torch.Tensor, latent: torch.Tensor, other_latent: torch.Tensor) -> torch.Tensor:
-    """How little the masks of two samples differ for how much their latents do, 0..10."""
-    apart = (one - other).abs().mean(dim=(1, 2, 3)) / (latent - other_latent).abs().mean(dim=1)
-    return (1 / (apart + _SLACK)).mean()
-
-
-def _under(values: torch.Tensor) -> torch.Tensor:
-    """What a crop with its mask shows of the defect alone: colours under the mask, and the mask."""
-    mask = (values[:, 3:] + 1) / 2
-    return torch.cat([values[:, :3] * mask, mask], dim=1)
-
-
-def _diversity(fake: torch.Tensor, real: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """How much crops of one class differ within a batch, as a share of how much real ones do: near 0 it has collapsed.
-
-    Args:
-        fake: n x k x c x c.
-        real: The same shape.
-        labels: int64 n, of both; where no two are alike the result is 1.
-    """
-    alike = (labels[:, None] == labels[None]) & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-
-    def apart(batch: torch.Tensor) -> torch.Tensor:
-        flat = functional.adaptive_avg_pool2d(batch.detach().float(), _COMPARED_PX).flatten(1)
-        return (torch.cdist(flat, flat, p=1.0) * alike).sum() + 1e-6
-
-    return apart(fake) / apart(real)

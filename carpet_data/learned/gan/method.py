@@ -9,71 +9,31 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from carpet_data.learned.compose import composed
+from carpet_data.learned.gan.parameters import BRANCH, CLASSES, GanFitParameters, GanParameters
 from carpet_data.learned.load_fitted import label_of, opened, reading
-from carpet_data.learned.windows import Window, around, cut, enlarged, mask_on
+from carpet_data.learned.windows import Window, around, cut, enlarged, mask_on, without_cut_off
 from carpet_data.synthesis.contract import Candidate, Donor, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.engine.gates import area_range
 from carpet_data.synthesis.ops.masks import mask_box
 from carpet_data.synthesis.ops.placement import drawn_corner, same_part
 from carpet_data.synthesis.ops.pose import share_on_object, turn_between
-from carpet_data.synthesis.recipe.fit_parameters import FitParameters
 
 if TYPE_CHECKING:
-    from carpet_data.learned.crops import Lesson
-    from carpet_data.learned.fit_runtime import Place
+    from carpet_data.learned.crops import CropDataset
+    from carpet_data.learned.fit_runtime import Runtime
     from carpet_data.learned.gan.learner import GanLearner
     from carpet_data.learned.gan.networks import DefectBranch
 
-__all__ = ["BRANCH", "CLASSES", "GROUND", "Gan", "GanFitParameters", "GanParameters"]
-
-GROUND, BRANCH, CLASSES = "ground", "defect", "classes.json"
-"""What a fitted model holds: two networks and the names of the labels."""
+__all__ = ["Gan"]
 
 _ZOOM = (0.85, 1.2)
-_EDGE_PX = 2
 _OFF_PART = 0.35
 _AREA_SLACK = 1.4
 
 F32 = NDArray[np.float32]
-
-
-class GanFitParameters(FitParameters):
-    """How the networks are fitted."""
-
-    steps: int = Field(3000, ge=2, le=1_000_000, description="Optimisation steps, both stages together.")
-    learning_rate: float = Field(5e-4, gt=0, le=1, description="Largest learning rate; it warms up and decays.")
-    ground_share: float = Field(
-        0.2, ge=0, lt=1, description="Share of the steps that learn good ground, before the defects."
-    )
-    generated_ground: float = Field(
-        0.25, ge=0, le=1, description="Share of the ground under new defects that is generated; the rest is real."
-    )
-    latent: int = Field(48, ge=2, le=1024, description="Numbers that a sample is made from.")
-    width: int = Field(32, ge=16, le=256, multiple_of=16, description="Channels of the ground generator at full size.")
-    matching: float = Field(2.0, ge=0, le=100, description="Weight of the mean features that fakes share with reals.")
-    area: float = Field(0.5, ge=0, le=100, description="Weight of the mean mask area that a class shares with reals.")
-    mode_seeking: float = Field(0.1, ge=0, le=100, description="Weight of the difference between samples.")
-
-
-class GanParameters(BaseModel):
-    """Parameters of `gan`, version 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    fit: GanFitParameters = Field(
-        default_factory=lambda: GanFitParameters.model_validate({}), description="How the networks are fitted."
-    )
-    truncation: float = Field(
-        0.9, ge=0, le=2, description="Latents are multiplied by it: lower is safer and more alike, 0 is one sample."
-    )
-    draws: int = Field(
-        8, ge=1, le=256, description="Defects drawn for a place at once; the first that is sound is used."
-    )
-    mask_level: float = Field(0.5, gt=0, lt=1, description="Where the network's mask counts as defect.")
-    feather_px: float = Field(2.0, ge=0, le=32, description="The change begins within so many pixels inside the rim.")
 
 
 class Gan(LearnedMethod):
@@ -88,11 +48,11 @@ class Gan(LearnedMethod):
         self._branch: DefectBranch | None = None
         self._classes: tuple[str, ...] = ()
 
-    def learner(self, lesson: Lesson, parameters: GanParameters, place: Place) -> GanLearner:
+    def learner(self, data: CropDataset, parameters: GanParameters, runtime: Runtime) -> GanLearner:
         """What a fit trains."""
         from carpet_data.learned.gan.learner import GanLearner
 
-        return GanLearner(lesson, parameters, place)
+        return GanLearner(data, parameters, runtime)
 
     def open(self, folder: Path, device: str) -> None:
         """Load what `GanLearner.save` wrote.
@@ -166,7 +126,7 @@ def _first_sound(masks: F32, window: Window, share: float | None, scene: Scene, 
     height, width = scene.host.shape[:2]
     found = "no defect was drawn"
     for number, mask in enumerate(masks):
-        within = _whole(mask_on((height, width), window, enlarged(mask, window) > level), window)
+        within = without_cut_off(mask_on((height, width), window, enlarged(mask, window) > level), window)
         problem = _problem(within, share, scene)
         if problem is None:
             return number, within
@@ -219,23 +179,3 @@ def _problem(within: Mask, share: float | None, scene: Scene) -> str | None:
         if abs(on_object - share) > _OFF_PART:
             return "the drawn mask lies off that part of the object"
     return None
-
-
-def _whole(within: Mask, window: Window) -> Mask:
-    """The mask without what runs into an edge of the window that lies inside the host, where it would look sawn.
-
-    A weak network puts specks into corners; the defect in the middle is none the worse for it.
-    """
-    height, width = within.shape
-    rows, columns = window.inside(height, width)
-    part, edge = within[rows, columns], _EDGE_PX
-    rim = np.zeros(part.shape, np.bool_)
-    rim[:edge] |= rows.start > 0
-    rim[part.shape[0] - edge :] |= rows.stop < height
-    rim[:, :edge] |= columns.start > 0
-    rim[:, part.shape[1] - edge :] |= columns.stop < width
-    _, labels = cv2.connectedComponents(part.view(np.uint8))
-    cut = np.unique(labels[rim & part])
-    found: Mask = within.copy()
-    found[rows, columns] = part & ~np.isin(labels, cut)
-    return found

@@ -1,9 +1,9 @@
-"""The networks of the gan recipe: a generator of good ground, a branch that puts defects on ground, a discriminator.
+"""The networks of the gan recipe: a generator of clean background, a branch that adds defects, a discriminator.
 
 The generator and the discriminator follow FastGAN (Liu et al., ICLR 2021): few layers, gated, with skip-layer
 excitation, and a discriminator that must also redraw what it sees. The branch is in the manner of DFMGAN (Duan et al.,
 AAAI 2023): it leaves the generator as it is and adds a mask and a residual that acts under the mask only. Unlike there
-it sees the ground as pixels instead of the generator's features, so that it serves real ground too.
+it sees the background as pixels instead of the generator's features, so that it serves real background too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from carpet_data.learned.fit_runtime import noise
 
-__all__ = ["DefectBranch", "Discriminator", "GroundGenerator", "grains_of", "sizes_of"]
+__all__ = ["BackgroundGenerator", "DefectBranch", "Discriminator", "grains_of", "sizes_of"]
 
 _MOST_WIDE = 256
 _LEAST_PX = 4
@@ -29,8 +29,8 @@ _SKIPPED = 3
 _GROUPS = 8
 _MOSTLY_GOOD = -2.0
 """Masks begin as an eighth everywhere: all or nothing would have no gradient."""
-_GROUND_REACH, _DEFECT_REACH = 4.0, 6.0
-"""How far colours may go along an axis, in deviations of the data set's: a defect farther than its ground."""
+_BACKGROUND_REACH, _DEFECT_REACH = 4.0, 6.0
+"""How far colors may go along an axis, in deviations of the data set's: a defect farther than its background."""
 _RIM_FRAC = 0.06
 _GREY = (0.0, 0.0, 0.0)
 _PLAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -116,7 +116,7 @@ class _Excitation(nn.Module):
 
 
 def _coloured(model: nn.Module, mean: Sequence[float], axes: Sequence[Sequence[float]]) -> None:
-    """The colours of the data set, as `carpet_data.learned.scale.Scale` has them, beside the weights."""
+    """The colors of the data set, as `carpet_data.learned.scale.Scale` has them, beside the weights."""
     model.register_buffer("colour_mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
     model.register_buffer("colour_axes", torch.tensor(axes, dtype=torch.float32))
 
@@ -126,14 +126,14 @@ def _bounded(values: torch.Tensor, reach: float) -> torch.Tensor:
     return reach * torch.tanh(values / reach)
 
 
-class GroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Good ground from a latent; saved by `save_pretrained`.
+class BackgroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Clean background from a latent; saved by `save_pretrained`.
 
     Args:
         crop_px: Pixels across and down.
         latent: Length of the latent.
         width: Channels at full size; each smaller level has twice as many, up to 256.
-        mean: Of the colours of crops, -1..1.
+        mean: Of the colors of crops, -1..1.
         axes: Their principal axes, as columns: what the network varies, each as strong as the data set varies it.
     """
 
@@ -172,31 +172,31 @@ class GroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 early = len(levels) - _SKIPPED
                 values = self.excitations[early](levels[early], values)
             levels.append(values)
-        varied = _bounded(self.last(levels[-1]).float(), _GROUND_REACH)
+        varied = _bounded(self.last(levels[-1]).float(), _BACKGROUND_REACH)
         return torch.clamp(self.colour_mean + torch.einsum("ij,njhw->nihw", self.colour_axes, varied), -1, 1)
 
 
 class _Styled(nn.Module):
-    """Twice the size, next to features of the ground, scaled and shifted channel by channel by the style."""
+    """Twice the size, next to features of the background, scaled and shifted channel by channel by the style."""
 
-    def __init__(self, channels_in: int, channels_ground: int, channels_out: int, style: int) -> None:
+    def __init__(self, channels_in: int, channels_background: int, channels_out: int, style: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in + channels_ground, channels_out, 3, padding=1)
+        self.conv = nn.Conv2d(channels_in + channels_background, channels_out, 3, padding=1)
         self.grain = _Grain(channels_out)
         self.norm = nn.GroupNorm(_GROUPS, channels_out, affine=False)
         self.style = nn.Linear(style, 2 * channels_out)
 
     def forward(
-        self, values: torch.Tensor, ground: torch.Tensor, noise: torch.Tensor, style: torch.Tensor
+        self, values: torch.Tensor, background: torch.Tensor, noise: torch.Tensor, style: torch.Tensor
     ) -> torch.Tensor:
         larger = _doubled(values)
-        found = self.norm(self.grain(self.conv(torch.cat([larger, ground], dim=1)), noise))
+        found = self.norm(self.grain(self.conv(torch.cat([larger, background], dim=1)), noise))
         scale, shift = self.style(style)[:, :, None, None].chunk(2, dim=1)
         return functional.leaky_relu(found * (1 + scale) + shift, 0.2)
 
 
 class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """The mask and the residual of a defect for given ground; saved by `save_pretrained`.
+    """The mask and the residual of a defect for given background; saved by `save_pretrained`.
 
     Args:
         labels: Number of defect classes.
@@ -204,7 +204,7 @@ class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latent: Length of the latent.
         width: Channels at full size; each smaller level has twice as many, up to 256.
         style: Length of the style.
-        axes: Principal axes of the colours of crops, as columns: along them a defect changes the ground.
+        axes: Principal axes of the colors of crops, as columns: along them a defect changes the background.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -227,7 +227,7 @@ class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.Linear(latent + style, style), nn.LeakyReLU(0.2), nn.Linear(style, style), nn.LeakyReLU(0.2)
         )
         self.first = nn.Linear(style, widths[0] * sizes[0] ** 2)
-        # The ground at each size but the smallest, from the largest down.
+        # The background at each size but the smallest, from the largest down.
         seen = [max(_GROUPS, width // 2) * min(4, 2**level) for level in range(len(sizes) - 1)]
         self.look = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=1 if level == 0 else 2, padding=1)
@@ -240,31 +240,31 @@ class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.residual = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(
-        self, ground: torch.Tensor, latents: torch.Tensor, labels: torch.Tensor, grains: Sequence[torch.Tensor]
+        self, background: torch.Tensor, latents: torch.Tensor, labels: torch.Tensor, grains: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The ground with a defect on it.
+        """The background with a defect on it.
 
         Args:
-            ground: n x3 x c x c, -1..1.
+            background: n x3 x c x c, -1..1.
             latents: n x latent, standard normal.
             labels: int64 n.
             grains: n x1 x size x size, standard normal, for each size but the first.
 
         Returns:
-            n x3 x c x c, -1..1, and the mask n x1 x c x c, 0..1: where it is 0 the ground is as it was.
+            n x3 x c x c, -1..1, and the mask n x1 x c x c, 0..1: where it is 0 the background is as it was.
         """
         style = self.mapping(torch.cat([latents, self.label(labels)], dim=1))
         size = sizes_of(self.config.crop_px)[0]
         values = functional.leaky_relu(self.first(style).unflatten(1, (-1, size, size)), 0.2)
         seen: list[torch.Tensor] = []
         for look in self.look:
-            seen.append(functional.leaky_relu(look(seen[-1] if seen else ground), 0.2))
+            seen.append(functional.leaky_relu(look(seen[-1] if seen else background), 0.2))
         for up, found, grain in zip(self.ups, reversed(seen), grains, strict=True):
             values = up(values, found, grain, style)
         mask = torch.sigmoid(self.mask(values).float() + _MOSTLY_GOOD) * self.room
         along = _bounded(self.residual(values).float(), _DEFECT_REACH)
         residual = torch.einsum("ij,njhw->nihw", self.colour_axes, along)
-        return (ground + mask * residual).clamp(-1, 1), mask
+        return (background + mask * residual).clamp(-1, 1), mask
 
 
 def _room(crop_px: int) -> torch.Tensor:
@@ -315,7 +315,7 @@ class Discriminator(nn.Module):
         """Judge crops.
 
         Args:
-            values: n x4 x c x c, -1..1: colours and mask.
+            values: n x4 x c x c, -1..1: colors and mask.
             labels: int64 n.
 
         Returns:

@@ -27,9 +27,9 @@ from carpet_data.synthesis.ops.masks import grown, mask_box
 from carpet_data.synthesis.recipe.model import GateRules
 
 if TYPE_CHECKING:
-    from carpet_data.learned.crops import Lesson
-    from carpet_data.learned.fit_runtime import Place
-    from carpet_data.learned.learning import Learner
+    from carpet_data.learned.crops import CropDataset
+    from carpet_data.learned.fit_loop import Learner
+    from carpet_data.learned.fit_runtime import Runtime
     from carpet_data.learned.pretrained_inpaint.origin import Base
     from carpet_data.learned.pretrained_inpaint.pipeline import Painter
 
@@ -52,7 +52,7 @@ class PretrainedInpaint(LearnedMethod):
         self._device = "cpu"
         self._opened: tuple[str, Painter] | None = None
 
-    def learner(self, lesson: Lesson, parameters: PretrainedParameters, place: Place) -> Learner:
+    def learner(self, data: CropDataset, parameters: PretrainedParameters, runtime: Runtime) -> Learner:
         """What a fit trains; with `lora_rank: 0` nothing, the pipeline is then only looked at.
 
         Raises:
@@ -65,7 +65,7 @@ class PretrainedInpaint(LearnedMethod):
         fit = parameters.fit
         base = origin.find(fit.pipeline, revision=fit.revision, variant=fit.variant)
         kind = learner.LoraLearner if fit.lora_rank else learner.UntrainedLearner
-        return kind(lesson, parameters, base, place)
+        return kind(data, parameters, base, runtime)
 
     def open(self, folder: Path, device: str) -> None:
         """Find the pipeline that a fit was made on; it is loaded when the first image is asked for.

@@ -197,7 +197,7 @@ class Painter:
             "strength": strength,
             "num_inference_steps": steps,
             "guidance_scale": guidance,
-            # Drawn on the CPU whatever the device, so that all get the same noise.
+            # GeneratedCrop on the CPU whatever the device, so that all get the same noise.
             "generator": torch.Generator().manual_seed(int(rng.integers(2**63))),
             "output_type": "np",
             **(texts or {"prompt": prompt, **({"negative_prompt": negative} if negative else {})}),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from carpet_data.learned.crops import Lesson
+from carpet_data.learned.crops import CropDataset
 from carpet_data.learned.fit_runtime import tensors
 from carpet_data.learned.pretrained_inpaint.pipeline import Painter, celled, quiet
 from carpet_data.synthesis.contract import Mask
@@ -50,24 +50,24 @@ class Views:
         return Views(*(getattr(self, entry.name)[rows] for entry in fields(self)))
 
 
-def encoded(lesson: Lesson, painter: Painter, count: int, rng: np.random.Generator) -> Views:
+def encoded(data: CropDataset, painter: Painter, count: int, rng: np.random.Generator) -> Views:
     """Draw crops that show defects, and encode them.
 
     The mean of the encoder's distribution is taken: its spread is small, and the same crop then stays the same.
 
     Args:
-        lesson: What may be looked at.
+        data: What may be looked at.
         painter: Whose encoder.
         count: How many.
         rng: Of crops and boxes.
     """
     found: list[tuple[torch.Tensor, ...]] = []
-    at_once = max(1, _AT_ONCE_PX // lesson.crop_px**2)
+    at_once = max(1, _AT_ONCE_PX // data.crop_px**2)
     for start in range(0, count, at_once):
-        batch = lesson.draw(rng, min(at_once, count - start), 1.0)
+        batch = data.draw(rng, min(at_once, count - start), 1.0)
         images = tensors(batch.images, painter.device)
         defect = _cells([celled(mask > 0, painter.cell_px) for mask in batch.masks], painter)
-        boxes = _cells([celled(_boxes(rng, lesson.crop_px), painter.cell_px) for _ in batch.masks], painter)
+        boxes = _cells([celled(_boxes(rng, data.crop_px), painter.cell_px) for _ in batch.masks], painter)
         cover = torch.from_numpy(batch.masks)[:, None].to(painter.device)
         clean = _latents(images, painter)
         found.append(

@@ -30,6 +30,8 @@ from carpet_data.synthesis.recipe.model import Recipe, identifying
 
 __all__ = [
     "CARD",
+    "CHECKPOINT",
+    "HISTORY",
     "MODELS",
     "WEIGHTS",
     "Fitted",
@@ -47,7 +49,9 @@ __all__ = [
     "write",
 ]
 
-WEIGHTS = "weights"
+WEIGHTS, HISTORY = "weights", "history.json"
+CHECKPOINT = "checkpoint.safetensors"
+"""Exists only while a fit is unfinished."""
 SCHEMA = 1
 _SHORT = 8
 _DIGEST = 16

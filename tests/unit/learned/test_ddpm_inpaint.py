@@ -14,11 +14,12 @@ import torch
 from helpers.scenes import carpet, carpet_scene, check_candidate, donor, facts, grey_of
 
 from carpet_data.errors import DataError
-from carpet_data.learned import learning
-from carpet_data.learned.crops import Example, Lesson
+from carpet_data.learned.crops import CropDataset, Example
 from carpet_data.learned.ddpm_inpaint.learner import DdpmInpaintLearner
-from carpet_data.learned.ddpm_inpaint.method import DdpmInpaint, DdpmInpaintFit, DdpmInpaintParameters
-from carpet_data.learned.fit_runtime import Place
+from carpet_data.learned.ddpm_inpaint.method import DdpmInpaint
+from carpet_data.learned.ddpm_inpaint.parameters import DdpmInpaintFit, DdpmInpaintParameters
+from carpet_data.learned.ddpm_inpaint.sampling import Sampler
+from carpet_data.learned.fit_runtime import Runtime
 from carpet_data.learned.windows import Window
 from carpet_data.synthesis.contract import Candidate, Facts, Redraw, Scene
 from carpet_data.synthesis.ops.masks import mask_box
@@ -32,20 +33,20 @@ def parameters(fit: Mapping[str, Any] | None = None, **sampling: Any) -> DdpmInp
     return DdpmInpaintParameters.model_validate(values)
 
 
-def lesson_of(classes: tuple[str, ...] = CLASSES, count: int = 2, side: int = 160) -> Lesson:
+def crops_of(classes: tuple[str, ...] = CLASSES, count: int = 2, side: int = 160) -> CropDataset:
     examples = []
     for name in classes:
         for k in range(count):
             shown = carpet(name, k, side)
             examples.append(Example(f"{name}{k}", name, shown.image, shown.mask, mask_box(shown.mask)))
     known: dict[str, Facts] = {name: facts(carpet(name, 0, side).mask, name=name) for name in classes}
-    ground = (carpet("good", 0, side).image,)
-    return Lesson(classes, tuple(examples), ground, known, (), 32, 1.5, False)
+    background = (carpet("good", 0, side).image,)
+    return CropDataset(classes, tuple(examples), background, known, (), 32, 1.5, False)
 
 
-def learner_of(chosen: DdpmInpaintParameters, lesson: Lesson | None = None, seed: int = 0) -> DdpmInpaintLearner:
-    place = Place.at("cpu", precision="full", seed=seed)
-    return DdpmInpaintLearner(lesson or lesson_of(), chosen, place)
+def learner_of(chosen: DdpmInpaintParameters, data: CropDataset | None = None, seed: int = 0) -> DdpmInpaintLearner:
+    runtime = Runtime.at("cpu", precision="full", seed=seed)
+    return DdpmInpaintLearner(data or crops_of(), chosen, runtime)
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +82,10 @@ def attempted(folder: Path, scene: Scene, seed: list[int], **sampling: Any) -> C
         return None
 
 
-def test_overfitting_one_crop_drives_the_loss_down_and_returns_that_crop() -> None:
+def test_overfitting_one_crop_drives_the_loss_down_and_returns_that_crop(tmp_path: Path) -> None:
     chosen = parameters(
         {
-            "steps": 240,
+            "steps": 100,
             "learning_rate": 3e-3,
             "pretrain_share": 0,
             "defect_share": 1,
@@ -92,24 +93,27 @@ def test_overfitting_one_crop_drives_the_loss_down_and_returns_that_crop() -> No
             "ema": 0.97,
         }
     )
-    lesson = lesson_of(("hole",), 1)
-    still = _Still(lesson.classes, lesson.examples, lesson.ground, lesson.facts, (), 32, 1.5, is_object=True)
+    data = crops_of(("hole",), 1)
+    still = _Still(data.classes, data.examples, data.background, data.facts, (), 32, 1.5, is_object=True)
     learner = learner_of(chosen, still)
     losses = [float(learner.step(number)["inside"]) for number in range(learner.steps)]
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])
     image, mask = still.crop(still.examples[0])
-    ground = np.full_like(image, 128)
-    ground[mask == 0] = image[mask == 0]
-    sampler = learner._sampler()
-    drawn = sampler.sample(ground[None], ground[None], mask[None], [0], np.random.default_rng(1), steps=12, guidance=1)
+    background = np.full_like(image, 128)
+    background[mask == 0] = image[mask == 0]
+    learner.save(tmp_path)
+    sampler = Sampler.open(tmp_path, "cpu")
+    drawn = sampler.sample(
+        background[None], background[None], mask[None], [0], np.random.default_rng(1), steps=12, guidance=1
+    )
     inside = mask > 0
     found = np.corrcoef(drawn[0][inside].ravel(), image[inside].ravel().astype(np.float32))[0, 1]
-    # Unrelated pixels correlate by less than 0.2; 240 steps of this tiny network reach 0.86.
+    # Unrelated pixels correlate by less than 0.2; 100 steps of this tiny network reach 0.90.
     assert found > 0.7
 
 
-class _Still(Lesson):
-    """A lesson whose windows do not move, nor its light change."""
+class _Still(CropDataset):
+    """Crops whose windows do not move, nor their light change."""
 
     def _moved(self, example: Example, rng: np.random.Generator) -> Window:
         return self.window(example)
@@ -122,8 +126,7 @@ class _Still(Lesson):
 @pytest.mark.parametrize("strength", [0.1, 0.5, 1.0])
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_outside_the_mask_the_crop_comes_back(fitted: Path, solver: str, strength: float, steps: int) -> None:
-    sampler = opened(fitted)._sampler
-    assert sampler is not None
+    sampler = Sampler.open(fitted, "cpu")
     rng = np.random.default_rng(0)
     host = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)
     mask = np.zeros((3, 32, 32), np.float32)
@@ -139,9 +142,8 @@ def test_outside_the_mask_the_crop_comes_back(fitted: Path, solver: str, strengt
 
 
 def test_a_small_strength_stays_near_what_is_shown(fitted: Path) -> None:
-    sampler = opened(fitted)._sampler
-    assert sampler is not None
-    shown = lesson_of().crop(lesson_of().examples[2])[0][None]
+    sampler = Sampler.open(fitted, "cpu")
+    shown = crops_of().crop(crops_of().examples[2])[0][None]
     mask = np.ones((1, 32, 32), np.float32)
 
     def distance(strength: float) -> float:
@@ -155,9 +157,8 @@ def test_a_small_strength_stays_near_what_is_shown(fitted: Path) -> None:
 @pytest.mark.parametrize("solver", ["ddim", "dpm-solver"])
 def test_many_steps_begin_no_later_than_the_strength_says(fitted: Path, solver: str) -> None:
     """There are 50 times below a twentieth of the schedule: more steps than that would begin with more noise."""
-    sampler = opened(fitted)._sampler
-    assert sampler is not None
-    shown = lesson_of().crop(lesson_of().examples[2])[0][None]
+    sampler = Sampler.open(fitted, "cpu")
+    shown = crops_of().crop(crops_of().examples[2])[0][None]
     mask = np.ones((1, 32, 32), np.float32)
     times: list[int] = []
     watch = sampler.model.register_forward_hook(lambda module, given, found: times.append(int(given[1][0])))
@@ -208,9 +209,8 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(fitted: Path) -> None:
 
 
 def test_the_class_changes_what_is_painted_and_guidance_more_so(fitted: Path) -> None:
-    sampler = opened(fitted)._sampler
-    assert sampler is not None
-    host = lesson_of().crop(lesson_of().examples[0])[0]
+    sampler = Sampler.open(fitted, "cpu")
+    host = crops_of().crop(crops_of().examples[0])[0]
     mask = np.zeros((32, 32), np.float32)
     mask[8:24, 8:24] = 1
 
@@ -282,41 +282,20 @@ def test_no_model_another_class_and_a_damaged_model_are_told(fitted: Path, tmp_p
         DdpmInpaint().open(tmp_path, "cpu")
 
 
-class _StoppedError(Exception):
-    pass
-
-
-class _StopsAt(DdpmInpaintLearner):
-    """A learner that is killed before a step."""
-
-    at = 12
-
-    def step(self, number: int) -> Mapping[str, torch.Tensor]:
-        if number == self.at:
-            raise _StoppedError
-        return super().step(number)
-
-
-def test_an_interrupted_fit_ends_at_the_same_weights(tmp_path: Path) -> None:
-    chosen = parameters({"steps": 20, "pretrain_share": 0.3})
-    whole = learner_of(chosen)
-    history = learning.run(whole, whole._place, tmp_path / "whole", {"of": "test"}, every_s=0)
-    place = Place.at("cpu", precision="full", seed=0)
-    half = _StopsAt(lesson_of(), chosen, place)
-    with pytest.raises(_StoppedError):
-        learning.run(half, place, tmp_path / "half", {"of": "test"}, draw=_no_sheet, every_s=0)
-    rest = _StopsAt(lesson_of(), chosen, place)
-    rest.at = -1
+def test_an_interrupted_fit_ends_at_the_same_weights() -> None:
+    chosen = parameters({"steps": 8, "pretrain_share": 0.3})
+    whole, half, rest = (learner_of(chosen) for _ in range(3))
+    for number in range(8):
+        whole.step(number)
+    for number in range(5):
+        half.step(number)
+    rest.restore(half.state())
     torch.rand(7)  # what others drew in the meantime changes nothing
-    resumed = learning.run(rest, place, tmp_path / "half", {"of": "test"}, draw=_no_sheet, every_s=0)
+    for number in range(5, 8):
+        rest.step(number)
     one, other = whole.state(), rest.state()
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert resumed[-1]["step"] == history[-1]["step"]
-
-
-def _no_sheet(step: int, samples: Any) -> Path:
-    return Path("none.png")
 
 
 def test_another_seed_gives_other_weights() -> None:
@@ -356,17 +335,17 @@ def test_networks_that_cannot_be_built_are_refused_by_the_recipe(values: dict[st
         DdpmInpaintFit.model_validate(values)
 
 
-def test_a_scratch_teaches_as_much_as_a_stain() -> None:
+def test_a_scratch_counts_as_much_as_a_stain() -> None:
     """The loss inside is the mean of each crop's own mean, and nothing where no crop has a mask."""
-    from carpet_data.learned.ddpm_inpaint.learner import _mean
+    from carpet_data.learned.ddpm_inpaint.denoiser import masked_mean
 
     error = torch.zeros(2, 3, 8, 8)
     error[0], error[1] = 1.0, 3.0
     where = torch.zeros(2, 1, 8, 8)
     where[0, 0, 0, 0] = 1
     where[1] = 1
-    assert float(_mean(error, where)) == pytest.approx(2.0)
-    assert float(_mean(error, torch.zeros_like(where))) == 0.0
+    assert float(masked_mean(error, where)) == pytest.approx(2.0)
+    assert float(masked_mean(error, torch.zeros_like(where))) == 0.0
 
 
 def test_a_grey_host_gets_grey_paint(fitted: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from carpet_data.learned.denoiser import guided
+from carpet_data.learned.ddpm_inpaint.denoiser import guided
 
 UNKNOWN = 3
 

@@ -66,4 +66,4 @@ def test_opening_without_torch_names_the_extra(package: str) -> None:
 
 
 def test_fitting_without_torch_names_the_extra() -> None:
-    assert "carpet-data[generate]" in without_torch("from carpet_data.learned import fitting; fitting.run(None)")
+    assert "carpet-data[generate]" in without_torch("from carpet_data.learned import fit_loop")

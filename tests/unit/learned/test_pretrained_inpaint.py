@@ -18,10 +18,9 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from carpet_data.errors import DataError, DeviceMemoryError, MissingExtraError, WeightsError
-from carpet_data.learned import learning
-from carpet_data.learned.crops import Example, Lesson
-from carpet_data.learned.fit_runtime import Place
-from carpet_data.learned.learning import Learner
+from carpet_data.learned.crops import CropDataset, Example
+from carpet_data.learned.fit_loop import Learner
+from carpet_data.learned.fit_runtime import Runtime
 from carpet_data.learned.pretrained_inpaint import origin
 from carpet_data.learned.pretrained_inpaint.learner import LoraLearner
 from carpet_data.learned.pretrained_inpaint.method import PretrainedInpaint
@@ -29,7 +28,6 @@ from carpet_data.learned.pretrained_inpaint.parameters import MemoryRules, Pretr
 from carpet_data.learned.pretrained_inpaint.pipeline import LORA, Painter, celled
 from carpet_data.learned.pretrained_inpaint.prompts import prompt_of
 from carpet_data.learned.pretrained_inpaint.views import encoded
-from carpet_data.networks import checkpoints
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
 from carpet_data.synthesis.ops.masks import mask_box
 
@@ -49,15 +47,15 @@ def parameters(pipeline: Path | str, fit: Mapping[str, Any] | None = None, **sam
 
 
 @lru_cache(maxsize=1)
-def lesson() -> Lesson:
+def data() -> CropDataset:
     shown = [(name, k, carpet(name, k, 160)) for name in CLASSES for k in range(2)]
     examples = tuple(Example(f"{name}{k}", name, one.image, one.mask, mask_box(one.mask)) for name, k, one in shown)
     known = {name: facts(carpet(name, 0, 160).mask, name=name) for name in CLASSES}
-    return Lesson(CLASSES, examples, (carpet("good", 0, 160).image,), known, (), CROP, 1.6, False)
+    return CropDataset(CLASSES, examples, (carpet("good", 0, 160).image,), known, (), CROP, 1.6, False)
 
 
 def learner_of(p: PretrainedParameters, *, seed: int = 0) -> Learner:
-    return PretrainedInpaint().learner(lesson(), p, Place.at("cpu", precision="full", seed=seed))
+    return PretrainedInpaint().learner(data(), p, Runtime.at("cpu", precision="full", seed=seed))
 
 
 def fitted(p: PretrainedParameters, folder: Path, *, seed: int = 0) -> Learner:
@@ -156,11 +154,6 @@ def test_the_lora_changes_what_is_painted(pipeline: Path, method: PretrainedInpa
     assert not np.array_equal(without.image, made(method, scene(), parameters(pipeline)).image)
 
 
-def test_a_fit_without_a_lora_goes_through_the_loop(pipeline: Path, tmp_path: Path) -> None:
-    learner = learner_of(parameters(pipeline, {"lora_rank": 0}))
-    assert learning.run(learner, Place.at("cpu", precision="full"), tmp_path, {"recipe": "x"}) == []
-
-
 def test_what_is_saved_is_only_the_lora_and_where_the_pipeline_is(pipeline: Path, model: Path) -> None:
     assert sorted(path.name for path in model.iterdir()) == ["pipeline.json", LORA]
     assert all("lora" in name for name in load_file(model / LORA))
@@ -214,22 +207,16 @@ def test_best_of_keeps_the_most_visible(pipeline: Path, method: PretrainedInpain
     assert chosen != {0}
 
 
-def test_an_interrupted_fit_ends_with_the_same_weights(pipeline: Path, tmp_path: Path) -> None:
-    p = parameters(pipeline, {"steps": 6})
-    whole = learner_of(p)
-    place = Place.at("cpu", precision="full")
-    learning.run(whole, place, tmp_path / "whole", {"fit": 1})
-
-    def stop(step: Any) -> None:
-        if step.done >= 3:
-            raise KeyboardInterrupt
-
-    broken = learner_of(p)
-    with pytest.raises(KeyboardInterrupt):
-        learning.run(broken, place, tmp_path / "broken", {"fit": 1}, progress=stop, every_s=0)
-    assert checkpoints.read(tmp_path / "broken" / checkpoints.FILE, {"fit": 1}).facts["step"] == 3
-    resumed = learner_of(p)
-    learning.run(resumed, place, tmp_path / "broken", {"fit": 1})
+def test_an_interrupted_fit_ends_with_the_same_weights(pipeline: Path) -> None:
+    p = parameters(pipeline, {"steps": 5})
+    whole, half, resumed = (learner_of(p) for _ in range(3))
+    for number in range(5):
+        whole.step(number)
+    for number in range(3):
+        half.step(number)
+    resumed.restore(half.state())
+    for number in range(3, 5):
+        resumed.step(number)
     one, two = whole.state(), resumed.state()
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -278,7 +265,7 @@ def test_half_precision_paints_learns_and_says_nothing(tmp_path: Path, capfd: py
     base = origin.find(str(xl))
     capfd.readouterr()
     painter = Painter.open(base, torch.device("cpu"), torch.bfloat16, MemoryRules())
-    views = encoded(lesson(), painter, 2, np.random.default_rng(0))
+    views = encoded(data(), painter, 2, np.random.default_rng(0))
     assert views.clean.dtype == torch.float32
     assert painter.pipe.vae.dtype == torch.bfloat16
     p = parameters(xl, {"lora_rank": 0}, dtype="bf16")
@@ -364,7 +351,7 @@ def test_a_pipeline_that_changed_since_the_fit_is_refused(pipeline: Path, tmp_pa
 
 
 def test_what_cannot_be_trained_is_refused(pipeline: Path) -> None:
-    with pytest.raises(DataError, match="no layers called nothing") as caught:
+    with pytest.raises(DataError, match="unknown UNet layers nothing") as caught:
         learner_of(parameters(pipeline, {"target_modules": ["nothing"]}))
     assert "target_modules" in str(caught.value.hint)
 
@@ -397,7 +384,7 @@ def test_a_model_that_was_not_opened_is_told(pipeline: Path) -> None:
 
 def test_flux_fill_paints_and_trains_no_lora(tmp_path: Path) -> None:
     flux = tiny_pipeline.save_flux(tmp_path / "flux")
-    with pytest.raises(DataError, match="pipelines with a UNet") as caught:
+    with pytest.raises(DataError, match="a pipeline with a UNet") as caught:
         learner_of(parameters(flux))
     assert "lora_rank: 0" in str(caught.value.hint)
     p = parameters(flux, {"lora_rank": 0}, guidance=30.0)

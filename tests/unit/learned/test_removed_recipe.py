@@ -10,7 +10,6 @@ from helpers import synthesis
 import carpet_data
 from carpet_data import store
 from carpet_data.errors import UsageError
-from carpet_data.learned import fitting
 from carpet_data.synthesis.engine import model_store
 from carpet_data.synthesis.engine.synthesize import synthesize
 from carpet_data.synthesis.recipe import files, registry
@@ -23,7 +22,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     synthesis.register()
     root = synthesis.dataset(tmp_path / "set")
     recipe = files.load(synthesis.recipe(tmp_path, "mean"))
-    fitted = fitting.fit(store.read(root), "main", recipe, device="cpu")
+    fitted = synthesis.fitted(root, recipe)
     synthesize(root, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
     fitted.folder.rename(root / "models" / fitted.folder.name.replace("mean", "joint-ddpm"))
     for path in (root / "manifest.jsonl", *root.glob("recipes/*.json"), *root.glob("models/*/card.json")):

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_pipeline
+from helpers import synthesis, tiny_pipeline
 
 from carpet_data import store as layout
-from carpet_data.learned import fitting, memorisation
-from carpet_data.learned.denoiser import Denoiser
+from carpet_data.learned import copies
+from carpet_data.learned.ddpm_inpaint.denoiser import Denoiser
 from carpet_data.learned.gan.method import GanFitParameters
-from carpet_data.learned.gan.networks import DefectBranch, GroundGenerator, grains_of
+from carpet_data.learned.gan.networks import BackgroundGenerator, DefectBranch, grains_of
 from carpet_data.synthesis.engine import model_store
 from carpet_data.synthesis.engine.synthesize import synthesize
 from carpet_data.synthesis.recipe import files, registry
@@ -34,7 +34,7 @@ GATES = "attempts: 50\ngates: {visible: 0, area_slack: 100, border: allow, outsi
 def test_a_small_fit_is_kept_found_opened_and_used(
     name: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memorisation, "_installed", lambda device: None)
+    monkeypatch.setattr(copies, "_installed", lambda device: None)
     values = SMALL[name]
     if "PIPELINE" in values:
         values = values.replace("PIPELINE", json.dumps(str(tiny_pipeline.save(tmp_path / "pipeline"))))
@@ -43,7 +43,7 @@ def test_a_small_fit_is_kept_found_opened_and_used(
     fit = f"fit: {{steps: 3, precision: full, {values}}}"
     file.write_text(f"extends: {name}\n{GATES}parameters:\n  {fit}\n  {few}\n")
     recipe, dataset = files.load(file), layout.read(root)
-    fitted = fitting.fit(dataset, "main", recipe, device="cpu")
+    fitted = synthesis.fitted(root, recipe)
     assert fitted == model_store.find(dataset, "main", recipe)
     assert (fitted.method, fitted.steps, fitted.classes) == (name, 3, ("hole", "thread"))
     assert [one["class_name"] for one in fitted.memorisation["classes"]] == ["hole", "thread"]
@@ -55,6 +55,19 @@ def test_a_small_fit_is_kept_found_opened_and_used(
         assert list(layout.verify(root)) == []
 
 
+def test_a_pipeline_is_used_as_it_is_without_a_lora(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "_installed", lambda device: None)
+    pipeline = json.dumps(str(tiny_pipeline.save(tmp_path / "pipeline")))
+    file = tmp_path / "plain.yaml"
+    fit = f"fit: {{precision: full, crop_px: 64, lora_rank: 0, pipeline: {pipeline}}}"
+    file.write_text(f"extends: pretrained-inpaint\n{GATES}parameters:\n  {fit}\n  sample_steps: 4\n")
+    fitted = synthesis.fitted(root, file)
+    assert (fitted.steps, fitted.losses) == (0, {})
+    assert synthesize(root, ["hole"], 1, recipe=files.load(file), workers=1, device="cpu").classes[0].made == 1
+
+
 @pytest.mark.parametrize("profile", ["", "-128", "-256"])
 @pytest.mark.parametrize("method", ["ddpm-inpaint", "gan"])
 def test_the_networks_of_every_profile_can_be_built(method: str, profile: str) -> None:
@@ -64,7 +77,7 @@ def test_the_networks_of_every_profile_can_be_built(method: str, profile: str) -
     with torch.no_grad():
         if isinstance(fit, GanFitParameters):
             grain = grains_of(np.random.default_rng(0), 1, size, torch.device("cpu"))
-            ground = GroundGenerator(size, fit.latent, fit.width)(torch.zeros(1, fit.latent), grain)
+            ground = BackgroundGenerator(size, fit.latent, fit.width)(torch.zeros(1, fit.latent), grain)
             branch = DefectBranch(2, size, fit.latent, fit.width // 2)
             made = [branch(ground, torch.zeros(1, fit.latent), label, grain)[0]]
         else:

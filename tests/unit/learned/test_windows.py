@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from carpet_data.learned.windows import Window, around, cut, cut_mask, enlarged, laid_back, mask_on, part_of
+from carpet_data.learned.windows import (
+    Window,
+    around,
+    cut,
+    cut_mask,
+    enlarged,
+    laid_back,
+    mask_on,
+    part_of,
+    without_cut_off,
+)
 
 windows = st.builds(Window, st.integers(-40, 40), st.integers(-40, 40), st.integers(1, 48))
 
@@ -130,3 +140,18 @@ def test_a_plain_crop_stays_plain_when_enlarged(side: int, crop_px: int, level: 
     found = enlarged(values, Window(0, 0, side))
     assert found.shape == (side, side, 3)
     assert np.abs(found - np.float32(level)).max() < 1e-2
+
+
+def test_what_reaches_the_edge_of_the_window_inside_the_image_is_dropped() -> None:
+    width = 300
+    window = Window(width - 64, 100, 64)
+
+    def strip(first: int, last: int) -> NDArray[np.bool_]:
+        mask = np.zeros((256, width), np.bool_)
+        mask[120:140, first:last] = True
+        return mask
+
+    inner, cut_off, at_the_border = strip(260, 280), strip(236, 250), strip(280, 300)
+    assert (without_cut_off(inner, window) == inner).all()
+    assert (without_cut_off(inner | cut_off, window) == inner).all()
+    assert (without_cut_off(at_the_border, window) == at_the_border).all(), "at the image's own edge it may go on"

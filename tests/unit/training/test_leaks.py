@@ -13,7 +13,6 @@ from helpers import synthesis
 
 from carpet_data import store
 from carpet_data.errors import LeakError
-from carpet_data.learned import fitting
 from carpet_data.store.leaks import refuse_leaks
 from carpet_data.synthesis.engine.synthesize import synthesize
 from carpet_data.synthesis.recipe import files, registry
@@ -88,7 +87,7 @@ def sampled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         synthesis.register()
         made = synthesis.dataset(folder / "set")
         recipe = files.load(synthesis.recipe(folder, "mean"))
-        fitting.fit(store.read(made), "main", recipe, device="cpu")
+        synthesis.fitted(made, recipe)
         synthesize(made, ["hole"], 2, recipe=recipe, workers=1, device="cpu")
     return made
 

@@ -23,8 +23,10 @@ from safetensors.torch import load_file
 
 from carpet_data import store as layout
 from carpet_data.errors import DataError, DeviceMemoryError, LeakError, LockedError, OutputError, UsageError
-from carpet_data.learned import card, crops, fit_plan, fitting, memorisation, sheet
-from carpet_data.learned.learning import Drawn
+from carpet_data.learned import copies, fit_plan, model_card
+from carpet_data.learned.crops import CropDataset, GeneratedCrop
+from carpet_data.learned.fit import fit
+from carpet_data.learned.options import FitOptions
 from carpet_data.networks import checkpoints
 from carpet_data.preparation.drop import drop
 from carpet_data.preparation.options import GroupOptions, SplitOptions
@@ -40,13 +42,16 @@ SUPPORT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def _no_features(monkeypatch: pytest.MonkeyPatch) -> None:
     """Copies are sought by pixels alone: loading a network would take most of the time of these tests."""
-    monkeypatch.setattr(memorisation, "_installed", lambda device: None)
+    monkeypatch.setattr(copies, "_installed", lambda device: None)
 
 
 def fitted_to(root: Path, folder: Path, *, seed: int = 0, **more: Any) -> model_store.Fitted:
-    options = {name: more.pop(name) for name in ("overwrite", "progress", "every_s") if name in more}
-    recipe = files.load(tiny_learner.recipe(folder, **more))
-    return fitting.fit(layout.read(root), "main", recipe, seed=seed, device="cpu", **options)
+    options = {name: more.pop(name) for name in ("overwrite", "checkpoint_s", "dry_run") if name in more}
+    progress = more.pop("progress", None)
+    options = FitOptions(seed=seed, device="cpu", **options)
+    fitted = fit(root, tiny_learner.recipe(folder, **more), options, progress=progress).fitted
+    assert fitted is not None
+    return fitted
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -85,7 +90,7 @@ def test_the_card_tells_people(root: Path, tmp_path: Path) -> None:
     values["license"] = "CC BY-NC-SA 4.0 | see <LICENSE>"
     description.write_text(json.dumps(values))
     fitted = fitted_to(root, tmp_path, steps=3)
-    text = (fitted.folder / card.NAME).read_text()
+    text = (fitted.folder / model_card.NAME).read_text()
     assert "CC BY-NC-SA 4.0 \\| see \\<LICENSE\\>" in text
     assert fitted.weights_sha256 in text
     assert fitted.data in text
@@ -95,8 +100,8 @@ def test_the_card_tells_people(root: Path, tmp_path: Path) -> None:
         assert f"]({name})" in text
         assert cv2.imread(str(fitted.folder / name)) is not None
     unknown = replace(fitted, dataset={"name": "x", "license": ""})
-    assert "unknown" in card.text(unknown, "")
-    assert "Not measured" in card.text(unknown, "")
+    assert "unknown" in model_card.text(unknown, "")
+    assert "Not measured" in model_card.text(unknown, "")
 
 
 def test_a_learner_without_steps_is_kept_too(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +117,7 @@ def test_a_learner_without_steps_is_kept_too(root: Path, tmp_path: Path, monkeyp
         "history.json",
         "weights",
     ]
-    text = (fitted.folder / card.NAME).read_text()
+    text = (fitted.folder / model_card.NAME).read_text()
     assert "loss" not in text.partition("## Values")[0]
     assert "](" not in text
 
@@ -132,7 +137,7 @@ def test_a_finished_fit_is_left_alone(root: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
     assert fitted_to(root, tmp_path, steps=5) == first
     assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
-    with pytest.raises(OutputError, match="fitted with seed 0, now asked for 1") as caught:
+    with pytest.raises(OutputError, match=r"trained with seed 0 \(got 1\)") as caught:
         fitted_to(root, tmp_path, steps=5, seed=1)
     assert "--overwrite" in (caught.value.hint or "")
 
@@ -148,18 +153,18 @@ import torch
 torch.set_num_threads(1)
 from helpers import killing
 killing.arm(target, when, int(number))
-from carpet_data import store as layout
-from carpet_data.learned import fitting, memorisation
-from carpet_data.synthesis.recipe import files as recipes
-memorisation._installed = lambda device: None
-fitting.fit(layout.read(Path(root)), "main", recipes.load(Path(recipe)), device="cpu", every_s=0)
+from carpet_data.learned import copies
+from carpet_data.learned.fit import fit
+from carpet_data.learned.options import FitOptions
+copies._installed = lambda device: None
+fit(root, Path(recipe), FitOptions(device="cpu", checkpoint_s=0))
 """
 
 
 def test_a_killed_fit_goes_on_to_the_same_weights(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = fitted_to(Path(shutil.copytree(root, tmp_path / "other")), tmp_path)
     recipe = tiny_learner.recipe(tmp_path)
-    kill = ("carpet_data.learned.sheet:write", "before", "4")
+    kill = ("carpet_data.learned.model_card:write_sheet", "before", "4")
     arguments = [sys.executable, "-c", _KILLED, str(SUPPORT), str(root), str(recipe), *kill]
     killed = subprocess.run(arguments, check=False, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -187,14 +192,14 @@ def test_a_killed_fit_goes_on_to_the_same_weights(root: Path, tmp_path: Path, mo
 
 def test_an_unfinished_fit_of_another_seed_is_not_continued(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nan"):
-        fitted_to(root, tmp_path, fault="nan", at=40, every_s=0)
+        fitted_to(root, tmp_path, fault="nan", at=40, checkpoint_s=0)
     with pytest.raises(DataError, match="its seed is 0, now asked for 1"):
         fitted_to(root, tmp_path, fault="nan", at=40, seed=1)
 
 
 def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the loss denoise of step 45 is nan") as caught:
-        fitted_to(root, tmp_path, fault="nan", at=40, every_s=0)
+        fitted_to(root, tmp_path, fault="nan", at=40, checkpoint_s=0)
     folder = Path(caught.value.where or "")
     assert (folder / checkpoints.FILE).is_file()
     assert not (folder / model_store.CARD).exists()
@@ -281,30 +286,30 @@ def test_a_class_with_too_few_donors_is_left_out_and_named(tmp_path: Path) -> No
     fitted = fitted_to(small(tmp_path, {"train/good": 4, "test/hole": 6, "test/thread": 2}), tmp_path, steps=3)
     assert fitted.classes == ("hole",)
     assert fitted.donors == {"hole": 3, "thread": 1}
-    assert fitted.notes == ("thread is left out: it has 1 donor on the train side, tiny needs 2, donor-paste one",)
+    assert fitted.notes == ("thread is skipped: it has 1 donor in the training images, tiny needs 2, donor-paste one",)
     assert json.loads((fitted.weights / tiny_learner.FACTS).read_text()) == {"classes": ["hole"]}
-    assert f"- {fitted.notes[0]}" in (fitted.folder / card.NAME).read_text()
+    assert f"- {fitted.notes[0]}" in (fitted.folder / model_card.NAME).read_text()
 
 
 def test_a_train_side_without_defects_or_without_anything(tmp_path: Path) -> None:
     good = small(tmp_path / "good", {"train/good": 6})
-    with pytest.raises(DataError, match="shows a defect that a mask marks"):
+    with pytest.raises(DataError, match="no training image of the split 'main' has a masked defect"):
         fitted_to(good, tmp_path)
     lines = (good / "splits" / "main.jsonl").read_text().replace('"train"', '"test"')
     (good / "splits" / "main.jsonl").write_text(lines)
-    with pytest.raises(DataError, match="no real image is on the train side of the split 'main'"):
+    with pytest.raises(DataError, match="the split 'main' has no real training image"):
         fitted_to(good, tmp_path)
 
 
 def test_an_image_that_is_held_out_never_teaches(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stranger = layout.read(root).splits["main"].ids("test")[0]
-    original = crops.build
+    original = CropDataset.of
 
-    def leaking(*arguments: Any, **more: Any) -> crops.Lesson:
-        lesson = original(*arguments, **more)
-        return replace(lesson, read=(*lesson.read, stranger))
+    def leaking(*arguments: Any, **more: Any) -> CropDataset:
+        data = original(*arguments, **more)
+        return replace(data, read=(*data.read, stranger))
 
-    monkeypatch.setattr(crops, "build", leaking)
+    monkeypatch.setattr(CropDataset, "of", leaking)
     with pytest.raises(LeakError, match=stranger):
         fitted_to(root, tmp_path)
 
@@ -338,15 +343,14 @@ def test_a_place_that_cannot_be_written(root: Path, tmp_path: Path, monkeypatch:
     def refuse(*arguments: Any, **more: Any) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(root))
 
-    planned = fit_plan.plan(layout.read(root), "main", files.load(tmp_path / "tiny.yaml"))
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(OutputError, match="permission denied"):
-        fitting.run(planned, device="cpu")
+    with pytest.raises(OutputError, match=r"permission denied"):
+        fit(root, tmp_path / "tiny.yaml", FitOptions(device="cpu"))
 
 
 def test_a_recipe_that_learns_nothing(root: Path) -> None:
     with pytest.raises(UsageError, match="needs no fit"):
-        fitting.fit(layout.read(root), "main", files.load("donor-paste"))
+        fit(root, "donor-paste")
 
 
 def test_a_plan_writes_nothing(root: Path, tmp_path: Path) -> None:
@@ -356,7 +360,7 @@ def test_a_plan_writes_nothing(root: Path, tmp_path: Path) -> None:
     assert planned.state == "new"
     assert not (root / "models").exists()
     with pytest.raises(DataError):
-        fitting.fit(dataset, "main", recipe, device="cpu", every_s=0)
+        fitted_to(root, tmp_path, fault="nan", at=40, checkpoint_s=0)
     assert fit_plan.plan(dataset, "main", recipe).state == "unfinished"
 
 
@@ -367,17 +371,18 @@ def test_weights_may_be_read_by_whoever_may_read_the_rest(root: Path, tmp_path: 
 
 
 def test_a_sheet_shows_real_crops_and_samples(noise_images: Path) -> None:
-    lesson = crops.build(layout.read(noise_images), "main", files.load("donor-paste"), crop_px=32, context=1.6)
+    data = CropDataset.of(layout.read(noise_images), "main", files.load("donor-paste"), crop_px=32, context=1.6)
     mask = np.zeros((32, 32), np.float32)
     mask[8:24, 8:24] = 1
-    drawn = [Drawn("thread", np.full((32, 32, 3), 90, np.uint8), mask) for _ in range(2)]
-    found = sheet.draw(lesson, drawn, "title")
+    drawn = [GeneratedCrop("thread", np.full((32, 32, 3), 90, np.uint8), mask) for _ in range(2)]
+    found = model_card.draw_sheet(data, drawn, "title")
     columns = np.flatnonzero((found == 90).all(axis=2).sum(axis=0) > 100)
     assert columns.size >= 2 * 100, "both samples are there"
     yellow = (found == (255, 220, 0)).all(axis=2)
     assert yellow[:, columns].any(), "with their outline"
-    example = lesson.crop(next(e for e in lesson.examples if e.class_name == "hole"))[0]
+    example = data.crop(next(e for e in data.examples if e.class_name == "hole"))[0]
     assert (found == example[0, 0]).all(axis=2).sum() >= 16, "and the real crops, each pixel a square"
-    empty = sheet.draw(lesson, [Drawn("hole", drawn[0].image, np.zeros((32, 32), np.float32))], "title")
+    unmasked = GeneratedCrop("hole", drawn[0].image, np.zeros((32, 32), np.float32))
+    empty = model_card.draw_sheet(data, [unmasked], "title")
     inside = empty[:, columns[0] : columns[0] + 128]
     assert not (inside == (255, 220, 0)).all(axis=2).any(), "no mask, no outline"

@@ -13,7 +13,7 @@ from diffusers import ConfigMixin, DDPMScheduler, ModelMixin, UNet2DModel
 from diffusers.configuration_utils import register_to_config
 from torch.nn import functional
 
-__all__ = ["Denoiser", "clean_of", "guided", "schedule", "weight"]
+__all__ = ["Denoiser", "clean_of", "guided", "masked_mean", "schedule", "weight"]
 
 _GROUPS = 8
 _MOST_WEIGHT = 5.0
@@ -133,3 +133,10 @@ def weight(kept: torch.Tensor) -> torch.Tensor:
         kept: alphas_cumprod of the time, 0..1.
     """
     return (1 / (1 - kept)).clamp(max=_MOST_WEIGHT)
+
+
+def masked_mean(error: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Mean over the pixels of each crop, then over the crops: a scratch counts as much as a stain."""
+    counts = where.sum(dim=(1, 2, 3)) * error.shape[1]
+    each = (error * where).sum(dim=(1, 2, 3)) / counts.clamp(min=1)
+    return each.sum() / (counts > 0).sum().clamp(min=1)
