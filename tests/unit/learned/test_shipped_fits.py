@@ -65,7 +65,7 @@ def test_a_pipeline_is_used_as_it_is_without_a_lora(
     file.write_text(f"extends: pretrained-inpaint\n{GATES}parameters:\n  {fit}\n  sample_steps: 4\n")
     fitted = synthesis.fitted(root, file)
     assert (fitted.steps, fitted.losses) == (0, {})
-    assert synthesize(root, ["hole"], 1, recipe=files.load(file), workers=1, device="cpu").classes[0].made == 1
+    assert synthesize(root, ["hole"], 1, recipe=files.load(file), workers=1, device="cpu").classes["hole"].made == 1
 
 
 @pytest.mark.parametrize("profile", ["", "-128", "-256"])
