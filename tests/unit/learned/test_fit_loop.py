@@ -131,7 +131,7 @@ def test_a_checkpoint_of_another_fit_is_refused(new: New) -> None:
 
 
 def test_full_memory_names_the_value_of_the_recipe(new: New) -> None:
-    with pytest.raises(DeviceMemoryError, match="4 images at a time") as caught:
+    with pytest.raises(DeviceMemoryError, match="with 4 images per batch") as caught:
         train(*new(fault="memory"))
     assert "batch_size (2) under fit" in (caught.value.hint or "")
     with pytest.raises(DeviceMemoryError) as caught:
