@@ -67,7 +67,6 @@ from carpet_data.learned.fit import FitResult as FitResult
 from carpet_data.learned.fit import fit as fit
 from carpet_data.learned.options import FitOptions as FitOptions
 from carpet_data.preparation.drop import DropResult as DropResult
-from carpet_data.learned.fit import FitResult as FitResult
 from carpet_data.preparation.drop import drop as drop
 from carpet_data.preparation.groups import Group as Group
 from carpet_data.preparation.groups import GroupsResult as GroupsResult
