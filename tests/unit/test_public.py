@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import inspect
 import re
 import subprocess
@@ -14,15 +12,6 @@ import pytest
 
 import carpet_data
 from carpet_data.errors import CarpetDataError
-
-MODULES = ("carpet_data.dataset", "carpet_data.samples", "carpet_data.core.results")
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_run(name: str) -> None:
-    results = doctest.testmod(importlib.import_module(name))
-    assert results.attempted > 0
-    assert results.failed == 0
 
 
 def test_the_import_is_light() -> None:
