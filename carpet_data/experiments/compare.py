@@ -17,13 +17,11 @@ from carpet_data.experiments.conditions import BASELINE, Condition
 from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
 from carpet_data.experiments.trainings import Training
 from carpet_data.networks import devices
-from carpet_data.store.runs import Prediction
 from carpet_data.training import tables, views
 from carpet_data.training.evaluate import Predictions, predict, predict_features
 from carpet_data.training.fit import fit, prepare_network
 from carpet_data.training.head import fit_head
 from carpet_data.training.options import TrainOptions
-from carpet_data.training.sampling import Shares
 from carpet_data.training.tables import ImageTable
 
 __all__ = ["refuse_unequal", "run"]
@@ -189,7 +187,9 @@ class _Experiment:
                     real_images=real,
                     synthetic_images=synthetic,
                     steps=steps,
-                    predictions=tuple(_rows(found, self.classes, condition.name, partition.name, seed)),
+                    predictions=tuple(
+                        found.rows(self.classes, condition=condition.name, partition=partition.name, seed=seed)
+                    ),
                     units=units,
                     untrained=untrained,
                 )
@@ -219,16 +219,7 @@ class _Experiment:
         test_table = self.bank.table([(folder, test)], self.classes, plain)
         val_table = self.bank.table([(folder, val)], self.classes, plain) if val else None
         for seed in seeds:
-            done = fit_head(
-                train_table.values,
-                train_table.labels,
-                settings.but(seed=seed),
-                classes=len(self.classes),
-                shares=Shares.of(settings, train_table.classes, train_table.origins),
-                val_features=None if val_table is None else val_table.values[0],
-                val_labels=None if val_table is None else val_table.labels,
-                device=self.device,
-            )
+            done = fit_head(train_table, val_table, settings.but(seed=seed), device=self.device)
             yield predict_features(done.head, test_table), done.steps
 
     def _images(self, folders: Sequence[tuple[Folder, Sequence[Sample]]], settings: TrainOptions) -> ImageTable:
@@ -251,16 +242,3 @@ def _joined(parts: Sequence[ImageTable]) -> ImageTable:
         origins=tuple(origin for part in parts for origin in part.origins),
         groups=tuple(group for part in parts for group in part.groups),
     )
-
-
-def _rows(found: Predictions, classes: tuple[str, ...], condition: str, partition: str, seed: int) -> list[Prediction]:
-    return [
-        Prediction(
-            condition=condition,
-            partition=partition,
-            seed=seed,
-            side="test",
-            **{**values, "probabilities": tuple(values["probabilities"])},
-        )
-        for values in found.rows(classes)
-    ]

@@ -1,4 +1,4 @@
-"""What a sweep will run: the rows of a table with the weights that are here, and what stands in for the others."""
+"""What a sweep will run: the rows of a table with the weights that can be had, and what stands in for the others."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Line:
         name: "row 3", or "fallback 2".
         settings: How it is trained; architecture and weights are those of the file, so "auto" stays "auto".
         architecture: The network.
-        weights: What it begins with; None where they are not here.
+        weights: What it starts with; None where they are not available locally.
         missing: Why it is not run; empty where it is.
-        fallback: Whether it stands in for rows whose weights are not here.
+        fallback: Whether it stands in for rows without weights.
     """
 
     name: str
@@ -40,11 +40,16 @@ class Line:
     missing: str = ""
     fallback: bool = False
 
+    @property
+    def weights_name(self) -> str:
+        """The name of the weights, or of what it should have."""
+        return self.settings.weights if self.weights is None else self.weights.name
+
     def identity(self, seed: int) -> str:
         """A hex digest of what decides the result of this line with a seed; lines of equal ones are trained once."""
         assert self.weights is not None
-        said = self.settings.but(architecture=self.architecture, weights=self.weights.name, seed=seed).digest()
-        whole = [said, self.weights.sha256, views.identity(self.settings.augment)]
+        digest = self.settings.but(architecture=self.architecture, weights=self.weights.name, seed=seed).digest()
+        whole = [digest, self.weights.sha256, views.identity(self.settings.augment)]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
 
 
@@ -60,13 +65,13 @@ def plan(
 
     Args:
         table: The rows.
-        fallback: The network that stands in for rows whose weights are not here; None for the table's, "none" for none.
-        download: Fetch weights that torchvision publishes and that are not here.
-        has_val: Whether the split has val images, without which no row may have patience.
-        progress: Told (done, total) in MiB of a download.
+        fallback: The network that stands in for rows without weights; None for the table's, "none" for none.
+        download: Download weights that torchvision publishes and that are not available locally.
+        has_val: Whether the split has validation images, without which no row may have patience.
+        progress: Called with (done, total) in MiB of a download.
 
     Returns:
-        One line a row, in its order; then the fallback's, one for each different training.
+        One line per row, in its order; then the fallback's, one for each different training.
 
     Raises:
         UsageError: A row, or the fallback, cannot be trained as it says.
@@ -76,16 +81,16 @@ def plan(
     for row in table.rows:
         if row.settings.patience is not None and not has_val:
             raise UsageError(
-                f"row {row.number} has patience, but the split has no val images to wait for",
+                f"row {row.number} has patience, but the split has no validation images to wait for",
                 where=row.where,
-                hint="remove it, or make a split with a val side: carpet-data split",
+                hint="remove it, or make a split with a validation side: carpet-data split",
             )
     lines += _fallbacks(table, lines, table.fallback if fallback is None else fallback)
     if all(line.missing for line in lines):
         raise WeightsError(
             f"no row of {table.name} can be run ({lines[0].architecture}: {lines[0].missing})",
             where=table.path,
-            hint="fetch the weights with --download, or run another network with --fallback efficientnet_lite0",
+            hint="download the weights with --download, or run another network with --fallback efficientnet_lite0",
         )
     return tuple(lines)
 
@@ -106,7 +111,7 @@ def _line(row: SweepRow, download: bool, progress: Progress | None) -> Line:
 
 def _reason(wanted: str, error: CarpetDataError) -> str:
     published = "/" not in wanted and "." not in wanted
-    return f"weights {wanted} not here: not run" if published else f"{wanted}: {error.what}: not run"
+    return f"weights {wanted} not available locally: not run" if published else f"{wanted}: {error.what}: not run"
 
 
 def _fallbacks(table: SweepTable, lines: list[Line], architecture: str | None) -> list[Line]:
@@ -137,7 +142,7 @@ def _check(settings: TrainOptions, weights: Weights) -> None:
 
 
 def described(lines: tuple[Line, ...]) -> list[dict[str, object]]:
-    """The lines as JSON values: what an interrupted sweep must share with one that goes on with it."""
+    """The lines as JSON values: what an interrupted sweep must share with one that resumes it."""
     return [
         {
             "line": line.name,

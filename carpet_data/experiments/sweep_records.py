@@ -1,23 +1,24 @@
-"""What a sweep found: one record a training, kept in the run folder, and one result a line. No torch here."""
+"""What a sweep found: one record per training, kept in the run folder, and one result per line. No torch here."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from carpet_data.core.results import plain
 from carpet_data.errors import DataError
 from carpet_data.metrics import Interval, wilson
 from carpet_data.store.json_files import write_json
+from carpet_data.store.runs import Prediction
 from carpet_data.training.options import TrainOptions
 
 __all__ = ["LineResult", "Record", "read_record", "write_record"]
 
 FOLDER = "rows"
-"""In a run folder: one file a finished training."""
+"""In a run folder: one file per finished training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,14 @@ class Record:
         epochs: Trained.
         train_loss: In the epoch that was kept, over its batches.
         train_accuracy: Likewise.
-        val_loss: Of the classifier that was kept; None without val images.
+        val_loss: Of the classifier that was kept; None without validation images.
         val_accuracy: Likewise.
         test_loss: Likewise, on test.
-        right: Test images whose class it names.
-        test_images: How many there are.
-        seconds: Training took, features included where no line before had computed them.
+        right: Number of test images whose class it predicts.
+        test_images: Number of test images.
+        seconds: Duration, features included where no line before had computed them.
         history: The epochs, plain values.
-        predictions: Of the test images: id, truth, predicted, probabilities, loss.
+        predictions: Of the test images.
     """
 
     seed: int
@@ -50,21 +51,21 @@ class Record:
     test_images: int
     seconds: float
     history: tuple[dict[str, Any], ...]
-    predictions: tuple[dict[str, Any], ...]
+    predictions: tuple[Prediction, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """What a sweep found of one line of its table; figures are means over the seeds.
+    """What a sweep found of one line of its table; metrics are means over the seeds.
 
     Attributes:
         name: "row 3", or "fallback 2".
         settings: As the table says.
         architecture: The network.
-        weights: The name of what it began with, or of what it should have.
+        weights: The name of what it started with, or of what it should have.
         missing: Why it was not run or failed; empty where it was run.
-        fallback: Whether it stands in for rows whose weights are not here.
-        records: One a seed.
+        fallback: Whether it stands in for rows without weights.
+        records: One per seed.
     """
 
     name: str
@@ -75,9 +76,9 @@ class LineResult:
     fallback: bool
     records: tuple[Record, ...]
 
-    def mean(self, figure: str) -> float | None:
-        """The mean of a figure of `Record` over the seeds; None where it was not measured."""
-        values = [getattr(record, figure) for record in self.records]
+    def mean(self, metric: str) -> float | None:
+        """The mean of a field of `Record` over the seeds; None where it was not measured."""
+        values = [getattr(record, metric) for record in self.records]
         return None if not values or None in values else fmean(values)
 
     @property
@@ -88,7 +89,7 @@ class LineResult:
 
     @property
     def test_interval(self) -> Interval | None:
-        """95 % (Wilson) for as many test images as there are; further seeds add no images.
+        """95 % (Wilson) for the number of test images; further seeds add no images.
 
         Over several seeds it is of the mean number of right images, rounded.
         """
@@ -97,8 +98,7 @@ class LineResult:
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values."""
-        interval = self.test_interval
-        figures = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss")
+        metrics = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss")
         return {
             "line": self.name,
             "architecture": self.architecture,
@@ -106,9 +106,9 @@ class LineResult:
             "fallback": self.fallback,
             "missing": self.missing or None,
             "settings": self.settings.to_json(),
-            **{figure: self.mean(figure) for figure in figures},
+            **{metric: self.mean(metric) for metric in metrics},
             "test_accuracy": self.test_accuracy,
-            "test_accuracy_interval": None if interval is None else interval.to_json(),
+            "test_accuracy_interval": plain(self.test_interval),
             "trainings": [
                 {name: value for name, value in asdict(record).items() if name not in ("history", "predictions")}
                 for record in self.records
@@ -130,12 +130,10 @@ def read_record(folder: Path, identity: str) -> Record | None:
     path = folder / FOLDER / f"{identity}.json"
     try:
         values = json.loads(path.read_bytes())
-        return Record(**{**values, "history": _rows(values["history"]), "predictions": _rows(values["predictions"])})
+        rows = ({**row, "probabilities": tuple(row["probabilities"])} for row in values["predictions"])
+        kept = {"history": tuple(values["history"]), "predictions": tuple(Prediction(**row) for row in rows)}
+        return Record(**{**values, **kept})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"it is no record of a training ({error})", where=path, hint="remove the file") from error
-
-
-def _rows(values: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    return tuple(dict(row) for row in values)
+        raise DataError(f"invalid record of a training ({error})", where=path, hint="remove the file") from error

@@ -1,9 +1,10 @@
-"""Tables of a sweep: a strict YAML file that says how each row is trained. No torch here."""
+"""Tables of a sweep: a strict YAML file with the settings of each row. No torch here."""
 
 from __future__ import annotations
 
 import difflib
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,27 +16,20 @@ from carpet_data.synthesis.recipe import shipped as shipped_files
 from carpet_data.synthesis.recipe.strict_yaml import Document, Place
 from carpet_data.training.options import TrainOptions
 
-__all__ = ["DEFAULT", "SweepRow", "SweepTable", "find", "load", "shipped"]
+__all__ = ["SweepRow", "SweepTable", "find", "load", "shipped"]
 
-DEFAULT = "homework"
 SCHEMA = 1
 
 _KEYS = ("schema", "summary", "fallback", "settings", "rows", "grid")
 _ELSEWHERE = {"seed": "--seed and --seeds", "device": "--device"}
 _SETTINGS = tuple(each.name for each in fields(TrainOptions) if each.name not in _ELSEWHERE)
 _OTHER_NAMES = {"lr": "learning_rate", "arch": "architecture", "model": "architecture", "size": "resize"}
-_MOST_ROWS = 1000
+_MAX_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SweepRow:
-    """One row of a table.
-
-    Attributes:
-        number: From 1.
-        settings: How it is trained; seed and device are still the defaults.
-        where: Its file and line.
-    """
+    """One row of a table, numbered from 1; `where` is its file and line. Seed and device are still the defaults."""
 
     number: int
     settings: TrainOptions
@@ -44,14 +38,7 @@ class SweepRow:
 
 @dataclass(frozen=True, slots=True)
 class SweepTable:
-    """A table.
-
-    Attributes:
-        name: The stem of its file.
-        path: The file.
-        rows: In its order; those of `grid` follow those of `rows`.
-        fallback: The network to run in place of rows whose weights are not here; None for none.
-    """
+    """A table: its rows, those of `grid` after those of `rows`, and the network that stands in for missing weights."""
 
     name: str
     path: Path
@@ -76,7 +63,7 @@ def find(name: str) -> Path:
     return shipped_files.find(name, _folder(), "table")
 
 
-def load(name: str | Path, *, freeze: str | None = None) -> SweepTable:
+def load(name: str | os.PathLike[str], *, freeze: str | None = None) -> SweepTable:
     """Read a table.
 
     Args:
@@ -84,31 +71,31 @@ def load(name: str | Path, *, freeze: str | None = None) -> SweepTable:
         freeze: In place of what the rows say of it.
 
     Raises:
-        UsageError: There is no such table, or a key or value in it is unknown or wrong; its line is named.
+        UsageError: The table, or a key or value in it, is unknown or invalid; its line is named.
         DataError: The file is not strict YAML.
     """
-    path = find(str(name))
+    path = find(os.fspath(name))
     document = strict_yaml.read(path)
     values = document.values
     _known(values, _KEYS, (), document, path)
     if values.get("schema") != SCHEMA:
         raise UsageError(
-            f"the schema is {values.get('schema')!r}, this program knows {SCHEMA}",
+            f"unsupported schema {values.get('schema')!r}",
             where=_where(document, ("schema",), path),
             hint=f"write `schema: {SCHEMA}`",
         )
     fallback = values.get("fallback")
     if fallback is not None and not isinstance(fallback, str):
         raise UsageError(
-            "fallback is not a name", where=_where(document, ("fallback",), path), hint="name a network, or remove it"
+            "invalid fallback", where=_where(document, ("fallback",), path), hint="name a network, or remove it"
         )
     shared = _mapping(values.get("settings"), ("settings",), document, path)
     changes = {} if freeze is None else {"freeze": freeze}
     rows: list[SweepRow] = []
     for place, own in _rows(document, path):
         where = _where(document, place, path)
-        if len(rows) == _MOST_ROWS:
-            raise UsageError(f"the table has more than {_MOST_ROWS} rows", where=where, hint="cut it into several")
+        if len(rows) == _MAX_ROWS:
+            raise UsageError(f"the table has more than {_MAX_ROWS} rows", where=where, hint="split it into several")
         try:
             settings = TrainOptions.from_json({**shared, **own, **changes})
         except UsageError as error:
@@ -150,7 +137,7 @@ def _mapping(values: Any, place: Place, document: Document, path: Path) -> dict[
         return {}
     if not isinstance(values, dict):
         raise UsageError(
-            "these are no settings", where=_where(document, place, path), hint="write `{resize: 64, epochs: 100}`"
+            "invalid settings", where=_where(document, place, path), hint="write `{resize: 64, epochs: 100}`"
         )
     _known(values, _SETTINGS, place, document, path)
     return values
@@ -162,10 +149,10 @@ def _known(values: Mapping[str, Any], known: tuple[str, ...], place: Place, docu
             continue
         where = _where(document, (*place, name), path)
         if place and name in _ELSEWHERE:
-            raise UsageError(f"{name} is no setting of a row", where=where, hint=f"use {_ELSEWHERE[name]}")
+            raise UsageError(f"{name} cannot be set per row", where=where, hint=f"use {_ELSEWHERE[name]}")
         near = [_OTHER_NAMES[name]] if place and name in _OTHER_NAMES else difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"use: {', '.join(known)}"
-        raise UsageError(f"there is no {'setting' if place else 'key'} {name!r}", where=where, hint=hint)
+        raise UsageError(f"unknown {'setting' if place else 'key'} {name!r}", where=where, hint=hint)
 
 
 def _where(document: Document, place: Place, path: Path) -> str:

@@ -43,18 +43,18 @@ def markdown(lines: Sequence[LineResult]) -> str:
 
 
 def csv_text(lines: Sequence[LineResult]) -> str:
-    """The table as CSV; accuracies as shares, what was not measured is empty, `status` says what became of the row."""
+    """The table as CSV; accuracies as shares, what was not measured is empty, `status` is what became of the row."""
     others = _varied(lines)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    figures = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    metrics = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
     of_test = ("test_accuracy", "test_accuracy_low", "test_accuracy_high")
     own = ("model", "weights", *others, "seeds", "status")
-    writer.writerow(("resize", "epochs", "learning_rate", *figures, *of_test, *own))
+    writer.writerow(("resize", "epochs", "learning_rate", *metrics, *of_test, *own))
     for line in lines:
         interval = line.test_interval
         values: list[Any] = [line.settings.resize, _epochs(line), line.settings.learning_rate]
-        values += [_digits(line.mean(figure)) for figure in figures]
+        values += [_digits(line.mean(metric)) for metric in metrics]
         values += [_digits(line.test_accuracy)]
         values += ["", ""] if interval is None else [_digits(interval.low), _digits(interval.high)]
         values += [line.architecture, line.weights, *(getattr(line.settings, name) for name in others)]
@@ -102,7 +102,7 @@ def _cells(line: LineResult, others: Sequence[str]) -> tuple[str, ...]:
 
 
 def _epochs(line: LineResult) -> int:
-    """Of `steps` a table says nothing, so where they overrule the epochs it shows what they came to."""
+    """The epochs of a row; where `steps` overrule them, those that the steps came to."""
     if line.settings.steps is not None and line.records:
         return line.records[0].epochs
     return line.settings.epochs

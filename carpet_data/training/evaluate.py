@@ -1,4 +1,4 @@
-"""What a network says of images: probabilities, and how wrong they are."""
+"""What a network predicts of images: probabilities, how wrong they are, and the scores of a side of a split."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from carpet_data.core.progress import Progress, Step
+from carpet_data.errors import DataError
+from carpet_data.metrics import Interval, Outcome, Scores, bootstrap_interval, wilson
 from carpet_data.networks import Network
 from carpet_data.networks.devices import amp as mixed_precision
 from carpet_data.networks.devices import memory_guard
+from carpet_data.store.runs import Prediction
 from carpet_data.training.features import FeatureTable
 from carpet_data.training.tables import ImageTable
 
-__all__ = ["Predictions", "of_logits", "predict", "predict_features"]
+__all__ = ["Predictions", "SideScores", "of_logits", "predict", "predict_features", "score"]
 
 F64 = NDArray[np.float64]
 
@@ -61,17 +64,23 @@ class Predictions:
         order: list[int] = np.argsort(-self.losses, kind="stable")[:count].tolist()
         return order
 
-    def rows(self, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-        """One document a sample, with class names, as run folders keep them."""
+    def rows(
+        self, classes: tuple[str, ...], *, condition: str, partition: str, seed: int, side: str = "test"
+    ) -> list[Prediction]:
+        """The predictions as run folders keep them."""
         predicted = self.predicted
         return [
-            {
-                "id": sample_id,
-                "truth": classes[int(self.truth[i])],
-                "predicted": classes[int(predicted[i])],
-                "probabilities": [round(float(p), 6) for p in self.probabilities[i]],
-                "loss": round(float(self.losses[i]), 6),
-            }
+            Prediction(
+                id=sample_id,
+                condition=condition,
+                partition=partition,
+                seed=seed,
+                side=side,
+                truth=classes[int(self.truth[i])],
+                predicted=classes[int(predicted[i])],
+                probabilities=tuple(round(float(p), 6) for p in self.probabilities[i]),
+                loss=round(float(self.losses[i]), 6),
+            )
             for i, sample_id in enumerate(self.ids)
         ]
 
@@ -91,9 +100,9 @@ def predict(
         network: Put on the device; its mode stays.
         table: The images.
         device: Where to compute; None for where the network is.
-        batch_size: Images at a time.
+        batch_size: Number of images at a time.
         amp: Mixed precision on a GPU.
-        progress: Told (done, total) in images.
+        progress: Called with (done, total) in images.
 
     Raises:
         UsageError: The images are too small for the network.
@@ -117,26 +126,74 @@ def predict(
 
 
 def predict_features(head: nn.Linear, table: FeatureTable) -> Predictions:
-    """Predict the class of each image from the features of its plain view.
-
-    Args:
-        head: (n, d) -> (n, k).
-        table: The features.
-    """
+    """Predict the class of each image from the features of its plain view."""
     with torch.inference_mode():
         logits = head(torch.from_numpy(np.array(table.values[0])).to(head.weight.device))
     return of_logits(logits.double().cpu().numpy(), table.labels, table.ids)
 
 
 def of_logits(logits: F64, truth: NDArray[np.int64], ids: tuple[str, ...]) -> Predictions:
-    """Predictions from logits.
-
-    Args:
-        logits: float64 (n, k).
-        truth: int64 (n,).
-        ids: Of the samples.
-    """
+    """Predictions from logits, float64 (n, k), and classes, int64 (n,)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     losses = -logs[np.arange(len(truth)), truth]
     return Predictions(tuple(ids), np.asarray(truth, np.int64), np.exp(logs), losses)
+
+
+@dataclass(frozen=True, slots=True)
+class SideScores:
+    """The scores of a classifier on one side of a split, and how far they can be trusted.
+
+    Attributes:
+        scores: Accuracy, balanced accuracy, macro F1, recalls, confusion.
+        balanced_interval: 95 %, bootstrap over groups of images; None where a class has one group only.
+        recall_intervals: 95 % of each class (Wilson); None for a class without images.
+        loss: Mean cross-entropy.
+    """
+
+    scores: Scores
+    balanced_interval: Interval | None
+    recall_intervals: tuple[Interval | None, ...]
+    loss: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The scores as plain values."""
+        intervals = (None if each is None else each.to_json() for each in self.recall_intervals)
+        return {
+            **self.scores.to_json(),
+            "loss": self.loss,
+            "balanced_accuracy_interval": None if self.balanced_interval is None else self.balanced_interval.to_json(),
+            "recall_intervals": dict(zip(self.scores.classes, intervals, strict=True)),
+        }
+
+
+def score(table: ImageTable, found: Predictions, *, seed: int) -> SideScores:
+    """Score the predictions of a table's images.
+
+    Args:
+        table: The images, row by row those of the predictions.
+        found: The predictions.
+        seed: Of the bootstrap.
+
+    Raises:
+        DataError: There are no images.
+    """
+    scores = Scores.of(found.truth, found.predicted, table.classes)
+    intervals = tuple(wilson(row[label], sum(row)) if sum(row) else None for label, row in enumerate(scores.table))
+    count = len(table)
+    outcome = Outcome.of(
+        "train",
+        table.classes,
+        partitions=["main"] * count,
+        seeds=[0] * count,
+        samples=table.ids,
+        units=table.groups,
+        truth=found.truth,
+        predicted=found.predicted,
+    )
+    try:
+        balanced = bootstrap_interval(outcome, seed=seed)
+    except DataError:
+        # One group says nothing of how others would do; the score stands without an interval, and the text says why.
+        balanced = None
+    return SideScores(scores, balanced, intervals, found.loss)

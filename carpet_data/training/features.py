@@ -80,16 +80,18 @@ def extract(
         device: Where to compute; None for where the network is.
         batch_size: Images at a time.
         cache: Where features are kept; None to keep none.
-        progress: Told (done, total) in images.
+        progress: Called with (done, total) in images.
 
     Raises:
         UsageError: Several views of strength "none", or images too small for the network.
         DeviceMemoryError: A batch does not fit into memory.
     """
     if views < 1:
-        raise UsageError(f"{views} views", hint="use one or more")
+        raise UsageError(f"invalid number of views {views}", hint="use 1 or more")
     if views > 1 and strength == "none":
-        raise UsageError(f"{views} views without variation are all the same", hint="use --augment light, or one view")
+        raise UsageError(
+            f"{views} views without augmentation would all be the same", hint="use --augment light, or one view"
+        )
     variation.check(strength)
     network.check_size(table.size, table.size)
     device = network.head.weight.device if device is None else device

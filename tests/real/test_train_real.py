@@ -20,5 +20,5 @@ def test_a_head_learns_real_carpet(real_data: Callable[[str], Path], tmp_path: P
     done = train(root, options=TrainOptions(resize=224, epochs=100, device="cpu"), workers=1)
     assert done.metrics["train"]["accuracy"] == 1.0
     assert len(done.classes) == 6
-    assert load_model(done.folder)[0].head.out_features == 6
-    assert len(list((done.folder / "worst").iterdir())) == done.images["test"]
+    assert load_model(done.run)[0].head.out_features == 6
+    assert len(list((done.run / "worst").iterdir())) == done.images["test"]

@@ -16,7 +16,7 @@ from carpet_data.experiments.shortcut_check.suspects import CHANCE, LIMIT, Suspe
 from carpet_data.networks import Network, devices
 from carpet_data.reporting.pages import Check, CheckResult
 from carpet_data.training import tables
-from carpet_data.training.features import extract
+from carpet_data.training.features import FeatureTable, extract
 from carpet_data.training.fit import prepare_network
 from carpet_data.training.head import fit_head
 from carpet_data.training.options import TrainOptions
@@ -90,12 +90,13 @@ def _cross_validated(values: NDArray[np.float32], ones: int, units: Sequence[str
     random = np.random.default_rng(np.random.SeedSequence(1, spawn_key=(len(names),)))
     fold_of = {names[place]: number % _FOLDS for number, place in enumerate(random.permutation(len(names)))}
     folds = np.array([fold_of[unit] for unit in units])
+    table = FeatureTable(values[None], labels, tuple(units), _CLASSES, ("real",) * len(values))
     score = np.full(len(values), np.nan)
     for fold in range(_FOLDS):
         train, test = folds != fold, folds == fold
         if len(set(labels[train].tolist())) < 2:
             continue
-        head = fit_head(values[None, train], labels[train], _PROBE, classes=2).head
+        head = fit_head(table.take(train), None, _PROBE).head
         weight, bias = (tensor.detach().numpy() for tensor in (head.weight, head.bias))
         logits = values[test] @ weight.T + bias
         score[test] = logits[:, 1] - logits[:, 0]

@@ -54,17 +54,17 @@ def test_the_best_row_of_the_homework() -> None:
 
 def test_what_was_not_measured_is_a_dash() -> None:
     without_val = line(record(16, val_loss=None, val_accuracy=None))
-    absent = line(missing="weights IMAGENET1K_V2 not here: not run")
+    absent = line(missing="weights IMAGENET1K_V2 not available locally: not run")
     rows = cells(markdown([without_val, absent]))[2:]
     assert rows[0][5:7] == ["–", "–"]
     assert rows[1][3:9] == ["–"] * 6
-    assert rows[1][10] == "weights IMAGENET1K_V2 not here: not run"
+    assert rows[1][10] == "weights IMAGENET1K_V2 not available locally: not run"
     table = list(csv.DictReader(io.StringIO(csv_text([without_val, absent]))))
     assert table[0]["val_accuracy"] == ""
     assert (table[0]["test_accuracy"], table[0]["test_accuracy_low"]) == ("0.666667", "0.467063")
     assert table[0]["status"] == "done"
     assert table[1]["test_accuracy"] == table[1]["test_accuracy_high"] == ""
-    assert table[1]["status"] == "weights IMAGENET1K_V2 not here: not run"
+    assert table[1]["status"] == "weights IMAGENET1K_V2 not available locally: not run"
 
 
 def test_seeds_are_averaged_and_add_no_images() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from carpet_data.networks.devices import one_thread
+from carpet_data.training.features import FeatureTable
 from carpet_data.training.head import fit_head
 from carpet_data.training.options import TrainOptions
 
@@ -24,10 +25,10 @@ def two_threads() -> Iterator[None]:
 @pytest.mark.parametrize(("size", "threads"), [(8, 1), (2**20, 2)])
 def test_only_small_heads_are_trained_by_one_thread(size: int, threads: int) -> None:
     seen: list[int] = []
-    features = np.zeros((1, 4, size), np.float32)
-    labels = np.array([0, 1, 0, 1])
+    values, labels = np.zeros((1, 4, size), np.float32), np.array([0, 1, 0, 1])
+    features = FeatureTable(values, labels, tuple("abcd"), ("x", "y"), ("real",) * 4)
     settings = TrainOptions(epochs=1, device="cpu")
-    fit_head(features, labels, settings, classes=2, progress=lambda step: seen.append(torch.get_num_threads()))
+    fit_head(features, None, settings, progress=lambda step: seen.append(torch.get_num_threads()))
     assert seen == [threads]
     assert torch.get_num_threads() == 2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import torch
 from helpers import networks
 
+from carpet_data.store.runs import Prediction
 from carpet_data.training import evaluate
 from carpet_data.training.features import extract
 
@@ -24,15 +24,8 @@ def test_logits_become_probabilities_and_losses() -> None:
     assert found.accuracy == pytest.approx(2 / 3)
     assert found.loss == pytest.approx((math.log(2) + 1000) / 3)
     assert found.worst(2) == [1, 0]
-    rows = found.rows(("good", "hole", "cut"))
-    assert rows[1] == {
-        "id": "b",
-        "truth": "good",
-        "predicted": "hole",
-        "probabilities": [0.0, 1.0, 0.0],
-        "loss": 1000.0,
-    }
-    assert json.dumps(rows)
+    rows = found.rows(("good", "hole", "cut"), condition="train", partition="main", seed=3)
+    assert rows[1] == Prediction("b", "train", "main", 3, "test", "good", "hole", (0.0, 1.0, 0.0), 1000.0)
 
 
 def test_a_network_and_its_cached_features_agree() -> None:

@@ -140,7 +140,7 @@ def test_a_class_with_one_image_and_one_with_none_work_and_are_said(settings: Tr
 
 def test_lmr_with_nothing_to_rebuild_from_is_said() -> None:
     assert notes(table(), HEAD.but(lmr=True)) == (
-        "every class has at most 20 train images, so LMR rebuilds none (--few-shot)",
+        "every class has at most 20 training images, so LMR rebuilds none (--few-shot)",
     )
     assert notes(table(), HEAD.but(lmr=True, few_shot=7)) == ()
 

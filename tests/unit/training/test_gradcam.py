@@ -12,7 +12,7 @@ from torch import nn
 
 from carpet_data.core.images import read
 from carpet_data.networks import build, find_weights, state_dicts
-from carpet_data.training import evaluate, gradcam, worst
+from carpet_data.training import evaluate, gradcam, pictures
 
 
 @pytest.mark.parametrize("freeze", ["none", "backbone", "until stage3"])
@@ -106,21 +106,21 @@ def test_an_overlay_leaves_the_cold_as_it_was() -> None:
 def test_the_worst_images_are_written(tmp_path: Path) -> None:
     network, table = networks.network(), networks.table(5, size=40)
     found = evaluate.predict(network, table)
-    files = worst.write_worst(tmp_path / "worst", network, table, found, count=3, sheet_path=tmp_path / "worst.png")
+    files = pictures.write_worst(tmp_path / "worst", network, table, found, count=3, sheet_path=tmp_path / "worst.png")
     assert [file.stem for file in files] == [table.ids[row] for row in found.worst(3)]
     assert sorted(tmp_path.rglob("*.png")) == sorted([*files, tmp_path / "worst.png"])
     shapes = {read(file).shape for file in files}
     assert len(shapes) == 1
     (shape,) = shapes
     assert read(tmp_path / "worst.png").shape[1] > 3 * shape[1]
-    assert worst.write_worst(tmp_path / "none", network, table, found, count=0) == []
+    assert pictures.write_worst(tmp_path / "none", network, table, found, count=0) == []
     assert not (tmp_path / "none").exists()
 
 
 def test_titles_of_any_length_and_script_fit() -> None:
     pixels, heat = networks.table(1).pixels[0], np.zeros((32, 32), np.float32)
     panels = [
-        worst.panel(pixels, heat, title, truth, "good", 0.5)
+        pictures.panel(pixels, heat, title, truth, "good", 0.5)
         for title, truth in (("a", "good"), ("x" * 300, "Löcher und Fäden " * 20), ("", "дефект"))
     ]
     assert len({panel.shape for panel in panels}) == 1

@@ -15,11 +15,17 @@ from carpet_data.core.progress import Step
 from carpet_data.errors import DataError, UsageError
 from carpet_data.networks.checkpoints import Keeper
 from carpet_data.networks.network import fresh_head
+from carpet_data.training.features import FeatureTable
 from carpet_data.training.head import fit_head
 from carpet_data.training.options import TrainOptions
 from carpet_data.training.sampling import batches, order
 
 SETTINGS = TrainOptions(epochs=12, batch_size=8, learning_rate=0.01)
+
+
+def table(values: NDArray[np.float32], labels: NDArray[np.int64]) -> FeatureTable:
+    ids = tuple(f"image_{number}" for number in range(len(labels)))
+    return FeatureTable(values, labels, ids, ("a", "b", "c"), ("real",) * len(labels))
 
 
 def features(count: int = 30, views: int = 1, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -30,10 +36,9 @@ def features(count: int = 30, views: int = 1, seed: int = 0) -> tuple[NDArray[np
 
 
 def fit(settings: TrainOptions = SETTINGS, **changes: Any) -> Any:
-    values, labels = features(views=changes.pop("views", 1))
-    held_out, truth = features(12, seed=1)
-    given = {"val_features": held_out[0], "val_labels": truth} if changes.pop("val", True) else {}
-    return fit_head(values, labels, settings, classes=3, **given, **changes)
+    train = table(*features(views=changes.pop("views", 1)))
+    val = table(*features(12, seed=1)) if changes.pop("val", True) else None
+    return fit_head(train, val, settings, **changes)
 
 
 def test_the_head_is_that_of_a_plain_loop() -> None:
@@ -93,43 +98,36 @@ def test_the_best_epoch_is_chosen_by_val_and_patience_ends_the_training() -> Non
     # Val truths that contradict train: the more is learnt, the worse.
     values, labels = features()
     held_out, truth = features(12, seed=1)
-    found = fit_head(
-        values,
-        labels,
-        SETTINGS.but(patience=3),
-        classes=3,
-        val_features=held_out[0],
-        val_labels=(truth + 1) % 3,
-    )
+    found = fit_head(table(values, labels), table(held_out, (truth + 1) % 3), SETTINGS.but(patience=3))
     losses = [epoch.val_loss for epoch in found.history]
     assert found.best_epoch == 1 + losses.index(min(losses))
     assert len(found.history) == found.best_epoch + 3
-    first = fit_head(values, labels, SETTINGS.but(epochs=found.best_epoch), classes=3)
+    first = fit_head(table(values, labels), None, SETTINGS.but(epochs=found.best_epoch))
     assert equal_weights(found.head, first.head)
 
 
 def test_the_monitor_may_be_balanced_accuracy() -> None:
     found = fit(SETTINGS.but(monitor="balanced-accuracy"))
-    figures = [epoch.val_balanced_accuracy for epoch in found.history]
-    assert found.best_epoch == 1 + figures.index(max(figures))
+    scores = [epoch.val_balanced_accuracy for epoch in found.history]
+    assert found.best_epoch == 1 + scores.index(max(scores))
 
 
-def test_standardising_is_folded_into_the_head() -> None:
+def test_standardizing_is_folded_into_the_head() -> None:
     values, labels = features()
     scale, shift = np.float32([1e3] * 5 + [1e-2] * 5), np.float32(7)
     settings = SETTINGS.but(standardize=True)
-    plain = fit_head(values, labels, settings, classes=3)
-    moved = fit_head(values * scale + shift, labels, settings, classes=3)
+    plain = fit_head(table(values, labels), None, settings)
+    moved = fit_head(table(values * scale + shift, labels), None, settings)
     one = plain.head(torch.from_numpy(values[0]))
     other = moved.head(torch.from_numpy(values[0] * scale + shift))
     assert torch.allclose(one, other, atol=2e-2)
     assert torch.equal(one.argmax(dim=1), other.argmax(dim=1))
 
 
-def test_a_constant_feature_harms_no_standardising() -> None:
+def test_a_constant_feature_harms_no_standardizing() -> None:
     values, labels = features()
     values[:, :, 0] = 3.0
-    found = fit_head(values, labels, SETTINGS.but(standardize=True), classes=3)
+    found = fit_head(table(values, labels), None, SETTINGS.but(standardize=True))
     assert torch.isfinite(found.head.weight).all()
 
 
@@ -151,11 +149,9 @@ def test_a_head_may_be_given_and_is_not_changed() -> None:
 
 def test_bad_input_is_named() -> None:
     values, labels = features()
-    with pytest.raises(UsageError, match=r"\(30, 10\)"):
-        fit_head(values[0], labels, SETTINGS, classes=3)
-    with pytest.raises(UsageError, match="labels must be in 0 … 1"):
-        fit_head(values, labels, SETTINGS, classes=2)
-    with pytest.raises(UsageError, match="come together"):
-        fit_head(values, labels, SETTINGS, classes=3, val_features=values[0])
+    with pytest.raises(UsageError, match="no features"):
+        fit_head(table(values[:, :0], labels[:0]), None, SETTINGS)
+    with pytest.raises(UsageError, match="10 numbers for training, but 9 for validation"):
+        fit_head(table(values, labels), table(values[:, :, 1:], labels), SETTINGS)
     with pytest.raises(DataError, match="diverged"):
-        fit_head(values * 1e30, labels, SETTINGS.but(optimizer="sgd", learning_rate=1000), classes=3)
+        fit_head(table(values * 1e30, labels), None, SETTINGS.but(optimizer="sgd", learning_rate=1000))

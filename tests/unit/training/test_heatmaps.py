@@ -11,7 +11,7 @@ from helpers import networks
 
 from carpet_data.training import evaluate, gradcam
 from carpet_data.training.evaluate import Predictions
-from carpet_data.training.heatmaps import mistakes_first, write_heatmaps
+from carpet_data.training.pictures import mistakes_first, write_heatmaps
 
 
 def test_mistakes_come_first_then_what_was_nearly_one() -> None:

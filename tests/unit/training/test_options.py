@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from carpet_data.errors import UsageError
+from carpet_data.training.optimizers import factor
 from carpet_data.training.options import TrainOptions
-from carpet_data.training.schedules import factor
 
 
 @pytest.mark.parametrize(
