@@ -5,6 +5,7 @@ from carpet_data.archives.fetch import FetchResult as FetchResult
 from carpet_data.archives.fetch import fetch as fetch
 from carpet_data.archives.unpack import UnpackResult as UnpackResult
 from carpet_data.archives.unpack import unpack as unpack
+from carpet_data.core.executor import engine as engine
 from carpet_data.core.notebook import dataset_html as dataset_html
 from carpet_data.core.notebook import sample_html as sample_html
 from carpet_data.core.pixels import instance_mask as instance_mask
@@ -32,6 +33,7 @@ from carpet_data.errors import OutputError as OutputError
 from carpet_data.errors import ProblemsError as ProblemsError
 from carpet_data.errors import UsageError as UsageError
 from carpet_data.errors import WeightsError as WeightsError
+from carpet_data.experiments.options import ValidateOptions as ValidateOptions
 from carpet_data.experiments.quality.score import ScoreResult as ScoreResult
 from carpet_data.experiments.quality.score import score as score
 from carpet_data.experiments.sweep import SweepResult as SweepResult

@@ -47,7 +47,7 @@ def _choose_engine(context: click.Context, parameter: click.Parameter, value: En
     if value != "local":
         from carpet_data.core import executor
 
-        executor.use(value)
+        context.with_resource(executor.engine(value))
 
 
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")

@@ -104,7 +104,7 @@ def ray_engine() -> Iterator[None]:
 @pytest.mark.xdist_group("ray")
 @pytest.mark.filterwarnings("ignore")
 def test_ray_gives_the_same_results_and_errors(ray_engine: None) -> None:
-    with executor.using("ray"):
+    with executor.engine("ray"):
         assert list(executor.run(square, range(50), workers=2, chunk=4)) == [n * n for n in range(50)]
         with pytest.raises(DataError, match="seven") as caught:
             list(executor.run(fail_at_seven, range(40), workers=2, chunk=2))
@@ -117,7 +117,7 @@ def test_ray_gives_the_same_results_and_errors(ray_engine: None) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_an_export_on_ray_is_byte_identical(ray_engine: None, hostile_shapes: Path, tmp_path: Path) -> None:
     to_coco(hostile_shapes, tmp_path / "here", workers=1)
-    with executor.using("ray"):
+    with executor.engine("ray"):
         to_coco(hostile_shapes, tmp_path / "ray", workers=2)
     for name in ("instances_train.json", "instances_test.json"):
         here, there = ((tmp_path / place / "annotations" / name).read_bytes() for place in ("here", "ray"))
@@ -126,7 +126,7 @@ def test_an_export_on_ray_is_byte_identical(ray_engine: None, hostile_shapes: Pa
 
 def test_a_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with executor.using("ray"), pytest.raises(MissingExtraError, match=r"needs the package ray") as caught:
+    with executor.engine("ray"), pytest.raises(MissingExtraError, match=r"needs the package ray") as caught:
         list(executor.run(square, range(50), workers=2, chunk=4))
     assert "carpet-data[ray]" in str(caught.value)
 

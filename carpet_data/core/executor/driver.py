@@ -23,15 +23,10 @@ ENGINES: tuple[Engine, ...] = ("local", "ray")
 _engine: ContextVar[Engine] = ContextVar("engine", default="local")
 
 
-def use(engine: Engine) -> None:
-    """Let all that follows in this context run on an engine."""
-    _engine.set(engine)
-
-
 @contextmanager
-def using(engine: Engine) -> Iterator[None]:
-    """Let what is called in a `with` block run on an engine."""
-    token = _engine.set(engine)
+def engine(name: Engine) -> Iterator[None]:
+    """Let what is called in a `with` block run on an engine: "local" processes, or a "ray" cluster."""
+    token = _engine.set(name)
     try:
         yield
     finally:

@@ -17,8 +17,9 @@ from carpet_data.errors import CarpetDataError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Handle = TypeVar("Handle")
 
-CHUNKS_IN_FLIGHT = 3
+_CHUNKS_IN_FLIGHT = 3
 """Chunks queued a worker: enough that none waits for the driver, few enough that memory stays flat."""
 
 
@@ -31,15 +32,13 @@ def run_on_processes(function: Callable[[Job], Result], chunks: Iterator[list[Jo
     # spawn, not fork: the same on every system, and safe beside threads (OpenCV's, a progress bar's).
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=prepare_worker)
-    pending: deque[Future[list[Result]]] = deque()
+
+    def submit(piece: list[Job]) -> Future[list[Result]]:
+        with _deaf_children():
+            return pool.submit(run_chunk, function, piece)
+
     try:
-        for piece in chunks:
-            with _deaf_children():
-                pending.append(pool.submit(run_chunk, function, piece))
-            if len(pending) >= workers * CHUNKS_IN_FLIGHT:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
+        yield from in_order(submit, lambda future: future.result(), chunks, workers)
     except BrokenProcessPool as error:
         raise CarpetDataError(
             "a worker process died",
@@ -47,6 +46,23 @@ def run_on_processes(function: Callable[[Job], Result], chunks: Iterator[list[Jo
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    submit: Callable[[list[Job]], Handle],
+    result: Callable[[Handle], list[Result]],
+    chunks: Iterator[list[Job]],
+    workers: int,
+    pending: deque[Handle] | None = None,
+) -> Iterator[Result]:
+    """Submit chunks as long as few are in flight, and yield the results of the oldest."""
+    pending = deque() if pending is None else pending
+    for piece in chunks:
+        pending.append(submit(piece))
+        if len(pending) >= workers * _CHUNKS_IN_FLIGHT:
+            yield from result(pending.popleft())
+    while pending:
+        yield from result(pending.popleft())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from carpet_data.core.executor.local import CHUNKS_IN_FLIGHT, run_chunk
+from carpet_data.core.executor.local import in_order, run_chunk
 from carpet_data.errors import CarpetDataError, MissingExtraError
 
 Job = TypeVar("Job")
@@ -36,12 +36,7 @@ def run_on_ray(function: Callable[[Job], Result], chunks: Iterator[list[Job]], w
     task: Any = ray.remote(_on_one_thread)
     pending: deque[Any] = deque()
     try:
-        for piece in chunks:
-            pending.append(task.remote(function, piece))
-            if len(pending) >= workers * CHUNKS_IN_FLIGHT:
-                yield from ray.get(pending.popleft())
-        while pending:
-            yield from ray.get(pending.popleft())
+        yield from in_order(lambda piece: task.remote(function, piece), ray.get, chunks, workers, pending)
     except ray.exceptions.RayTaskError as error:
         # Ray wraps what a job raised; callers know our own errors.
         raise error.cause from error
