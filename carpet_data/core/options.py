@@ -190,6 +190,11 @@ class Options:
         cls._refuse_unknown(changes)
         return cls(**changes) if options is None else options.but(**changes)
 
+    @classmethod
+    def has(cls, name: str) -> bool:
+        """Whether there is an option of this name."""
+        return any(each.name == name for each in about(cls))
+
     def but(self: Self, **changes: Any) -> Self:
         """The same options with some changed."""
         return replace(self, **changes)  # type: ignore[type-var]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from carpet_data import formats
 from carpet_data.core.progress import Progress
@@ -99,6 +100,7 @@ def prepare(
     dry_run: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
+    **changes: Any,
 ) -> PrepareResult:
     """Check, group and split the images of a raw data set, and write a prepared folder with exact masks.
 
@@ -117,6 +119,7 @@ def prepare(
         dry_run: Show what would be done and write nothing.
         workers: Processes; None for one per core.
         progress: Called with each `Step`.
+        **changes: Options of splitting and grouping by their names, such as fractions=(0.6, 0.4).
 
     Raises:
         UsageError: The options do not fit the data.
@@ -129,10 +132,12 @@ def prepare(
         >>> from carpet_data import sample
         >>> with TemporaryDirectory() as place:
         ...     _ = sample(f"{place}/carpet", size=64, counts={"good": 4, "test-good": 1, "hole": 5}, workers=1)
-        ...     done = prepare(f"{place}/carpet", f"{place}/ready", SplitOptions(k_shot=2), workers=1)
+        ...     done = prepare(f"{place}/carpet", f"{place}/ready", k_shot=2, workers=1)
         >>> done.splits["main"]["hole"]
         {'train': 2, 'test': 3}
     """
+    of_groups = {name: changes.pop(name) for name in list(changes) if GroupOptions.has(name)}
+    split_options, group_options = SplitOptions.of(split_options, changes), GroupOptions.of(group_options, of_groups)
     root = Path(root)
     out = default_out(root, "prepared") if out is None else Path(out)
     read_options = read_options or ReadOptions()
@@ -142,9 +147,7 @@ def prepare(
     dataset = formats.read(root, replace(read_options, on_problem=unread.append) if skip_faulty else read_options)
     if dataset.format == "prepared":
         raise UsageError("it is prepared already", where=root, hint="add a split to it: carpet-data split")
-    planner = Planner(
-        read_options, split_options or SplitOptions(), group_options or GroupOptions(), skip_faulty, workers, progress
-    )
+    planner = Planner(read_options, split_options, group_options, skip_faulty, workers, progress)
     plan = planner.plan(dataset, unread)
     resumed = 0
     if not dry_run:

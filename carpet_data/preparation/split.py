@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from carpet_data import store
 from carpet_data.core.results import Result
@@ -60,6 +61,7 @@ def split(
     *,
     overwrite: bool = False,
     dry_run: bool = False,
+    **changes: Any,
 ) -> SplitResult:
     """Add named splits to a prepared data set; groups stay whole.
 
@@ -69,6 +71,7 @@ def split(
         options: How to split; by default into 0.8 train and 0.2 test.
         overwrite: Replace splits of the same names.
         dry_run: Show what would be done and write nothing.
+        **changes: Options by their names, such as k_fold=5.
 
     Raises:
         UsageError: The options do not fit the data, or the name cannot be a file name.
@@ -77,7 +80,7 @@ def split(
             process is writing it.
     """
     root = Path(root)
-    options = options or SplitOptions()
+    options = SplitOptions.of(options, changes)
     names.split_path(name)
     # Checked before the lock, which would be made in any folder.
     _read(root)
