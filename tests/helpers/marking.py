@@ -25,6 +25,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "cli/test_train.py": ("torch", "slow"),
     "cli/test_validate.py": ("torch", "slow"),
     "cli/test_docs.py": ("torch", "slow"),
+    "cli/test_site.py": ("slow",),
     "golden/test_json_keys.py": ("torch", "slow"),
     "cli/test_stats.py": ("slow",),
     "cli/test_synthesize.py::test_the_literal_command_works_inside_a_data_folder": ("slow",),
