@@ -7,7 +7,7 @@
    backward pass through the head, the backbone frozen. A few epochs of the plain loop are measured for each network and
    size, and multiplied by the epochs of the row; its passes over the held-out images are left out, in its favour.
    ImageNet weights change no times, so random ones stand in where torch.hub would have put them.
-2. The first row in full both ways, on the same pixels in the same order: the figures must agree.
+2. The first row in full both ways, on the same pixels in the same order: the metrics must agree.
 3. Full fine-tuning by `carpet_data.training`, against the bare forward pass, backward pass and step of the same network
    on tensors that are in memory. On a GPU also in bfloat16, and what torch.compile would add.
 
@@ -138,7 +138,7 @@ def in_full(scratch: Path, root: Path, run: Path) -> None:
     settings = sweep_table.load("homework").rows[0].settings
     os.environ["TORCH_HOME"] = str(scratch / "torch")
     weights = networks.find_weights(settings.architecture, settings.weights, download=False)
-    network = networks.build(settings.architecture, weights, classes=len(CLASSES), seed=settings.seed)
+    network = networks.build(weights, classes=len(CLASSES), seed=settings.seed)
     network.freeze("backbone")
     samples = dataset.on_side("train", "main")
     labels = np.array([dataset.classes.index(sample.class_name) for sample in samples])
@@ -173,7 +173,7 @@ def in_full(scratch: Path, root: Path, run: Path) -> None:
     }
     swept = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["rows"][0]
     print("### Row 1 in full, the same pixels in the same order\n")
-    print(f"| figure | loop, {seconds:.0f} s | sweep | difference |")
+    print(f"| metric | loop, {seconds:.0f} s | sweep | difference |")
     print("|---|---|---|---|")
     for name, value in plain.items():
         print(f"| {name.replace('_', ' ')} | {value:.6f} | {swept[name]:.6f} | {abs(value - swept[name]):.1e} |")
@@ -190,7 +190,7 @@ def noise(count: int, size: int) -> ImageTable:
 
 def network_of(name: str, device: torch.device) -> networks.Network:
     weights = networks.find_weights(name, "none")
-    return networks.build(name, weights, classes=len(CLASSES), seed=0).to(device)
+    return networks.build(weights, classes=len(CLASSES), seed=0).to(device)
 
 
 def own_rate(name: str, table: ImageTable, device: torch.device, augment: str) -> Iterator[float]:

@@ -39,10 +39,12 @@ _WIDTH = 150
 @click.option(
     "--backbone",
     metavar="NAME",
-    help="Network whose features are compared, or none.  [default: the first with local weights]",
+    help="Network whose features are compared, or none.  [default: resnet18 if its weights are available locally]",
 )
 @click.option(
-    "--weights", type=click.Path(path_type=Path), help="Weights file for that network.  [default: from torch's cache]"
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Weights file for that network.  [default: those available locally]",
 )
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="PNG file for a plot of the scores.")
 @overwrite_option

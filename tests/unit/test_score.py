@@ -20,7 +20,6 @@ from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError, OutputError, UsageError
 from carpet_data.experiments.quality.distances import frechet_diagonal, kernel_distance
 from carpet_data.experiments.quality.score import ScoreResult, score
-from carpet_data.experiments.quality.score_backbone import find_weights, load_backbone
 from carpet_data.experiments.quality.texture_statistics import NAMES, describe
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
@@ -243,7 +242,6 @@ def test_nothing_synthetic_is_an_error_that_helps(base: Path) -> None:
 def test_networks_are_named_and_never_downloaded(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn(data, "hole", 3)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    assert find_weights() is None
     assert score(data, workers=1).backbone is None
     with pytest.raises(UsageError, match="unknown network"):
         score(data, backbone="vgg")
@@ -255,15 +253,15 @@ def test_networks_are_named_and_never_downloaded(data: Path, tmp_path: Path, mon
     cache = tmp_path / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
     torch.manual_seed(0)
-    torch.save(torchvision.models.resnet18(weights=None).state_dict(), cache / "resnet18-random.pth")
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), cache / "resnet18-f37072fd.pth")
     found = score(data, workers=1)
-    assert found.backbone == "torchvision resnet18, layer3, resnet18-random.pth"
+    assert found.backbone == "resnet18, layer3, IMAGENET1K_V1"
     assert found.groups[0].feature_distance is not None
     assert score(data, workers=1, backbone="none").groups[0].feature_distance is None
     broken = tmp_path / "broken.pth"
     broken.write_bytes(b"no weights")
-    with pytest.raises(DataError, match="resnet18"):
-        load_backbone("resnet18", broken)
+    with pytest.raises(DataError, match="cannot read weights"):
+        score(data, backbone="resnet18", weights=broken)
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
@@ -15,13 +16,17 @@ from carpet_data.dataset import GOOD, Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.experiments.quality import distances as scoring
 from carpet_data.experiments.quality.distances import Acceptance, Distances
-from carpet_data.experiments.quality.score_backbone import ARCHITECTURES, Backbone, find_weights, load_backbone
 from carpet_data.experiments.quality.texture_statistics import Crop, Job, Measured, measure
 from carpet_data.formats import read
+
+if TYPE_CHECKING:
+    from carpet_data.experiments.quality.stage_features import StageFeatures
 
 __all__ = ["Group", "ScoreResult", "score"]
 
 Against = Literal["train", "all"]
+
+_DEFAULT = "resnet18"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,16 +121,16 @@ def score(
         split: The split whose train side is compared; None for "main".
         against: "train" compares with the real images of the train side, those that a recipe may have seen; "all" also
             with val and test: for a last look, never for choosing a recipe.
-        backbone: A network of torchvision whose features are compared; None for the first with weights in torch's
-            cache, if any; "none" for none.
-        weights: Its weights file; None for the one in torch's cache.
+        backbone: A network whose features are compared; None for ResNet-18 if torch's cache has its weights; "none"
+            for none. Nothing is downloaded.
+        weights: Its weights file; None for those available locally.
         workers: Number of processes; None for one per core.
         progress: Called with each step.
 
     Raises:
         DataError: There are no synthetic images, or the folder cannot be read.
         UsageError: An unknown split or network.
-        MissingExtraError: A network is asked for, but torchvision is not installed.
+        MissingExtraError: A network is asked for, but the extra `train` is not installed.
     """
     dataset = read(Path(root))
     split = dataset.split_name(split)
@@ -196,28 +201,33 @@ def _grouped(samples: Sequence[Sample]) -> dict[tuple[str, str], list[Sample]]:
     return groups
 
 
-def _network(backbone: str | None, weights: Path | None) -> Backbone | None:
-    if backbone == "none":
+def _network(backbone: str | None, weights: Path | None) -> StageFeatures | None:
+    if backbone is None and weights is not None:
+        raise UsageError("--weights without --backbone", hint=f"add --backbone, such as --backbone {_DEFAULT}")
+    if backbone == "none" or (backbone is None and not _default_is_local()):
         return None
-    if backbone is None:
-        if weights is not None:
-            raise UsageError("--weights without --backbone", hint=f"add --backbone: {', '.join(ARCHITECTURES)}")
-        found = find_weights()
-        return None if found is None else load_backbone(*found)
-    if backbone not in ARCHITECTURES:
-        raise UsageError(f"unknown network {backbone!r}", hint=f"use one of: none, {', '.join(ARCHITECTURES)}")
-    if weights is None:
-        found = find_weights(backbone)
-        if found is None:
-            raise UsageError(
-                f"no weights for {backbone} in torch's cache",
-                hint="give the file with --weights; nothing is downloaded",
-            )
-        weights = found[1]
-    return load_backbone(backbone, weights)
+    from carpet_data import networks
+    from carpet_data.experiments.quality.stage_features import StageFeatures
+
+    name = _DEFAULT if backbone is None else backbone
+    found = networks.find_weights(name, "auto" if weights is None else str(weights), download=False)
+    if found.path is None:
+        raise UsageError(
+            f"no weights for {name} available locally", hint="give the file with --weights; nothing is downloaded"
+        )
+    return StageFeatures(networks.build(found, classes=1, seed=0))
 
 
-def _feature_distance(network: Backbone | None, made: Sequence[Crop], real: Sequence[Crop]) -> float | None:
-    if network is None or len(made) < 2 or len(real) < 2:
+def _default_is_local() -> bool:
+    """Whether torch's cache has weights of the default network: importing torch for nothing would take seconds."""
+    if importlib.util.find_spec("torchvision") is None:
+        return False
+    above = os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")
+    cache = Path(os.environ.get("TORCH_HOME", Path(above) / "torch")) / "hub" / "checkpoints"
+    return any(cache.glob(f"{_DEFAULT}-*.pth"))
+
+
+def _feature_distance(features: StageFeatures | None, made: Sequence[Crop], real: Sequence[Crop]) -> float | None:
+    if features is None or len(made) < 2 or len(real) < 2:
         return None
-    return scoring.kernel_distance(network.features(made), network.features(real))
+    return scoring.kernel_distance(features(made), features(real))
