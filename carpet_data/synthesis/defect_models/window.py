@@ -9,6 +9,7 @@ import numpy as np
 
 from carpet_data.synthesis.contract import Box, Candidate, Image, Mask
 from carpet_data.synthesis.ops.compositing import candidate
+from carpet_data.synthesis.ops.masks import depth_of
 from carpet_data.synthesis.ops.pixels import F32, in_color, to_bytes
 from carpet_data.synthesis.ops.visible import visible_region
 
@@ -90,10 +91,8 @@ def settled(host: Image, window: Window, changed: F32, reach: float, allowed: Ma
     x, y, width, height = window.box
     if allowed is not None:
         mask &= allowed[y : y + height, x : x + width]
-    # Beyond the image's border the defect goes on, so it does not fade there.
-    padded = np.pad(mask, 3, mode="edge").astype(np.uint8)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[3:-3, 3:-3]
-    weight = np.asarray(np.minimum(depth / (1.2 if allowed is None else 2.0), 1), np.float32)
+    # Beyond the image's border the defect continues, so it does not fade there.
+    weight = np.minimum(depth_of(mask) / np.float32(1.2 if allowed is None else 2.0), 1)
     before = window.pixels[window.inside]
     pixels = to_bytes(before + (changed[window.inside] - before) * weight[..., None])
     return candidate(host, (x, y), pixels[..., 0] if host.ndim == 2 else pixels, mask)

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Candidate, Donor, Facts, Image, Mask, Scene
+from carpet_data.synthesis.ops.masks import window_of
+from carpet_data.synthesis.ops.pixels import grey
+from carpet_data.synthesis.ops.visible import difference
 from carpet_data.synthesis.recipe.model import GateRules
 
 _CHANGED = 8
@@ -105,10 +108,7 @@ def _changed_outside_box(candidate: Candidate, host: Image) -> bool:
 
 def changed(after: Image, before: Image) -> Mask:
     """Where a channel differs by more than 8 of 255 levels, bool hxw."""
-    difference = cv2.absdiff(after, before)
-    few = (_CHANGED,) * (1 if difference.ndim == 2 else difference.shape[2])
-    same: Mask = cv2.inRange(difference, (0,) * len(few), few) == 0
-    return same
+    return difference(after, before) > _CHANGED
 
 
 def visibility(after: Image, before: Image, mask: Mask) -> float:
@@ -170,11 +170,8 @@ def donor_similarity(candidate: Candidate, donors: Sequence[Donor]) -> float:
 
 
 def _tight(image: Image, mask: Mask) -> tuple[NDArray[np.float32], Mask]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    place = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    cut = image[place]
-    grey = cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY) if cut.ndim == 3 else cut
-    return grey.astype(np.float32), mask[place]
+    place = window_of(mask)
+    return grey(image[place]), mask[place]
 
 
 def _similarity(a: NDArray[np.float32], mask_a: Mask, b: NDArray[np.float32], mask_b: Mask) -> float:

@@ -13,7 +13,7 @@ from carpet_data.synthesis.ops.compositing import candidate, join
 from carpet_data.synthesis.ops.donor_style import Character, measure
 from carpet_data.synthesis.ops.guided_quilting import Source, mosaic
 from carpet_data.synthesis.ops.masks import grown
-from carpet_data.synthesis.ops.new_instance import Instance, distinct_donors, draw, drawn_turn, places_for, ranges_on
+from carpet_data.synthesis.ops.new_instance import Instance, Limits, distinct_donors, draw, drawn_turn, places_for
 from carpet_data.synthesis.ops.new_shape import is_thin
 from carpet_data.synthesis.ops.placement import drawn_corner, place_alike
 from carpet_data.synthesis.ops.pose import sides_of
@@ -80,18 +80,10 @@ class Resynthesis(Method):
         tinted = character.style == "tint" and not character.hides_texture
         stain = p.fill == "tint" or (p.fill == "auto" and tinted)
         rim = int(np.clip(0.12 * np.sqrt(donors[0].mask.sum()), 6, 16))
-        ranges = ranges_on(
-            scene,
-            donors,
-            _angle(donors[0], size, character, p, rng) if scene.foreground is None else 0.0,
-            rng,
-            area_slack=p.area_slack,
-            morph=p.morph_range,
-            deform_frac=p.deform_frac,
-            bend_frac=p.bend_frac,
-            mirrored_too=True,
-        )
-        instance = draw(donors, ranges, rng, rim_px=rim, search_px=0 if stain else _SEARCH_PX, most=size)
+        angle = _angle(donors[0], size, character, p, rng) if scene.foreground is None else 0.0
+        limits = Limits(p.area_slack, p.morph_range, p.deform_frac, p.bend_frac, mirrored_too=True)
+        search = 0 if stain else _SEARCH_PX
+        instance = draw(scene, donors, angle, limits, rng, rim_px=rim, search_px=search)
         shape = instance.shape[instance.inner]
         free = places_for(scene, shape, instance.sides)
         if stain:

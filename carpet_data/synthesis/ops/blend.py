@@ -5,6 +5,9 @@
 - *cutout*: the defect lies on the surface and hides it (metal, loose threads).
 - *seam*: the defect is part of the texture (holes, cuts); the patch replaces the host up to the cheapest closed cut
   through the collar, and a smooth membrane takes up what light is left.
+
+Each takes a patch, the warped donor (for the last two in the host's light), and the host below it (uint8, the patch's
+shape), and returns the image (uint8) and the opacity it was blended with (float32 hxw, 0..1).
 """
 
 from __future__ import annotations
@@ -26,16 +29,7 @@ _NO_SEAM = 0.06
 
 
 def tint(patch: Patch, host: Image, grain_px: float) -> tuple[Image, F32]:
-    """Light and color of the patch relative to its collar, on the host's own texture.
-
-    Args:
-        patch: The warped donor.
-        host: uint8, the patch's shape: the host below it.
-        grain_px: Structure finer than this is the host's.
-
-    Returns:
-        The image (uint8) and the opacity it was blended with (float32 hxw, 0..1).
-    """
+    """Light and color of the patch relative to its collar, on the host's texture: all that is finer than `grain_px`."""
     step = 4 if grain_px >= 4 and min(patch.size) >= 64 else 1
     width, height = patch.size
     size = (-(-width // step), -(-height // step))
@@ -53,15 +47,7 @@ def tint(patch: Patch, host: Image, grain_px: float) -> tuple[Image, F32]:
 
 
 def relief(patch: Patch, host: Image) -> tuple[Image, F32]:
-    """The host times the ratio of the donor to its own surroundings, fine structure included.
-
-    Args:
-        patch: The warped donor.
-        host: uint8, the patch's shape.
-
-    Returns:
-        The image (uint8) and the opacity it was blended with (float32 hxw, 0..1).
-    """
+    """The host times the ratio of the donor to its own surroundings, fine structure included."""
     alpha = _soft(grown(patch.mask, 1), 1.2) * patch.valid
     donor = log(patch.image.astype(np.float32))
     clean = continued(donor, patch.valid & ~grown(patch.mask, 3))
@@ -71,16 +57,7 @@ def relief(patch: Patch, host: Image) -> tuple[Image, F32]:
 
 
 def cutout(patch: Patch, host: Image, feather_px: float) -> tuple[Image, F32]:
-    """The defect laid on the host, with the shade that it throws on its collar.
-
-    Args:
-        patch: The warped donor, in the host's light.
-        host: uint8, the patch's shape.
-        feather_px: Width of the edge.
-
-    Returns:
-        The image (uint8) and the opacity (float32 hxw, 0..1).
-    """
+    """The defect laid on the host, with the shade that it throws on its collar; its edge is `feather_px` wide."""
     alpha = _soft(patch.mask, feather_px) * patch.valid
     donor = log(grey(patch.image))
     collar = patch.valid & ~patch.mask
@@ -95,14 +72,14 @@ def seam(patch: Patch, host: Image, inner: Mask, outer: Mask, smooth_px: float) 
     """The patch in place of the host, up to the cheapest closed cut between two outlines.
 
     Args:
-        patch: The warped donor, aligned to the host and in its light.
-        host: uint8, the patch's shape.
+        patch: Aligned to the host.
+        host: As above.
         inner: bool hxw: pixels that must come from the patch.
         outer: bool hxw: pixels that may; it holds `inner`.
         smooth_px: Light that varies slower than this is taken from the host.
 
     Returns:
-        The image (uint8), the opacity (float32 hxw, 0..1), and the seam's energy, see `seam.seam_energy`.
+        The image, the opacity, and the seam's energy, see `seam.seam_energy`.
     """
     taken = coarse_cut(patch.image, host, inner, outer)
     corrected = to_bytes(patch.image + membrane(host, patch.image, patch.valid & ~inner, smooth_px))

@@ -19,26 +19,22 @@ _INSET_FRAC = 0.04
 
 
 @dataclass(frozen=True, slots=True)
-class Ranges:
-    """How an instance may differ from its donors.
+class Limits:
+    """How far an instance may differ from its donors.
 
     Attributes:
-        angles_deg: Turn of each donor, counter-clockwise.
-        flip: Whether they are mirrored left to right.
-        mirrored_too: Whether mirror images may lend texture as well.
-        area_px: Of the shape.
-        morph: How far the shape goes towards the second donor's.
+        area_slack: Its area may leave the range of the training masks by this factor.
+        morph_range: How far its shape goes towards the second donor's.
         deform_frac: As `new_shape.deform`.
-        bend_frac: Largest curve and wave of thin shapes, as `new_shape.bend`.
+        bend_frac: Largest curve and wave of thin shapes, as `new_shape.bend`; objects are not bent.
+        mirrored_too: Whether mirror images of donors may lend texture as well; not on objects.
     """
 
-    angles_deg: tuple[float, ...]
-    flip: bool
-    mirrored_too: bool
-    area_px: tuple[float, float]
-    morph: tuple[float, float]
+    area_slack: float
+    morph_range: tuple[float, float]
     deform_frac: float
     bend_frac: float
+    mirrored_too: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,46 +68,6 @@ def distinct_donors(scene: Scene) -> list[Donor]:
     return donors
 
 
-def ranges_on(
-    scene: Scene,
-    donors: Sequence[Donor],
-    angle_deg: float,
-    rng: np.random.Generator,
-    *,
-    area_slack: float,
-    morph: tuple[float, float],
-    deform_frac: float,
-    bend_frac: float,
-    mirrored_too: bool = False,
-) -> Ranges:
-    """What may be drawn on a host: donors lie as its object does, on a texture by the angle; objects are not bent.
-
-    Args:
-        scene: Its host, foreground and facts count.
-        donors: As `distinct_donors` gives them.
-        angle_deg: Turn of the donors on a texture.
-        rng: Draws whether they are mirrored, on a texture.
-        area_slack: Areas may leave the range of the training masks by this factor.
-        morph: As `Ranges`.
-        deform_frac: As `Ranges`.
-        bend_frac: As `Ranges`.
-        mirrored_too: As `Ranges`, on a texture.
-    """
-    host_area = scene.host.shape[0] * scene.host.shape[1]
-    areas = [share * host_area for share in scene.facts.areas_frac] or [float(donors[0].mask.sum())]
-    texture = scene.foreground is None
-    angles = tuple(angle_deg if texture else turn_between(donor.foreground, scene.foreground) for donor in donors)
-    return Ranges(
-        angles_deg=angles,
-        flip=texture and bool(rng.integers(2)),
-        mirrored_too=texture and mirrored_too,
-        area_px=(min(areas) / area_slack, max(areas) * area_slack),
-        morph=morph,
-        deform_frac=deform_frac,
-        bend_frac=bend_frac if texture else 0.0,
-    )
-
-
 def drawn_turn(lead: Donor, size: tuple[int, int], rng: np.random.Generator, *, freely: bool = True) -> float:
     """How far the donors of a texture are turned, in degrees counter-clockwise.
 
@@ -138,50 +94,71 @@ def places_for(scene: Scene, shape: Mask, sides: Sides) -> Mask:
 
 
 def draw(
+    scene: Scene,
     donors: Sequence[Donor],
-    ranges: Ranges,
+    angle_deg: float,
+    limits: Limits,
     rng: np.random.Generator,
     *,
-    rim_px: int,
-    search_px: int,
-    most: tuple[int, int],
+    rim_px: int = 0,
+    search_px: int = 0,
 ) -> Instance:
-    """Draw an instance.
+    """Draw an instance for a host; a shape larger than the host is cut off.
 
     Args:
-        donors: One or more; the first leads.
-        ranges: What may be drawn.
-        rng: Draws it.
+        scene: Its host, foreground and facts count.
+        donors: As `distinct_donors` gives them; the first leads.
+        angle_deg: Turn of the donors on a texture, counter-clockwise; on an object they lie as the host's object does.
+        limits: What may be drawn.
+        rng: Draws it, and whether the donors are mirrored on a texture.
         rim_px: How much of the shape's surroundings belongs to the instance.
         search_px: How much more room the frame has, for patches to be looked for.
-        most: Rows and columns of the host: a larger shape is cut off.
 
     Raises:
         Redraw: Nothing of the shape is left on the host.
     """
-    lead = donors[0]
-    sides = mirrored(sides_of(lead)) if ranges.flip else sides_of(lead)
+    texture, (height, width) = scene.foreground is None, scene.host.shape[:2]
+    areas = [share * height * width for share in scene.facts.areas_frac] or [float(donors[0].mask.sum())]
+    ranges = _Ranges(
+        angles_deg=tuple(angle_deg if texture else turn_between(d.foreground, scene.foreground) for d in donors),
+        flip=texture and bool(rng.integers(2)),
+        mirrored_too=texture and limits.mirrored_too,
+        area_px=(min(areas) / limits.area_slack, max(areas) * limits.area_slack),
+        bend_frac=limits.bend_frac if texture else 0.0,
+    )
+    sides = mirrored(sides_of(donors[0])) if ranges.flip else sides_of(donors[0])
     # Hosts may have other sizes than donors: from border to border is from one border as far as it goes.
     for one, other in (("left", "right"), ("top", "bottom")):
         if one in sides:
             sides -= {other}
-    if is_thin(lead.mask):
-        shape, sources, drawn = _thread(lead, ranges, rng, rim_px + search_px, straight=bool(sides))
+    if is_thin(donors[0].mask):
+        shape, sources, drawn = _thread(donors[0], ranges, rng, rim_px + search_px, straight=bool(sides))
     else:
-        shape, sources, drawn = _blob(donors, ranges, rng, rim_px + search_px)
+        shape, sources, drawn = _blob(donors, ranges, limits, rng, rim_px + search_px)
     rows, columns = _window(shape, rim_px + search_px, sides)
     shape = np.ascontiguousarray(shape[rows, columns])
     sources = [source.part(rows, columns) for source in sources]
     rows, columns = window_of(shape, rim_px)
-    inner = (_shortened(rows, most[0], "top", "bottom", sides), _shortened(columns, most[1], "left", "right", sides))
+    inner = (_shortened(rows, height, "top", "bottom", sides), _shortened(columns, width, "left", "right", sides))
     if not shape[inner].any():
         raise Redraw("the drawn shape is larger than the host")
     drawn |= {"area_px": int(shape.sum()), "edges": sorted(sides)}
     return Instance(shape, sources, inner, sides, drawn)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranges:
+    """What of the limits holds on this host: how each donor lies, the areas in pixels."""
+
+    angles_deg: tuple[float, ...]
+    flip: bool
+    mirrored_too: bool
+    area_px: tuple[float, float]
+    bend_frac: float
+
+
 def _thread(
-    lead: Donor, ranges: Ranges, rng: np.random.Generator, margin: int, *, straight: bool
+    lead: Donor, ranges: _Ranges, rng: np.random.Generator, margin: int, *, straight: bool
 ) -> tuple[Mask, list[Source], dict[str, Any]]:
     """A thin defect: its texture runs along it, so donor and shape are bent as one."""
     most = 0.0 if straight else ranges.bend_frac
@@ -205,7 +182,7 @@ def _thread(
 
 
 def _blob(
-    donors: Sequence[Donor], ranges: Ranges, rng: np.random.Generator, margin: int
+    donors: Sequence[Donor], ranges: _Ranges, limits: Limits, rng: np.random.Generator, margin: int
 ) -> tuple[Mask, list[Source], dict[str, Any]]:
     """A defect with an inside: a new outline, the donors laid about its center, each also mirrored."""
     flip = ranges.flip
@@ -214,8 +191,8 @@ def _blob(
         [turned(cropped(donor.mask), angle, flip=flip) for donor, angle in turns],
         rng,
         area_range_px=ranges.area_px,
-        morph_range=ranges.morph,
-        deform_frac=ranges.deform_frac,
+        morph_range=limits.morph_range,
+        deform_frac=limits.deform_frac,
         bend_frac=ranges.bend_frac,
     )
     axis = axis_of(shape)

@@ -1,4 +1,7 @@
-"""Stains: the host's own texture in the color of a donor's stain."""
+"""Stains of a new shape: the host's own texture in the color of a donor's stain.
+
+`blend.tint` transfers a stain in its own shape instead.
+"""
 
 from __future__ import annotations
 
