@@ -56,7 +56,7 @@ def dataset(
         pictures: The images, paths unique.
         categories: The defect types in the order of their ids, unused ones too.
         root: The folder of the data set.
-        license: Its licence, as text.
+        license: Its license, as text.
         connectivity: As the user asked; instances of annotation files do not depend on it.
         format: The reader's name.
 
@@ -106,7 +106,7 @@ def polygon_problem(values: Sequence[Any], width: int, height: int) -> str | Non
     """What is wrong with a flat list x, y, x, y … in pixels; None where nothing is.
 
     Points a little outside of the image are clipped when the polygon is filled. Those further out than the image is
-    large are no rounding, and filling them would take memory without end.
+    large are not rounding errors, and filling them would need unlimited memory.
     """
     if not isinstance(values, list | tuple):
         return "a polygon is not a list of numbers"

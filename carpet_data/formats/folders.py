@@ -1,4 +1,4 @@
-"""What the folder formats have in common: sides, the good class, the licence."""
+"""What the folder formats have in common: sides, the good class, the license."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def good_names(class_folders: Collection[str]) -> frozenset[str]:
 
 
 def license_of(listing: Listing) -> str:
-    """The licence as far as the folder tells: its short name where it is known, else its first line."""
+    """The license as far as the folder tells: its short name where it is known, else its first line."""
     top = [name for name in listing.files if "/" not in name and is_known(name)]
-    # A readme is read only where no licence file is there, and only for a licence known by name.
+    # A readme is read only if there is no license file, and only for a license known by name.
     for name in sorted(top, key=lambda name: (name.casefold().startswith("readme"), name)):
         text = _head(listing.root / name)
         known = _short_name(text)
@@ -59,7 +59,7 @@ def _head(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(_LICENSE_BYTES).decode("utf-8-sig", "replace")
     except OSError:
-        return ""  # A licence that cannot be read says nothing; the images are what matters.
+        return ""  # a license that cannot be read is unknown; the images are what matters.
 
 
 def _short_name(text: str) -> str:

@@ -46,7 +46,7 @@ def is_image(name: str) -> bool:
 
 
 def is_known(name: str) -> bool:
-    """Whether a file belongs to a data set without being part of it: a licence or a readme."""
+    """Whether a file belongs to a data set without being part of it: a license or a readme."""
     return PurePosixPath(name).stem.casefold() in _KNOWN_STEMS
 
 
@@ -63,7 +63,7 @@ def walk(root: Path) -> Listing:
     """
     if not root.is_dir():
         raise DataError(
-            "this is a file, not a folder" if root.exists() else "there is no such folder",
+            "this is a file, not a folder" if root.exists() else "no such folder",
             where=root,
             hint="name the folder that holds the data set",
         )

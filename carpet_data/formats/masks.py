@@ -56,9 +56,9 @@ def _render(job: Job[MasksOptions]) -> Written:
     if job.options.instances:
         if len(regions) > _MOST_INSTANCES:
             raise DataError(
-                f"{len(regions)} instances, and a 16-bit mask holds {_MOST_INSTANCES}",
+                f"{len(regions)} instances; a 16-bit mask holds at most {_MOST_INSTANCES}",
                 where=job.root / (sample.mask_path or sample.image_path),
-                hint="join them (--merge), or leave the smallest out (--min-area)",
+                hint="merge them (--merge), or skip the smallest (--min-area)",
             )
         record["instance_mask"] = f"instances/{job.part}/{job.stem}.png"
         record["instances"] = list(regions.class_names)

@@ -101,7 +101,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: The folder is missing, may not be read or holds no images.
-        ProblemsError: Images that cannot be read, and masks whose image the names leave open.
+        ProblemsError: Images that cannot be read, and masks whose image is ambiguous by name.
     """
     return tree.dataset(
         scan(root), threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
@@ -159,7 +159,7 @@ def _render(job: Job[MvtecOptions]) -> Written:
         pixels = to_binary(mask.runs)
         if sample.class_name == GOOD and pixels.any():
             raise DataError(
-                "the image is of class good, but its annotation marks a defect",
+                "the image is labeled good, but its annotation marks a defect",
                 where=job.root / sample.image_path,
                 hint="move the image to its defect class, or remove the annotation",
             )
@@ -210,23 +210,23 @@ def _notes(export: Export[Any], tally: Tally) -> list[str]:
     if counts[_MOVED]:
         notes.append(
             f"{counted(counts[_MOVED], 'image')} of train and val went to test, since train holds good images only in "
-            "MVTec's layout: do not test on it what was trained on this split, or keep the sides with --sides keep"
+            "MVTec's layout: do not use it to test a model trained on this split, or use --sides keep"
         )
     if counts[_SYNTHETIC]:
         notes.append(
             f"{counted(counts[_SYNTHETIC], 'image')} in test are synthetic (--sides keep leaves them in train)"
         )
     if export.split is None:
-        notes.append("the data set has no split, so every good image is in train; `carpet-data prepare` makes one")
+        notes.append("the data set has no split, so every good image is in train; make one with `carpet-data prepare`")
     if counts[_TYPES]:
         notes.append(
-            f"{counted(counts[_TYPES], 'image')} show other defect types than their class; binary masks do not tell "
-            "them apart (to-coco and to-masks do)"
+            f"{counted(counts[_TYPES], 'image')} show other defect types than their class; binary masks cannot "
+            "separate them (to-coco and to-masks can)"
         )
     if counts[_INSTANCES]:
         notes.append(
-            f"{counted(counts[_INSTANCES], 'image')} have instances that touch or are of several parts; in a "
-            "binary mask the connected components count instead (to-coco and to-masks --instances keep them)"
+            f"{counted(counts[_INSTANCES], 'image')} have instances that touch or have several parts; a binary mask "
+            "holds connected components only (to-coco and to-masks --instances keep instances)"
         )
     if export.dataset.connectivity == 4:
         notes.append("instances were 4-connected; read the export with --connectivity 4")

@@ -132,13 +132,15 @@ def _defect_names(path: Path) -> dict[int, str] | None:
             f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})", where=path, hint=_CONFIG_HINT
         ) from error
     except (RecursionError, ValueError) as error:
-        raise DataError("it is nested too deep, or holds a number too long", where=path, hint=_CONFIG_HINT) from error
+        raise DataError(
+            "it is nested too deeply, or holds a number that is too long", where=path, hint=_CONFIG_HINT
+        ) from error
     names: dict[int, str] = {}
     for entry in document if isinstance(document, list) else [document]:
         value = entry.get("pixel_value") if isinstance(entry, dict) else None
         name = entry.get("defect_name") if isinstance(entry, dict) else None
         if isinstance(value, bool) or not isinstance(value, int) or not is_text(name):
-            raise DataError("an entry without defect_name or pixel_value", where=path, hint=_CONFIG_HINT)
+            raise DataError("an entry lacks defect_name or pixel_value", where=path, hint=_CONFIG_HINT)
         if names.setdefault(value, name) != name:
             raise DataError(
                 f"the pixel value {value} stands for {names[value]} and for {name}", where=path, hint=_CONFIG_HINT

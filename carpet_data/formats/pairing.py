@@ -120,7 +120,7 @@ def _round(
                 DataError(
                     f"the mask fits several images: {', '.join(image_paths[:5])}",
                     where=root / mask_paths[0],
-                    hint="rename the images and give each a mask of its own "
+                    hint="rename the images and give each its own mask "
                     "(in the MVTec layout, ground_truth/train/CLASS and ground_truth/test/CLASS keep them apart)",
                 )
             )

@@ -60,8 +60,8 @@ class Tree:
         name: The data set's name.
         entries: Every image, sorted by path.
         orphans: Mask files without an image.
-        unknown: Files that are neither image nor mask nor known by name (licence, readme).
-        license: The licence as far as the folder tells.
+        unknown: Files that are neither image nor mask nor known by name (license, readme).
+        license: The license as far as the folder tells.
         masked_classes: Whether a defect image without a mask is a problem (False where the format keeps none).
         problems: What the names leave open, such as a mask that fits two images.
     """
@@ -118,7 +118,7 @@ def dataset(
 
     Raises:
         DataError: The tree holds no image.
-        ProblemsError: Images that cannot be read, and what the names leave open, all of it up to a bound.
+        ProblemsError: Images that cannot be read, and what the names leave ambiguous, all of it up to a bound.
     """
     if not tree.entries:
         raise DataError(

@@ -1,7 +1,7 @@
 """Pascal VOC (Everingham et al., 2010, "The Pascal Visual Object Classes Challenge").
 
 Boxes count pixels from 1 and name the last pixel inside, as the challenge has them: xmin = x + 1, xmax = x + w.
-Masks are palette PNGs: the index says class or object, the colours are the challenge's own map.
+Masks are palette PNGs: the index says class or object, the colors are the challenge's own map.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def write(export: Export[VocOptions]) -> ExportResult:
 def _check_categories(dataset: Dataset) -> None:
     if len(dataset.categories) > _LARGEST_INDEX:
         raise DataError(
-            f"{len(dataset.categories)} defect types, and a VOC palette holds {_LARGEST_INDEX}",
+            f"{len(dataset.categories)} defect types; a VOC palette holds at most {_LARGEST_INDEX}",
             where=dataset.root,
             hint="use to-masks or to-coco, which have no such limit",
         )
@@ -77,9 +77,9 @@ def _render(database: str, job: Job[VocOptions]) -> Written:
     stem = _listable(job)
     if options.objects and len(regions) > _LARGEST_INDEX:
         raise DataError(
-            f"{len(regions)} instances, and the palette of SegmentationObject holds {_LARGEST_INDEX}",
+            f"{len(regions)} instances; the palette of SegmentationObject holds at most {_LARGEST_INDEX}",
             where=job.root / (sample.mask_path or sample.image_path),
-            hint="join them (--merge), leave the smallest out (--min-area), or write no objects (--no-objects)",
+            hint="merge them (--merge), skip the smallest (--min-area), or write no objects (--no-objects)",
         )
     image_name = f"{stem}.jpg" if options.jpg_names else job.image_name
     job.place_image(f"JPEGImages/{image_name}")
@@ -122,23 +122,23 @@ def indexed(
 
 
 @functools.lru_cache(maxsize=1)
-def colour_map() -> bytes:
-    """The challenge's 256 colours, r, g, b …: the bits of the index, dealt to the channels from the top bit down."""
+def color_map() -> bytes:
+    """The challenge's 256 colors, r, g, b …: the bits of the index, dealt to the channels from the top bit down."""
     index = np.arange(256)
-    colours = np.zeros((256, 3), np.uint8)
+    colors = np.zeros((256, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
-            colours[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return colours.tobytes()
+            colors[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colors.tobytes()
 
 
 def palette_png(values: NDArray[np.uint8]) -> bytes:
-    """PNG bytes of an index mask, uint8 HxW, with the challenge's colours for people to look at."""
+    """PNG bytes of an index mask, uint8 HxW, with the challenge's colors for people to look at."""
     from PIL import Image
 
     height, width = values.shape
     image = Image.frombytes("P", (width, height), values.tobytes())
-    image.putpalette(colour_map())
+    image.putpalette(color_map())
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
@@ -181,10 +181,10 @@ def _write_sets(sets: Path, part: str, rows: Sequence[tuple[str, tuple[str, ...]
 
 
 def _label_map(categories: Sequence[str]) -> str:
-    colours = colour_map()
+    colors = color_map()
     lines = ["# label:color_rgb:parts:actions"]
     for index, name in enumerate(("background", *categories)):
-        red, green, blue = colours[3 * index : 3 * index + 3]
+        red, green, blue = colors[3 * index : 3 * index + 3]
         lines.append(f"{name}:{red},{green},{blue}::")
     return "\n".join([*lines, ""])
 

@@ -71,7 +71,7 @@ def test_root_may_come_from_the_environment(
     monkeypatch.delenv("CARPET_DATA_ROOT")
     nothing = run("to-coco", "-o", tmp_path / "other")
     assert nothing.code == 2
-    assert "no data set was named" in nothing.err
+    assert "no data set given" in nothing.err
 
 
 def test_good_images_are_listed_and_are_no_category(run: Run, carpet: Path, tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ def test_check_names_images_left_out_and_strangers(run: Run, carpet: Path, tmp_p
     ("content", "said"),
     [
         (b"{", "line 1"),
-        (b"[]", "no object"),
+        (b"[]", "not an object"),
         (b"{}", "'images'"),
         (b'{"images": 3}', "'images'"),
         (b"\xff\xfe", "UTF-8"),

@@ -92,6 +92,6 @@ def test_a_good_image_with_a_defect_is_a_fault(tmp_path: Path) -> None:
     root.mkdir()
     write_png(root / "a.png", np.full((20, 30), 255, np.uint8))
     sample = Sample("a", "a.png", "good", 30, 20, annotation=MaskFile("a.png"))
-    with pytest.raises(ProblemsError, match="counts as good"):
+    with pytest.raises(ProblemsError, match="labeled good"):
         to_mvtec(Dataset(root, "d", (sample,), ()), tmp_path / "out")
     assert not (tmp_path / "out").exists()

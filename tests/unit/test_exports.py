@@ -18,7 +18,7 @@ from carpet_data.dataset import Dataset, MaskFile, Sample
 from carpet_data.errors import DataError, OutputError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions, mvtec
 from carpet_data.formats.exports import to_folder, to_masks, to_mvtec, to_voc, to_yolo
-from carpet_data.formats.voc import colour_map
+from carpet_data.formats.voc import color_map
 from carpet_data.formats.yolo import writer as yolo
 from carpet_data.preparation.prepare import prepare
 from carpet_data.store.output import fresh_folder
@@ -162,9 +162,9 @@ def test_voc_refuses_what_its_palette_cannot_hold(hostile_shapes: Path, tmp_path
 
 
 def test_voc_colours_are_the_challenge_s() -> None:
-    colours = np.frombuffer(colour_map(), np.uint8).reshape(256, 3).tolist()
+    colors = np.frombuffer(color_map(), np.uint8).reshape(256, 3).tolist()
     # aeroplane, bicycle, tvmonitor and void, as the development kit prints them.
-    assert [colours[index] for index in (0, 1, 2, 20, 255)] == [
+    assert [colors[index] for index in (0, 1, 2, 20, 255)] == [
         [0, 0, 0],
         [128, 0, 0],
         [0, 128, 0],

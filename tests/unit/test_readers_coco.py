@@ -178,7 +178,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "category id twice": ({"categories": [{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]}, "have the id 3: a and b"),
     "category name twice": ({"categories": [{"id": 3, "name": "a"}, {"id": 4, "name": "a"}]}, "have the name a"),
     "category without name": ({"categories": [{"id": 3}]}, "has no name"),
-    "category id as text": ({"categories": [{"id": "3", "name": "hole"}]}, "no whole number"),
+    "category id as text": ({"categories": [{"id": "3", "name": "hole"}]}, "not a whole number"),
     "category good": ({"categories": [{"id": 3, "name": "good"}]}, "the class without defects"),
     "no file name": ({"images": [{"id": 1}]}, "has no file_name"),
     "file name a number": ({"images": [_image(file_name=7)]}, "has no file_name"),
@@ -200,12 +200,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "huge polygon": ({"annotations": [_annotation(segmentation=[[0, 0, 1e9, 0, 1e9, 1e9]])]}, "far outside"),
     "size of runs": ({"annotations": [_annotation(segmentation={**RUNS, "size": [12, 8]})]}, r"size is \[12, 8\]"),
     "no counts": ({"annotations": [_annotation(segmentation={"size": [8, 12]})]}, "no run-length counts"),
-    "text in counts": ({"annotations": [_annotation(segmentation={**RUNS, "counts": ["96"]})]}, "something else than"),
+    "text in counts": ({"annotations": [_annotation(segmentation={**RUNS, "counts": ["96"]})]}, "something other than"),
     "few counts": ({"annotations": [_annotation(segmentation={**RUNS, "counts": [1, 2]})]}, "do not fill the image"),
     "half a character": ({"categories": [{"id": 3, "name": "\ud800"}]}, "has no name"),
     "negative count": (
         {"annotations": [_annotation(segmentation={**RUNS, "counts": [97, -1]})]},
-        "something else than",
+        "something other than",
     ),
 }
 
@@ -248,10 +248,10 @@ def test_an_image_on_two_sides(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('{"images": [\n  {"id": }]}', "line 2, column 10"),
-        ("[1, 2]", "no COCO file"),
-        ('{"images": []}', "'annotations' is no list"),
-        ('{"images": [1], "annotations": [], "categories": []}', "'images' is no list of objects"),
-        ("[" * 100_000, "no COCO file|not JSON"),
+        ("[1, 2]", "not a COCO file"),
+        ('{"images": []}', "'annotations' is not a list"),
+        ('{"images": [1], "annotations": [], "categories": []}', "'images' is not a list of objects"),
+        ("[" * 100_000, "not a COCO file|not JSON"),
         ("", "not JSON"),
     ],
 )

@@ -271,7 +271,7 @@ def test_loco_one_mask_is_one_instance(tmp_path: Path) -> None:
     ("config", "message"),
     [
         ("[{", "line 1, column 3"),
-        ('[{"defect_name": "a"}]', "without defect_name or pixel_value"),
+        ('[{"defect_name": "a"}]', "lacks defect_name or pixel_value"),
         ('[{"defect_name": "a", "pixel_value": 1}, {"defect_name": "b", "pixel_value": 1}]', "stands for a and for b"),
         ('[{"defect_name": "a", "pixel_value": 7}]', r"holds the values \[1\]"),
     ],

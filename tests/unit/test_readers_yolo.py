@@ -116,13 +116,13 @@ def test_without_data_yaml(tmp_path: Path) -> None:
 
 
 LINES: dict[str, tuple[str, str]] = {
-    "box": ("0 0.5 0.5 0.2 0.2", "a box does not say which pixels"),
-    "text": ("0 a b c d e f", "something else than numbers"),
+    "box": ("0 0.5 0.5 0.2 0.2", "a box does not tell which pixels"),
+    "text": ("0 a b c d e f", "something other than numbers"),
     "nan": ("0 nan 0 1 0 1 1", "finite numbers"),
     "unknown class": (f"7 {SQUARE}", "class 7 has no name"),
-    "negative class": (f"-1 {SQUARE}", "no class number"),
-    "half a class": (f"0.5 {SQUARE}", "no class number"),
-    "pixels": ("0 2 1 5 1 5 4 2 4", "no fraction of the image"),
+    "negative class": (f"-1 {SQUARE}", "invalid class number"),
+    "half a class": (f"0.5 {SQUARE}", "invalid class number"),
+    "pixels": ("0 2 1 5 1 5 4 2 4", "not a fraction of the image"),
     "odd": ("0 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "a polygon has 7 numbers"),
     "short": ("0 0.1 0.1", "a polygon has 2 numbers"),
     "class alone": ("0", "a polygon has 0 numbers"),
@@ -142,15 +142,15 @@ def test_faulty_lines(name: str, tmp_path: Path) -> None:
 
 CONFIGS: dict[str, tuple[str, str]] = {
     "no yaml": ("names: [cut\ntrain: x", "not YAML .*line 2, column"),
-    "a list": ("- cut", "the top is no mapping"),
+    "a list": ("- cut", "the top level is not a mapping"),
     "names a number": ("names: 3", "neither a list nor a mapping"),
-    "a truth value": ("names: [no]", "called False, which is no text"),
-    "a name twice": ("names: [cut, cut]", "twice"),
-    "a number that is none": ("names: {x: cut}", "no class number"),
+    "a truth value": ("names: [no]", "called False, which is not text"),
+    "a name twice": ("names: [cut, cut]", "duplicate entry"),
+    "a number that is none": ("names: {x: cut}", "not a class number"),
     "missing folder": ("names: [cut]\ntrain: images/absent", "does not exist"),
     "outside": ("names: [cut]\ntrain: ../../x", "leaves the data set"),
     "absolute outside": ("names: [cut]\ntrain: /etc", "leaves the data set"),
-    "an entry of numbers": ("names: [cut]\ntrain: 3", "no folder"),
+    "an entry of numbers": ("names: [cut]\ntrain: 3", "not a folder"),
     "a path of numbers": ("names: [cut]\npath: 3", "not a folder"),
     "an object": ("names: !!python/object/apply:os.system ['true']", "not YAML"),
     "good": ("names: [good]", "the class without defects"),
@@ -196,7 +196,7 @@ def test_lists_with_missing_images(tmp_path: Path) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"neither data\.yaml nor"):
+    with pytest.raises(DataError, match=r"no data\.yaml"):
         _read(tmp_path)
     with pytest.raises(DataError, match="no such file"):
         _read(tmp_path / "absent")

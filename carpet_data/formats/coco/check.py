@@ -101,7 +101,7 @@ def check(
         progress: Called with (images done, images in all).
 
     Raises:
-        DataError: `coco` is no COCO file, or `against` cannot be read.
+        DataError: `coco` is not a COCO file, or `against` cannot be read.
     """
     documents = [coco_file.load(path) for path in coco_file.json_files(coco)]
     dataset = against if isinstance(against, Dataset) or against is None else read(against, read_options)

@@ -47,7 +47,7 @@ def json_files(path: Path) -> tuple[Path, ...]:
             if found:
                 return found
     raise DataError(
-        "no COCO file was found" if path.exists() else "there is no such file or folder",
+        "no COCO file was found" if path.exists() else "no such file or folder",
         where=path,
         hint="name the JSON file, or the folder that holds annotations/*.json",
     )
@@ -57,7 +57,7 @@ def load(path: Path) -> CocoDocument:
     """Read a COCO file.
 
     Raises:
-        DataError: It cannot be read, is no JSON (the line and column are named), or has no lists of images,
+        DataError: It cannot be read, is not JSON (with line and column), or has no lists of images,
             annotations and categories.
     """
     try:
@@ -74,16 +74,18 @@ def load(path: Path) -> CocoDocument:
         ) from error
     except (RecursionError, ValueError) as error:
         raise DataError(
-            "it is JSON, but no COCO file: it is nested too deep, or holds a number too long",
+            "it is JSON, but not a COCO file: it is nested too deeply, or holds a number that is too long",
             where=path,
             hint="name a COCO file",
         ) from error
     if not isinstance(document, dict):
-        raise DataError("it is JSON, but no COCO file: the top is no object", where=path, hint="name a COCO file")
+        raise DataError(
+            "it is JSON, but not a COCO file: the top level is not an object", where=path, hint="name a COCO file"
+        )
     for key in _LISTS:
         entries = document.get(key)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise DataError(f"it is JSON, but no COCO file: {key!r} is no list of objects", where=path)
+            raise DataError(f"it is JSON, but not a COCO file: {key!r} is not a list of objects", where=path)
     info = document.get("info")
     licenses = document.get("licenses")
     return CocoDocument(

@@ -35,8 +35,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         options: Only the connectivity is used.
 
     Raises:
-        DataError: No COCO file is there, or one is no JSON (line and column are named) or no COCO.
-        ProblemsError: Entries at fault: unknown or repeated ids, missing images, paths that leave the data set,
+        DataError: No COCO file is there, or one is not JSON (with line and column) or not COCO.
+        ProblemsError: Entries with problems: unknown or repeated ids, missing images, paths that leave the data set,
             boxes without a mask, polygons and run-length counts that cannot be.
     """
     root = Path(root)
@@ -112,7 +112,7 @@ def _categories(document: CocoDocument, problems: Problems) -> dict[Any, str]:
         where = f"{document.path} (category {category.get('id', f'at position {position}')})"
         key, name = category.get("id"), category.get("name")
         if not isinstance(key, int) or isinstance(key, bool):
-            problems.say("the category's id is no whole number", where)
+            problems.say("the category's id is not a whole number", where)
         elif not is_text(name):
             problems.say("the category has no name", where)
         elif key in names:
@@ -139,7 +139,7 @@ def _pictures(document: CocoDocument, root: Path, names: Mapping[Any, str], prob
         where = f"{document.path} (image {key if _is_id(key) else f'at position {position}'})"
         annotations = by_image.pop(key, []) if _is_id(key) else []
         if not _is_id(key):
-            problems.say("the image has no id, or one that is neither number nor text", where)
+            problems.say("the image has no id, or its id is neither a number nor text", where)
         elif key in seen:
             problems.say(f"two images have the id {key!r}", where)
         else:
@@ -167,11 +167,11 @@ def _annotations(document: CocoDocument, problems: Problems) -> dict[Any, list[d
         key, image_id = annotation.get("id"), annotation.get("image_id")
         where = f"{document.path} (annotation {key if _is_id(key) else f'at position {position}'})"
         if not _is_id(key):
-            problems.say("the annotation has no id, or one that is neither number nor text", where)
+            problems.say("the annotation has no id, or its id is neither a number nor text", where)
         elif key in seen:
             problems.say(f"two annotations have the id {key!r}", where)
         elif not _is_id(image_id):
-            problems.say("the annotation has no image_id, or one that is neither number nor text", where)
+            problems.say("the annotation has no image_id, or its image_id is neither a number nor text", where)
         else:
             seen.add(key)
             found[image_id].append(annotation)
@@ -237,7 +237,7 @@ def _shape(annotation: Mapping[str, Any], names: Mapping[Any, str], label: str, 
         return f"its category_id {category!r} is not among the categories"
     name = names[category]
     if name == GOOD:
-        return f"a defect cannot be of the category {GOOD!r}, which is the class without defects; rename the category"
+        return f"a defect cannot be of the category {GOOD!r}, the class without defects; rename the category"
     segmentation = annotation.get("segmentation")
     if isinstance(segmentation, list) and segmentation:
         for polygon in segmentation:
@@ -249,7 +249,7 @@ def _shape(annotation: Mapping[str, Any], names: Mapping[Any, str], label: str, 
     if isinstance(segmentation, Mapping):
         return _run_lengths(segmentation, name, label, width, height)
     if annotation.get("bbox"):
-        return "it has a box but no segmentation, and a box does not say which pixels are defect"
+        return "it has a box but no segmentation, and a box does not tell which pixels are defect"
     return "it has no segmentation"
 
 
@@ -264,7 +264,7 @@ def _run_lengths(segmentation: Mapping[str, Any], name: str, label: str, width: 
             if sum(counts) == width * height:
                 return Shape(name, rle=tuple(counts), label=label)
             return f"its run-length counts do not fill the image of {width}x{height} pixels"
-        return "its run-length counts hold something else than whole numbers"
+        return "its run-length counts hold something other than whole numbers"
     return "its segmentation has no run-length counts"
 
 
@@ -299,7 +299,7 @@ class _Finder:
             problems.say(f"the path {name!r} leaves the data set", where, "write a path relative to the images' folder")
         else:
             shown = ", ".join(place or "." for place in self._places)
-            problems.say(f"the image {name!r} was not found (looked in {shown})", where, "bring the image there")
+            problems.say(f"the image {name!r} was not found (looked in {shown})", where, "put the image there")
         return None
 
 

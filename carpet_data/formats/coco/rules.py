@@ -31,7 +31,7 @@ def structure(document: CocoDocument) -> Iterator[Problem]:
         yield Problem(
             "warning",
             "coco-crowd",
-            f"{count} annotations have iscrowd 1: detectors leave them out of training",
+            f"{count} annotations have iscrowd 1: detectors skip them in training",
             str(document.path),
             "set iscrowd to 0 where the annotation is one object",
         )
@@ -43,7 +43,7 @@ def _ids(document: CocoDocument) -> Iterator[Problem]:
         ids = [entry.get("id") for entry in getattr(document, kind)]
         bad = sorted({repr(value) for value in ids if not isinstance(value, int) or isinstance(value, bool)})
         if bad:
-            yield _error("coco-id", f"{kind}: ids that are no whole numbers: {_few(bad)}", where)
+            yield _error("coco-id", f"{kind}: ids that are not whole numbers: {_few(bad)}", where)
         repeated = sorted(repr(value) for value, count in Counter(map(repr, ids)).items() if count > 1)
         if repeated:
             yield _error("coco-id-repeated", f"{kind}: ids used twice: {_few(repeated)}", where)
@@ -52,7 +52,7 @@ def _ids(document: CocoDocument) -> Iterator[Problem]:
             yield Problem(
                 severity,
                 "coco-id-zero",
-                f"{kind}: an id below 1; many readers take category 0 for background",
+                f"{kind}: an id below 1; many readers treat category 0 as background",
                 where,
                 "number from 1",
             )
@@ -83,7 +83,7 @@ def _file_names(document: CocoDocument) -> Iterator[Problem]:
         hint = "write paths relative to the images' folder, with forward slashes"
         if _leads_out(name):
             yield _error(
-                "coco-file-name", f"{name!r} leads out of the data set, so the file was not opened", where, hint
+                "coco-file-name", f"{name!r} leads outside the data set, so the file was not opened", where, hint
             )
         elif "\\" in name:
             yield Problem("warning", "coco-file-name", f"{name!r} has backslashes", where, hint)
@@ -136,7 +136,7 @@ def decode(annotation: dict[str, Any], height: int, width: int) -> NDArray[np.bo
     try:
         if isinstance(segmentation, list) and segmentation:
             if any(not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 for polygon in segmentation):
-                raise ValueError("a polygon of fewer than three points")
+                raise ValueError("a polygon with fewer than three points")
             encoded = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
         elif isinstance(segmentation, dict):
             if list(segmentation.get("size", ())) != [height, width]:

@@ -33,7 +33,7 @@ def scan(root: Path, options: ReadOptions | None = None) -> Tree:
 
     Raises:
         DataError: The folder is missing or may not be read, or a folder of the options holds no images.
-        UsageError: `images` or `masks` leave the root, or `pair_by` is no regular expression with a group.
+        UsageError: `images` or `masks` leave the root, or `pair_by` is not a regular expression with a group.
     """
     return _scan(root, options or ReadOptions())[0]
 
@@ -43,7 +43,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: As `scan`, and for a folder without images.
-        ProblemsError: Images and masks that cannot be read, and masks whose image the names leave open.
+        ProblemsError: Images and masks that cannot be read, and masks whose image is ambiguous by name.
         UsageError: As `scan`.
     """
     found, flat = _scan(root, options)

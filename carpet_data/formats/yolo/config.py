@@ -1,4 +1,4 @@
-"""What a YOLO data set says of itself: its data.yaml, or its folders where it has none."""
+"""The layout of a YOLO data set: its data.yaml, or its folders where it has none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from carpet_data.formats.folders import SIDE_FOLDERS
 CLASSES = "classes.txt"
 
 _USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-_NAMES_MEND = "write names: as a list, or as number: name"
+_NAMES_HINT = "write names: as a list, or as number: name"
 _ALL = "all"
 
 
@@ -42,10 +42,10 @@ def read_config(root: Path) -> Config:
     """The configuration of a folder, or of the YAML file that stands for it.
 
     Raises:
-        DataError: The file is no YAML (line and column are named), or what it says makes no sense.
+        DataError: The file is not YAML (with line and column), or its content is invalid.
     """
     if not root.exists():
-        raise DataError("there is no such file or folder", where=root, hint="check the path")
+        raise DataError("no such file or folder", where=root, hint="check the path")
     path = root if root.is_file() else _yaml_of(root)
     if path is None:
         return Config(root, None, _classes(root), _usual_places(root))
@@ -84,7 +84,9 @@ def _load(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     if not isinstance(document, dict):
-        raise DataError("it is YAML, but no data.yaml of YOLO: the top is no mapping", where=path, hint=_NAMES_MEND)
+        raise DataError(
+            "it is YAML, but not a YOLO data.yaml: the top level is not a mapping", where=path, hint=_NAMES_HINT
+        )
     return document
 
 
@@ -105,17 +107,21 @@ def _names(document: Mapping[str, Any], path: Path) -> dict[int, str] | None:
     if isinstance(stated, list):
         pairs = list(enumerate(stated))
     if pairs is None:
-        raise DataError("`names` is neither a list nor a mapping", where=path, hint=_NAMES_MEND)
+        raise DataError("`names` is neither a list nor a mapping", where=path, hint=_NAMES_HINT)
     names: dict[int, str] = {}
     for key, name in pairs:
         number = int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise DataError(f"`names` holds {key!r}, which is no class number", where=path, hint=_NAMES_MEND)
+            raise DataError(f"`names` holds {key!r}, which is not a class number", where=path, hint=_NAMES_HINT)
         if isinstance(name, bool) or not isinstance(name, str | int | float) or not is_text(str(name)):
             # YAML reads an unquoted `no` as a truth value.
-            raise DataError(f"class {number} is called {name!r}, which is no text", where=path, hint="put it in quotes")
+            raise DataError(
+                f"class {number} is called {name!r}, which is not text", where=path, hint="put it in quotes"
+            )
         if number in names or str(name) in names.values():
-            raise DataError(f"`names` holds {number}: {name} twice", where=path, hint="give each class its own name")
+            raise DataError(
+                f"duplicate entry {number}: {name} in `names`", where=path, hint="give each class its own name"
+            )
         names[number] = str(name)
     return dict(sorted(names.items()))
 
@@ -143,7 +149,7 @@ def _places(document: Mapping[str, Any], base: Path, path: Path) -> tuple[tuple[
             continue
         for text in stated if isinstance(stated, list) else [stated]:
             if not is_text(text):
-                raise DataError(f"`{key}` holds {text!r}, which is no folder", where=path, hint="write a folder")
+                raise DataError(f"`{key}` holds {text!r}, which is not a folder", where=path, hint="write a folder")
             place = _existing(base, text, key, path)
             # YOLO demands a val entry; naming train (or all images) again is how one says that there is none.
             places.setdefault(place, None if place.rpartition("/")[2].casefold() == _ALL else side)
@@ -173,7 +179,7 @@ def _usual_places(root: Path) -> tuple[tuple[Side | None, str], ...]:
         places = [(None, "images")]
     if not places:
         raise DataError(
-            "neither data.yaml nor a folder images/ is here",
+            "no data.yaml and no folder images/",
             where=root,
             hint="name the folder that holds images/ and labels/",
         )

@@ -37,7 +37,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 
     Raises:
         DataError: Folders or data.yaml are missing or damaged.
-        ProblemsError: Labels at fault: boxes, numbers that are none, unknown classes, labels without an image.
+        ProblemsError: Labels with problems: boxes, invalid numbers, unknown classes, labels without an image.
     """
     config = read_config(Path(root))
     root = config.root
@@ -57,7 +57,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             shapes = tuple(_shapes(root, label, config.names, info, problems)) if label in files else ()
             pictures.append(Picture(path, sides[path], info, shapes))
     for label in sorted(_labels(listing.files, config) - used):
-        problems.say("the labels have no image", root / label, "bring the image back, or remove the labels")
+        problems.say("the labels have no image", root / label, "restore the image, or remove the labels")
     problems.check()
     names = config.names if config.names is not None else _numbered(pictures)
     return annotated.dataset(
@@ -106,7 +106,7 @@ def _listed(path: Path, config: Config, problems: Problems) -> list[str]:
         if not known:
             problems.say(f"{text!r} leaves the data set", f"{path} (line {number})", "list images inside of it")
         elif found is None:
-            problems.say(f"the image {text!r} was not found", f"{path} (line {number})", "bring the image there")
+            problems.say(f"the image {text!r} was not found", f"{path} (line {number})", "put the image there")
         else:
             paths[found] = None
     return list(paths)
@@ -165,23 +165,23 @@ def _shape(words: list[str], names: Mapping[int, str] | None, info: ImageInfo, l
     try:
         values = [float(word) for word in words]
     except ValueError:
-        return "the line holds something else than numbers"
+        return "the line holds something other than numbers"
     if not all(math.isfinite(value) for value in values):
-        return "the line holds something else than finite numbers"
+        return "the line holds something other than finite numbers"
     if not values[0].is_integer() or values[0] < 0:
-        return f"{words[0]} is no class number"
+        return f"invalid class number {words[0]}"
     number = int(values[0])
     name = f"class_{number}" if names is None else names.get(number)
     if name is None:
         return f"class {number} has no name"
     if name == GOOD:
-        return f"a defect cannot be of the class {GOOD!r}, which is the class without defects; rename the class"
+        return f"a defect cannot be of the class {GOOD!r}, the class without defects; rename the class"
     if len(values) == 5:
-        return "this is a box, and a box does not say which pixels are defect"
+        return "this is a box, and a box does not tell which pixels are defect"
     fractions = values[1:]
     outside = [value for value in fractions if not -_SLACK <= value <= 1 + _SLACK]
     if outside:
-        return f"the coordinate {outside[0]:g} is no fraction of the image (0 to 1)"
+        return f"the coordinate {outside[0]:g} is not a fraction of the image (0 to 1)"
     pixels = tuple(
         value * size for value, size in zip(fractions, [info.width, info.height] * len(fractions), strict=False)
     )

@@ -148,7 +148,7 @@ def _notes(parts: Mapping[str, Sequence[Sample]], tally: Tally) -> list[str]:
     notes = []
     if "val" not in parts:
         notes.append(
-            "there is no val side; data.yaml names the images of train again, so that no test image chooses a model"
+            "there is no val side; data.yaml names the training images again, so that no test image selects a model"
             if "train" in parts or "all" in parts
             else "there is no train side and no val side; data.yaml leaves both empty"
         )
