@@ -74,7 +74,7 @@ def _parsed(values: dict[str, Any]) -> Choices:
     if unknown:
         raise ValueError(f"unknown field {unknown[0]!r}")
     if values.get("schema") != SCHEMA:
-        raise ValueError(f"schema is {values.get('schema')!r}, this program knows {SCHEMA}")
+        raise ValueError(f"unknown schema {values.get('schema')!r}; this program reads {SCHEMA}")
     relabel = values.get("relabel", {})
     if not isinstance(relabel, dict) or not all(isinstance(name, str) and name for name in relabel.values()):
         raise ValueError("relabel must be an object, id to class")

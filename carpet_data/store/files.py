@@ -41,7 +41,7 @@ def making(out: Path) -> Iterator[None]:
         why = _REFUSED.get(error.errno or 0)
         if why is None:
             raise
-        raise OutputError(f"it cannot be written: {why}", where=out, hint="choose another output folder") from error
+        raise OutputError(f"cannot write: {why}", where=out, hint="choose another output folder") from error
 
 
 @contextmanager

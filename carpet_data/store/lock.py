@@ -21,7 +21,7 @@ _WAIT_S = 0.2
 """A holder that is just letting go removes its file, and who meets that has to try again."""
 
 _NO_PERMISSION = ("no permission to change this data set", "ask its owner, or work on a copy of it")
-_NO_LOCKS = ("it cannot be locked", "choose a folder on a local disk")
+_NO_LOCKS = ("the file system has no locks", "choose a folder on a local disk")
 _REFUSED = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NO_PERMISSION),
     **dict.fromkeys((errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP), _NO_LOCKS),
@@ -54,7 +54,7 @@ class Lock:
             (root / HOLDER).write_bytes(text.encode(errors="backslashreplace"))
         except Timeout as error:
             raise LockedError(
-                f"it is being written by {_holder(root)}",
+                f"in use by {_holder(root)}",
                 where=root,
                 hint="wait until that has finished, then run the command again",
             ) from error

@@ -63,7 +63,7 @@ def check_folder(
             holds the current folder or the home folder.
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise OutputError("it exists and is not a folder", where=out, hint="choose another output folder")
+        raise OutputError("the output exists and is not a folder", where=out, hint="choose another output folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not overwrite:

@@ -189,10 +189,12 @@ def _at(info: RunInfo, out: Path, overwrite: bool) -> tuple[RunInfo, bool]:
     if (out / RUN_JSON).is_file() and not overwrite:
         there = read(out)
         if there.finished:
-            raise OutputError("it holds a finished run", where=out, hint="choose another --out, or use --overwrite")
+            raise OutputError(
+                "the folder holds a finished run", where=out, hint="choose another --out, or use --overwrite"
+            )
         if not _same(there, info):
             raise OutputError(
-                f"it holds an interrupted run of other {_differing(there, info)}",
+                f"the folder holds an interrupted run of other {_differing(there, info)}",
                 where=out,
                 hint="use the settings and the data of that run, or start over with --overwrite",
             )
