@@ -32,7 +32,7 @@ def test_on_real_images(
         GroupOptions(near_duplicates=False),
         workers=2,
     )
-    reports = synthesize(root, classes, 5, workers=2).classes
+    reports = synthesize(root, classes, 5, workers=2).classes.values()
     assert [report.made for report in reports] == [5] * len(classes)
     assert all((report.plates > 0) is not is_object for report in reports)
     dataset = store.read(root)
