@@ -34,7 +34,7 @@ from carpet_data.core.progress import Step
 from carpet_data.dataset import GOOD, Dataset, Side, Split
 from carpet_data.experiments import compare, trainings, workspaces
 from carpet_data.experiments.comparison import Comparison
-from carpet_data.experiments.conditions import DEFAULTS, METHODS, standard
+from carpet_data.experiments.conditions import BASELINE_TRAINING, METHODS, standard
 from carpet_data.experiments.partitions import Folder, Partition
 from carpet_data.experiments.verdict import judge
 from carpet_data.metrics import wilson
@@ -70,7 +70,7 @@ class Protocol:
     prepare: Callable[[Path], list[str]]
     pools: Pools
     methods: tuple[str, ...] = ()
-    settings: TrainOptions = field(default=DEFAULTS)
+    settings: TrainOptions = field(default=BASELINE_TRAINING)
     good_trains: bool = False
     quality: bool = False
     like: str | None = None
@@ -117,7 +117,7 @@ PROTOCOLS: dict[str, Protocol] = {
         "mtd-longtail, the same partitions and images, half of what is drawn is good",
         lambda root: tiles(root, "third", fractions=(1 / 3, 2 / 3), repeats=5, seed=FRESH),
         {**PASTE, **BOTH},
-        settings=DEFAULTS.but(good_share=0.5),
+        settings=BASELINE_TRAINING.but(good_share=0.5),
         like="mtd-longtail",
     ),
     "mtd-two-thirds": Protocol(

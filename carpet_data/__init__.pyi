@@ -33,13 +33,15 @@ from carpet_data.errors import OutputError as OutputError
 from carpet_data.errors import ProblemsError as ProblemsError
 from carpet_data.errors import UsageError as UsageError
 from carpet_data.errors import WeightsError as WeightsError
+from carpet_data.experiments.conditions import BASELINE_TRAINING as BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions as ValidateOptions
 from carpet_data.experiments.quality.score import ScoreResult as ScoreResult
 from carpet_data.experiments.quality.score import score as score
 from carpet_data.experiments.sweep import SweepResult as SweepResult
 from carpet_data.experiments.sweep import sweep as sweep
-from carpet_data.experiments.validate import ValidateResult as ValidateResult
+from carpet_data.experiments.sweep_options import SweepOptions as SweepOptions
 from carpet_data.experiments.validate import validate as validate
+from carpet_data.experiments.validate_result import ValidateResult as ValidateResult
 from carpet_data.fiftyone.browse import BrowseResult as BrowseResult
 from carpet_data.fiftyone.browse import browse as browse
 from carpet_data.fiftyone.curate import CurateResult as CurateResult

@@ -19,7 +19,7 @@ from carpet_data.cli.common import (
 )
 from carpet_data.cli.data_options import split_option
 from carpet_data.cli.options import options, take
-from carpet_data.experiments.conditions import DEFAULTS
+from carpet_data.experiments.conditions import BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.training.options import TrainOptions
 
@@ -27,14 +27,14 @@ _OFFERED = {
     "architecture", "weights", "pooling", "resize", "freeze", "steps", "learning_rate", "batch_size", "augment",
     "views", "good_share", "synthetic_share", "device",
 }  # fmt: skip
-_FIXED = {name: value for name, value in DEFAULTS.to_json().items() if name not in _OFFERED}
+_FIXED = {name: value for name, value in BASELINE_TRAINING.to_json().items() if name not in _OFFERED}
 
 
 @click.command()
 @root_argument()
 @split_option
 @options(ValidateOptions)
-@options(TrainOptions, skip=_FIXED, **DEFAULTS.to_json())
+@options(TrainOptions, skip=_FIXED, **BASELINE_TRAINING.to_json())
 @run_folder_option("validate")
 @overwrite_option
 @click.option("--dry-run", is_flag=True, help="Show the training plan and exit.")

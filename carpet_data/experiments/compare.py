@@ -180,18 +180,9 @@ class _Experiment:
             trained = {sample.class_name for _, samples in partition.train(condition) for sample in samples}
             untrained = tuple(name for name in self.classes if name not in trained)
             for seed, (found, steps) in zip(seeds, self._trained(partition, condition, seeds), strict=True):
+                rows = tuple(found.rows(self.classes, condition=condition.name, partition=partition.name, seed=seed))
                 yield Training(
-                    condition=condition.name,
-                    partition=partition.name,
-                    seed=seed,
-                    real_images=real,
-                    synthetic_images=synthetic,
-                    steps=steps,
-                    predictions=tuple(
-                        found.rows(self.classes, condition=condition.name, partition=partition.name, seed=seed)
-                    ),
-                    units=units,
-                    untrained=untrained,
+                    condition.name, partition.name, seed, real, synthetic, steps, rows, units, untrained=untrained
                 )
                 finished += 1
                 if self.progress is not None:

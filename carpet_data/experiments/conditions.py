@@ -9,9 +9,18 @@ from typing import Any
 from carpet_data.errors import UsageError
 from carpet_data.training.options import TrainOptions
 
-__all__ = ["BASELINE", "DEFAULTS", "METHODS", "REAL_ONLY", "SYNTHETIC", "Condition", "method_condition", "standard"]
+__all__ = [
+    "BASELINE",
+    "BASELINE_TRAINING",
+    "METHODS",
+    "REAL_ONLY",
+    "SYNTHETIC",
+    "Condition",
+    "method_condition",
+    "standard",
+]
 
-DEFAULTS = TrainOptions(
+BASELINE_TRAINING = TrainOptions(
     optimizer="adamw",
     learning_rate=0.001,
     weight_decay=0.1,
@@ -70,7 +79,7 @@ class Condition:
     """
 
     name: str
-    settings: TrainOptions = DEFAULTS
+    settings: TrainOptions = BASELINE_TRAINING
     real_defects: bool = True
     pool: str | None = None
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -78,7 +87,7 @@ class Condition:
 
 
 def standard(
-    settings: TrainOptions = DEFAULTS, *, pools: Sequence[str] = (SYNTHETIC,), methods: Sequence[str] = ()
+    settings: TrainOptions = BASELINE_TRAINING, *, pools: Sequence[str] = (SYNTHETIC,), methods: Sequence[str] = ()
 ) -> tuple[Condition, ...]:
     """The conditions that are always compared: real-only, the baseline, and two for each set of synthetic images.
 
@@ -122,7 +131,7 @@ def standard(
     return tuple(found)
 
 
-def method_condition(name: str, settings: TrainOptions = DEFAULTS) -> Condition:
+def method_condition(name: str, settings: TrainOptions = BASELINE_TRAINING) -> Condition:
     """The condition of a remedy for the long tail that needs no synthetic images.
 
     Args:

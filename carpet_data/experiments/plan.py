@@ -149,39 +149,45 @@ class Plan:
             return
         split = self.splits[name]
         place = work / _file_name(name)
-        pools: dict[str, Folder] = {}
-        for pool, recipe in self.pools.items():
-            assert recipe is not None
-            root = place / _file_name(pool)
-            workspaces.create(root, self.dataset, split)
-            assert self.target is not None
-            seed = list(self.splits).index(name)
-            # Fitted to the train side of this partition only; the data set's own model is reused where the partition
-            # has exactly its train side.
-            fit_first(
-                root,
-                recipe,
-                split=workspaces.SPLIT,
-                seed=seed,
-                device=device,
-                like=self.dataset.root,
-                progress=named(progress, f"fitting {pool}, {name}"),
-            )
-            rebalance(
-                root,
-                self.target,
-                recipe=recipe,
-                split=workspaces.SPLIT,
-                seed=seed,
-                workers=workers,
-                device=device,
-                progress=named(progress, f"synthesizing {pool}, {name}"),
-            )
-            pools[pool] = Folder.of(root, workspaces.SPLIT)
+        pools = {
+            pool: self._synthesized(name, pool, place / _file_name(pool), workers, device, progress)
+            for pool in self.pools
+        }
         real = replace(self.dataset, splits={split.name: workspaces.real_split(self.dataset, split)})
         yield Partition(name, Folder(real, split.name), pools)
         if not keep:
             shutil.rmtree(place)
+
+    def _synthesized(
+        self, name: str, pool: str, root: Path, workers: int | None, device: str, progress: Progress | None
+    ) -> Folder:
+        """A workspace of a partition with the synthetic images of one recipe."""
+        recipe, seed = self.pools[pool], list(self.splits).index(name)
+        assert recipe is not None
+        assert self.target is not None
+        workspaces.create(root, self.dataset, self.splits[name])
+        # Fitted to the train side of this partition only; the data set's own model is reused where the partition has
+        # exactly its train side.
+        fit_first(
+            root,
+            recipe,
+            split=workspaces.SPLIT,
+            seed=seed,
+            device=device,
+            like=self.dataset.root,
+            progress=named(progress, f"fitting {pool}, {name}"),
+        )
+        rebalance(
+            root,
+            self.target,
+            recipe=recipe,
+            split=workspaces.SPLIT,
+            seed=seed,
+            workers=workers,
+            device=device,
+            progress=named(progress, f"synthesizing {pool}, {name}"),
+        )
+        return Folder.of(root, workspaces.SPLIT)
 
 
 def _file_name(text: str) -> str:

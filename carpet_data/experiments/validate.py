@@ -6,23 +6,21 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carpet_data.core.progress import Progress, Step
-from carpet_data.core.results import Result
-from carpet_data.core.text import counted, duration
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.experiments import trainings
-from carpet_data.experiments.conditions import DEFAULTS
+from carpet_data.experiments.conditions import BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.experiments.partitions import Partition
 from carpet_data.experiments.plan import Plan, make_plan
-from carpet_data.experiments.validation_text import metrics_lines, plan_lines
+from carpet_data.experiments.validate_result import PlannedRuns, ValidateResult
 from carpet_data.experiments.verdict import LEVEL, judge
-from carpet_data.reporting.pages import Check, ComparisonMetrics, ValidationPage, Verdict
+from carpet_data.reporting.pages import Check, ValidationPage
 from carpet_data.store import lock, runs
 from carpet_data.store.runs import RunInfo
 from carpet_data.training.options import TrainOptions
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from carpet_data.experiments.comparison import Comparison
     from carpet_data.networks import Weights
 
-__all__ = ["PlannedRuns", "ValidateResult", "validate"]
+__all__ = ["validate"]
 
 CHECKS = "checks.partial.json"
 WORK = "work"
@@ -43,95 +41,11 @@ _SHOWN = (
 """Settings that the page shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRuns(Result):
-    """One condition on one partition: the number of images it trains on and is tested on."""
-
-    partition: str
-    condition: str
-    real_images: int
-    synthetic_images: int
-    test_images: int
-
-
-@dataclass(frozen=True, slots=True)
-class ValidateResult(Result):
-    """What a validation found, or with dry_run would do.
-
-    Attributes:
-        root: The prepared folder.
-        name: The data set's name.
-        split: The split that was used, or whose fractions the partitions have.
-        run: The run folder; None for a dry run.
-        report: The page for people; None for a dry run.
-        architecture: The network that all conditions train.
-        weights: Its initial weights: "none" or a name.
-        plan: Every condition on every partition.
-        seeds: Training runs of each of them.
-        steps: Optimizer steps of each training run.
-        verdicts: One per recipe, or the one on the data set's own synthetic images.
-        comparison: All metrics; None for a dry run.
-        checks: Name of the synthetic images -> the shortcut check on them.
-        notes: What the user should know.
-        seconds: The run took; for a resumed one, its last part.
-        resumed: Whether an interrupted run was resumed.
-        dry_run: Nothing was trained or written.
-    """
-
-    root: Path
-    name: str
-    split: str
-    run: Path | None
-    report: Path | None
-    architecture: str
-    weights: str
-    plan: tuple[PlannedRuns, ...]
-    seeds: int
-    steps: int
-    verdicts: tuple[Verdict, ...]
-    comparison: ComparisonMetrics | None
-    checks: Mapping[str, tuple[Check, ...]]
-    notes: tuple[str, ...]
-    seconds: float
-    resumed: bool = False
-    dry_run: bool = False
-
-    @property
-    def metrics(self) -> ComparisonMetrics | None:
-        """All metrics; None for a dry run."""
-        return self.comparison
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """The verdict on the first condition that was judged; None for a dry run."""
-        return self.verdicts[0] if self.verdicts else None
-
-    def text(self) -> str:
-        """The result for people."""
-        partitions = counted(len({each.partition for each in self.plan}), "partition")
-        lines = [
-            f"{self.name}, split {self.split}: {partitions}, {counted(self.seeds, 'seed')}, {self.steps} steps per run",
-            f"network {self.architecture}, {'random weights' if self.weights == 'none' else f'weights {self.weights}'}",
-            "",
-            *(plan_lines(self.plan) if self.comparison is None else metrics_lines(self.comparison)),
-            "",
-            *(f"note: {note}" for note in self.notes),
-        ]
-        for pool, checks in self.checks.items():
-            lines += [f"shortcut in {pool}: {check.detail}" for check in checks if check.result == "flagged"]
-        lines += [verdict.sentence for verdict in self.verdicts]
-        if self.run is None:
-            lines.append(f"dry run: {len(self.plan) * self.seeds} training runs on {self.root}")
-        else:
-            lines += [f"took {duration(self.seconds)}", f"report {self.report}"]
-        return "\n".join(lines)
-
-
 def validate(
     root: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     options: ValidateOptions | None = None,
-    training: TrainOptions = DEFAULTS,
+    training: TrainOptions = BASELINE_TRAINING,
     *,
     split: str | None = None,
     overwrite: bool = False,
@@ -171,11 +85,11 @@ def validate(
     """
     from carpet_data.networks import devices  # names the extra where torch is missing
     from carpet_data.training import views
-    from carpet_data.training.network_choice import pinned, refuse_other_network
+    from carpet_data.training.network_choice import pinned
 
     options = ValidateOptions() if options is None else options
     plan = make_plan(Path(root), options, training, split=split)
-    device = devices.resolve(training.device)
+    devices.resolve(training.device)
     for condition in plan.conditions:
         views.check(condition.settings.augment)
     asked = training
@@ -184,7 +98,28 @@ def validate(
     planned = _planned(plan, weights, options.seeds)
     if dry_run:
         return planned
-    out = None if out is None else Path(out)
+    run, resumed = _opened(
+        plan, options, asked, training, weights, None if out is None else Path(out), overwrite=overwrite
+    )
+    cache = plan.dataset.root / runs.RUNS / runs.CACHE if out is None else None
+    with lock.locked(run.folder, "validate"):
+        return _run(plan, run, replace(planned, resumed=resumed), options, training, cache, workers, progress)
+
+
+def _opened(
+    plan: Plan,
+    options: ValidateOptions,
+    asked: TrainOptions,
+    training: TrainOptions,
+    weights: Weights,
+    out: Path | None,
+    *,
+    overwrite: bool,
+) -> tuple[RunInfo, bool]:
+    """The run folder, and whether an interrupted run in it is resumed."""
+    from carpet_data.training import views
+    from carpet_data.training.network_choice import refuse_other_network
+
     dataset = plan.dataset
     described = {
         "root": str(dataset.root.resolve()),
@@ -195,7 +130,7 @@ def validate(
     recorded = {**training.to_json(), "seeds": options.seeds, **plan.identity()}
     if out is None and not overwrite:
         refuse_other_network(dataset.root, "validate", asked, recorded, described)
-    run, resumed = runs.create(
+    return runs.create(
         dataset.root,
         "validate",
         dataset=described,
@@ -208,34 +143,45 @@ def validate(
         out=out,
         overwrite=overwrite,
     )
+
+
+def _run(
+    plan: Plan,
+    run: RunInfo,
+    planned: ValidateResult,
+    options: ValidateOptions,
+    training: TrainOptions,
+    cache: Path | None,
+    workers: int | None,
+    progress: Progress | None,
+) -> ValidateResult:
+    from carpet_data.networks import devices
+
     started = time.perf_counter()
-    with lock.locked(run.folder, "validate"):
-        try:
-            cache = dataset.root / runs.RUNS / runs.CACHE if out is None else None
-            found, checks = _compare(plan, run.folder, options, training, cache, workers, progress)
-        except CarpetDataError:
-            if not (run.folder / trainings.JOURNAL).exists():
-                shutil.rmtree(run.folder, ignore_errors=True)
-            raise
-        result = replace(
-            planned,
-            plan=_trained(planned.plan, found),
-            run=run.folder,
-            report=run.folder / "report.html",
-            verdicts=judge(found, plan.judged),
-            comparison=found.metrics,
-            checks=checks,
-            notes=tuple(dict.fromkeys((*plan.notes, *found.notes))),
-            seconds=time.perf_counter() - started,
-            resumed=resumed,
-            dry_run=False,
-        )
-        _write(plan, run, found, result, training)
-        runs.finish(run, result.seconds, {"device": str(device)})
-        for name in (trainings.JOURNAL, CHECKS):
-            (run.folder / name).unlink(missing_ok=True)
-        if not options.keep_work:
-            shutil.rmtree(run.folder / WORK, ignore_errors=True)
+    try:
+        found, checks = _compare(plan, run.folder, options, training, cache, workers, progress)
+    except CarpetDataError:
+        if not (run.folder / trainings.JOURNAL).exists():
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+    result = replace(
+        planned,
+        plan=_trained(planned.plan, found),
+        run=run.folder,
+        report=run.folder / "report.html",
+        verdicts=judge(found, plan.judged),
+        comparison=found.metrics,
+        checks=checks,
+        notes=tuple(dict.fromkeys((*plan.notes, *found.notes))),
+        seconds=time.perf_counter() - started,
+        dry_run=False,
+    )
+    _write(plan, run, found, result, training)
+    runs.finish(run, result.seconds, {"device": str(devices.resolve(training.device))})
+    for name in (trainings.JOURNAL, CHECKS):
+        (run.folder / name).unlink(missing_ok=True)
+    if not options.keep_work:
+        shutil.rmtree(run.folder / WORK, ignore_errors=True)
     return result
 
 
@@ -250,9 +196,8 @@ def _compare(
 ) -> tuple[Comparison, dict[str, tuple[Check, ...]]]:
     from carpet_data.experiments import compare
 
-    done = trainings.read(folder)
+    done, checks = trainings.read(folder), _read_checks(folder)
     have = {each.key for each in done}
-    checks = _read_checks(folder)
 
     def partitions() -> Iterator[Partition]:
         """Those with something left to do, one at a time: each is gone before the next is made."""
@@ -261,10 +206,10 @@ def _compare(
             unchecked = number == 0 and not checks
             if wanted <= have and not unchecked:
                 continue
-            making = plan.partition(
-                name, folder / WORK, keep=options.keep_work, workers=workers, device=training.device, progress=progress
-            )
-            with making as partition:
+            keep, device = options.keep_work, training.device
+            with plan.partition(
+                name, folder / WORK, keep=keep, workers=workers, device=device, progress=progress
+            ) as partition:
                 if unchecked:
                     checks.update(_check(partition, folder, training, workers, progress))
                 yield partition

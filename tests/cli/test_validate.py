@@ -14,7 +14,7 @@ from helpers.command import Called
 import carpet_data
 from carpet_data import store
 from carpet_data.core.progress import Step
-from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
@@ -121,7 +121,7 @@ def test_existing_splits_are_partitions(tmp_path: Path, run: Run) -> None:
 
 
 def test_a_stopped_run_goes_on(carpet: Path, tmp_path: Path) -> None:
-    settings = DEFAULTS.but(
+    settings = BASELINE_TRAINING.but(
         architecture="resnet18", weights="none", resize=32, views=2, steps=20, device="cpu", augment="light"
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 import carpet_data
 from carpet_data import store
-from carpet_data.experiments.conditions import BASELINE, DEFAULTS
+from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real
 def test_rotations_of_real_carpet(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     root = tmp_path / "prepared"
     prepare(real_data("mvtec/carpet"), root, SplitOptions(protocol="rotations"), workers=2)
-    settings = DEFAULTS.but(
+    settings = BASELINE_TRAINING.but(
         architecture="resnet18", weights="none", resize=64, views=2, steps=20, device="cpu", augment="light"
     )
     splits = sorted(name for name in store.read(root).splits if name.startswith("rotation"))

@@ -15,7 +15,7 @@ from carpet_data.core.results import Result
 from carpet_data.dataset import GOOD, Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.experiments.quality import distances as scoring
-from carpet_data.experiments.quality.distances import Acceptance, Distances
+from carpet_data.experiments.quality.distances import Acceptance, Distances, Scale
 from carpet_data.experiments.quality.texture_statistics import Crop, Job, Measured, measure
 from carpet_data.formats import read
 
@@ -143,9 +143,55 @@ def score(
             where=dataset.root,
             hint="make some first: carpet-data synthesize",
         )
-    classes = {sample.class_name for sample in defects}
     everything = [*defects, *(sample for sample in real if sample.annotation is not None)]
-    jobs = (Job(dataset.root, each, dataset.connectivity, network is not None) for each in everything)
+    jobs = [Job(dataset.root, each, dataset.connectivity, network is not None) for each in everything]
+    crops, skipped = _measured(jobs, workers, progress)
+    every_real = [crop for sample in real for crop in crops.get(sample.id, ())]
+    classes = sorted({sample.class_name for sample in defects})
+    of_class = {name: tuple(crop for crop in every_real if crop.class_name == name) for name in classes}
+    scale = scoring.scale_of(every_real or [crop for sample in defects for crop in crops.get(sample.id, ())])
+    groups = tuple(
+        _group(class_name, recipe, samples, crops, of_class[class_name], scale, network)
+        for (class_name, recipe), samples in sorted(_grouped(defects).items())
+    )
+    return ScoreResult(
+        root=dataset.root,
+        name=dataset.name,
+        split=split,
+        against=against,
+        backbone=None if network is None else network.name,
+        groups=groups,
+        nulls=len(synthetic) - len(defects),
+        real=of_class,
+        skipped=tuple(skipped),
+    )
+
+
+def _group(
+    class_name: str,
+    recipe: str,
+    samples: Sequence[Sample],
+    crops: Mapping[str, tuple[Crop, ...]],
+    real: tuple[Crop, ...],
+    scale: Scale,
+    network: StageFeatures | None,
+) -> Group:
+    made = tuple(crop for sample in samples for crop in crops.get(sample.id, ()) if crop.class_name == class_name)
+    return Group(
+        class_name,
+        recipe,
+        len(samples),
+        scoring.acceptance(samples),
+        scoring.distances(made, real, scale),
+        _feature_distance(network, made, real),
+        made,
+    )
+
+
+def _measured(
+    jobs: Sequence[Job], workers: int | None, progress: Progress | None
+) -> tuple[dict[str, tuple[Crop, ...]], list[CarpetDataError]]:
+    """Sample id -> its defects, and what could not be measured."""
     crops: dict[str, tuple[Crop, ...]] = {}
     skipped: list[CarpetDataError] = []
     for done, found in enumerate(executor.run(measure, jobs, workers=workers, chunk=8), start=1):
@@ -154,35 +200,8 @@ def score(
         else:
             skipped.append(found)
         if progress is not None:
-            progress(Step(done, len(everything), "scoring"))
-    every_real = [crop for sample in real for crop in crops.get(sample.id, ())]
-    of_class = {name: tuple(crop for crop in every_real if crop.class_name == name) for name in sorted(classes)}
-    scale = scoring.scale_of(every_real or [crop for sample in defects for crop in crops.get(sample.id, ())])
-    groups = []
-    for (class_name, recipe), samples in sorted(_grouped(defects).items()):
-        made = tuple(crop for sample in samples for crop in crops.get(sample.id, ()) if crop.class_name == class_name)
-        groups.append(
-            Group(
-                class_name,
-                recipe,
-                len(samples),
-                scoring.acceptance(samples),
-                scoring.distances(made, of_class[class_name], scale),
-                _feature_distance(network, made, of_class[class_name]),
-                made,
-            )
-        )
-    return ScoreResult(
-        root=dataset.root,
-        name=dataset.name,
-        split=split,
-        against=against,
-        backbone=None if network is None else network.name,
-        groups=tuple(groups),
-        nulls=len(synthetic) - len(defects),
-        real=of_class,
-        skipped=tuple(skipped),
-    )
+            progress(Step(done, len(jobs), "scoring"))
+    return crops, skipped
 
 
 def _sides(dataset: Dataset, split: str | None, against: Against) -> tuple[list[Sample], list[Sample]]:

@@ -5,28 +5,29 @@ from __future__ import annotations
 import pytest
 
 from carpet_data.errors import UsageError
-from carpet_data.experiments.conditions import BASELINE, DEFAULTS, METHODS, REAL_ONLY, standard
+from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING, METHODS, REAL_ONLY, standard
 
 
 def test_synthetic_images_are_the_only_difference_to_the_baseline() -> None:
     found = {condition.name: condition for condition in standard()}
     assert list(found) == [REAL_ONLY, BASELINE, "synthetic-only", "real + synthetic"]
     baseline, both = found[BASELINE], found["real + synthetic"]
-    assert both.settings == baseline.settings == DEFAULTS
+    assert both.settings == baseline.settings == BASELINE_TRAINING
     assert (baseline.pool, both.pool) == (None, "synthetic")
     assert baseline.real_defects
     assert both.real_defects
     assert not found["synthetic-only"].real_defects
-    assert found["synthetic-only"].settings == DEFAULTS
+    assert found["synthetic-only"].settings == BASELINE_TRAINING
 
 
 def test_real_only_has_neither_augmentation_nor_balancing() -> None:
     plain = standard()[0].settings
     assert (plain.augment, plain.sampling, plain.number_of_views) == ("none", "instance", 1)
     given = {
-        name: getattr(DEFAULTS, name) for name in ("augment", "views", "sampling", "good_share", "synthetic_share")
+        name: getattr(BASELINE_TRAINING, name)
+        for name in ("augment", "views", "sampling", "good_share", "synthetic_share")
     }
-    assert plain.but(**given) == DEFAULTS
+    assert plain.but(**given) == BASELINE_TRAINING
 
 
 def test_every_recipe_and_method_gets_its_rows() -> None:

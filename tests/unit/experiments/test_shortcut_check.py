@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from carpet_data.dataset import GOOD
 from carpet_data.experiments import shortcut_check
-from carpet_data.experiments.conditions import DEFAULTS
+from carpet_data.experiments.conditions import BASELINE_TRAINING
 from carpet_data.experiments.partitions import Folder
 from carpet_data.experiments.shortcut_check.cues import read_cues
 from carpet_data.experiments.shortcut_check.suspects import auc, by_unit, chance
 from carpet_data.reporting.pages import Check
 
-SETTINGS = DEFAULTS.but(architecture="resnet18", weights="none", resize=64, device="cpu")
+SETTINGS = BASELINE_TRAINING.but(architecture="resnet18", weights="none", resize=64, device="cpu")
 values = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)
 
 

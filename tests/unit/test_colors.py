@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carpet_data.core.colors import CLASSES, GOOD_COLOUR, of_classes
+from carpet_data.core.colors import CLASSES, GOOD_COLOR, of_classes
 
 NAMES = st.lists(st.text(min_size=1), unique=True, max_size=20)
 
 
 @given(NAMES, NAMES)
-def test_colours_once_given_stay(first: list[str], second: list[str]) -> None:
+def test_colors_once_given_stay(first: list[str], second: list[str]) -> None:
     before = of_classes(first)
     after = of_classes(list(dict.fromkeys([*second, *first])), before)
     assert {name: after[name] for name in first} == before
@@ -20,5 +20,5 @@ def test_colours_once_given_stay(first: list[str], second: list[str]) -> None:
 
 
 def test_good_has_a_colour_of_its_own() -> None:
-    assert of_classes(["hole", "good"])["good"] == GOOD_COLOUR
-    assert GOOD_COLOUR not in CLASSES
+    assert of_classes(["hole", "good"])["good"] == GOOD_COLOR
+    assert GOOD_COLOR not in CLASSES

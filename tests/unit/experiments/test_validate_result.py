@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from carpet_data.experiments.validate import PlannedRuns
-from carpet_data.experiments.validation_text import plan_lines
+from pathlib import Path
+
+from carpet_data.experiments.validate_result import PlannedRuns, ValidateResult
 
 
 def plan(real: list[int]) -> list[PlannedRuns]:
@@ -12,6 +13,14 @@ def plan(real: list[int]) -> list[PlannedRuns]:
         for number, count in enumerate(real)
         for name, made in (("real-only", 0), ("real + synthetic", 30))
     ]
+
+
+def plan_lines(plan: list[PlannedRuns]) -> list[str]:
+    """What a dry run prints of its plan."""
+    result = ValidateResult(
+        Path("x"), "x", "main", None, None, "resnet18", "none", tuple(plan), 1, 10, (), None, {}, (), 0.0, dry_run=True
+    )
+    return result.text().splitlines()[3:-2]
 
 
 def test_equal_partitions_are_told_once() -> None:
