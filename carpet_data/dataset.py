@@ -125,14 +125,16 @@ class Dataset:
     format: str = ""
 
     def __post_init__(self) -> None:
-        # Samples learn where their files are. A sample of another data set stays as it is there: a copy is bound here.
-        samples = tuple(
-            sample if sample.root == self.root and sample.connectivity == self.connectivity else self._bound(sample)
-            for sample in self.samples
-        )
-        object.__setattr__(self, "samples", samples)
+        object.__setattr__(self, "samples", tuple(map(self._bound, self.samples)))
 
     def _bound(self, sample: Sample) -> Sample:
+        """The sample, which knows where its files are: a copy where another data set has it already."""
+        if sample.root is None:  # fresh from a reader; a copy of each would make large data sets slow to read
+            object.__setattr__(sample, "root", self.root)
+            object.__setattr__(sample, "connectivity", self.connectivity)
+            return sample
+        if sample.root == self.root and sample.connectivity == self.connectivity:
+            return sample
         return replace(sample, root=self.root, connectivity=self.connectivity)
 
     def __repr__(self) -> str:

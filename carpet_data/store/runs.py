@@ -10,6 +10,7 @@ RUN/model/ plots/ worst/ …
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from carpet_data.core.results import plain
 from carpet_data.errors import DataError, LockedError, OutputError
 from carpet_data.store import lock
 from carpet_data.store.files import making
@@ -51,6 +53,7 @@ CACHE = ".cache"
 RUN_JSON, METRICS, PREDICTIONS, HISTORY = "run.json", "metrics.json", "predictions.jsonl", "history.jsonl"
 HEATMAPS = "heatmaps"
 SCHEMA = 1
+_FIELDS = ("command", "started", "finished", "seconds", "dataset", "settings", "versions")
 _PACKAGES = ("numpy", "opencv-python-headless", "torch", "torchvision", "timm")
 _NUMBERED = re.compile(r"^(?P<command>[a-z-]+)-(?P<number>\d{3,})$")
 _AGAIN = "run the command again with --overwrite"
@@ -84,17 +87,7 @@ class RunInfo:
 
     def to_json(self) -> dict[str, Any]:
         """The values of run.json."""
-        return {
-            "schema": SCHEMA,
-            "command": self.command,
-            "started": self.started,
-            "finished": self.finished,
-            "seconds": self.seconds,
-            "dataset": dict(self.dataset),
-            "settings": dict(self.settings),
-            "versions": dict(self.versions),
-            **self.facts,
-        }
+        return {"schema": SCHEMA, **{name: plain(getattr(self, name)) for name in _FIELDS}, **self.facts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +119,11 @@ class Prediction:
 
 def versions() -> dict[str, str]:
     """The versions of this program and of the packages that decide its results."""
-    return {"carpet-data": __version__, **{name: text for name in _PACKAGES if (text := _version(name)) is not None}}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    found = {"carpet-data": __version__}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def create(
@@ -178,7 +168,7 @@ def create(
         return _at(info, out, overwrite)
     if not overwrite:
         for run in reversed(listing(root)):
-            if not run.finished and _same(run, info) and not _in_use(run.folder):
+            if not run.finished and _differing(run, info) is None and not _in_use(run.folder):
                 return run, True
     folder = _next(root / RUNS, command)
     write_json(folder / RUN_JSON, info.to_json())
@@ -192,9 +182,9 @@ def _at(info: RunInfo, out: Path, overwrite: bool) -> tuple[RunInfo, bool]:
             raise OutputError(
                 "the folder holds a finished run", where=out, hint="choose another --out, or use --overwrite"
             )
-        if not _same(there, info):
+        if differing := _differing(there, info):
             raise OutputError(
-                f"the folder holds an interrupted run of other {_differing(there, info)}",
+                f"the folder holds an interrupted run of other {differing}",
                 where=out,
                 hint="use the settings and the data of that run, or start over with --overwrite",
             )
@@ -222,10 +212,6 @@ def _next(runs: Path, command: str) -> Path:
             except FileExistsError:
                 continue  # another process took the number
             return folder
-
-
-def _same(one: RunInfo, other: RunInfo) -> bool:
-    return one.command == other.command and _differing(one, other) is None
 
 
 def _differing(one: RunInfo, other: RunInfo) -> str | None:
@@ -263,8 +249,7 @@ def read(folder: Path) -> RunInfo:
     try:
         if values["schema"] != SCHEMA:
             raise ValueError(f"unknown schema {values['schema']!r}; this program reads {SCHEMA}")
-        names = ("command", "dataset", "settings", "versions", "finished", "seconds", "started")
-        known = {name: values.pop(name) for name in names}
+        known = {name: values.pop(name) for name in _FIELDS}
         del values["schema"]
         return RunInfo(folder=folder, **known, facts=values)
     except (KeyError, ValueError) as error:

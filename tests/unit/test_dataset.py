@@ -216,7 +216,7 @@ def test_a_large_data_set_is_bound_at_once() -> None:
     samples = tuple(Sample(f"{n:06}", f"{n}.png", GOOD, 8, 8) for n in range(100_000))
     start = time.process_time()
     dataset = cd.Dataset(Path("a"), "d", samples, ())
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 1
     start = time.process_time()
     assert len(dataset[:50_000]) == 50_000
     assert time.process_time() - start < 2
