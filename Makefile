@@ -48,7 +48,7 @@ fast: $(VENV)/.test
 	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -n 2 --dist loadgroup -q --fast $(PYTEST)
 
 docs: $(VENV)/.test
-	$(BIN)/python docs/make_cli_reference.py
+	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/gallery.py
 
 docs-site: $(VENV)/.docs

@@ -106,7 +106,7 @@ class Dataset:
         connectivity: 4 or 8: which pixels belong to one component of a binary mask.
         format: What it was read from: "mvtec", "prepared", "coco" …
 
-    Example:
+    Examples:
         >>> good, hole = (Sample(n, f"{n}.png", c, 8, 8) for n, c in (("a", "good"), ("b", "hole")))
         >>> ds = Dataset(Path("carpet"), "carpet", (good, hole), ("hole",), format="mvtec")
         >>> ds

@@ -117,7 +117,7 @@ class Sample:
             part of what the sample is: samples that differ in nothing else are equal.
         connectivity: 4 or 8: which pixels belong to one component of a binary mask.
 
-    Example:
+    Examples:
         >>> sample = Sample("test_hole_000", "test/hole/000.png", "hole", 64, 48)
         >>> sample
         Sample('test_hole_000', hole, 64x48, test/hole/000.png)

@@ -66,7 +66,7 @@ def check_method(
     Raises:
         AssertionError: The first broken promise is named.
 
-    Example:
+    Examples:
         >>> check_method("carpet_data.synthesis.methods.perlin:Perlin", draws=2, min_passed=0.5)
     """
     if isinstance(method, str):
@@ -227,7 +227,7 @@ def check_format(
     Raises:
         AssertionError: The first broken promise is named.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from carpet_data.formats import FORMATS
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -160,7 +160,7 @@ class Options:
     A class that checks more than single values has a `__post_init__` of its own, which calls
     `Options.__post_init__(self)` first.
 
-    Example:
+    Examples:
         >>> from dataclasses import dataclass
         >>> @dataclass(frozen=True)
         ... class Blur(Options):

@@ -25,7 +25,7 @@ class Registry:
         group: The entry-point group, such as "carpet_data.methods".
         builtin: name -> ("module:attribute", summary).
 
-    Example:
+    Examples:
         >>> networks = Registry("network", "carpet_data.networks", {"zero": ("builtins:int", "always 0")})
         >>> networks.load("zero")
         <class 'int'>

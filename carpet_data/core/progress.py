@@ -21,7 +21,7 @@ class Step:
         metrics: Name -> value of the latest measurements, such as {"loss": 0.31}.
         files: Files written meanwhile, such as a sheet of samples.
 
-    Example:
+    Examples:
         >>> Step(3, 10, "reading images").done
         3
     """

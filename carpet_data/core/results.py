@@ -26,7 +26,7 @@ def plain(value: Any) -> Any:
 
     Paths become text, mappings keep their order, sets are sorted, and whatever has a `to_json` of its own uses it.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> plain({"out": Path("a/b"), "sizes": (1, 2)})
         {'out': 'a/b', 'sizes': [1, 2]}

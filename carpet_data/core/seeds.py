@@ -42,7 +42,7 @@ def sequence(seed: int, *key: str | int) -> np.random.SeedSequence:
 def generator(seed: int, *key: str | int) -> np.random.Generator:
     """The generator of a place in the tree, see `sequence`.
 
-    Example:
+    Examples:
         >>> generator(7, "hole", 3).random() == generator(7, "hole", 3).random()
         True
     """

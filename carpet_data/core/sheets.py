@@ -30,7 +30,7 @@ _MARGIN = 0.35
 def evenly(items: Sequence[T], count: int) -> list[T]:
     """At most `count` items, evenly spaced, the first and the last among them.
 
-    Example:
+    Examples:
         >>> evenly("abcdefg", 3)
         ['a', 'd', 'g']
     """

@@ -89,7 +89,7 @@ def doctor(
         DataError: The folder is missing, or its format is unknown.
         UsageError: Unknown options.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> from carpet_data import sample
         >>> with TemporaryDirectory() as place:

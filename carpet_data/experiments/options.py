@@ -16,7 +16,7 @@ __all__ = ["ValidateOptions"]
 class ValidateOptions(Options):
     """What a validation compares, on which partitions.
 
-    Example:
+    Examples:
         >>> ValidateOptions(recipes=("donor-paste",), seeds=2).partitions
         1
     """

@@ -64,7 +64,7 @@ class Format:
         file_suffixes: A file with one of these stands for its data set, such as ".json".
         scan: Lists images and masks by names alone, for `doctor`; None where masks are not files of their own.
 
-    Example:
+    Examples:
         >>> from carpet_data.formats import FORMATS
         >>> FORMATS.load("coco").summary
         'COCO instances: annotations/*.json and images'

@@ -101,7 +101,7 @@ class Groups(Result):
 class UnionFind(Generic[K]):
     """Sets that can be joined (Tarjan 1975); the smallest item of a set is its root, whatever the order of joining.
 
-    Example:
+    Examples:
         >>> sets = UnionFind("abc")
         >>> sets.join("c", "b")
         >>> sets.root("c")

@@ -116,7 +116,7 @@ def fit(
         DeviceMemoryError: The memory of the device is full.
         MissingExtraError: The extra `generate` is not installed.
 
-    Example:
+    Examples:
         >>> import carpet_data as cd
         >>> cd.fit("carpet-ready", "ddpm-inpaint", dry_run=True).donors  # doctest: +SKIP
         {'color': 9, 'cut': 8, 'hole': 8}

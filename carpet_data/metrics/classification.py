@@ -161,7 +161,7 @@ def confusion(truth: ArrayLike, predicted: ArrayLike, count: int) -> I64:
     Raises:
         UsageError: The two differ in length, or hold invalid labels.
 
-    Example:
+    Examples:
         >>> confusion([0, 0, 1], [0, 1, 1], 2).tolist()
         [[1, 1], [0, 1]]
     """

@@ -42,7 +42,7 @@ class Estimate(Result):
         value: None where it does not exist, such as the recall of a class without images.
         interval: None where there is none, such as with a single group of test images.
 
-    Example:
+    Examples:
         >>> Estimate(0.552, Interval(0.491, 0.607, 0.95)).text()
         '0.552 (0.491 to 0.607)'
     """

@@ -30,7 +30,7 @@ class FeatureCache:
         folder: Where they are kept for the next run; None to keep none on disk.
         memory_bytes: Maximum size of what is held in memory.
 
-    Example:
+    Examples:
         >>> cache = FeatureCache(memory_bytes=1000)
         >>> cache.put("a", np.ones((1, 2, 3), np.float32))
         >>> float(cache.get("a", (1, 2, 3)).sum())

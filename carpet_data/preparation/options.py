@@ -28,7 +28,7 @@ class SplitOptions(Options):
     al. 2024). "source" takes the sides of the source's own folders. "rotations" are 1-shot splits in turn.
     "leave-one-out" tests one group of each defect class, in turn.
 
-    Example:
+    Examples:
         >>> SplitOptions(fractions=(0.6, 0.2, 0.2), seed=1).but(fractions=None, k_fold=5).many
         True
     """
@@ -80,7 +80,7 @@ class SplitOptions(Options):
 class GroupOptions(Options):
     """Which images belong together; a group is never split across train and test. Exact copies are always grouped.
 
-    Example:
+    Examples:
         >>> GroupOptions(group_runs=r"num_(\\d+)", gap=100).to_json()
         {'group_by': None, 'group_runs': 'num_(\\\\d+)', 'gap': 100, 'near_duplicates': True}
     """

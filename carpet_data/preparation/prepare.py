@@ -127,7 +127,7 @@ def prepare(
         ProblemsError: Images or masks with problems, all of them up to 1000.
         OutputError: The output exists; LockedError: another process is writing it.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> from carpet_data import sample
         >>> with TemporaryDirectory() as place:

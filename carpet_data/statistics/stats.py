@@ -98,7 +98,7 @@ def stats(
         DataError: The folder is missing, its format is unknown, or images cannot be read.
         UsageError: Unknown split or invalid options.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> from carpet_data import sample
         >>> with TemporaryDirectory() as place:

@@ -124,7 +124,7 @@ class DefectStats:
 def distribution(values: Iterable[float]) -> Distribution | None:
     """The five numbers; None without values.
 
-    Example:
+    Examples:
         >>> distribution([1, 2, 3, 10]).median
         2.5
     """

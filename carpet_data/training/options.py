@@ -29,7 +29,7 @@ class TrainOptions(Options):
     Sources: Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019), label smoothing (Szegedy et al. 2016), cRT
     (Kang et al. 2020), LMR (Perrett et al. 2023); see `losses`, `mixing` and `sampling` for the others.
 
-    Example:
+    Examples:
         >>> TrainOptions(augment="strong").number_of_views
         8
     """

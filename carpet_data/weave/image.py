@@ -50,7 +50,7 @@ def generator(seed: int, part: str, class_name: str, k: int, size: int) -> np.ra
 def render(class_name: str, rng: np.random.Generator, size: int) -> Rendered:
     """Draw one image of a class (`good` or a name in DEFECTS), `size` pixels wide and high, at least 64.
 
-    Example:
+    Examples:
         >>> drawn = render("hole", generator(0, "test", "hole", 0, 64), 64)
         >>> bool((drawn.image[~drawn.mask] == drawn.clean[~drawn.mask]).all())
         True

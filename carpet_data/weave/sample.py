@@ -159,7 +159,7 @@ def sample(
         UsageError: An invalid size, seed, class or count.
         OutputError: `out` is not empty, or is a file.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as place:
         ...     sample(f"{place}/carpet", size=64, counts={"hole": 3, "cut": 0}, workers=1).counts["test/hole"]

@@ -85,13 +85,14 @@ def test_every_command_has_an_example_and_a_summary(name: str) -> None:
         assert {"--json", "-q"} <= {option for parameter in each.params for option in parameter.opts}, each.name
 
 
-def test_the_reference_is_the_help() -> None:
-    specification = importlib.util.spec_from_file_location("reference", PROJECT / "docs" / "make_cli_reference.py")
+def test_the_references_are_those_of_the_program() -> None:
+    specification = importlib.util.spec_from_file_location("reference", PROJECT / "docs" / "make_reference.py")
     assert specification is not None
     assert specification.loader is not None
     reference = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(reference)
-    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make docs`"
+    assert reference.COMMANDS_PAGE.read_text(encoding="utf-8") == reference.commands_page(), "run `make docs`"
+    assert reference.API_PAGE.read_text(encoding="utf-8") == reference.api_page(), "run `make docs`"
 
 
 def test_public_names_are_there_and_no_module_shadows_a_verb() -> None:

@@ -81,7 +81,7 @@ def auc(ones: F64, zeros: F64) -> float:
         ones: float64 (m,).
         zeros: float64 (n,).
 
-    Example:
+    Examples:
         >>> auc(np.array([2.0, 3.0]), np.array([1.0, 2.0]))
         0.875
     """

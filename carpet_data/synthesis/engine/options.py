@@ -24,7 +24,7 @@ DEFAULT_RECIPE = "donor-paste"
 class SynthesisOptions(Options):
     """How `synthesize` and `rebalance` make images.
 
-    Example:
+    Examples:
         >>> SynthesisOptions(seed=-1)
         Traceback (most recent call last):
         carpet_data.errors.UsageError: --seed must be at least 0 (got -1)

@@ -49,7 +49,7 @@ def synthesize(
         MissingExtraError: A learned recipe without the extra `generate`.
         OutputError: The data set cannot be written; LockedError: another process is writing it.
 
-    Example:
+    Examples:
         >>> import carpet_data as cd
         >>> done = cd.synthesize("carpet-ready", "hole", n=200, seed=1)  # doctest: +SKIP
         >>> done.classes["hole"].made  # doctest: +SKIP
