@@ -11,6 +11,7 @@ import click
 
 import carpet_data
 from carpet_data.cli.app import COMMANDS, app
+from carpet_data.core.options import Options, about
 
 COMMANDS_PAGE = Path(__file__).parent / "commands.md"
 API_PAGE = Path(__file__).parent / "api.md"
@@ -72,12 +73,21 @@ def api_page() -> str:
         for room in rooms:
             prefix = f"carpet_data.{room}"
             here = [name for name, home in left.items() if home == prefix or home.startswith(f"{prefix}.")]
-            entries += [
-                f"::: {left.pop(name)}.{name}" for name in sorted(here, key=lambda name: (name[0].isupper(), name))
-            ]
+            for name in sorted(here, key=lambda name: (name[0].isupper(), name)):
+                entries += [f"::: {left.pop(name)}.{name}", *_fields(getattr(carpet_data, name))]
         parts.append("\n".join([f"## {title}\n", *entries]) + "\n")
     assert not left, f"no section for {sorted(left)}"
     return "\n".join(parts)
+
+
+def _fields(value: object) -> list[str]:
+    """The table of an options class: its fields state their help once, outside the docstring."""
+    if not (isinstance(value, type) and issubclass(value, Options)):
+        return []
+    rows = [
+        f"| `{each.name}` | `{each.default!r}` | {each.help.replace('|', chr(92) + '|')} |" for each in about(value)
+    ]
+    return ["", "| field | default | meaning |", "|---|---|---|", *rows, ""]
 
 
 def _home(name: str) -> str:
