@@ -6,6 +6,7 @@ Run `python docs/make_reference.py` in the root of the project.
 from __future__ import annotations
 
 from pathlib import Path
+from types import FunctionType
 
 import click
 
@@ -91,9 +92,9 @@ def _fields(value: object) -> list[str]:
 
 
 def _home(name: str) -> str:
-    """The module that defines a public name."""
-    module = getattr(getattr(carpet_data, name), "__module__", "")
-    # A type alias does not know where it was written.
+    """The module that defines a public name; only classes and functions know it themselves."""
+    value = getattr(carpet_data, name)
+    module = getattr(value, "__module__", "") if isinstance(value, type | FunctionType) else ""
     return module if module.startswith("carpet_data") else carpet_data._HOMES[name]
 
 
