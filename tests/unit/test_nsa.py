@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.scenes import carpet, carpet_scene, check_candidate
+from pydantic import ValidationError
 
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
 from carpet_data.synthesis.methods.nsa import Nsa, NsaParameters, clone
@@ -91,6 +92,12 @@ def test_hosts_that_are_too_small_or_flat_are_a_redraw() -> None:
     flat = np.full((60, 60), 90, np.uint8)
     with pytest.raises(Redraw, match="no patch"):
         render(replace(scene, host=flat, textures=(flat,)))
+
+
+@pytest.mark.parametrize("wrong", [{"patches_range": (3, 1)}, {"patches_range": (0, 2)}, {"resize_range": (1.2, 0.8)}])
+def test_parameters_that_no_draw_could_follow_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        NsaParameters(**wrong)
 
 
 def test_small_hosts() -> None:

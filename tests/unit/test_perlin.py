@@ -99,6 +99,8 @@ def test_parameters_are_strict() -> None:
         PerlinParameters(opacity_range=(0, 2))
     with pytest.raises(ValidationError):
         PerlinParameters.model_validate({"opacity": 1})
+    with pytest.raises(ValidationError, match="must not be above"):
+        PerlinParameters(opacity_range=(0.9, 0.1))
 
 
 @pytest.mark.parametrize("grey", [False, True])
