@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from carpet_data.cli.common import Ui, json_option, quiet_option, resolve_root, root_argument, workers_option
-from carpet_data.cli.data_options import split_option
+from carpet_data.cli.common import (
+    Ui,
+    json_option,
+    quiet_option,
+    resolve_root,
+    root_argument,
+    split_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from carpet_data.fiftyone.browse import BrowseResult

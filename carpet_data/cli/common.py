@@ -25,6 +25,8 @@ ENVIRONMENT_ROOT = "CARPET_DATA_ROOT"
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+split_option = click.option("--split", default=None, help="Named split.  [default: main, else the source's own]")
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 
 
 def workers_option(command: F) -> F:
@@ -48,9 +50,6 @@ def _choose_engine(context: click.Context, parameter: click.Parameter, value: En
         from carpet_data.core import executor
 
         context.with_resource(executor.engine(value))
-
-
-seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 
 
 def root_argument(name: str = "root") -> Callable[[F], F]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carpet_data.cli.common import Ui, json_option, quiet_option, resolve_root, root_argument, workers_option
-from carpet_data.cli.data_options import export_out_option
 from carpet_data.cli.options import options, take
 from carpet_data.core.text import counted
 from carpet_data.formats.options import (
@@ -30,6 +29,10 @@ __all__ = ["check", "export", "to_coco", "to_folder", "to_masks", "to_mvtec", "t
 
 _SHOWN = 20
 _PLACES = "Without ROOT, the current folder is exported; without --out, the output is written beside it."
+
+export_out_option = click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Output folder.  [default: beside ROOT]"
+)
 
 
 def _export(name: str, cls: type[ExportOptions], text: str, *examples: str) -> click.Command:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from carpet_data.cli import common
-from carpet_data.cli.data_options import split_option
 
 
 @click.command()
@@ -18,7 +17,7 @@ from carpet_data.cli.data_options import split_option
     type=click.Path(path_type=Path),
     help="HTML file to write.  [default: DATASET-report.html, next to DATASET]",
 )
-@split_option
+@common.split_option
 @click.option(
     "--score",
     type=click.Path(path_type=Path, dir_okay=False),

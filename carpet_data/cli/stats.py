@@ -15,9 +15,9 @@ from carpet_data.cli.common import (
     quiet_option,
     resolve_root,
     root_argument,
+    split_option,
     workers_option,
 )
-from carpet_data.cli.data_options import split_option
 from carpet_data.cli.options import options, take
 from carpet_data.core.text import counted
 from carpet_data.formats import ReadOptions

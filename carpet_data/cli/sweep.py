@@ -15,9 +15,9 @@ from carpet_data.cli.common import (
     resolve_root,
     root_argument,
     run_folder_option,
+    split_option,
     workers_option,
 )
-from carpet_data.cli.data_options import split_option
 from carpet_data.cli.options import options, take
 from carpet_data.experiments.sweep_options import SweepOptions
 
