@@ -131,7 +131,7 @@ def test_validate_says_which_class_cannot_be_learned(tmp_path: Path, recipe: Pat
     root = synthesis.dataset(tmp_path / "few", {"train/good": 6, "test/hole": 5, "test/thread": 2})
     called = run("validate", root, *QUICK, "--recipes", recipe, "--to", 5, "--device", "cpu", "--workers", 1)
     assert called.code == 0, called.err
-    assert "note: thread has 1 train image with a mask in main: too few for mean to learn it" in called.out
+    assert "note: thread has only 1 training image with a mask in main, too few for mean" in called.out
 
 
 def test_validate_plans_nothing_of_a_class_that_cannot_be_learned(tmp_path: Path, recipe: Path, run: Run) -> None:
@@ -150,4 +150,4 @@ def test_validate_refuses_a_learned_recipe_without_donors_before_any_work(
     failed = run("validate", root, *QUICK, "--recipes", recipe, "--to", 5, "--device", "cpu", "--dry-run")
     assert failed.code == 1
     assert "no class has them (hole 1, thread 1)" in failed.err
-    assert "donor-paste works with one" in failed.err
+    assert "donor-paste needs only one" in failed.err
