@@ -1,4 +1,4 @@
-"""From what a network made of a small crop to pixels of a large host: its change, with detail it cannot see."""
+"""From a small generated crop to pixels of a large host: the change, with detail that the network cannot see."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def composed(
 ) -> tuple[Image, Mask]:
     """Put a generated crop on a host, under a mask and nowhere else.
 
-    A network of 64 pixels knows nothing of the yarns of a window of 300. What is finer than its pixels is taken from
-    `detail`, as strong as the network's own finest structure is in comparison, so that a weave runs on under a stain
-    and ends at the rim of a hole.
+    A network of 64 pixels cannot see the yarns of a window of 300. What is finer than its pixels is taken from
+    `detail`, scaled by the strength of the network's own finest structure, so that a weave continues under a stain and
+    ends at the rim of a hole.
 
     Args:
         host: uint8 HxWx3 or HxW; not written to.
-        window: Where the crop lies on it.
+        window: Where the crop is on it.
         generated: float32 c x c x3, levels 0..255.
         within: bool HxW: where pixels may change.
-        detail: uint8 like the host: whose fine structure is kept; None for the host's own. It must show what the
-            network began with, such as a donor paste that it made anew.
-        feather_px: The change begins within so many pixels inside the mask's rim.
-        threshold: Change of a grey level that counts as visible; None: by the host's own noise.
+        detail: uint8 like the host: source of the fine structure; None for the host. It must show what the network
+            started from, such as the donor paste that it repainted.
+        feather_px: Width of the soft rim inside the mask.
+        threshold: Minimum visible change in gray levels; None: from the noise of the host.
 
     Returns:
-        The image, and the mask of the pixels that visibly changed: all others are the host's, byte for byte. The mask
-        is empty where nothing can be seen.
+        The image, and the mask of the pixels that visibly changed: all others are those of the host, byte for byte.
+        The mask is empty if nothing can be seen.
     """
     crop_px = generated.shape[0]
     source = host if detail is None else detail
@@ -71,9 +71,9 @@ def composed(
 
 
 def _strength(generated: F32, seen: F32) -> F32:
-    """How strong the network's finest structure is against that of what it began with, float32 c x c."""
+    """The strength of the network's finest structure relative to what it started from, float32 c x c."""
     made, found = _fine_energy(generated), _fine_energy(seen)
-    # A level of slack, so that rounding on plain ground does not count as structure.
+    # A level of slack, so that rounding on plain background does not count as structure.
     ratio = (made + 1.0) / (found + 1.0)
     return np.asarray(np.clip(ratio, *_GAIN), np.float32)
 
@@ -85,11 +85,11 @@ def _fine_energy(values: F32) -> F32:
 
 
 def _cover(mask: Mask, feather_px: float) -> F32:
-    """Opacity of the change: full inside, thinner towards the rim; a scratch keeps its middle."""
+    """Opacity of the change: full inside, decreasing towards the rim; a scratch keeps its middle."""
     # Without a rim there is no distance to it (OpenCV gives the largest float), and nothing to feather.
     if feather_px <= 0 or mask.all() or not mask.any():
         return mask.astype(np.float32)
-    # Beyond the window's edge the mask goes on, so only a rim inside it is feathered.
+    # The mask continues beyond the window's edge, so only a rim inside it is feathered.
     depth = cv2.distanceTransform(np.pad(mask, 1, mode="edge").view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     width = max(min(feather_px, float(np.max(depth))), _LEAST_FEATHER_PX)
     return np.asarray(np.clip(np.asarray(depth) / width, 0, 1), np.float32)

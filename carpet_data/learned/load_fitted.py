@@ -1,4 +1,4 @@
-"""What the methods have in common when a fitted model is opened and asked for a class."""
+"""What all learned methods need to open a fitted model."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Turns whatever is wrong with the files of a fitted model into an error with its hint.
+    """Turns any problem with the files of a fitted model into an error with a hint.
 
     Args:
         folder: What `Learner.save` wrote.
 
     Raises:
-        DataError: A file is missing, damaged, or of other networks.
+        DataError: A file is missing, damaged, or of another network.
     """
     try:
         yield
@@ -33,7 +33,7 @@ def reading(folder: Path) -> Iterator[None]:
 
 
 def opened(found: T | None) -> T:
-    """What `open` of a method left.
+    """The model that `open` of a method loaded.
 
     Raises:
         DataError: It was not called.
@@ -46,14 +46,14 @@ def opened(found: T | None) -> T:
 
 
 def label_of(class_name: str, classes: Sequence[str]) -> int:
-    """The label of a class: its index among those that a model was fitted to.
+    """The label of a class: its index among those of the model.
 
     Raises:
-        DataError: It is none of them.
+        DataError: The model was not trained on it.
     """
     if class_name not in classes:
         raise DataError(
             f"the model was not fitted to the class {class_name!r}",
-            hint=f"fit the recipe again where the class has donors enough; this model makes {', '.join(classes)}",
+            hint=f"fit the recipe again with enough donors of the class; this model makes {', '.join(classes)}",
         )
     return classes.index(class_name)

@@ -1,4 +1,4 @@
-"""The scale at which a diffusion network sees colours."""
+"""The color scale of a network."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 __all__ = ["Scale"]
 
-_LEAST_DEVIATION = 0.06
-"""Of -1..1: plain ground has hardly any, and a defect on it would lie far beyond the noise."""
-_LEAST_COLOUR = 0.2
-"""Of the largest deviation: grey ground has none at all across its main axis, but a defect may."""
+_MIN_DEVIATION = 0.06
+"""Minimum deviation, of -1..1: on plain background with hardly any, a defect would be far beyond the noise."""
+_MIN_COLOR = 0.2
+"""Minimum share of the largest deviation: gray background has no color at all, but a defect may."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Brings the colours of crops to a mean of 0 and a deviation of about 1 along each of their principal axes.
+    """Brings the colors of crops to a mean of 0 and a deviation of about 1 along each of their principal axes.
 
-    Schedules of noise are made for such values. A carpet fills a tenth of its range and is almost grey: as it is, a
-    network would first have to learn that there are no colours.
+    Noise schedules are made for such values. A carpet uses a tenth of the range and is almost gray: without the scale, a
+    network would first have to learn that there are no colors.
 
     Attributes:
-        mean: Of each channel, -1..1.
-        axes: 3 rows of 3: the colour that each scaled channel stands for lies in its column.
+        mean: Mean of each channel, -1..1.
+        axes: 3 rows of 3; the color of a scaled channel is its column.
     """
 
     mean: tuple[float, ...]
@@ -39,8 +39,8 @@ class Scale:
         values = crops.reshape(-1, 3).astype(np.float64) / 127.5 - 1.0
         variances, vectors = np.linalg.eigh(np.cov(values.T, bias=True))
         deviations = np.sqrt(np.maximum(variances, 0))
-        deviations = np.maximum(deviations, max(_LEAST_DEVIATION, _LEAST_COLOUR * float(deviations.max())))
-        # An axis has no arrow: each points where most of it is positive.
+        deviations = np.maximum(deviations, max(_MIN_DEVIATION, _MIN_COLOR * float(deviations.max())))
+        # An axis has no direction: each points where most of it is positive.
         vectors = vectors * np.sign(vectors.sum(axis=0) + 1e-9)
         axes = vectors * deviations
         return cls(
@@ -54,13 +54,13 @@ class Scale:
         return torch.einsum("ij,njhw->nihw", inverse, images - mean)
 
     def back(self, values: torch.Tensor) -> torch.Tensor:
-        """Scaled images as they were."""
+        """Scaled images in their original colors."""
         mean, axes = self._on(values, np.array(self.axes))
         return torch.einsum("ij,njhw->nihw", axes, values) + mean
 
     @property
     def reach(self) -> float:
-        """The farthest that a scaled value can be from 0."""
+        """The maximum distance of a scaled value from 0."""
         inverse = np.linalg.inv(np.array(self.axes))
         farthest = 1.0 + np.abs(np.array(self.mean))
         return float((np.abs(inverse) @ farthest).max())
@@ -78,7 +78,7 @@ class Scale:
         """From plain values.
 
         Raises:
-            KeyError, TypeError, ValueError: They are not those of a scale.
+            KeyError, TypeError, ValueError: They are not a scale.
         """
         mean = tuple(float(value) for value in values["mean"])
         return cls(mean, tuple(tuple(float(value) for value in row) for row in values["axes"]))

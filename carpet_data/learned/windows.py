@@ -1,4 +1,4 @@
-"""Windows: the square around a defect that a network sees at its own size, cut from an image and laid back."""
+"""Windows: the square around a defect that a network sees at its own size, cut from an image and pasted back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EDGE_PX = 2
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A square of an image, half-open; it may leave the image, where the image's mirror goes on.
+    """A square of an image, half-open; beyond the image, it shows the image mirrored.
 
     Attributes:
         x: Left column.
@@ -33,7 +33,7 @@ class Window:
     side: int
 
     def inside(self, height: int, width: int) -> tuple[slice, slice]:
-        """Rows and columns of the image that it covers; empty where it lies beside it."""
+        """Rows and columns of the image that it covers; empty if it is outside."""
         return _covered(self.y, self.side, height), _covered(self.x, self.side, width)
 
     def box(self, height: int, width: int) -> Box:
@@ -42,17 +42,17 @@ class Window:
         return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
 
     def own(self, rows: slice, columns: slice) -> tuple[slice, slice]:
-        """Rows and columns of the image, counted from its corner."""
+        """Rows and columns of the image, relative to its corner."""
         return slice(rows.start - self.y, rows.stop - self.y), slice(columns.start - self.x, columns.stop - self.x)
 
 
 def around(box: Box, crop_px: int, context: float) -> Window:
-    """The window around a defect: `context` times its longer side, and never less than the network's own size.
+    """The window around a defect: `context` times its longer side, at least the size of the network.
 
     Args:
-        box: Of the defect.
-        crop_px: Pixels across and down of what the network sees.
-        context: 1 for the defect alone, 2 for as much ground again.
+        box: Box of the defect.
+        crop_px: Width and height of what the network sees.
+        context: 1 for the defect alone, 2 for as much background again.
     """
     x, y, width, height = box
     side = max(crop_px, round(context * max(width, height)))
@@ -60,12 +60,12 @@ def around(box: Box, crop_px: int, context: float) -> Window:
 
 
 def cut(image: Image, window: Window, crop_px: int) -> Image:
-    """What the network sees of an image.
+    """The crop that the network sees.
 
     Args:
         image: uint8 HxWx3 or HxW.
         window: Where.
-        crop_px: Pixels across and down of the result.
+        crop_px: Width and height of the result.
 
     Returns:
         uint8 crop_px x crop_px x3; grey becomes three equal channels.
@@ -77,12 +77,12 @@ def cut(image: Image, window: Window, crop_px: int) -> Image:
 
 
 def cut_mask(mask: Mask, window: Window, crop_px: int) -> F32:
-    """Which share of each pixel a mask covers: a thin scratch leaves its trace however much it is reduced.
+    """The share of each pixel that a mask covers: a thin scratch leaves a trace at any scale.
 
     Args:
         mask: bool HxW.
-        window: Where; beyond the image there is no defect.
-        crop_px: Pixels across and down of the result.
+        window: Where; beyond the image the mask is empty.
+        crop_px: Width and height of the result.
 
     Returns:
         float32 crop_px x crop_px, 0..1.
@@ -91,11 +91,11 @@ def cut_mask(mask: Mask, window: Window, crop_px: int) -> F32:
 
 
 def part_of(mask: Mask, window: Window) -> Mask:
-    """What a window sees of a mask, at the image's own size.
+    """The part of a mask in a window, at the scale of the image.
 
     Args:
         mask: bool HxW.
-        window: Where; beyond the image there is no defect.
+        window: Where; beyond the image the mask is empty.
 
     Returns:
         bool side x side.
@@ -108,7 +108,7 @@ def part_of(mask: Mask, window: Window) -> Mask:
 
 
 def mask_on(size: tuple[int, int], window: Window, part: Mask) -> Mask:
-    """A mask of a window on the whole image; what lies beyond the image is cut off.
+    """The mask of a window on the whole image; what is beyond the image is dropped.
 
     Args:
         size: (height, width) of the image.
@@ -126,18 +126,18 @@ def mask_on(size: tuple[int, int], window: Window, part: Mask) -> Mask:
 
 
 def enlarged(values: F32, window: Window) -> F32:
-    """Network pixels at the window's own size, float32 side x side (x channels)."""
+    """Network pixels at the scale of the image, float32 side x side (x channels)."""
     size = (window.side, window.side)
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def laid_back(host: Image, window: Window, values: F32, mask: Mask) -> Image:
-    """The host with new pixels under a mask, all others byte for byte as they were.
+    """The host with new pixels under a mask, all others unchanged byte for byte.
 
     Args:
         host: uint8 HxWx3 or HxW; not written to.
-        window: Where `values` lie.
-        values: float32 side x side x3, levels 0..255; for a grey host their mean counts.
+        window: Where `values` go.
+        values: float32 side x side x3, levels 0..255; for a grayscale host their mean is used.
         mask: bool HxW, inside the window and the host.
 
     Returns:
@@ -192,7 +192,7 @@ def _padded(image: Image, window: Window) -> Image:
 
 
 def _mirrored(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Indices beyond the ends, reflected as often as it takes (the edge itself is not repeated)."""
+    """Indices beyond the ends, reflected as often as needed (the edge itself is not repeated)."""
     if size == 1:
         return np.zeros_like(index)
     period = 2 * (size - 1)

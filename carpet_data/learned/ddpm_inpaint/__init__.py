@@ -1,1 +1,1 @@
-"""ddpm-inpaint: a diffusion network repaints a place of the host as a defect."""
+"""ddpm-inpaint: a diffusion network repaints part of a host as a defect."""

@@ -18,7 +18,7 @@ __all__ = ["Denoiser", "clean_of", "guided", "masked_mean", "schedule", "weight"
 _GROUPS = 8
 _MOST_WEIGHT = 5.0
 _LATE = 4
-"""Half of the noisy picture passes where a sixth of its variance is noise."""
+"""Exponent: half of the noisy image passes where a sixth of its variance is noise."""
 
 
 class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -70,8 +70,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
 def schedule() -> DDPMScheduler:
     """The noise schedule of training: cosine (Nichol and Dhariwal 2021), down to pure noise, clean pixels predicted.
 
-    Small networks learn clean pixels sooner than velocity or noise, for which they would have to let noise pass
-    unchanged.
+    Small networks learn clean pixels sooner than velocity or noise, for which noise must pass unchanged.
     """
     return DDPMScheduler(
         num_train_timesteps=1000,
@@ -82,10 +81,10 @@ def schedule() -> DDPMScheduler:
 
 
 def clean_of(found: torch.Tensor, noisy: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Clean channels from what a network found; where there is hardly any noise, they are nearly the noisy ones.
+    """Clean channels from the output of a network; with hardly any noise, they are nearly the noisy ones.
 
-    A network that is asked for all of a picture gives a blurred one even where nothing had to be found. EDM (Karras et
-    al. 2022) lets the noisy picture through at every time; ours only late, for the sake of small networks.
+    A network that predicts a whole image blurs it even where nothing is missing. EDM (Karras et al. 2022) passes the
+    noisy image at every time; here it passes only late, which suits small networks.
 
     Args:
         found: n x channels x c x c.
@@ -105,29 +104,29 @@ def guided(
     unknown: int,
     guidance: float,
 ) -> torch.Tensor:
-    """What a network finds, led away from what it finds without a class (Ho and Salimans 2022).
+    """The output of a network with classifier-free guidance (Ho and Salimans 2022).
 
     Args:
         network: Takes values, times and labels, as `Denoiser`.
         values: n x channels x c x c.
         time: Of the schedule.
         labels: int64 n.
-        unknown: The label that says nothing about the class.
-        guidance: How far away; at 1 the network is asked once and as it learned.
+        unknown: The label of no class.
+        guidance: Scale; at 1 the network runs once.
     """
     if guidance == 1:
         return network(values, torch.full_like(labels, time), labels)
     both = torch.cat([labels, torch.full_like(labels, unknown)])
-    told, untold = network(values.repeat(2, 1, 1, 1), torch.full_like(both, time), both).chunk(2)
-    found: torch.Tensor = untold + guidance * (told - untold)
+    given, without = network(values.repeat(2, 1, 1, 1), torch.full_like(both, time), both).chunk(2)
+    found: torch.Tensor = without + guidance * (given - without)
     return found
 
 
 def weight(kept: torch.Tensor) -> torch.Tensor:
-    """What an error of clean pixels counts at a time of the schedule.
+    """The weight of an error of clean pixels at a time of the schedule.
 
     Weighted by 1 + SNR it is the error of velocity (Salimans and Ho 2022); the weight is bounded as in Min-SNR (Hang et
-    al. 2023), for crops with little noise teach little.
+    al. 2023): crops with little noise have little to learn from.
 
     Args:
         kept: alphas_cumprod of the time, 0..1.

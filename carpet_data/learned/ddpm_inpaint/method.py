@@ -1,9 +1,9 @@
-"""ddpm-inpaint: a small diffusion network repaints the place of a new defect, as the class's few donors look.
+"""ddpm-inpaint: a small diffusion network repaints part of a host as a defect like the class's few donors.
 
-A denoising network sees a noisy crop, where the defect is to be, and the ground around it (inpainting by condition:
-Saharia et al., "Palette", 2022), and is told the class (guidance without a classifier: Ho and Salimans 2022). It learns
-the ground first, from good images, then the defects. A new defect starts from noise within a new shape, or from a
-donor paste that is noised in part and so made anew (SDEdit, Meng et al. 2022).
+A denoising network sees a noisy crop, the mask of the new defect, and the background around it (conditional inpainting:
+Saharia et al., "Palette", 2022), and the class (classifier-free guidance: Ho and Salimans 2022). It is trained on clean
+background first, then on defects. A new defect starts from noise within a new shape, or from a donor paste with some
+noise (SDEdit, Meng et al. 2022).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _RIM_PX = 3
 
 
 class DdpmInpaint(LearnedMethod):
-    """Repaints a place of the host as a defect; see `DdpmInpaintParameters`."""
+    """Repaints part of the host as a defect; see `DdpmInpaintParameters`."""
 
     version = 1
     donors_needed = 2
@@ -72,7 +72,7 @@ class DdpmInpaint(LearnedMethod):
 
         Raises:
             DataError: No model was opened, or it does not know the class.
-            Redraw: There is no room for the defect, or it cannot be seen.
+            Redraw: The defect has no place on the host, or cannot be seen.
         """
         p, sampler = parameters, opened(self._sampler)
         label = sampler.label(scene.facts.class_name)
@@ -100,12 +100,12 @@ class DdpmInpaint(LearnedMethod):
             solver=p.sampler,
         )[0]
         threshold = None if p.visible_levels is None else float(p.visible_levels)
-        # A rim of up to a pixel of the network's, over which the change fades.
+        # A rim of up to one network pixel, over which the change fades.
         within = grown(mask, int(np.clip(round(window.side / sampler.crop_px), 1, _RIM_PX)))
         detail = None if from_noise else _joined(scene.host, shown, within)
         image, seen = composed(scene.host, window, made, within, detail=detail, threshold=threshold)
         if seen.sum() < _LEAST_SEEN * mask.sum():
-            raise Redraw("hardly any of the change can be seen")
+            raise Redraw("most of the change cannot be seen")
         drawn = {
             "start": "noise" if from_noise else "paste",
             "strength": round(strength, 3),
@@ -116,7 +116,7 @@ class DdpmInpaint(LearnedMethod):
 
 
 def _joined(host: Image, shown: Image, within: Mask) -> Image:
-    """The paste where it may be seen, the host around it."""
+    """The paste inside the mask, the host around it."""
     image: Image = host.copy()
     image[within] = shown[within]
     return image

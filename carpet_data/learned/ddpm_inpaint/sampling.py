@@ -1,6 +1,6 @@
-"""Drawing with the network of ddpm-inpaint: from noise or from a picture, the ground outside the mask kept throughout.
+"""Sampling with the network of ddpm-inpaint, from noise or from an image.
 
-Keeping the known pixels at every step is what RePaint does (Lugmayr et al. 2022).
+The background outside the mask is restored in every step, as in RePaint (Lugmayr et al. 2022).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LEAST_STRENGTH = 0.02
 
 
 def hidden(masks: torch.Tensor) -> torch.Tensor:
-    """Which pixels the network has to paint, float32 n x1 x c x c: all that the mask touches."""
+    """The pixels that the network paints, float32 n x1 x c x c: all that the mask touches."""
     return (masks > 0).float()
 
 
@@ -44,16 +44,16 @@ def seen(noisy: torch.Tensor, clean: torch.Tensor, masks: torch.Tensor) -> torch
 
 @dataclass(frozen=True, eq=False)
 class Sampler:
-    """A fitted network, ready to draw.
+    """A trained network, ready to sample.
 
     Attributes:
         model: In eval mode, on its device.
-        schedule: Of training.
-        classes: A class's label is its index; one more is good ground, and the last says nothing.
-        crop_px: Pixels across and down of what it draws.
+        schedule: The noise schedule of training.
+        classes: The label of a class is its index; the next one is clean background, and the last one no class.
+        crop_px: Width and height of what it draws.
         context: How much wider than the defect its windows are.
-        scale: Of the crops.
-        device: Where the model lies.
+        scale: Color scale of the crops.
+        device: Where the model is.
     """
 
     model: Denoiser
@@ -65,7 +65,7 @@ class Sampler:
     device: torch.device
 
     def save(self, folder: Path) -> None:
-        """Write the network, its schedule and what it takes to cut crops for it."""
+        """Write the network, its schedule and what cutting crops for it needs."""
         self.model.save_pretrained(folder / "denoiser")
         self.schedule.save_pretrained(folder / "schedule")
         facts = {
@@ -81,8 +81,8 @@ class Sampler:
         """Load what `save` wrote.
 
         Raises:
-            DataError: It is not there, or damaged.
-            UsageError: There is no such device.
+            DataError: A file is missing or damaged.
+            UsageError: The device is unknown or not available.
         """
         where = devices.resolve(device)
         with reading(folder):
@@ -90,7 +90,7 @@ class Sampler:
             classes = tuple(str(name) for name in facts["classes"])
             crop_px, context = int(facts["crop_px"]), float(facts["context"])
             scale = Scale.from_json(facts["scale"])
-            # Kept away from the hub: a folder that is not there must not be looked up by name.
+            # Offline: a missing folder must not be looked up on the hub by name.
             model = Denoiser.from_pretrained(folder / "denoiser", local_files_only=True, low_cpu_mem_usage=False)
             schedule = DDPMScheduler.from_pretrained(folder / "schedule", local_files_only=True)
         return cls(model.to(where).eval(), schedule, classes, crop_px, context, scale, where)
@@ -99,7 +99,7 @@ class Sampler:
         """The label of a class.
 
         Raises:
-            DataError: The network has never seen it.
+            DataError: The network was not trained on it.
         """
         return label_of(class_name, self.classes)
 
@@ -116,17 +116,17 @@ class Sampler:
         guidance: float = 1.5,
         solver: str = "dpm-solver",
     ) -> F32:
-        """Paint crops anew within their masks.
+        """Repaint crops within their masks.
 
         Args:
-            hosts: uint8 n x c x c x3: the ground; outside the masks it comes back unchanged.
-            shown: uint8 n x c x c x3: what to begin with, for a strength below 1.
+            hosts: uint8 n x c x c x3: the background; outside the masks it stays unchanged.
+            shown: uint8 n x c x c x3: what to start from, for a strength below 1.
             masks: float32 n x c x c, 0..1.
             labels: n labels.
             rng: Draws the noise.
-            strength: How far `shown` is noised: 1 leaves nothing of it.
-            steps: Passes through the network; fewer where the schedule has not so many times below the strength.
-            guidance: How far away from a crop of any class; 1 for none.
+            strength: Amount of noise on `shown`; 1 keeps nothing of it.
+            steps: Denoising steps; fewer if the schedule has fewer times below the strength.
+            guidance: Classifier-free guidance scale; 1 for none.
             solver: "ddim" or "dpm-solver".
 
         Returns:
@@ -137,7 +137,7 @@ class Sampler:
         inside = hidden(mask)
         label = torch.as_tensor(np.asarray(labels, np.int64), device=self.device)
         scheduler = self._scheduler(solver)
-        # So many steps in all that `steps` of them remain below the strength.
+        # As many steps in all that `steps` of them remain below the strength.
         strength = float(np.clip(strength, _LEAST_STRENGTH, 1.0))
         total = int(scheduler.config.num_train_timesteps)
         steps = min(steps, round(strength * total))
@@ -156,7 +156,7 @@ class Sampler:
         return levels(self.scale.back(values))
 
     def _scheduler(self, solver: str) -> Any:
-        # A schedule that ends in pure noise has to be begun at its very end (Lin et al. 2024).
+        # A schedule that ends in pure noise must start at its very end (Lin et al. 2024).
         if solver == "ddim":
             reach = self.scale.reach
             return DDIMScheduler.from_config(self.schedule.config, timestep_spacing="trailing", clip_sample_range=reach)
@@ -176,7 +176,7 @@ class Sampler:
         return clean_of(found, values, self.schedule.alphas_cumprod[time])
 
     def _noised(self, clean: torch.Tensor, grain: torch.Tensor, time: int) -> torch.Tensor:
-        """A crop as it looks at a time of the schedule; -1 for clean."""
+        """A crop with the noise of a time of the schedule; -1 for none."""
         if time < 0:
             return clean
         kept = float(self.schedule.alphas_cumprod[time])

@@ -1,1 +1,1 @@
-"""gan: a few-shot GAN draws a defect and its mask for given ground."""
+"""gan: a few-shot GAN draws a defect and its mask on a given background."""

@@ -1,4 +1,4 @@
-"""gan: a small few-shot GAN; one network learns good ground, a branch of it defects with their masks."""
+"""gan: a small few-shot GAN; one network learns clean background, a branch learns defects with their masks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ F32 = NDArray[np.float32]
 
 
 class Gan(LearnedMethod):
-    """Defects drawn by a generator, with their masks, for the host's own ground; see `GanParameters`."""
+    """Defects drawn by a generator, with their masks, on the background of the host; see `GanParameters`."""
 
     version = 1
     donors_needed = 1
@@ -78,28 +78,28 @@ class Gan(LearnedMethod):
         self._branch = branch.to(found).eval()
 
     def render(self, scene: Scene, parameters: GanParameters, rng: np.random.Generator) -> Candidate:
-        """Make one candidate; the donor says how large and, on objects, where: pixels and mask are the network's.
+        """Make one candidate; size and, on objects, place come from the donor, pixels and mask from the network.
 
         Raises:
             DataError: No model was opened, or it does not know the class.
-            Redraw: There is no place, or no drawn defect is sound.
+            Redraw: The defect has no place, or no drawn defect is usable.
         """
         branch, label = opened(self._branch), label_of(scene.facts.class_name, self._classes)
         window, share = _placed(scene, scene.donors[0], parameters.fit, rng)
-        ground = cut(scene.host, window, int(branch.config.crop_px))
-        crops, masks = _generated(branch, label, ground, parameters, rng)
+        background = cut(scene.host, window, int(branch.config.crop_px))
+        crops, masks = _generated(branch, label, background, parameters, rng)
         number, within = _first_sound(masks, window, share, scene, parameters.mask_level)
         image, mask = composed(scene.host, window, crops[number], within, feather_px=parameters.feather_px)
         if not mask.any():
-            raise Redraw("nothing of the drawn defect can be seen on this host")
+            raise Redraw("the drawn defect cannot be seen on this host")
         drawn: dict[str, Any] = {"x": window.x, "y": window.y, "side": window.side, "draw": number}
         return Candidate(image, mask, window.box(*scene.host.shape[:2]), drawn)
 
 
 def _generated(
-    branch: DefectBranch, label: int, ground: Image, parameters: GanParameters, rng: np.random.Generator
+    branch: DefectBranch, label: int, background: Image, parameters: GanParameters, rng: np.random.Generator
 ) -> tuple[F32, F32]:
-    """Several defects on a crop of the host's own ground: n x c x c x3 in levels, and masks n x c x c."""
+    """Several defects on a crop of the host: n x c x c x3 in levels, and masks n x c x c."""
     import torch
 
     from carpet_data.learned.fit_runtime import levels, noise, tensors
@@ -109,9 +109,9 @@ def _generated(
     device: torch.device = branch.device
     count, strength = parameters.draws, parameters.truncation
     latents = strength * noise(rng, (count, branch.config.latent), device)
-    grain = grains_of(rng, count, ground.shape[0], device, strength)
+    grain = grains_of(rng, count, background.shape[0], device, strength)
     labels = torch.full((count,), label, device=device)
-    below = tensors(ground[None], device).expand(count, -1, -1, -1)
+    below = tensors(background[None], device).expand(count, -1, -1, -1)
     with devices.one_thread(device), torch.no_grad():
         made, masks = branch(below, latents, labels, grain)
     return levels(made), masks[:, 0].cpu().numpy()
@@ -168,14 +168,14 @@ def _turned(mask: Mask, angle_deg: float) -> Mask:
 
 
 def _problem(within: Mask, share: float | None, scene: Scene) -> str | None:
-    """Why a drawn mask cannot be used; None where it can."""
+    """Why a drawn mask cannot be used; None if it can."""
     if not within.any():
         return "the drawn mask is empty, or cut off at the edge of its window"
     low, high = area_range(scene.facts, _AREA_SLACK)
     if not low <= float(within.mean()) <= high:
-        return "the drawn mask is smaller or larger than the class's are"
+        return "the drawn mask is smaller or larger than those of the class"
     if share is not None and scene.foreground is not None:
         on_object = float(scene.foreground[within].mean())
         if abs(on_object - share) > _OFF_PART:
-            return "the drawn mask lies off that part of the object"
+            return "the drawn mask is not on that part of the object"
     return None

@@ -13,21 +13,27 @@ BACKGROUND, BRANCH, CLASSES = "ground", "defect", "classes.json"
 
 
 class GanFitParameters(FitParameters):
-    """How the networks are fitted."""
+    """How the networks of `gan` are trained."""
 
-    steps: int = Field(3000, ge=2, le=1_000_000, description="Optimisation steps, both stages together.")
-    learning_rate: float = Field(5e-4, gt=0, le=1, description="Largest learning rate; it warms up and decays.")
+    steps: int = Field(3000, ge=2, le=1_000_000, description="Number of optimization steps, both stages together.")
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="Maximum learning rate; it warms up and decays.")
     ground_share: float = Field(
-        0.2, ge=0, lt=1, description="Share of the steps that learn good ground, before the defects."
+        0.2, ge=0, lt=1, description="Share of the steps trained on clean background, before the defects."
     )
     generated_ground: float = Field(
-        0.25, ge=0, le=1, description="Share of the ground under new defects that is generated; the rest is real."
+        0.25, ge=0, le=1, description="Share of generated background under new defects; the rest is real."
     )
-    latent: int = Field(48, ge=2, le=1024, description="Numbers that a sample is made from.")
-    width: int = Field(32, ge=16, le=256, multiple_of=16, description="Channels of the ground generator at full size.")
-    matching: float = Field(2.0, ge=0, le=100, description="Weight of the mean features that fakes share with reals.")
-    area: float = Field(0.5, ge=0, le=100, description="Weight of the mean mask area that a class shares with reals.")
-    mode_seeking: float = Field(0.1, ge=0, le=100, description="Weight of the difference between samples.")
+    latent: int = Field(48, ge=2, le=1024, description="Length of the latent vector of a sample.")
+    width: int = Field(
+        32, ge=16, le=256, multiple_of=16, description="Channels of the background generator at full size."
+    )
+    matching: float = Field(2.0, ge=0, le=100, description="Weight of feature matching.")
+    area: float = Field(
+        0.5, ge=0, le=100, description="Weight of the difference in mean mask area between generated and real defects."
+    )
+    mode_seeking: float = Field(
+        0.1, ge=0, le=100, description="Weight of mode seeking: two latents must give different masks."
+    )
 
 
 class GanParameters(BaseModel):
@@ -36,13 +42,16 @@ class GanParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fit: GanFitParameters = Field(
-        default_factory=lambda: GanFitParameters.model_validate({}), description="How the networks are fitted."
+        default_factory=lambda: GanFitParameters.model_validate({}), description="How the networks are trained."
     )
     truncation: float = Field(
-        0.9, ge=0, le=2, description="Latents are multiplied by it: lower is safer and more alike, 0 is one sample."
+        0.9,
+        ge=0,
+        le=2,
+        description="Factor on the latents: lower is safer and less varied, 0 is always the same sample.",
     )
     draws: int = Field(
-        8, ge=1, le=256, description="Defects drawn for a place at once; the first that is sound is used."
+        8, ge=1, le=256, description="Number of defects drawn at once for a place; the first usable one is taken."
     )
-    mask_level: float = Field(0.5, gt=0, lt=1, description="Where the network's mask counts as defect.")
-    feather_px: float = Field(2.0, ge=0, le=32, description="The change begins within so many pixels inside the rim.")
+    mask_level: float = Field(0.5, gt=0, lt=1, description="Threshold of the mask of the network.")
+    feather_px: float = Field(2.0, ge=0, le=32, description="Width in pixels of the soft rim inside the mask.")

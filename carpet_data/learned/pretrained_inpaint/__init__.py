@@ -1,1 +1,1 @@
-"""pretrained-inpaint: any inpainting pipeline of diffusers, with a LoRA of the defect crops."""
+"""pretrained-inpaint: any inpainting pipeline of diffusers, with a LoRA trained on defect crops."""

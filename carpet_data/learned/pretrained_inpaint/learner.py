@@ -24,9 +24,13 @@ from carpet_data.errors import DataError
 from carpet_data.learned.crops import CropDataset, GeneratedCrop
 from carpet_data.learned.fit_runtime import EMAModel, Runtime, averaged, noise, rate, restore, state_of
 from carpet_data.learned.pretrained_inpaint.origin import DESCRIPTION, Base
-from carpet_data.learned.pretrained_inpaint.parameters import MemoryRules, PretrainedFit, PretrainedParameters
+from carpet_data.learned.pretrained_inpaint.parameters import (
+    MemoryRules,
+    PretrainedFit,
+    PretrainedParameters,
+    prompt_of,
+)
 from carpet_data.learned.pretrained_inpaint.pipeline import LORA, Painter, dtype_of
-from carpet_data.learned.pretrained_inpaint.prompts import prompt_of
 from carpet_data.learned.pretrained_inpaint.views import Views, encoded
 from carpet_data.networks import devices
 from carpet_data.store.files import write_bytes
@@ -76,7 +80,7 @@ class UntrainedLearner:
                 painted = self.painter.paint(
                     image,
                     mask > 0,
-                    _prompt(name, p.fit),
+                    prompt_of(name, p.fit),
                     rng,
                     negative=p.negative_prompt,
                     guidance=p.guidance,
@@ -100,7 +104,7 @@ class UntrainedLearner:
             "sha256": base.sha256,
             "lora_rank": fit.lora_rank,
             "classes": list(self._data.classes),
-            "prompts": {name: _prompt(name, fit) for name in self._data.classes},
+            "prompts": {name: prompt_of(name, fit) for name in self._data.classes},
             "crop_px": self._data.crop_px,
             "context": self._data.context,
         }
@@ -162,7 +166,7 @@ class LoraLearner(UntrainedLearner):
 
     def _embedded(self, data: CropDataset, fit: PretrainedFit) -> dict[str, torch.Tensor]:
         """Embeddings of all prompts by label, the empty prompt last."""
-        prompts = [*(_prompt(name, fit) for name in data.classes), ""]
+        prompts = [*(prompt_of(name, fit) for name in data.classes), ""]
         found = [self.painter.texts(prompt, guided=False) for prompt in prompts]
         if "prompt_embeds" not in found[0]:
             raise DataError(
@@ -260,7 +264,3 @@ class LoraLearner(UntrainedLearner):
             layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(self._runtime.bare(self._unet)))
             self.painter.pipe.save_lora_weights(folder, unet_lora_layers=layers, weight_name=LORA)
         super().save(folder)
-
-
-def _prompt(name: str, fit: PretrainedFit) -> str:
-    return prompt_of(name, fit.prompts, template=fit.prompt, subject=fit.subject)

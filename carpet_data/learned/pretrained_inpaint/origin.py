@@ -1,4 +1,4 @@
-"""The pretrained pipeline that a fit builds on: where it lies, and whether it is still the same."""
+"""The pretrained pipeline of a fit: where it is, and whether it is still the same."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from carpet_data.store import files
 __all__ = ["DESCRIPTION", "Base", "find"]
 
 DESCRIPTION = "pipeline.json"
-"""What a fit writes about the pipeline."""
+"""The record of the pipeline that a fit writes."""
 _INDEX = "model_index.json"
 _ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _WEIGHTS = re.compile(r"[^.]+(?:\.(?P<variant>[^.-]+))?(?:-\d+-of-\d+)?\.safetensors")
 _SETTINGS = (".json", ".txt", ".model")
 _UNUSED = ("safety_checker", "feature_extractor")
-"""Judges of photos of people; they would blacken textures that they take for skin."""
+"""Safety checks for photos of people; they would blacken textures that they mistake for skin."""
 _LIBRARIES = ("diffusers", "transformers", "stable_diffusion")
 
 
@@ -31,12 +31,12 @@ class Base:
     """A pretrained pipeline on this machine.
 
     Attributes:
-        name: As the recipe says it.
-        folder: Where it lies.
-        revision: Commit of the hub; None for a folder.
-        variant: Of its weight files.
+        name: As in the recipe.
+        folder: Where it is.
+        revision: Commit on the hub; None for a folder.
+        variant: Variant of its weight files.
         kind: Class of the pipeline.
-        sha256: Over its settings and the weights of the variant.
+        sha256: Hash of its settings and the weights of the variant.
     """
 
     name: str
@@ -53,22 +53,22 @@ class Base:
 
 
 def find(name: str, *, revision: str | None = None, variant: str | None = None) -> Base:
-    """Find a pipeline: a folder first, else a name on the hub, which is fetched once and then taken from its cache.
+    """Find a pipeline: a folder, else a name on the hub, which is downloaded once and then taken from its cache.
 
     Args:
         name: Folder that `save_pretrained` wrote, or "owner/name".
         revision: Branch, tag or commit on the hub.
-        variant: Of the weight files.
+        variant: Variant of the weight files.
 
     Raises:
-        WeightsError: There is no such pipeline, the hub cannot be reached, or its weights are not safetensors.
+        WeightsError: The pipeline is not found, the hub cannot be reached, or its weights are not safetensors.
     """
     folder = Path(name).expanduser()
     commit = None
     if not folder.exists():
         if not _ON_HUB.fullmatch(name):
             raise WeightsError(
-                "there is no such folder",
+                "no such folder",
                 where=name,
                 hint="give the folder of a pipeline as fit.pipeline in the recipe",
             )
@@ -89,12 +89,14 @@ def _fetched(name: str, revision: str | None, variant: str | None) -> Path:
         return Path(
             DiffusionPipeline.download(name, revision=revision, variant=variant, use_safetensors=True, **unused)
         )
-    except Exception as error:  # offline, no such name, no licence accepted: each library of the hub has its own errors
+    except (
+        Exception
+    ) as error:  # offline, unknown name, license not accepted: each library of the hub has its own errors
         raise WeightsError(
-            f"there is no folder of this name, and the hub does not give a pipeline of it ({_first_line(error)})",
+            f"no folder has this name, and no pipeline on the hub is available under it ({_first_line(error)})",
             where=name,
-            hint="bring a copy of the pipeline to this machine and give its folder as fit.pipeline in the recipe; on "
-            "the hub, check the name, the revision, and that you accepted its licence",
+            hint="copy the pipeline to this machine and give its folder as fit.pipeline in the recipe; on the hub, "
+            "check the name, the revision, and that you accepted its license",
         ) from error
 
 
@@ -108,12 +110,12 @@ def _index(folder: Path) -> dict[str, Any]:
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
-            raise ValueError("it names no pipeline class")
+            raise ValueError("no pipeline class")
     except (OSError, ValueError) as error:
         raise WeightsError(
-            f"this is no pipeline of diffusers ({_INDEX}: {_first_line(error)})",
+            f"not a pipeline of diffusers ({_INDEX}: {_first_line(error)})",
             where=folder,
-            hint="give a folder that save_pretrained wrote; a single file of weights is converted with diffusers first",
+            hint="give a folder that save_pretrained wrote; convert a single file of weights with diffusers first",
         ) from error
     return index
 
@@ -127,18 +129,18 @@ def _parts(index: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _check_parts(folder: Path, index: dict[str, Any]) -> None:
-    """No code that lies beside the weights is ever run."""
+    """Code beside the weights is never run."""
     own = [name for name, library in _parts(index) if library not in _LIBRARIES]
     if own:
         raise WeightsError(
-            f"the part {own[0]} of the pipeline wants code that is in neither diffusers nor transformers",
+            f"the part {own[0]} of the pipeline needs code outside diffusers and transformers",
             where=folder,
-            hint="use a pipeline that diffusers itself has",
+            hint="use a pipeline that is part of diffusers",
         )
 
 
 def _fingerprint(folder: Path, index: dict[str, Any], variant: str | None) -> str:
-    """Hex SHA-256 over what is loaded: settings of all parts, weights of the variant (plain ones where it has none)."""
+    """Hex SHA-256 of what is loaded: settings of all parts, weights of the variant (plain ones if it has none)."""
     total = hashlib.sha256()
     weights = 0
     for name, _ in _parts(index):

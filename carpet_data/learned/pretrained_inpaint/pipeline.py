@@ -36,8 +36,8 @@ Texts = dict[str, torch.Tensor]
 
 LORA = "pytorch_lora_weights.safetensors"
 _CHANNELS = (4, 9)
-"""Of a UNet that can inpaint: noisy latents alone, which are put back outside the mask each step, or with the mask and
-the masked image beside them."""
+"""Channels of a UNet that can inpaint: noisy latents alone, which are restored outside the mask in each step, or with
+the mask and the masked image."""
 _NAMES: dict[int, tuple[str, ...]] = {
     2: ("prompt_embeds", "negative_prompt_embeds"),
     3: ("prompt_embeds", "pooled_prompt_embeds"),
@@ -47,7 +47,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def dtype_of(name: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> torch.dtype:
-    """The type of weights; auto is half precision on a CUDA GPU only, where all pipelines are known to bear it."""
+    """The type of the weights; auto is half precision on a CUDA GPU only, where all pipelines support it."""
     if name != "auto":
         return _DTYPES[name]
     if device.type != "cuda":
@@ -56,11 +56,11 @@ def dtype_of(name: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device
 
 
 def celled(mask: Mask, cell_px: int) -> Mask:
-    """A mask widened to whole cells: a latent pixel stands for 8x8, and a thin scratch must not fall between them.
+    """A mask extended to whole cells: a latent pixel stands for 8x8, and a thin scratch must not fall between them.
 
     Args:
         mask: bool c x c, c a multiple of `cell_px`.
-        cell_px: Pixels across a cell.
+        cell_px: Width of a cell in pixels.
     """
     rows, columns = mask.shape[0] // cell_px, mask.shape[1] // cell_px
     cells = mask.reshape(rows, cell_px, columns, cell_px).any(axis=(1, 3))
@@ -88,11 +88,11 @@ class Painter:
         """Load a pipeline.
 
         Args:
-            base: Which.
+            base: The pipeline.
             device: Where it computes.
-            dtype: Of its weights.
+            dtype: Type of its weights.
             memory: Switches that save memory.
-            lora: Folder of LoRA weights to put on it.
+            lora: Folder of LoRA weights to add; None for none.
 
         Raises:
             WeightsError: It cannot be loaded, or is not for inpainting.
@@ -102,17 +102,17 @@ class Painter:
             pipe = _loaded(base, dtype)
             if lora is not None:
                 pipe.load_lora_weights(lora, weight_name=LORA)
-            _settle(pipe, device, memory)
+            _move(pipe, device, memory)
         pipe.set_progress_bar_config(disable=True)
         return cls(pipe, device, _known=frozenset(inspect.signature(pipe.__call__).parameters))
 
     @property
     def cell_px(self) -> int:
-        """Pixels across a latent pixel."""
+        """Width of a latent pixel in image pixels."""
         return int(getattr(self.pipe, "vae_scale_factor", 8))
 
     def texts(self, prompt: str, negative: str = "", *, guided: bool = True) -> Texts:
-        """The embeddings of a prompt, remembered; empty where the pipeline has no way to give them.
+        """The embeddings of a prompt, cached; empty if the pipeline cannot give them.
 
         Args:
             prompt: What to show.
@@ -120,7 +120,7 @@ class Painter:
             guided: Whether guidance is used.
 
         Raises:
-            DataError: The pipeline knows no negative prompt and one is given.
+            DataError: The pipeline takes no negative prompt and one is given.
         """
         if negative and "negative_prompt" not in self._known:
             raise DataError(
@@ -163,24 +163,24 @@ class Painter:
         steps: int = 30,
         strength: float = 1.0,
     ) -> F32:
-        """Paint anew what a mask covers.
+        """Repaint what a mask covers.
 
         Args:
-            image: uint8 c x c x3: what is there.
+            image: uint8 c x c x3.
             mask: bool c x c.
             prompt: What to paint.
-            rng: All chance comes from it.
+            rng: Source of all randomness.
             negative: What to lead away from.
             prompt_noise: Gaussian noise on the embeddings, in their standard deviations.
-            guidance: Scale of classifier-free guidance; 1 and less for none.
+            guidance: Classifier-free guidance scale; 1 or less for none.
             steps: Denoising steps from pure noise.
-            strength: 1 begins with pure noise, less with the image under so much noise (SDEdit, Meng et al. 2022).
+            strength: 1 starts from pure noise, less from the image with that much noise (SDEdit, Meng et al. 2022).
 
         Returns:
             float32 c x c x3, levels 0..255. Outside the mask it is near the image, not equal to it.
 
         Raises:
-            DataError: The pipeline cannot do what is asked.
+            DataError: The pipeline does not support a value.
             DeviceMemoryError: The memory of the device is full.
         """
         self._can(strength, prompt_noise)
@@ -207,7 +207,7 @@ class Painter:
         levels = np.asarray(made, np.float32) * 255.0
         if not np.isfinite(levels).all():
             raise DataError(
-                "the pipeline painted values that are no numbers", hint="use dtype: fp32 or bf16 in the recipe"
+                "the pipeline painted values that are not finite", hint="use dtype: fp32 or bf16 in the recipe"
             )
         if levels.shape != image.shape:
             levels = np.asarray(cv2.resize(levels, (image.shape[1], image.shape[0])), np.float32)
@@ -216,14 +216,14 @@ class Painter:
     def _can(self, strength: float, prompt_noise: float) -> None:
         kind = type(self.pipe).__name__
         if strength < 1 and "strength" not in self._known:
-            raise DataError(f"a {kind} cannot begin with a donor paste", hint="write start: noise in the recipe")
+            raise DataError(f"a {kind} cannot start from a donor paste", hint="write start: noise in the recipe")
         if prompt_noise > 0 and not hasattr(self.pipe, "encode_prompt"):
             raise DataError(f"a {kind} gives no embeddings of its prompt", hint="write prompt_noise: 0 in the recipe")
 
 
 def _loaded(base: Base, dtype: torch.dtype) -> Any:
     kind: Any = getattr(diffusers, base.kind, None)
-    # What takes a mask is used as it is: the automatic choice does not know FLUX fill, which does nothing else.
+    # A pipeline that takes a mask is used as it is: the automatic choice does not know FLUX fill.
     if kind is None or "mask_image" not in inspect.signature(kind.__call__).parameters:
         kind = diffusers.AutoPipelineForInpainting
     without: dict[str, Any] = dict.fromkeys(base.unused)
@@ -246,19 +246,19 @@ def _loaded(base: Base, dtype: torch.dtype) -> Any:
             where=base.folder,
             hint="give an inpainting pipeline of diffusers with weights as safetensors, and the variant that it has",
         ) from error
-    if pipe.dtype != dtype:  # diffusers of before it took `dtype` ignores it
+    if pipe.dtype != dtype:  # older versions of diffusers ignore `dtype`
         pipe.to(dtype=dtype)
     unet = pipe.components.get("unet")
     if unet is not None and unet.config.in_channels not in _CHANNELS:
         raise WeightsError(
-            f"the UNet of this {base.kind} takes {unet.config.in_channels} channels: it is not made for inpainting",
+            f"the UNet of this {base.kind} takes {unet.config.in_channels} channels and is not for inpainting",
             where=base.folder,
-            hint="give a pipeline whose UNet takes 9 channels (or 4: outside the mask, the image is then put back)",
+            hint="give a pipeline whose UNet takes 9 channels (or 4: the image is then restored outside the mask)",
         )
     return pipe
 
 
-def _settle(pipe: Any, device: torch.device, memory: MemoryRules) -> None:
+def _move(pipe: Any, device: torch.device, memory: MemoryRules) -> None:
     """Move the pipeline to the device, as a whole or part by part."""
     if memory.attention_slicing:
         pipe.enable_attention_slicing()
@@ -276,7 +276,7 @@ def _settle(pipe: Any, device: torch.device, memory: MemoryRules) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and hints of the libraries: the command that waits has its own, and problems come as errors."""
+    """Silences bars and hints of the libraries: the command has its own bar, and problems come as errors."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
 
@@ -296,11 +296,11 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _room(device: torch.device) -> Iterator[None]:
-    """Says what to do where the pipeline does not fit into the memory of a GPU."""
+    """Turns "out of memory" into an error that says what to do."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise DeviceMemoryError(
-            f"the memory of {device} does not hold the pipeline",
+            f"out of memory on {device}: the pipeline does not fit",
             hint="in the recipe use memory: {offload: model} (then sequential), dtype: bf16, or a smaller fit.crop_px",
         ) from error

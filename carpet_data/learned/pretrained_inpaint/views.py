@@ -1,4 +1,4 @@
-"""Crops as a latent diffusion model trains on them: encoded once, with what it is told about what to paint."""
+"""Training crops of a latent diffusion model: encoded once, with the masks of what is to be painted."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from carpet_data.synthesis.contract import Mask
 __all__ = ["Views", "encoded"]
 
 _BOXES = (2, 6)
-"""Fewest and most random boxes."""
+"""Minimum and maximum number of random boxes."""
 _BOX_FRAC = (0.1, 0.4)
 _AT_ONCE_PX = 4 * 512 * 512
-"""The encoder works in full precision, where one crop of 1024 pixels takes gigabytes."""
+"""Pixels encoded at once: in full precision, one crop of 1024 pixels takes gigabytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,20 +46,20 @@ class Views:
     labels: torch.Tensor
 
     def take(self, rows: torch.Tensor) -> Views:
-        """Some of them, int64."""
+        """The crops with these indices, int64."""
         return Views(*(getattr(self, entry.name)[rows] for entry in fields(self)))
 
 
 def encoded(data: CropDataset, painter: Painter, count: int, rng: np.random.Generator) -> Views:
     """Draw crops that show defects, and encode them.
 
-    The mean of the encoder's distribution is taken: its spread is small, and the same crop then stays the same.
+    The mode of the encoder's distribution is taken: its spread is small, and the same crop then stays the same.
 
     Args:
-        data: What may be looked at.
-        painter: Whose encoder.
-        count: How many.
-        rng: Of crops and boxes.
+        data: The training crops.
+        painter: The pipeline with the encoder.
+        count: Number of crops.
+        rng: Draws crops and boxes.
     """
     found: list[tuple[torch.Tensor, ...]] = []
     at_once = max(1, _AT_ONCE_PX // data.crop_px**2)
@@ -99,7 +99,7 @@ def _boxes(rng: np.random.Generator, size: int) -> Mask:
 
 def _latents(images: torch.Tensor, painter: Painter) -> torch.Tensor:
     vae = painter.pipe.vae
-    # SDXL's own encoder overflows in half precision, so pipelines lift it; nothing is gained by halves here.
+    # SDXL's encoder overflows in half precision; full precision costs little here.
     before = vae.dtype
     with torch.no_grad(), quiet():
         if before != torch.float32:

@@ -1,4 +1,4 @@
-"""What every learned recipe says about its fit; pydantic only, so that recipes are read without torch."""
+"""The values of a fit that all learned recipes share; pydantic only, so that recipes are read without torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["FitParameters", "check_levels"]
 
 
 class FitParameters(BaseModel):
-    """How a network is fitted. Each value is part of the model's identity: a recipe that changes one wants its own fit.
+    """How a network is trained. Each value is part of the identity of the model: another value needs another fit.
 
-    Parameters of sampling lie beside `fit` in the recipe, so that they can be changed without fitting again.
+    Sampling parameters are beside `fit` in the recipe, so that they can be changed without fitting again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -22,29 +22,34 @@ class FitParameters(BaseModel):
         ge=32,
         le=1024,
         multiple_of=16,
-        description="Pixels across and down of the crop that the network sees.",
+        description="Width and height of the crop that the network sees.",
     )
     context: float = Field(
-        default=1.6, ge=1, le=4, description="How much wider than the defect the crop is: 2 shows as much ground again."
+        default=1.6,
+        ge=1,
+        le=4,
+        description="Width of the crop relative to the defect.",
     )
-    steps: int = Field(default=1500, ge=1, le=1_000_000, description="Optimisation steps, all stages together.")
-    batch_size: int = Field(default=16, ge=1, le=1024, description="Crops a step.")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Largest learning rate; it warms up and decays.")
+    steps: int = Field(
+        default=1500, ge=1, le=1_000_000, description="Number of optimization steps, all stages together."
+    )
+    batch_size: int = Field(default=16, ge=1, le=1024, description="Crops in a step.")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Maximum learning rate; it warms up and decays.")
     ema: float = Field(
-        default=0.995, ge=0, lt=1, description="Decay of the averaged weights, which are those that sample; 0 for none."
+        default=0.995, ge=0, lt=1, description="Decay of the averaged weights, which are used for sampling; 0 for none."
     )
     precision: Literal["auto", "full", "bf16"] = Field(
-        default="auto", description="bf16 where the hardware multiplies it; full is exact everywhere."
+        default="auto", description="auto is bf16 if the hardware multiplies it; full is exact everywhere."
     )
 
 
 def check_levels(crop_px: int, block_px: int, levels: int) -> None:
-    """Whether a UNet of so many levels can halve a crop that it sees in blocks.
+    """Refuse a crop that a UNet cannot halve at each level.
 
     Args:
-        crop_px: Pixels across and down of the crop.
-        block_px: Pixels across a block.
-        levels: Each but the last is halved.
+        crop_px: Width and height of the crop.
+        block_px: Width of the blocks in which the network sees it.
+        levels: Number of levels; each but the last is halved.
 
     Raises:
         ValueError: A level would have half a pixel.

@@ -24,9 +24,13 @@ from carpet_data.learned.fit_runtime import Runtime
 from carpet_data.learned.pretrained_inpaint import origin
 from carpet_data.learned.pretrained_inpaint.learner import LoraLearner
 from carpet_data.learned.pretrained_inpaint.method import PretrainedInpaint
-from carpet_data.learned.pretrained_inpaint.parameters import MemoryRules, PretrainedParameters
+from carpet_data.learned.pretrained_inpaint.parameters import (
+    MemoryRules,
+    PretrainedFit,
+    PretrainedParameters,
+    prompt_of,
+)
 from carpet_data.learned.pretrained_inpaint.pipeline import LORA, Painter, celled
-from carpet_data.learned.pretrained_inpaint.prompts import prompt_of
 from carpet_data.learned.pretrained_inpaint.views import encoded
 from carpet_data.synthesis.contract import Candidate, Redraw, Scene
 from carpet_data.synthesis.ops.masks import mask_box
@@ -340,7 +344,7 @@ def test_a_pipeline_that_changed_since_the_fit_is_refused(pipeline: Path, tmp_pa
     opened(tmp_path)
     shutil.rmtree(base)
     tiny_pipeline.save(base, seed=1)
-    with pytest.raises(WeightsError, match="has changed since the fit"):
+    with pytest.raises(WeightsError, match="have changed since the fit"):
         opened(tmp_path)
     shutil.rmtree(base)
     with pytest.raises(WeightsError, match="no such folder"):
@@ -411,8 +415,8 @@ def test_a_missing_package_names_the_extra(pipeline: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"fit": {"prompt": "a {thing}"}}, "no field of a prompt"),
-        ({"prompts": {"hole": "a {0}"}}, "no field of a prompt"),
+        ({"fit": {"prompt": "a {thing}"}}, "unknown field"),
+        ({"prompts": {"hole": "a {0}"}}, "unknown field"),
         ({"strength": 0.1, "sample_steps": 5}, "no step would be taken"),
         ({"fit": {"defect_weight": 0, "object_weight": 0}}, "nothing would be learned"),
         ({"fit": {"crop_px": 100}}, "multiple of 64"),
@@ -425,10 +429,10 @@ def test_parameters_that_make_no_sense(values: dict[str, Any], said: str) -> Non
 
 
 def test_a_prompt_is_plain_words() -> None:
-    assert prompt_of("metal_contamination", subject="a carpet") == (
-        "a close-up photo of a carpet with a metal contamination"
-    )
-    assert prompt_of("cut", {}, {"cut": "{subject}: cut"}, subject="a carpet") == "a carpet: cut"
+    fit = PretrainedFit(subject="a carpet", prompts={"cut": "{subject}: cut"})
+    assert prompt_of("metal_contamination", fit) == "a close-up photo of a carpet with a metal contamination"
+    assert prompt_of("cut", fit) == "a carpet: cut"
+    assert prompt_of("cut", fit, {"cut": "a cut"}) == "a cut"
 
 
 def test_cells_hold_every_pixel_of_a_thin_mask() -> None:
