@@ -22,8 +22,8 @@ _MIN_COLOR = 0.2
 class Scale:
     """Brings the colors of crops to a mean of 0 and a deviation of about 1 along each of their principal axes.
 
-    Noise schedules are made for such values. A carpet uses a tenth of the range and is almost gray: without the scale, a
-    network would first have to learn that there are no colors.
+    Noise schedules are made for such values. A carpet uses a tenth of the range and is almost gray: without the scale,
+    a network would first have to learn that there are no colors.
 
     Attributes:
         mean: Mean of each channel, -1..1.
