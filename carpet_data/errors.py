@@ -105,6 +105,11 @@ class ProblemsError(DataError):
         self.problems = tuple(problems)
         super().__init__(f"{len(self.problems)} problems" if len(self.problems) != 1 else "1 problem")
 
+    @classmethod
+    def of(cls, problems: Sequence[CarpetDataError]) -> CarpetDataError:
+        """One problem as it is, several as one error."""
+        return problems[0] if len(problems) == 1 else cls(problems)
+
     def __str__(self) -> str:
         lines = [str(problem) for problem in self.problems[:_SHOWN_PROBLEMS]]
         if len(self.problems) > _SHOWN_PROBLEMS:

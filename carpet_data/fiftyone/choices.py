@@ -134,7 +134,7 @@ def _relabelled(opened: Any, by_id: Mapping[str, Sample], rejected: set[str]) ->
         if edited is not None:
             found[sample_id] = edited
     if problems:
-        raise problems[0] if len(problems) == 1 else ProblemsError(problems)
+        raise ProblemsError.of(problems)
     return found
 
 

@@ -40,7 +40,7 @@ def changes_of(dataset: Dataset, choices: Choices, *, real: bool) -> tuple[Chang
     by_id = dataset.by_id()
     problems = list(_problems(dataset, by_id, choices, drops))
     if problems:
-        raise problems[0] if len(problems) == 1 else ProblemsError(problems)
+        raise ProblemsError.of(problems)
     changes = [Change(by_id[sample_id], Tombstone(by_id[sample_id], why)) for sample_id, why in drops.items()]
     changes += [
         Change(by_id[sample_id], relabelled(by_id[sample_id], class_name))

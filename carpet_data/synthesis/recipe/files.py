@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
+from carpet_data.errors import DataError, ProblemsError, UsageError
 from carpet_data.synthesis.recipe import registry, strict_yaml
 from carpet_data.synthesis.recipe import shipped as shipped_files
 from carpet_data.synthesis.recipe.model import Envelope, Recipe
@@ -100,7 +100,7 @@ def validate(document: Document, path: Path) -> Recipe:
             )
         checked = _checked(method.Parameters, parameters, ("parameters",), document, path, problems)
     if problems or envelope is None or checked is None or target is None:
-        raise _one_or_all(problems)
+        raise ProblemsError.of(problems)
     return Recipe(path.stem, envelope, checked, target, path)
 
 
@@ -108,10 +108,6 @@ def named(recipe: Recipe) -> str:
     """A recipe as --recipe takes it: a shipped name, or the file that it was read from, quoted for a shell."""
     is_shipped = recipe.file is None or recipe.file.parent == folder()
     return recipe.name if is_shipped else shlex.quote(str(recipe.file))
-
-
-def _one_or_all(problems: list[DataError]) -> CarpetDataError:
-    return problems[0] if len(problems) == 1 else ProblemsError(problems)
 
 
 def _extended(path: Path, above: tuple[Path, ...]) -> Document:

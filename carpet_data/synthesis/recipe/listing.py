@@ -75,10 +75,8 @@ def check_recipes(names: Sequence[str | Path]) -> RecipesResult:
             found.append(read)
         else:
             problems += read.problems if isinstance(read, ProblemsError) else [read]
-    if len(problems) == 1:
-        raise problems[0]
     if problems:
-        raise ProblemsError(problems)
+        raise ProblemsError.of(problems)
     return RecipesResult(tuple(found))
 
 
