@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from carpet_data.errors import UsageError
+from carpet_data.errors import UsageError, nearest
 from carpet_data.samples import (
     GOOD,
     MASK_THRESHOLD,
@@ -174,7 +173,8 @@ class Dataset:
         for sample in self.samples:
             if sample.id == key:
                 return sample
-        raise KeyError(f"no sample {key!r} in {self!r}{_near(key, [sample.id for sample in self.samples])}")
+        hint = nearest(key, (sample.id for sample in self.samples))
+        raise KeyError(f"no sample {key!r} in {self!r}: {hint}".rstrip(": "))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -213,11 +213,8 @@ class Dataset:
         known = {*self.classes, *self.categories, GOOD}
         for name in names:
             if name not in known:
-                raise UsageError(
-                    f"unknown class {name!r}{_near(name, sorted(known))}",
-                    where=self.root,
-                    hint=f"use one of: {', '.join(sorted(known))}",
-                )
+                hint = f"{nearest(name, known)}use one of: {', '.join(sorted(known))}"
+                raise UsageError(f"unknown class {name!r}", where=self.root, hint=hint)
         return self.where(lambda sample: sample.class_name in names)
 
     def of_origin(self, origin: Origin) -> Dataset:
@@ -263,7 +260,9 @@ class Dataset:
         if len(taken) < len(wanted):
             known = [sample.id for sample in self.samples]
             lacking = min(wanted.difference(known))
-            raise UsageError(f"unknown sample {lacking!r}{_near(lacking, known)}", where=self.root)
+            raise UsageError(
+                f"unknown sample {lacking!r}", where=self.root, hint=nearest(lacking, known).strip() or None
+            )
         return taken
 
     def split_name(self, split: str | None = None) -> str | None:
@@ -345,11 +344,6 @@ class Dataset:
             digest.update(json.dumps(row, ensure_ascii=False).encode())
             digest.update(b"\n")
         return digest.hexdigest()
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f": did you mean {near[0]!r}?" if near else ""
 
 
 def categories_of(samples: Sequence[Sample]) -> tuple[str, ...]:

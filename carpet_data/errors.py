@@ -18,6 +18,7 @@ Every error says what is wrong, where (a file or folder), and how to fix it.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ __all__ = [
     "ProblemsError",
     "UsageError",
     "WeightsError",
+    "nearest",
 ]
 
 _SHOWN_PROBLEMS = 20
@@ -162,3 +164,14 @@ class MissingExtraError(CarpetDataError):
         for package in packages:
             if importlib.util.find_spec(package) is None:
                 raise cls.of(package, extra, purpose)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The start of a hint for a mistyped name; empty where no known name is near.
+
+    Example:
+        >>> nearest("hol", ["hole", "thread"])
+        "did you mean 'hole'? "
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""

@@ -12,10 +12,9 @@ from carpet_data.archives import Limits
 from carpet_data.archives.addresses import ADDRESSES, MVTEC_LICENSE, is_mvtec
 from carpet_data.archives.download import check_url, download
 from carpet_data.archives.unpack import UnpackResult, unpack
-from carpet_data.core.plugins import nearest
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
-from carpet_data.errors import OutputError, UsageError
+from carpet_data.errors import OutputError, UsageError, nearest
 from carpet_data.store.files import sha256 as file_sha256
 from carpet_data.store.output import check_folder
 

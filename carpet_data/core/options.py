@@ -6,7 +6,6 @@ a Literal, a path, a tuple of one of these, or one of them or None.
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import types
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from carpet_data.core.results import plain
-from carpet_data.errors import UsageError
+from carpet_data.errors import UsageError, nearest
 
 __all__ = ["About", "Options", "about", "option"]
 
@@ -218,8 +217,7 @@ class Options:
     def _refuse_unknown(cls, values: Mapping[str, Any]) -> None:
         known = sorted(each.name for each in about(cls))
         for name in sorted(set(values) - set(known)):
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use: {', '.join(known)}"
+            hint = nearest(name, known).strip() or f"use: {', '.join(known)}"
             raise UsageError(f"unknown option {name!r}", hint=hint)
 
 

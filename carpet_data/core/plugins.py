@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any
 
-from carpet_data.errors import CarpetDataError, UsageError
+from carpet_data.errors import CarpetDataError, UsageError, nearest
 
-__all__ = ["Registry", "nearest"]
+__all__ = ["Registry"]
 
 
 class Registry:
@@ -98,9 +97,3 @@ class Registry:
                 where=where,
                 hint="install or fix the package that provides it",
             ) from error
-
-
-def nearest(name: str, known: tuple[str, ...] | list[str]) -> str:
-    """`did you mean 'x'? ` for the known name nearest to a mistyped one; empty where none is near."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}? " if near else ""

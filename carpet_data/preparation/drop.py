@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import operator
 import os
@@ -17,7 +16,7 @@ from carpet_data import store
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
 from carpet_data.dataset import Sample
-from carpet_data.errors import UsageError
+from carpet_data.errors import UsageError, nearest
 
 __all__ = ["FIELDS", "DropResult", "drop"]
 
@@ -144,9 +143,7 @@ def _condition(text: str) -> _Condition:
         raise UsageError(f"invalid condition {text!r}", hint="write FIELD=VALUE, such as class=hole or gates.visible<1")
     field, symbol, value = match.groups()
     if field not in FIELDS and not (field.startswith(_DOTTED) and not field.endswith(".")):
-        near = difflib.get_close_matches(field, FIELDS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(f"unknown field {field!r}", hint=f"{hint}the fields are {', '.join(FIELDS)}")
+        raise UsageError(f"unknown field {field!r}", hint=f"{nearest(field, FIELDS)}the fields are {', '.join(FIELDS)}")
     value = value.strip()
     if symbol in _ORDER and _number(value) is None:
         raise UsageError(f"invalid number {value!r}", hint=f"compare {field} with a number")

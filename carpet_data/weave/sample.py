@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from carpet_data.core.progress import Progress, Step
 from carpet_data.core.results import Result
 from carpet_data.core.seeds import refuse_negative
 from carpet_data.dataset import GOOD
-from carpet_data.errors import UsageError
+from carpet_data.errors import UsageError, nearest
 from carpet_data.store.output import fresh_folder
 from carpet_data.weave.defects import DEFECTS
 from carpet_data.weave.image import MIN_SIZE, generator, render
@@ -186,9 +185,8 @@ def sample(
 def _counts(asked: Mapping[str, int], default: Mapping[str, int]) -> dict[str, int]:
     for name, count in asked.items():
         if name not in default:
-            near = difflib.get_close_matches(name, default, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise UsageError(f"unknown class {name!r}", hint=f"{hint}the classes are {', '.join(default)}")
+            hint = f"{nearest(name, default)}the classes are {', '.join(default)}"
+            raise UsageError(f"unknown class {name!r}", hint=hint)
         if not 0 <= count <= _MAX_COUNT:
             raise UsageError(f"the number of {name} images must be 0 to {_MAX_COUNT} (got {count})")
     wanted = {name: asked.get(name, count) for name, count in default.items()}

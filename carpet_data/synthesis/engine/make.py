@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carpet_data import store
-from carpet_data.core.plugins import nearest
 from carpet_data.core.progress import Progress
 from carpet_data.dataset import GOOD, Dataset
-from carpet_data.errors import DataError, UsageError
+from carpet_data.errors import DataError, UsageError, nearest
 from carpet_data.formats.export import default_out
 from carpet_data.synthesis.engine import run, sources
 from carpet_data.synthesis.engine.batch import Batch

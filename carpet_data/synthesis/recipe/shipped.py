@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from carpet_data.core.plugins import nearest
-from carpet_data.errors import UsageError
+from carpet_data.errors import UsageError, nearest
 
 __all__ = ["find", "names"]
 
