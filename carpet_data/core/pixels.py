@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from carpet_data.core import images, masks
 from carpet_data.core.masks import rle
-from carpet_data.core.masks.label_mask import LabelMask
-from carpet_data.core.masks.runs import to_binary
+from carpet_data.core.masks.runs import LabelMask, to_binary
 from carpet_data.dataset import GOOD, Instance, Sample
 from carpet_data.errors import DataError, UsageError
 

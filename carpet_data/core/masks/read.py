@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core.images import read_values
-from carpet_data.core.masks.label_mask import LabelMask
-from carpet_data.core.masks.runs import Runs, from_binary, from_values
+from carpet_data.core.masks.runs import LabelMask, Runs, from_binary, from_values
 from carpet_data.core.masks.shapes import rasterize
 from carpet_data.dataset import GOOD, IndexFile, MaskFile, MaskStack, Sample, Shapes
 from carpet_data.errors import DataError, ImageError

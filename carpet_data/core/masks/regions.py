@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from carpet_data.core.masks.components import label
-from carpet_data.core.masks.label_mask import LabelMask
-from carpet_data.core.masks.runs import IntArray, Runs
+from carpet_data.core.masks.runs import IntArray, LabelMask, Runs
 from carpet_data.dataset import Connectivity
 
 

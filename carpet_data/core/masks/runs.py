@@ -45,6 +45,21 @@ class Runs:
         return int((self.stop - self.start).sum())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelMask:
+    """The mask of one image.
+
+    Attributes:
+        runs: Their value v belongs to names[v - 1].
+        names: Defect types: one for a binary mask, one an instance otherwise.
+        binary: Whether instances are to be found as connected components.
+    """
+
+    runs: Runs
+    names: tuple[str, ...]
+    binary: bool
+
+
 def from_binary(mask: NDArray[np.bool_]) -> Runs:
     """The runs of a boolean mask.
 
