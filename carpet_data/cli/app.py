@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "carpet_data.cli.synthesis:rebalance",
         "Add synthetic images until every defect class has N training images.",
     ),
-    "recipes": ("carpet_data.cli.recipes:recipes", "List, show or validate synthesis recipes."),
+    "recipes": ("carpet_data.cli.synthesis:recipes", "List, show or validate synthesis recipes."),
     "preview": ("carpet_data.cli.preview:preview", "Draw a contact sheet: image, mask outline, defect enlarged."),
     "drop": ("carpet_data.cli.prepare:drop", "Remove samples from a prepared data set; their files stay."),
     "curate": ("carpet_data.cli.curate:curate", "Apply tags and label edits made in FiftyOne to a data set."),
