@@ -61,6 +61,12 @@ def measure(image: Image, mask: Mask, *, is_object: bool) -> Character:
         image: uint8 hxwx3 or hxw: the cut with its collar.
         mask: bool hxw.
         is_object: Whether it shows a part of an object; its parts have edges of their own, so only "seam" will do.
+
+    Example:
+        >>> from carpet_data.weave.image import generator, render
+        >>> stain = render("color", generator(0, "train", "color", 0, 256), 256)
+        >>> measure(stain.image, stain.mask, is_object=False).style
+        'tint'
     """
     light = log(grey(image))
     low = blurred(light, 6.0)

@@ -63,6 +63,12 @@ def window_of(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
 
     Raises:
         Redraw: There are no True pixels.
+
+    Example:
+        >>> mask = np.zeros((6, 8), np.bool_)
+        >>> mask[2:4, 5:7] = True
+        >>> window_of(mask, margin=2)
+        (slice(0, 6, None), slice(3, 8, None))
     """
     x, y, width, height = mask_box(mask)
     return (
@@ -78,7 +84,13 @@ def cropped(mask: Mask) -> Mask:
 
 
 def filled(mask: Mask, least_frac: float = 0.0) -> Mask:
-    """The mask's parts with their holes filled, without those smaller than a share of the largest."""
+    """The mask's parts with their holes filled, without those smaller than a share of the largest.
+
+    Example:
+        >>> ring = grown(np.pad([[True]], 5), 3) & ~np.pad([[True]], 5)
+        >>> int(ring.sum()), int(filled(ring).sum())
+        (32, 33)
+    """
     outlines, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     areas = [max(cv2.contourArea(outline), 1.0) for outline in outlines]
     least = least_frac * max(areas, default=0.0)

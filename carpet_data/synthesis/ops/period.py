@@ -21,6 +21,11 @@ def period(image: Image, side: int = 256) -> tuple[int, int, float]:
 
     Returns:
         Pixels along x and along y (0 where nothing repeats), and how strong the weaker of the two repeats (0..1).
+
+    Example:
+        >>> y, x = np.mgrid[:200, :200]
+        >>> period((128 + 50 * np.sin(x * np.pi / 20) + 50 * np.sin(y * np.pi / 25)).astype(np.uint8))[:2]
+        (40, 50)
     """
     half = side // 2
     rows, columns = (slice(max(0, length // 2 - half), length // 2 + half) for length in image.shape[:2])

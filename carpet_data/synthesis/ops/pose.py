@@ -66,6 +66,12 @@ def pose_of(foreground: Mask) -> Pose | None:
 
     Returns:
         None where there is no object.
+
+    Example:
+        >>> club = np.zeros((60, 120), np.bool_)
+        >>> club[28:32, 10:90] = club[20:40, 90:110] = True
+        >>> round(abs(pose_of(club).angle_deg)), pose_of(club).length_px
+        (0, 100.0)
     """
     step = max(1, max(foreground.shape) // _POSE_SIDE)
     y, x = np.nonzero(foreground[::step, ::step])
