@@ -94,13 +94,6 @@ class Outcome:
         ordered._refuse_two("unit", ordered.units)
         return ordered
 
-    def pool(self) -> Outcome:
-        """The same rows with the test sides of all partitions put together, seed by seed.
-
-        For partitions whose test sides are too small to be scored alone, such as folds that leave one image out.
-        """
-        return replace(self, pooled=True)
-
     def replicates(self) -> tuple[tuple[str, ...], I64]:
         """The names of the replicates, and the index of each row's replicate, int64 (n,)."""
         seeds = self.seeds.astype(np.str_)

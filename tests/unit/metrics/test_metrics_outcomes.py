@@ -29,7 +29,7 @@ def test_a_value_is_the_mean_over_replicates() -> None:
 
 def test_a_partition_is_the_mean_over_its_seeds() -> None:
     assert by_hand(ROWS).by_partition(BALANCED_ACCURACY) == pytest.approx({"p1": 0.875, "p2": 0.75})
-    assert by_hand(ROWS).pool().by_partition(ACCURACY) == pytest.approx({"p1": 5 / 6, "p2": 2 / 3})
+    assert by_hand(ROWS, pooled=True).by_partition(ACCURACY) == pytest.approx({"p1": 5 / 6, "p2": 2 / 3})
 
 
 def test_counts_of_units_and_replicates() -> None:
