@@ -30,7 +30,9 @@ def test_the_pixels_stay(case: str, carpets: frozen.Carpets) -> None:
     if found["version"] != expected["version"]:
         pytest.fail(f"the version of {method} changed, not its golden: regenerate with {REGENERATE}")
     ids = [[sample["id"] for sample in made["samples"]] for made in (found, expected)]
-    assert ids[0] == ids[1], f"other images of {case} than before: the recipe's hash, the lot or the draws changed"
+    assert ids[0] == ids[1], (
+        f"other images of {case} than before: the hash of the recipe, the batch or the draws changed"
+    )
     changed = [
         f"{now['id']} ({part})"
         for now, before in zip(found["samples"], expected["samples"], strict=True)

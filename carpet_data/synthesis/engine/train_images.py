@@ -181,20 +181,12 @@ def plate_path(root: Path, sample: Sample) -> Path:
 
 def _class_mask(root: Path, sample: Sample, class_name: str) -> Mask:
     found = masks.load(root, sample)
-    if class_name == sample.class_name:
-        whole: Mask = _frozen(to_binary(found.runs))
-        return whole
     runs = found.runs
-    of_class = np.array([name == class_name for name in found.names], np.bool_)[runs.value - 1]
-    kept = Runs(
-        runs.height,
-        runs.width,
-        runs.column[of_class],
-        runs.start[of_class],
-        runs.stop[of_class],
-        runs.value[of_class],
-    )
-    mask: Mask = _frozen(to_binary(kept))
+    if class_name != sample.class_name:
+        of_class = np.array([name == class_name for name in found.names], np.bool_)[runs.value - 1]
+        parts = (runs.column, runs.start, runs.stop, runs.value)
+        runs = Runs(runs.height, runs.width, *(part[of_class] for part in parts))
+    mask: Mask = _frozen(to_binary(runs))
     return mask
 
 
