@@ -26,15 +26,21 @@ from carpet_data.training.options import TrainOptions
 @root_argument()
 @split_option
 @options(TrainOptions)
-@click.option("--real-only", is_flag=True, help="Leave synthetic train images out.")
-@click.option("--skip-faulty", is_flag=True, help="Leave out images that cannot be read, and say which.")
-@click.option("--worst", type=click.IntRange(min=0), default=12, show_default=True, help="Worst test images to draw.")
+@click.option("--real-only", is_flag=True, help="Skip synthetic training images.")
+@click.option("--skip-faulty", is_flag=True, help="Skip images that cannot be read; they are listed.")
+@click.option(
+    "--worst",
+    type=click.IntRange(min=0),
+    default=12,
+    show_default=True,
+    help="Number of the worst test images to draw.",
+)
 @click.option(
     "--heatmaps",
     type=click.IntRange(min=0),
     default=200,
     show_default=True,
-    help="Test images that get a heat map for browse, mistakes first.",
+    help="Maximum number of test images that get a heat map for browse, mistakes first.",
 )
 @run_folder_option("train")
 @overwrite_option
@@ -42,14 +48,16 @@ from carpet_data.training.options import TrainOptions
 @json_option
 @quiet_option
 def train(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
-    """Train a classifier and score it on the test side.
+    """Train a classifier and score it on the test images.
 
-    The backbone is frozen unless --freeze says otherwise: its features are computed once, and the head trains on them
-    in seconds. Val chooses the epoch; test is looked at once, at the end. The run folder keeps the model, the figures,
-    the prediction of every image, learning curves, confusion, recalls, and where the network looked (Grad-CAM): the
-    worst test images drawn, and heat maps that browse lays over the images.
+    The network is ResNet-18 with ImageNet weights, downloaded once if needed; where they cannot be had,
+    EfficientNet-Lite0 is used instead, and a note says so. Its backbone is frozen unless --freeze says otherwise:
+    features are computed once, and the head trains on them in seconds. Validation chooses the epoch; the test images
+    are used once, at the end. The run folder keeps the model, the metrics, the prediction of every image, learning
+    curves, confusion, recalls, and where the network looked (Grad-CAM): the worst test images drawn, and heat maps that
+    browse lays over the images.
 
-    An interrupted run goes on when the same command is run again, to the same result.
+    Running the command again resumes an interrupted run, to the same result.
 
     \b
     Example:

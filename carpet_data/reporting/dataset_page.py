@@ -104,6 +104,7 @@ class Training:
         settings: Of the run.
         history: One mapping per epoch.
         stale: Whether the data set has changed since.
+        note: Why another network than the default was trained; empty where none was.
     """
 
     run: str
@@ -114,11 +115,12 @@ class Training:
     settings: Mapping[str, Any]
     history: tuple[Mapping[str, Any], ...]
     stale: bool
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run of train, sweep or validate."""
+    """One run of train, sweep or validate, with its network; a sweep has several."""
 
     name: str
     command: str
@@ -126,6 +128,7 @@ class RunRow:
     finished: bool
     seconds: float
     stale: bool
+    network: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,15 @@ def gather(dataset: Dataset) -> tuple[Evidence, list[CarpetDataError]]:
         validation_stale=run is not None and _stale(run, dataset),
         training=tried(lambda: _last_training(found, dataset), no_training),
         runs=tuple(
-            RunRow(run.folder.name, run.command, run.started, run.finished, run.seconds, _stale(run, dataset))
+            RunRow(
+                run.folder.name,
+                run.command,
+                run.started,
+                run.finished,
+                run.seconds,
+                _stale(run, dataset),
+                _network(run)[0],
+            )
             for run in reversed(found)
         ),
     )
@@ -98,7 +106,17 @@ def _last_training(found: Sequence[RunInfo], dataset: Dataset) -> Training | Non
         }
     # A second stage trains the head again, from its own first epoch.
     history = tuple(row for row in runs.history(run.folder) if row.get("stage", 1) == 1)
-    return Training(run.folder.name, side, classes, matrix, metrics, run.settings, history, _stale(run, dataset))
+    stale, note = _stale(run, dataset), _network(run)[1]
+    return Training(run.folder.name, side, classes, matrix, metrics, run.settings, history, stale, note)
+
+
+def _network(run: RunInfo) -> tuple[str, str]:
+    """The network of a run with its weights, and why it is not the default; both empty where run.json has none."""
+    recorded = run.facts.get("network")
+    weights = recorded.get("weights") if isinstance(recorded, dict) else None
+    if not isinstance(weights, dict):
+        return "", ""
+    return f"{weights.get('architecture', '')} ({weights.get('name', '')})", str(weights.get("note") or "")
 
 
 def read_score(path: Path) -> ScoreTable:

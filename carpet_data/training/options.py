@@ -36,14 +36,14 @@ class TrainOptions(Options):
 
     architecture: str = option(
         "auto",
-        "Network: a classifier of torchvision, or efficientnet_lite0 to 2.",
+        "Network: auto (resnet18), a classifier of torchvision, efficientnet_lite0 to 2, timm:NAME, or a plug-in.",
         flag="--arch",
         metavar="NAME",
     )
     weights: str = option(
         "auto",
-        "Weights: auto (what is available locally), none (random), a name of torchvision, a file, or the folder of a "
-        "trained model.",
+        "Weights: auto (available locally, else downloaded), none (random), a name of torchvision, a file, or the "
+        "folder of a trained model.",
         metavar="NAME|PATH",
     )
     pooling: PoolingName = option("mean", "Pooling of the last feature map.")

