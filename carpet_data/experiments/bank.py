@@ -24,7 +24,7 @@ __all__ = ["FeatureBank"]
 F32 = NDArray[np.float32]
 
 _CHUNK = 512
-"""Images that are decoded at a time: their pixels are not kept."""
+"""Number of images that are decoded at a time; their pixels are not kept."""
 
 
 class FeatureBank:
@@ -32,16 +32,16 @@ class FeatureBank:
 
     An image is known by its id and the hash of its bytes, so the real images of another partition, or of a linked copy
     of the data set, are known already. The views of an image depend on its id and on `seed` only, so every condition
-    and every repeat sees the same ones and differs by which it shows when.
+    and every repeat sees the same ones and differs by when it shows which.
 
     Args:
         network: Its frozen body makes the features.
-        size: Images are resized to this many pixels square.
-        seed: Of the views.
+        size: Side in pixels of the square that images are resized to.
+        seed: Random seed of the views.
         device: Where to compute.
-        batch_size: Images at a time.
+        batch_size: Number of images at a time.
         cache: A folder where features are kept for the next run; None to keep none.
-        workers: Processes that decode; None for one a core.
+        workers: Number of processes that decode; None for one per core.
         progress: Called with each step.
     """
 
@@ -100,7 +100,7 @@ class FeatureBank:
 
         Args:
             folders: Samples and where they are.
-            classes: Names; a label is the place of a sample's class.
+            classes: Names; a label is the index of a sample's class.
             settings: Their augmentation and number of views.
 
         Raises:
@@ -118,7 +118,7 @@ class FeatureBank:
         place = {name: number for number, name in enumerate(classes)}
         strange = sorted({sample.class_name for sample in everything} - set(place))
         if strange:
-            raise UsageError(f"the class {strange[0]!r} is not among {', '.join(classes)}", hint="name all classes")
+            raise UsageError(f"unknown class {strange[0]!r} (known: {', '.join(classes)})", hint="name all classes")
         labels = np.array([place[sample.class_name] for sample in everything], np.int64)
         ids, origins = tuple(s.id for s in everything), tuple(s.origin for s in everything)
         return FeatureTable(values, labels, ids, tuple(classes), origins)

@@ -206,10 +206,8 @@ def _compare(
             unchecked = number == 0 and not checks
             if wanted <= have and not unchecked:
                 continue
-            keep, device = options.keep_work, training.device
-            with plan.partition(
-                name, folder / WORK, keep=keep, workers=workers, device=device, progress=progress
-            ) as partition:
+            work, keep, device = folder / WORK, options.keep_work, training.device
+            with plan.partition(name, work, keep=keep, workers=workers, device=device, progress=progress) as partition:
                 if unchecked:
                     checks.update(_check(partition, folder, training, workers, progress))
                 yield partition

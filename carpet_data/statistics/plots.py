@@ -29,7 +29,6 @@ _LONG_TAIL = 10
 _FEW_SIZES = 8
 _MOST_NAMED = 20
 _MOST_NAME = 28
-_DPI = 120
 
 
 def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Path]:
@@ -66,8 +65,7 @@ def _figure(rows: float) -> tuple[Figure, Axes]:
 
 def _sized(height: float) -> tuple[Figure, Axes]:
     """A figure laid out so that no label is cut off, also beside a fixed aspect and a legend outside."""
-    figure = Figure(figsize=(8.5, height), dpi=_DPI)
-    figure.set_layout_engine("compressed", w_pad=0.12, h_pad=0.08)
+    figure = plots.figure(8.5, height, layout="compressed")
     return figure, figure.add_subplot()
 
 

@@ -138,29 +138,26 @@ def score(
     synthetic, real = _sides(dataset, split, against)
     defects = [sample for sample in synthetic if sample.class_name != GOOD]
     if not defects:
-        raise DataError(
-            "no synthetic defect to score" + ("" if split is None else f" on the train side of {split!r}"),
-            where=dataset.root,
-            hint="make some first: carpet-data synthesize",
-        )
-    everything = [*defects, *(sample for sample in real if sample.annotation is not None)]
-    jobs = [Job(dataset.root, each, dataset.connectivity, network is not None) for each in everything]
+        side = "" if split is None else f" on the train side of {split!r}"
+        hint = "make some first: carpet-data synthesize"
+        raise DataError(f"no synthetic defect to score{side}", where=dataset.root, hint=hint)
+    masked = [*defects, *(sample for sample in real if sample.annotation is not None)]
+    jobs = [Job(dataset.root, each, dataset.connectivity, network is not None) for each in masked]
     crops, skipped = _measured(jobs, workers, progress)
     every_real = [crop for sample in real for crop in crops.get(sample.id, ())]
     classes = sorted({sample.class_name for sample in defects})
     of_class = {name: tuple(crop for crop in every_real if crop.class_name == name) for name in classes}
     scale = scoring.scale_of(every_real or [crop for sample in defects for crop in crops.get(sample.id, ())])
-    groups = tuple(
-        _group(class_name, recipe, samples, crops, of_class[class_name], scale, network)
-        for (class_name, recipe), samples in sorted(_grouped(defects).items())
-    )
     return ScoreResult(
         root=dataset.root,
         name=dataset.name,
         split=split,
         against=against,
         backbone=None if network is None else network.name,
-        groups=groups,
+        groups=tuple(
+            _group(class_name, recipe, samples, crops, of_class[class_name], scale, network)
+            for (class_name, recipe), samples in sorted(_grouped(defects).items())
+        ),
         nulls=len(synthetic) - len(defects),
         real=of_class,
         skipped=tuple(skipped),
