@@ -24,6 +24,7 @@ from carpet_data.synthesis.recipe import files
 from carpet_data.synthesis.recipe.model import Recipe
 
 if TYPE_CHECKING:
+    from carpet_data.learned.fit_plan import FitPlan
     from carpet_data.synthesis.engine.model_store import Fitted
 
 __all__ = ["FitOptions", "FitResult", "fit", "fit_first"]
@@ -214,38 +215,29 @@ def _finished(dataset: Dataset, split: str, recipe: Recipe, seed: int) -> Fitted
     return found
 
 
-def _planned(plan: Any, overwrite: bool) -> FitResult:
+def _planned(plan: FitPlan, overwrite: bool) -> FitResult:
     note: list[str] = []
     if overwrite and plan.state != "new":
         note = [f"the existing {plan.state} fit would be removed"]
     elif plan.state == "unfinished":
         note = ["an interrupted fit would resume"]
+    values = plan.parameters.model_dump(mode="json")
     return FitResult(
-        model=plan.folder,
-        name=plan.dataset.name,
-        recipe=plan.recipe.name,
-        method=plan.recipe.method,
-        split=plan.split,
-        how="planned",
-        classes=plan.data.classes,
-        donors=plan.donors,
-        parameters=plan.parameters.model_dump(mode="json"),
-        fitted=None,
-        notes=(*plan.notes, *note),
+        plan.folder,
+        plan.dataset.name,
+        plan.recipe.name,
+        plan.recipe.method,
+        plan.split,
+        "planned",
+        plan.data.classes,
+        plan.donors,
+        values,
+        None,
+        (*plan.notes, *note),
     )
 
 
 def _result(fitted: Fitted, how: Literal["new", "resumed", "existed"]) -> FitResult:
-    return FitResult(
-        model=fitted.folder,
-        name=str(fitted.dataset.get("name", "")),
-        recipe=fitted.recipe,
-        method=fitted.method,
-        split=fitted.split,
-        how=how,
-        classes=fitted.classes,
-        donors=fitted.donors,
-        parameters=fitted.parameters,
-        fitted=fitted,
-        notes=fitted.notes,
-    )
+    name = str(fitted.dataset.get("name", ""))
+    same = (fitted.classes, fitted.donors, fitted.parameters, fitted, fitted.notes)
+    return FitResult(fitted.folder, name, fitted.recipe, fitted.method, fitted.split, how, *same)

@@ -16,14 +16,7 @@ T = TypeVar("T")
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Turns any problem with the files of a fitted model into an error with a hint.
-
-    Args:
-        folder: What `Learner.save` wrote.
-
-    Raises:
-        DataError: A file is missing, damaged, or of another network.
-    """
+    """Turns any problem with the files of a fitted model into a DataError with a hint."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -33,11 +26,7 @@ def reading(folder: Path) -> Iterator[None]:
 
 
 def opened(found: T | None) -> T:
-    """The model that `open` of a method loaded.
-
-    Raises:
-        DataError: It was not called.
-    """
+    """The model that `open` of a method loaded; a DataError if it was not called."""
     if found is None:
         raise DataError(
             "no fitted model was opened", hint="fit the recipe first: carpet-data fit DATASET --recipe NAME|FILE"
@@ -46,11 +35,7 @@ def opened(found: T | None) -> T:
 
 
 def label_of(class_name: str, classes: Sequence[str]) -> int:
-    """The label of a class: its index among those of the model.
-
-    Raises:
-        DataError: The model was not trained on it.
-    """
+    """The index of a class among those of the model; a DataError if it is not one of them."""
     if class_name not in classes:
         raise DataError(
             f"the model was not fitted to the class {class_name!r}",

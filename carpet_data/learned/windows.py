@@ -60,16 +60,7 @@ def around(box: Box, crop_px: int, context: float) -> Window:
 
 
 def cut(image: Image, window: Window, crop_px: int) -> Image:
-    """The crop that the network sees.
-
-    Args:
-        image: uint8 HxWx3 or HxW.
-        window: Where.
-        crop_px: Width and height of the result.
-
-    Returns:
-        uint8 crop_px x crop_px x3; grey becomes three equal channels.
-    """
+    """The window around a box: `context` times its longer side, at least `crop_px` wide."""
     part = _padded(image, window)
     if part.ndim == 2:
         part = np.repeat(part[:, :, None], 3, axis=2)
@@ -77,28 +68,14 @@ def cut(image: Image, window: Window, crop_px: int) -> Image:
 
 
 def cut_mask(mask: Mask, window: Window, crop_px: int) -> F32:
-    """The share of each pixel that a mask covers: a thin scratch leaves a trace at any scale.
-
-    Args:
-        mask: bool HxW.
-        window: Where; beyond the image the mask is empty.
-        crop_px: Width and height of the result.
-
-    Returns:
-        float32 crop_px x crop_px, 0..1.
-    """
+    """The crop that the network sees of an image, uint8 crop_px x crop_px x3; gray becomes three equal channels."""
     return np.asarray(_resized(part_of(mask, window).astype(np.float32), crop_px), np.float32)
 
 
 def part_of(mask: Mask, window: Window) -> Mask:
-    """The part of a mask in a window, at the scale of the image.
+    """The share of each pixel that a mask covers, float32 crop_px x crop_px, 0..1.
 
-    Args:
-        mask: bool HxW.
-        window: Where; beyond the image the mask is empty.
-
-    Returns:
-        bool side x side.
+    A thin scratch leaves a trace at any scale; beyond the image the mask is empty.
     """
     part: Mask = np.zeros((window.side, window.side), np.bool_)
     rows, columns = window.inside(*mask.shape)
@@ -108,16 +85,7 @@ def part_of(mask: Mask, window: Window) -> Mask:
 
 
 def mask_on(size: tuple[int, int], window: Window, part: Mask) -> Mask:
-    """The mask of a window on the whole image; what is beyond the image is dropped.
-
-    Args:
-        size: (height, width) of the image.
-        window: Where.
-        part: bool side x side.
-
-    Returns:
-        bool height x width.
-    """
+    """The part of a mask in a window at the scale of the image, bool side x side; empty beyond the image."""
     mask: Mask = np.zeros(size, np.bool_)
     rows, columns = window.inside(*size)
     if rows.stop > rows.start and columns.stop > columns.start:
@@ -126,7 +94,7 @@ def mask_on(size: tuple[int, int], window: Window, part: Mask) -> Mask:
 
 
 def enlarged(values: F32, window: Window) -> F32:
-    """Network pixels at the scale of the image, float32 side x side (x channels)."""
+    """The mask of a window, bool side x side, on an image of (height, width); what is beyond the image is dropped."""
     size = (window.side, window.side)
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_CUBIC), np.float32)
 

@@ -1,4 +1,4 @@
-"""The fitted models of a data set: found by recipe and data, and refused when they are not of these.
+"""The fitted models of a data set: found by recipe and data, and refused if they do not match.
 
 DATASET/models/{method}-{fit8}-{data8}/
   card.json                 what the model is and came from: see Fitted; written last, once the fit is finished
@@ -15,10 +15,11 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from carpet_data.core.results import Result
 from carpet_data.dataset import Dataset, Sample
 from carpet_data.errors import DataError, UsageError
 from carpet_data.store import files
@@ -58,35 +59,35 @@ _DIGEST = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(Result):
     """A finished model, as card.json describes it.
 
     Attributes:
         folder: The model folder; `weights` in it is what a method opens.
         recipe: Name of the recipe.
         method: Name of the method.
-        version: Of the method.
+        version: Version of the method.
         fit: Identity of the values of the fit, hex SHA-256.
-        data: Identity of the train images, hex SHA-256.
-        weights_sha256: Of the files in `weights`, see `weights_hash`.
+        data: Identity of the training images, hex SHA-256.
+        weights_sha256: Hash of the files in `weights`, see `weights_hash`.
         parameters: The values of the fit.
         dataset: name, license and fingerprint of the data set.
-        split: Whose train side taught.
+        split: Split whose training images were used.
         classes: Defect classes that it makes, sorted.
-        donors: class -> its donors; also of classes that were left out for having too few.
-        samples: id -> digest of class, image and mask of every real train image.
-        read: Ids of those that were looked at, sorted.
-        seed: Of the fit.
-        steps: Optimisation steps.
-        batch_size: Crops a step.
-        losses: Means at the end.
-        seconds: It took, parts before an interruption included.
-        device: Where.
+        donors: class -> number of donors, also of skipped classes.
+        samples: id -> digest of class, image and mask of every real training image.
+        read: Ids of those that were read, sorted.
+        seed: Seed of the fit.
+        steps: Number of optimization steps.
+        batch_size: Crops in a step.
+        losses: Final losses.
+        seconds: Duration, parts before an interruption included.
+        device: For people, such as "cpu, 2 threads".
         precision: "bf16" or "full".
-        processes: That shared the work.
+        processes: Number of processes that shared the work.
         created: UTC, ISO 8601.
-        versions: Package -> version.
-        memorisation: How near its samples come to the donors, JSON values.
+        versions: package -> version.
+        memorisation: How near its samples are to the donors, JSON values.
         notes: What the user should know.
     """
 
@@ -124,14 +125,13 @@ class Fitted:
 
     def to_json(self) -> dict[str, Any]:
         """The values of card.json."""
-        values = asdict(self)
+        values = {"schema": SCHEMA, **Result.to_json(self)}
         del values["folder"]
-        lists = {name: list(values[name]) for name in ("classes", "read", "notes")}
-        return {"schema": SCHEMA, **values, **lists}
+        return values
 
     @classmethod
     def from_json(cls, folder: Path, values: Mapping[str, Any]) -> Fitted:
-        """What `to_json` made, of a model in `folder`.
+        """The inverse of `to_json`, for a model in `folder`.
 
         Raises:
             ValueError: A value is missing, unknown, or of another schema.
@@ -139,7 +139,7 @@ class Fitted:
         known = dict(values)
         schema = known.pop("schema", None)
         if schema != SCHEMA:
-            raise ValueError(f"its schema is {schema!r}, this program knows {SCHEMA}")
+            raise ValueError(f"unknown schema {schema!r}, this version reads {SCHEMA}")
         try:
             known |= {name: tuple(known[name]) for name in ("classes", "read", "notes")}
             return cls(folder=folder, **known)
@@ -148,25 +148,25 @@ class Fitted:
 
 
 def fit_parameters(recipe: Recipe) -> FitParameters:
-    """What a learned recipe says about its fit.
+    """The values of the fit in a learned recipe.
 
     Raises:
-        UsageError: The recipe is of a method that learns nothing.
+        UsageError: The recipe is not learned.
     """
     found = getattr(recipe.parameters, "fit", None)
     if not isinstance(found, FitParameters):
         raise UsageError(
-            f"the recipe {recipe.name} needs no fit: {recipe.method} learns nothing",
+            f"the recipe {recipe.name} needs no fit: {recipe.method} is not a learned method",
             hint=f"use it as it is: carpet-data synthesize --recipe {recipes.named(recipe)}",
         )
     return found
 
 
 def fit_identity(recipe: Recipe) -> str:
-    """Hex SHA-256 of all in a recipe that shapes the weights: method, values of the fit, subject and number of hosts.
+    """Hex SHA-256 of what shapes the weights: method, values of the fit, subject and number of hosts.
 
     Raises:
-        UsageError: The recipe is of a method that learns nothing.
+        UsageError: The recipe is not learned.
     """
     return _hash(
         {
@@ -180,32 +180,32 @@ def fit_identity(recipe: Recipe) -> str:
 
 
 def train_samples(dataset: Dataset, split: str) -> tuple[Sample, ...]:
-    """The real samples on the train side of a split, sorted by id."""
+    """The real training samples of a split, sorted by id."""
     return dataset.on_side("train", split).of_origin("real").samples
 
 
 def data_identity(dataset: Dataset, split: str) -> str:
-    """Hex SHA-256 of the real train samples of a split: ids, classes, and the bytes of images and masks."""
+    """Hex SHA-256 of the real training samples of a split: ids, classes, and the bytes of images and masks."""
     return _hash([[s.id, s.class_name, s.image_sha256, s.mask_sha256] for s in train_samples(dataset, split)])
 
 
 def digests(dataset: Dataset, split: str) -> dict[str, str]:
-    """id -> digest of class, image and mask of the real train samples, to tell later which of them changed."""
+    """id -> digest of class, image and mask of the real training samples, to tell later which of them changed."""
     return {s.id: _hash([s.class_name, s.image_sha256, s.mask_sha256])[:_DIGEST] for s in train_samples(dataset, split)}
 
 
 def folder_of(dataset: Dataset, split: str, recipe: Recipe) -> Path:
-    """Where the model of a recipe, fitted to the train side of a split, lies or will lie.
+    """The folder of the model of a recipe and the training images of a split, whether it exists or not.
 
     Raises:
-        UsageError: The recipe is of a method that learns nothing.
+        UsageError: The recipe is not learned.
     """
     fit, data = fit_identity(recipe)[:_SHORT], data_identity(dataset, split)[:_SHORT]
     return dataset.root / MODELS / f"{recipe.method}-{fit}-{data}"
 
 
 def command(dataset: Dataset, split: str, recipe: Recipe) -> str:
-    """The command that fits a recipe to the train side of a split."""
+    """The command that fits a recipe to the training images of a split."""
     return f"carpet-data fit {shlex.quote(str(dataset.root))} --recipe {recipes.named(recipe)} --split {split}"
 
 
@@ -222,7 +222,7 @@ def write(fitted: Fitted) -> None:
 
 
 def read(folder: Path) -> Fitted:
-    """The model of a folder, its weights not yet looked at.
+    """The model of a folder; its weights are not checked.
 
     Raises:
         DataError: card.json is missing or damaged.
@@ -231,12 +231,10 @@ def read(folder: Path) -> Fitted:
     try:
         values = json.loads(path.read_bytes())
         if not isinstance(values, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("not a JSON object")
         return Fitted.from_json(folder, values)
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"it does not describe a fitted model ({error})", where=path, hint="remove the folder and fit again"
-        ) from error
+        raise DataError(f"invalid model card ({error})", where=path, hint="remove the folder and fit again") from error
 
 
 def listing(root: Path) -> tuple[Fitted, ...]:
@@ -250,10 +248,10 @@ def listing(root: Path) -> tuple[Fitted, ...]:
 
 
 def find(dataset: Dataset, split: str, recipe: Recipe) -> Fitted:
-    """The model of a recipe, fitted to the train side of a split as it is now.
+    """The model of a recipe and the current training images of a split.
 
     Raises:
-        UsageError: The recipe is of a method that learns nothing.
+        UsageError: The recipe is not learned.
         DataError: It is not fitted yet, unfinished, stale, of another data set, or damaged; the hint is the command.
     """
     fit, data = fit_identity(recipe), data_identity(dataset, split)
@@ -264,22 +262,22 @@ def find(dataset: Dataset, split: str, recipe: Recipe) -> Fitted:
         if (fitted.fit, fitted.data) == (fit, data):
             return _whole(fitted, again)
     elif folder.is_dir():
-        raise DataError("the model is not finished", where=folder, hint=f"go on with {again}")
+        raise DataError("the fit is not finished", where=folder, hint=f"resume it with {again}")
     raise _missing(dataset, split, recipe, fit, again)
 
 
 def _whole(fitted: Fitted, again: str) -> Fitted:
     if not fitted.weights.is_dir() or weights_hash(fitted.weights) != fitted.weights_sha256:
         raise DataError(
-            "the weights are damaged: they are not those that the fit wrote",
+            "the weights are damaged: they differ from those that the fit wrote",
             where=fitted.weights,
-            hint=f"bring them back, or fit anew with {again} --overwrite",
+            hint=f"restore them, or start over with {again} --overwrite",
         )
     return fitted
 
 
 def _missing(dataset: Dataset, split: str, recipe: Recipe, fit: str, again: str) -> DataError:
-    """Why there is no model of this recipe and these data, by what is there instead."""
+    """Why there is no model of this recipe and these data, by what exists instead."""
     there = listing(dataset.root)
     alike = [fitted for fitted in there if fitted.fit == fit]
     now = digests(dataset, split)
@@ -290,21 +288,21 @@ def _missing(dataset: Dataset, split: str, recipe: Recipe, fit: str, again: str)
     if foreign:
         theirs = foreign[-1].dataset.get("name")
         return DataError(
-            f"the model is of another data set ({theirs}): no train image is common",
+            f"the model is of another data set ({theirs}): no training image is shared",
             where=foreign[-1].folder,
             hint=f"remove it, and fit to these data with {again}",
         )
-    what = f"the recipe {recipe.name} is not fitted to the train side of the split {split!r} yet"
+    what = f"the recipe {recipe.name} is not fitted to the training images of the split {split!r} yet"
     splits = sorted({fitted.split for fitted in alike})
     if splits:
-        what += f" (it is to that of {', '.join(map(repr, splits))})"
+        what += f" (it is to those of {', '.join(map(repr, splits))})"
     elif any(fitted.method == recipe.method for fitted in there):
         what += f" (there is a model of {recipe.method} with other values of the fit)"
     return DataError(what, where=dataset.root, hint=f"run {again}")
 
 
 def _common(fitted: Fitted, dataset: Dataset) -> bool:
-    """Whether a model has seen a sample of this data set, on whatever side it is now."""
+    """Whether a model has seen a sample of this data set, whatever its split now."""
     known = {s.id: _hash([s.class_name, s.image_sha256, s.mask_sha256])[:_DIGEST] for s in dataset}
     return any(known.get(name) == digest for name, digest in fitted.samples.items())
 
@@ -318,7 +316,7 @@ def _stale(fitted: Fitted, now: Mapping[str, str], again: str) -> DataError:
     }
     shown = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     return DataError(
-        f"the model is stale: the train images are others since it was fitted ({shown})",
+        f"the model is stale: the training images have changed since the fit ({shown})",
         where=fitted.folder,
         hint=f"fit again with {again}",
     )

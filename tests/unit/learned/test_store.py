@@ -153,7 +153,7 @@ def test_a_model_of_another_split_is_named(root: Path, recipe: Recipe) -> None:
     kept(layout.read(root), recipe)
     make_split(root, "other", SplitOptions(fractions=(0.3, 0.7), seed=5))
     error = refused(layout.read(root), recipe, "other")
-    assert "'other' yet (it is to that of 'main')" in error.what
+    assert "'other' yet (it is to those of 'main')" in error.what
 
 
 def test_an_unfinished_fit_goes_on_by_the_same_command(root: Path, recipe: Recipe) -> None:
@@ -162,7 +162,7 @@ def test_an_unfinished_fit_goes_on_by_the_same_command(root: Path, recipe: Recip
     folder.mkdir(parents=True)
     error = refused(dataset, recipe)
     assert "not finished" in error.what
-    assert (error.hint or "").startswith("go on with carpet-data fit")
+    assert (error.hint or "").startswith("resume it with carpet-data fit")
 
 
 @pytest.mark.parametrize("how", ["changed", "added", "missing"])
