@@ -65,9 +65,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         DataError: The folder is missing, may not be read or holds no images.
         ProblemsError: Images that cannot be read, and masks whose image is ambiguous by name.
     """
-    return tree.dataset(
-        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
-    )
+    return tree.dataset(scan(root), options)
 
 
 def _looks_like(folder: Folder) -> bool:

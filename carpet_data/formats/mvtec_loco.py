@@ -83,9 +83,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         DataError: The folder is missing, may not be read or holds no images, or defects_config.json is damaged.
         ProblemsError: Images that cannot be read, and masks whose value defects_config.json does not name.
     """
-    dataset = tree.dataset(
-        scan(root), threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
-    )
+    dataset = tree.dataset(scan(root), options)
     names = _defect_names(root / CONFIG)
     if names is None:
         return dataset

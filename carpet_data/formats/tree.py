@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from carpet_data.core.images import probe
-from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import (
     SOURCE_SPLIT,
     Annotation,
@@ -29,6 +28,7 @@ from carpet_data.dataset import (
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import Problems
+from carpet_data.formats.registry import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +106,8 @@ def unique_ids(plain: Sequence[str], paths: Sequence[str]) -> list[str]:
     ]
 
 
-def dataset(
-    tree: Tree,
-    *,
-    threshold: int,
-    connectivity: Connectivity | None = None,
-    on_problem: Callable[[CarpetDataError], None] | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
-    """The samples of a tree; only headers are read. `on_problem` is as in ReadOptions.
+def dataset(tree: Tree, options: ReadOptions) -> Dataset:
+    """The samples of a tree; only headers are read.
 
     Raises:
         DataError: The tree holds no image.
@@ -129,16 +122,13 @@ def dataset(
     samples: list[Sample] = []
     problems = Problems()
     problems.add(*tree.problems)
-    for number, (entry, sample_id) in enumerate(zip(tree.entries, ids_of(tree.entries), strict=True), start=1):
+    for entry, sample_id in zip(tree.entries, ids_of(tree.entries), strict=True):
         try:
             info = probe(tree.root / entry.image)
         except CarpetDataError as error:
-            if on_problem is not None:
-                on_problem(error)
-                continue
-            problems.add(error)
+            (options.on_problem or problems.add)(error)
             continue
-        annotation = annotation_of(entry, threshold)
+        annotation = annotation_of(entry, options.threshold)
         samples.append(
             Sample(
                 sample_id,
@@ -150,12 +140,15 @@ def dataset(
                 side=entry.side,
             )
         )
-        if progress is not None and number % 64 == 0:
-            progress(Step(number, len(tree.entries), "reading headers"))
     problems.check()
     samples.sort(key=lambda sample: sample.id)
     return from_samples(
-        samples, root=tree.root, name=tree.name, license=tree.license, connectivity=connectivity, format=tree.format
+        samples,
+        root=tree.root,
+        name=tree.name,
+        license=tree.license,
+        connectivity=options.connectivity,
+        format=tree.format,
     )
 
 

@@ -60,7 +60,7 @@ class Check(Result):
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    document: CocoDocument
+    path: Path
     image: dict[str, Any]
     annotations: tuple[dict[str, Any], ...]
     category_names: dict[Any, str]
@@ -118,7 +118,7 @@ def check(
         problems += _missing(dataset, documents, seen)
         problems += [_not_in_source(job, dataset) for job in jobs if job.sample is None]
     differing = compared = 0
-    for done, looked in enumerate(executor.run(_look, _streamed(jobs), workers=workers, chunk=_CHUNK), start=1):
+    for done, looked in enumerate(executor.run(_look, jobs, workers=workers, chunk=_CHUNK), start=1):
         problems += looked.problems
         differing += looked.differing_pixels
         compared += looked.compared
@@ -135,16 +135,6 @@ def check(
     )
 
 
-def _streamed(jobs: list[_Job]) -> Iterator[_Job]:
-    """The jobs with a document that holds no lists: all of them would travel with each job otherwise."""
-    for job in jobs:
-        bare = CocoDocument(job.document.path, (), (), (), {})
-        yield _Job(
-            bare, job.image, job.annotations, job.category_names, job.root, job.sample, job.connectivity, job.merged,
-            job.look_for_file,
-        )  # fmt: skip
-
-
 def _jobs(document: CocoDocument, dataset: Dataset | None, *, merged: bool) -> Iterator[_Job]:
     by_image: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     for annotation in document.annotations:
@@ -154,7 +144,7 @@ def _jobs(document: CocoDocument, dataset: Dataset | None, *, merged: bool) -> I
     for image in document.images:
         sample = find_sample(str(image.get("file_name")))
         yield _Job(
-            document,
+            document.path,
             image,
             tuple(by_image.get(repr(image.get("id")), ())),
             names,
@@ -194,7 +184,7 @@ def _not_in_source(job: _Job, dataset: Dataset) -> Problem:
         "error",
         "coco-not-in-source",
         "no image of the source has this name",
-        f"{job.document.path} ({job.image.get('file_name')})",
+        f"{job.path} ({job.image.get('file_name')})",
         f"check against the data set it was made from, not {dataset.root}",
     )
 
@@ -202,10 +192,10 @@ def _not_in_source(job: _Job, dataset: Dataset) -> Problem:
 def _look(job: _Job) -> _Looked:
     """Decode one image's annotations and hold them against its file, their own boxes, and the source."""
     name = str(job.image.get("file_name"))
-    where = f"{job.document.path} ({name})"
+    where = f"{job.path} ({name})"
     problems: list[Problem] = []
     if job.look_for_file:
-        found = coco_rules.image_file(job.document, job.image)
+        found = coco_rules.image_file(job.path, job.image)
         if found is not None:
             problems.append(found)
     height, width = job.image.get("height"), job.image.get("width")

@@ -98,10 +98,10 @@ def load(path: Path) -> CocoDocument:
     )
 
 
-def image_path(document: CocoDocument, file_name: str) -> Path | None:
+def image_path(coco: Path, file_name: str) -> Path | None:
     """Where an image of a COCO file lies: images/ beside annotations/, or beside the JSON file; None if nowhere."""
-    folder = document.path.parent
-    split = document.path.stem.removeprefix("instances_")
+    folder = coco.parent
+    split = coco.stem.removeprefix("instances_")
     near = (folder.parent / "images", folder.parent / "images" / split, folder / "images")
     for place in (*near, folder, folder.parent, folder.parent / split):
         candidate = place / file_name

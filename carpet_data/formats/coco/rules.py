@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,13 +100,13 @@ def _leads_out(name: str) -> bool:
     return name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/")
 
 
-def image_file(document: CocoDocument, image: dict[str, Any]) -> Problem | None:
+def image_file(coco: Path, image: dict[str, Any]) -> Problem | None:
     """Whether an image's file is there and of the stated size; names that lead elsewhere are not followed."""
     name = str(image.get("file_name"))
     if _leads_out(name):
         return None
-    where = f"{document.path} ({name})"
-    path = image_path(document, name)
+    where = f"{coco} ({name})"
+    path = image_path(coco, name)
     if path is None:
         return _error("coco-image-missing", "the image file was not found", where, "put the images beside the JSON")
     try:

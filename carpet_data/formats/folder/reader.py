@@ -47,9 +47,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         UsageError: As `scan`.
     """
     found, flat = _scan(root, options)
-    dataset = tree.dataset(
-        found, threshold=options.threshold, connectivity=options.connectivity, on_problem=options.on_problem
-    )
+    dataset = tree.dataset(found, options)
     if not flat:
         return dataset
     empty: set[str] = set()
