@@ -65,6 +65,10 @@ class PrepareResult(Result):
     resumed: int = 0
     dry_run: bool = False
 
+    def __fspath__(self) -> str:
+        """The prepared folder, so that the result can be given to every function that takes one."""
+        return str(self.out)
+
     def text(self) -> str:
         """The result in words."""
         first, *others = self.splits

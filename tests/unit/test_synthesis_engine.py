@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import synthesis
-from helpers.sources import hashes
+from helpers.sources import hashes, write_source
 
 from carpet_data import store
 from carpet_data.core import seeds
@@ -109,6 +109,14 @@ def test_one_class_may_be_named_by_its_name_alone(root: Path, tmp_path: Path) ->
     options = SynthesisOptions(recipe=synthesis.recipe(tmp_path), workers=1, seed=3)
     made = synthesize(str(root), "hole", 2, options, seed=4)
     assert (made.seed, made.classes["hole"].made) == (4, 2)
+
+
+def test_what_prepare_returns_names_its_folder(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "raw")
+    ready = prepare(source, tmp_path / "ready", workers=1)
+    made = synthesize(ready, "hole", 2, recipe=synthesis.recipe(tmp_path), workers=1)
+    assert (made.root, made.classes["hole"].made) == (tmp_path / "ready", 2)
+    assert rebalance(ready, 6, recipe=synthesis.recipe(tmp_path), workers=1).after["hole"] == 6
 
 
 def test_what_was_dropped_is_made_up_for_by_others(root: Path, tmp_path: Path) -> None:
@@ -374,8 +382,6 @@ def test_requests_that_make_no_sense(root: Path, tmp_path: Path, names, n, more,
 
 
 def test_a_raw_folder_is_prepared_first(root: Path, tmp_path: Path) -> None:
-    from helpers.sources import write_source
-
     source = write_source(tmp_path / "raw")
     before = hashes(source)
     result = synthesize(source, ["hole"], 2, recipe=synthesis.recipe(tmp_path), workers=1)
