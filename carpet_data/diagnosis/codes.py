@@ -17,10 +17,7 @@ class Code:
     """One kind of problem.
 
     Attributes:
-        name: Stable, for scripts.
         severity: "error" stops other commands or loses data; "warning" can distort results; "info" is good to know.
-        meaning: One sentence.
-        hint: How to fix it.
     """
 
     name: str

@@ -25,16 +25,11 @@ class Inputs:
     """What to examine.
 
     Attributes:
-        name: The data set's name.
-        format: The reader's name.
-        jobs: One per image.
         masked: Whether a defect image without a mask is a problem.
         orphans: Masks without an image.
         unknown: Files that no reader uses.
-        splits: Splits that the data set has, by sample id.
         image_of: sample id -> image path, for the splits.
         group_of: image path -> the group it is known to belong to.
-        problems: What is wrong before any image is opened.
     """
 
     name: str

@@ -22,13 +22,9 @@ from carpet_data.grouping.descriptors import Descriptor, describe
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One image to inspect.
+    """One image to inspect; paths are relative to the root, POSIX.
 
     Attributes:
-        root: The data set's folder.
-        image: Path relative to the root, POSIX.
-        class_name: Its image class.
-        masks: Its binary mask files, relative to the root.
         stacked: Whether each mask file is one instance, so that they must not overlap.
         threshold: Mask values of at least this are a defect.
         sample: For annotations other than binary mask files: the sample to load.
@@ -50,7 +46,6 @@ class MaskValues:
     """The values of one mask.
 
     Attributes:
-        pixels: Number of pixels.
         defect: Pixels at or above the threshold.
         below: Pixels above 0 and below the threshold.
         between: Pixels that are neither 0 nor the largest value.
@@ -79,9 +74,7 @@ class Seen:
     Attributes:
         where: Relative to the root.
         problem: Why it could not be inspected; then nothing below is known.
-        info: Its header.
         decoder_warning: The decoder's first serious warning.
-        values: For masks.
     """
 
     where: str
@@ -96,9 +89,6 @@ class Report:
     """One image and its masks.
 
     Attributes:
-        job: What was inspected.
-        image: The image file.
-        masks: The mask files, as in the job.
         descriptor: For the search for duplicates; None where the image cannot be read.
         overlap_px: Number of pixels that more than one stacked mask marks.
         loaded: For annotations other than binary mask files: number of instances and of defect pixels.

@@ -65,9 +65,7 @@ def _list(names: Sequence[str]) -> str:
 def loco_masks(stray: Sequence[str], images: Sequence[str]) -> Iterator[Problem]:
     """loco-masks: `ground_truth/CLASS/STEM/000.png` where `test/CLASS/STEM.*` is an image; one problem per class.
 
-    Args:
-        stray: Files that the MVTec AD reader could not place.
-        images: The images of the data set.
+    `stray` are the files that the MVTec AD reader could not place.
     """
     stems = {(parts[-2], PurePosixPath(parts[-1]).stem) for parts in (name.split("/") for name in images) if parts[1:]}
     found: dict[str, list[str]] = {}

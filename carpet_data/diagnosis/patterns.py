@@ -27,10 +27,8 @@ class Guess:
     """A pattern that explains the pairs found by their pixels.
 
     Attributes:
-        pattern: The regular expression.
         gap: For --group-runs; None for --group-by.
         explained: Share of the found pairs that it puts together, 0..1.
-        groups: How many groups it makes.
     """
 
     pattern: str
@@ -52,10 +50,6 @@ def guess(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Guess | Non
     It tries the numbers in names of the most common shape: equal numbers (`--group-by`), then runs of near numbers
     (`--group-runs`) with the smallest round gap that explains 95 % of the pairs. It rejects patterns that would put two
     random images together more often than one time in twenty, and than twice as often as the pairs themselves do.
-
-    Args:
-        names: All image paths.
-        pairs: The pairs found by pixels.
     """
     if len(pairs) < _FEWEST_LINKS:
         return None
@@ -134,6 +128,5 @@ def _group_sizes(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list
 
 
 def _chance(sizes: Sequence[int]) -> float:
-    """How often two random images share a group."""
     count = sum(sizes)
     return sum(size * (size - 1) for size in sizes) / max(count * (count - 1), 1)

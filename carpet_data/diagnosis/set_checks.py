@@ -19,8 +19,6 @@ class Facts:
     """What the checks of the set need to know of one image.
 
     Attributes:
-        image: Path relative to the root.
-        class_name: Its image class.
         annotated: Whether it has a mask or another annotation.
         size: Width and height as displayed; None where it cannot be read.
         grey: Whether it has one channel; None where it cannot be read.

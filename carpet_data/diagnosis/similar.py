@@ -35,10 +35,7 @@ def near_duplicates(
 ) -> Iterator[Problem]:
     """near-duplicates: one problem per group of images that show the same thing.
 
-    Args:
-        links: All links.
-        class_of: image path -> class.
-        group_of: image path -> group, where a data set has groups; images of one of its groups are no problem.
+    `class_of` and `group_of` go by image path; images of one group in `group_of` are not a problem.
     """
     group_of = group_of or {}
     near = [link for link in links if link.reason == "near"]
@@ -67,10 +64,7 @@ def near_duplicates(
 def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterator[Problem]:
     """split-leak for a data set that is yet to be split: what a random split by image would do.
 
-    Args:
-        links: All links.
-        names: All images.
-        root: As the user would name it, for the command in the hint.
+    `root` is the folder as the user would name it, for the command in the hint.
     """
     sizes = [len(members) for members in _groups(links)]
     held_out = _HELD_OUT * len(names)
@@ -102,10 +96,7 @@ def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterat
 def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, str]) -> Iterator[Problem]:
     """split-leak for a split that exists: one problem per split.
 
-    Args:
-        links: All links, between image paths.
-        split: The split, by sample ids.
-        image_of: sample id -> image path.
+    Links are between image paths, the split holds sample ids, `image_of` is sample id -> image path.
     """
     side_of = {image_of[sample_id]: side for sample_id, side in split.sides.items() if sample_id in image_of}
     torn: list[tuple[str, ...]] = []
@@ -126,12 +117,10 @@ def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, 
 
 
 def _training_side(sides: Sequence[str]) -> str:
-    """The first side present, train before val before test."""
     return next(side for side in SIDES if side in sides)
 
 
 def _groups(links: Iterable[Link]) -> list[tuple[str, ...]]:
-    """The connected components of links, each sorted."""
     links = list(links)
     ends = {end for link in links for end in (link.a, link.b)}
     return list(groups.join(ends, links).shared().values())

@@ -31,8 +31,6 @@ class Descriptor:
     """A small description of one image.
 
     Attributes:
-        width: Pixels across, as displayed.
-        height: Pixels down, as displayed.
         file_sha256: Hex digest of the file's bytes.
         pixel_sha256: Hex digest of the decoded pixels and their size: equal for the same picture in another
             lossless file. A color image with three equal channels counts as gray.

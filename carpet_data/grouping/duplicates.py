@@ -54,17 +54,11 @@ def find(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Found:
-    """Find the duplicates among image files.
+    """Find the duplicates among image files (sample id -> file).
 
-    The result does not depend on the order of `files` nor on the number of workers.
-
-    Args:
-        files: sample id -> image file.
-        near: Also find near duplicates.
-        threshold: Agreement from which two images are near duplicates, 0..1.
-        in_memory: Maximum number of planes in memory; more are kept in a temporary file.
-        workers: Processes that decode; None for one per core.
-        progress: Called with each `Step`.
+    The result does not depend on the order of `files` nor on the number of workers. `threshold` is the agreement, 0..1,
+    from which two images are near duplicates. At most `in_memory` planes are held in memory; more are kept in a
+    temporary file.
     """
     ids = sorted(files)
     problems: list[CarpetDataError] = []
@@ -83,14 +77,7 @@ def find(
 
 
 class Search:
-    """The search of `find`, for images that are opened and described elsewhere.
-
-    Args:
-        capacity: Maximum number of images.
-        near: Also find near duplicates.
-        threshold: Agreement from which two images are near duplicates, 0..1.
-        in_memory: Maximum number of planes in memory; more are kept in a temporary file.
-    """
+    """The search of `find`, for up to `capacity` images that are opened and described elsewhere."""
 
     def __init__(
         self, capacity: int, *, near: bool = True, threshold: float = THRESHOLD, in_memory: int = IN_MEMORY
@@ -113,8 +100,6 @@ class Search:
 
 
 class _Exact:
-    """Samples by the digests of their bytes and pixels."""
-
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = {}
         self._pixels: dict[str, list[str]] = {}

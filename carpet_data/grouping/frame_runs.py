@@ -40,11 +40,7 @@ class NameGroups:
         return (f"{count} of {len(self.of)} images do not match the pattern and stay ungrouped, such as {first}",)
 
     def links(self, ids: Mapping[str, str] | None = None) -> list[Link]:
-        """The links that join each group.
-
-        Args:
-            ids: name -> sample id; None where the names are the sample ids.
-        """
+        """The links that join each group; `ids` is name -> sample id, None where the names are the sample ids."""
         members: dict[str, list[str]] = {}
         alone = set(self.unmatched)
         for name, group in self.of.items():
@@ -57,10 +53,6 @@ def by_regex(names: Iterable[str], pattern: str) -> NameGroups:
     """Group names by what a pattern captures; several captures are joined by `/`.
 
     A pattern without a capture group captures all that it matches. An optional capture that took no part is empty.
-
-    Args:
-        names: Image paths relative to the root, POSIX.
-        pattern: A Python regular expression.
 
     Raises:
         UsageError: The regular expression is invalid.
@@ -81,12 +73,7 @@ def by_regex(names: Iterable[str], pattern: str) -> NameGroups:
 def by_runs(names: Iterable[str], pattern: str, gap: int) -> NameGroups:
     """Group names by runs of a captured integer: sorted, cut wherever neighbors differ by more than `gap`.
 
-    A run is called `first-last` by its numbers.
-
-    Args:
-        names: Image paths relative to the root, POSIX.
-        pattern: A Python regular expression whose one capture is the frame number.
-        gap: The largest step inside a run, at least 0.
+    The pattern has one capture, the frame number. A run is called `first-last` by its numbers.
 
     Raises:
         UsageError: The regular expression is invalid or has more or less than one capture group, or the

@@ -28,7 +28,6 @@ class Link(Result):
     Attributes:
         a: The smaller sample id.
         b: The larger sample id.
-        reason: Why they belong together.
         score: Agreement in 0..1 for near duplicates; 1 for the rest.
         detail: For people: the captured text, the run, how the image was turned.
     """
@@ -52,12 +51,7 @@ def chain(ids: Iterable[str], reason: Reason, detail: str = "") -> list[Link]:
 
 
 def from_mapping(keys: Mapping[str, str | None], reason: Reason) -> list[Link]:
-    """Links between all samples that have the same key; samples with the key None are alone.
-
-    Args:
-        keys: sample id -> key, such as the group a user gave, or the source an image was made from.
-        reason: "given" or "source".
-    """
+    """Links between all samples that have the same key (sample id -> key); those with the key None are alone."""
     members: dict[str, list[str]] = {}
     for sample_id, key in keys.items():
         if key is not None:

@@ -36,7 +36,6 @@ class Candidate:
 
     Attributes:
         a: Row of the first image, less than b.
-        b: Row of the second.
         turn: How image b is turned to agree with a; "" for not at all.
     """
 

@@ -129,13 +129,8 @@ def by_fractions(
 ) -> Split:
     """A stratified split: every class comes as near to the fractions as its groups allow.
 
-    Args:
-        class_of: sample id -> class.
-        group_of: sample id -> group; None where every image is alone.
-        fractions: Two (train, test) or three (train, val, test) that sum to 1; train above 0.
-        seed: Random seed.
-        name: The split's name.
-        sides: The sides that the fractions stand for, train first; None for the ones above.
+    Two fractions stand for (train, test), three for (train, val, test), or for `sides`, train first. They sum to 1, and
+    train is above 0.
 
     Raises:
         UsageError: The fractions or sides are invalid.

@@ -110,17 +110,10 @@ def rotations(
     side_of: Mapping[str, Side | None] | None = None,
     name: str = "rotation",
 ) -> list[Split]:
-    """1-shot splits in turn: in split r the r-th group of each defect class is in train, and the rest is test.
+    """1-shot splits name0, name1 …: in split r the r-th group of each defect class is in train, and the rest is test.
 
-    Groups are in order of their smallest id; nothing is random.
-
-    Args:
-        class_of: sample id -> class.
-        group_of: sample id -> group; None where every image is alone.
-        count: Number of splits; None for the number of groups of the smallest defect class. Beyond it, smaller classes
-            start again with their first group.
-        side_of: sample id -> side in the source folder.
-        name: The splits are called name0, name1 …
+    Groups are in order of their smallest id; nothing is random. There are `count` splits; None for as many as the
+    smallest defect class has groups. Beyond that, smaller classes start again with their first group.
 
     Raises:
         UsageError: There is no defect class, one has a single group, or `count` is out of range.

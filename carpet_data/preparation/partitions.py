@@ -14,14 +14,10 @@ _STRICTER: tuple[Side, ...] = ("train", "val", "test")
 
 
 def make(samples: Iterable[Sample], groups: Mapping[str, str], options: SplitOptions, name: str) -> list[Split]:
-    """The splits that the options ask for.
+    """The splits that the options ask for, called `name`, or name0, name1 … where there are several.
 
-    Args:
-        samples: All samples. Synthetic ones take no part, because the images they were made from may be on any side;
-            only with the protocol "source" those stay that the source itself has in train.
-        groups: sample id -> group.
-        options: How to split.
-        name: Name of the split; several are called name0, name1 …
+    `groups` is sample id -> group. Synthetic samples take no part, because the images they were made from may be on
+    any side; only with the protocol "source" those stay that the source itself has in train.
 
     Raises:
         DataError: No sample takes part, or the source has no train and test folders.

@@ -27,11 +27,7 @@ class Plan:
     """What was decided.
 
     Attributes:
-        draft: What will be written.
-        groups: Which samples belong together, and why.
         named: "name" or "run" -> number of groups found by name.
-        problems: Problems of skipped images.
-        notes: What the user should know.
     """
 
     draft: Draft
@@ -53,11 +49,7 @@ class Planner:
     progress: Progress | None
 
     def plan(self, dataset: Dataset, unread: Sequence[CarpetDataError]) -> Plan:
-        """Look at every image and mask of a raw data set, group and split.
-
-        Args:
-            dataset: A raw data set.
-            unread: Problems of images that the reader has skipped.
+        """Look at every image and mask of a raw data set, group and split; `unread` are images the reader skipped.
 
         Raises:
             ProblemsError: Images or masks with problems.

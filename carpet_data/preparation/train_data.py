@@ -12,11 +12,7 @@ __all__ = ["opened", "samples_of"]
 
 
 def opened(root: Path, split: str | None) -> tuple[Dataset, str]:
-    """A prepared data set and the name of the split to train on.
-
-    Args:
-        root: The prepared folder.
-        split: The split; None for "main", or else the source's own.
+    """A prepared data set and the name of the split to train on; None stands for "main", or else the source's own.
 
     Raises:
         DataError: The folder is not a prepared data set, or is damaged.
@@ -30,12 +26,7 @@ def opened(root: Path, split: str | None) -> tuple[Dataset, str]:
 
 
 def samples_of(dataset: Dataset, split: str, *, real_only: bool = False) -> dict[Side, tuple[Sample, ...]]:
-    """side -> its samples; only val may be empty.
-
-    Args:
-        dataset: Prepared.
-        split: The name of a split.
-        real_only: Skip synthetic train samples.
+    """side -> its samples; only val may be empty. `real_only` skips the synthetic train samples.
 
     Raises:
         DataError: The train or the test side is empty, or the train side has one class only.

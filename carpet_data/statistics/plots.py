@@ -34,11 +34,6 @@ _MOST_NAME = 28
 def write_plots(stats: Stats, out: Path, *, overwrite: bool = False) -> list[Path]:
     """Write class-counts.png, defect-areas.png, defect-boxes.png and image-sizes.png.
 
-    Args:
-        stats: From `stats`.
-        out: A folder; made where it is missing.
-        overwrite: Replace a folder that is not empty.
-
     Returns:
         The files written; without a defect those about defects are skipped.
 
@@ -195,7 +190,6 @@ def image_sizes(stats: Stats) -> Figure:
 
 
 def _by_type(stats: Stats) -> dict[str, list[InstanceSize]]:
-    """The instances of each defect type that has any."""
     found: dict[str, list[InstanceSize]] = {each.name: [] for each in stats.defects if each.instances}
     for image in stats.measured:
         for instance in image.instances:
@@ -234,12 +228,10 @@ def _plain_log(axis: Axis) -> None:
 
 
 def _styles(count: int) -> list[tuple[str, str]]:
-    """Color and marker of each of several types."""
     # With more types than colors, a color is used again with another marker.
     size = len(SERIES)
     return [(SERIES[n % size], _MARKERS[(n + n // size) % len(_MARKERS)]) for n in range(count)]
 
 
 def _short(name: str) -> str:
-    """A name that leaves room for the plot."""
     return name if len(name) <= _MOST_NAME else name[: _MOST_NAME - 1] + "…"

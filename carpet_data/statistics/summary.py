@@ -82,8 +82,6 @@ class ClassStats:
     """One image class.
 
     Attributes:
-        name: The class.
-        images: Number of its images.
         sides: Images on each side of the split (or "all").
         without_mask: Images without any annotation.
         empty_masks: Images whose annotation marks no pixel.
@@ -101,9 +99,6 @@ class DefectStats:
     """The instances of one defect type.
 
     Attributes:
-        name: The defect type.
-        images: Number of images that show it.
-        instances: Number of instances.
         on_border: Number of instances that touch the border of their image.
         area_px: Areas in pixels; None without instances.
         area_percent: Areas in percent of the image.
