@@ -142,12 +142,7 @@ def train(
     """
     path = plan.folder / CHECKPOINT
     identity = {**plan.identity, "seed": runtime.seed}
-    history: list[dict[str, float]] = []
-    first = 0
-    if path.is_file():
-        found = checkpoints.read(path, identity)
-        learner.restore(found.tensors)
-        first, history = int(found.facts["step"]), list(found.facts["history"])
+    first, history = _restore_checkpoint(learner, path, identity)
     seconds_before = history[-1]["seconds"] if history else 0.0
     sheets_at = {max(1, round(share * learner.steps)) for share in _SHEETS_AT}
     started = written = time.monotonic()
@@ -197,6 +192,17 @@ def _diverged(what: str, path: Path) -> DataError:
     return DataError(
         f"the fit diverged: {what}", where=path.parent, hint=f"{kept}use a smaller learning_rate in the recipe's fit"
     )
+
+
+def _restore_checkpoint(
+    learner: Learner, path: Path, identity: Mapping[str, Any]
+) -> tuple[int, list[dict[str, float]]]:
+    """The number of steps done and their history; nothing of both without a checkpoint."""
+    if not path.is_file():
+        return 0, []
+    found = checkpoints.read(path, identity)
+    learner.restore(found.tensors)
+    return int(found.facts["step"]), list(found.facts["history"])
 
 
 def _write_checkpoint(
@@ -268,8 +274,7 @@ def _finish(plan: FitPlan, learner: Learner, runtime: Runtime, history: Sequence
         memorisation=found.to_json(),
         notes=plan.notes,
     )
-    rows = json.dumps(list(history), allow_nan=False, indent=1) + "\n"
-    write_bytes(folder / model_store.HISTORY, rows.encode())
+    write_bytes(folder / model_store.HISTORY, (json.dumps(list(history), allow_nan=False, indent=1) + "\n").encode())
     model_card.write(fitted, found.text(), history)
     model_store.write(fitted)
     (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -59,7 +59,7 @@ class DdpmInpaint(LearnedMethod):
         Raises:
             DataError: The folder does not hold it.
             MissingExtraError: The extra `generate` is not installed.
-            UsageError: There is no such device.
+            UsageError: The device is unknown or not available.
         """
         # Imported first, for it says so where the extra is missing.
         from carpet_data.learned import fit_runtime  # noqa: F401

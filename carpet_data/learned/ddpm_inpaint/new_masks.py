@@ -1,4 +1,4 @@
-"""Where a defect made from nothing lies: a new shape from the masks of its class, and a place for it on the host."""
+"""The mask of a defect that starts from noise: a new shape from the masks of its class, and its place on the host."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Gan(LearnedMethod):
         Raises:
             DataError: The folder does not hold the networks of this method.
             MissingExtraError: The extra `generate` is not installed.
-            UsageError: There is no such device.
+            UsageError: The device is unknown or not available.
         """
         # Imported first, for it says so where the extra is missing.
         from carpet_data.learned import fit_runtime  # noqa: F401
@@ -118,7 +118,7 @@ def _generated(
 
 
 def _first_sound(masks: F32, window: Window, share: float | None, scene: Scene, level: float) -> tuple[int, Mask]:
-    """The first of several drawn masks that can be used: its number, and where on the host it lies, bool HxW.
+    """The first of several drawn masks that can be used: its number, and its mask on the host, bool HxW.
 
     Raises:
         Redraw: None can.

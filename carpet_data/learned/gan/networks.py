@@ -56,7 +56,7 @@ def grains_of(
         rng: Draws it.
         count: Crops.
         crop_px: Pixels across and down.
-        device: Where it lies.
+        device: Device of the tensors.
         strength: Its standard deviation.
     """
     return [strength * noise(rng, (count, 1, size, size), device) for size in sizes_of(crop_px)[1:]]

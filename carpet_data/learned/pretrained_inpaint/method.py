@@ -102,7 +102,7 @@ class PretrainedInpaint(LearnedMethod):
         self._folder, self._record, self._base, self._device, self._opened = folder, record, base, device, None
 
     def _painter(self, base: Base, p: PretrainedParameters) -> Painter:
-        """The pipeline as the recipe wants it loaded."""
+        """The pipeline, loaded as the recipe says."""
         import torch
 
         from carpet_data.learned.pretrained_inpaint.pipeline import Painter, dtype_of

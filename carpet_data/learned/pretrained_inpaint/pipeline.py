@@ -184,11 +184,7 @@ class Painter:
             DeviceMemoryError: The memory of the device is full.
         """
         self._can(strength, prompt_noise)
-        texts = self.texts(prompt, negative, guided=guidance > 1)
-        if prompt_noise > 0:
-            words = texts["prompt_embeds"]
-            drawn = noise(rng, tuple(words.shape), words.device).to(words.dtype)
-            texts = {**texts, "prompt_embeds": words + prompt_noise * words.std() * drawn}
+        texts = _with_noise(self.texts(prompt, negative, guided=guidance > 1), prompt_noise, rng)
         asked: dict[str, Any] = {
             "image": Pictures.fromarray(image),
             "mask_image": Pictures.fromarray(celled(mask, self.cell_px).astype(np.uint8) * 255),
@@ -219,6 +215,15 @@ class Painter:
             raise DataError(f"a {kind} cannot start from a donor paste", hint="write start: noise in the recipe")
         if prompt_noise > 0 and not hasattr(self.pipe, "encode_prompt"):
             raise DataError(f"a {kind} gives no embeddings of its prompt", hint="write prompt_noise: 0 in the recipe")
+
+
+def _with_noise(texts: Texts, deviations: float, rng: np.random.Generator) -> Texts:
+    """Embeddings with Gaussian noise, in their standard deviations."""
+    if deviations <= 0:
+        return texts
+    words = texts["prompt_embeds"]
+    drawn = noise(rng, tuple(words.shape), words.device).to(words.dtype)
+    return {**texts, "prompt_embeds": words + deviations * words.std() * drawn}
 
 
 def _loaded(base: Base, dtype: torch.dtype) -> Any:
