@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipes": ("carpet_data.cli.synthesis:recipes", "List, show or validate synthesis recipes."),
     "preview": ("carpet_data.cli.preview:preview", "Draw a contact sheet: image, mask outline, defect enlarged."),
     "drop": ("carpet_data.cli.prepare:drop", "Remove samples from a prepared data set; their files stay."),
-    "curate": ("carpet_data.cli.curate:curate", "Apply tags and label edits made in FiftyOne to a data set."),
+    "curate": ("carpet_data.cli.browse:curate", "Apply tags and label edits made in FiftyOne to a data set."),
     "browse": ("carpet_data.cli.browse:browse", "Browse a data set in the FiftyOne App."),
     "score": ("carpet_data.cli.score:score", "Score synthetic defects against real ones."),
     "report": (

@@ -1,4 +1,4 @@
-"""What a person chose in the FiftyOne App: tags, a saved view, and labels that were edited."""
+"""Choices that a person made in the FiftyOne App: tags, a saved view, and labels that were edited."""
 
 from __future__ import annotations
 
@@ -8,48 +8,39 @@ from typing import Any
 
 from carpet_data.dataset import Dataset, IndexFile, MaskFile, Sample
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
-from carpet_data.fiftyone.connection import connect
+from carpet_data.fiftyone.connection import INFO, connect, datasets
 from carpet_data.fiftyone.fields import ID
-from carpet_data.fiftyone.naming import INFO, TAG
+from carpet_data.fiftyone.options import CurateOptions
 from carpet_data.store.choices import Choices
 
 __all__ = ["collect"]
 
+_REJECT = "reject"
+"""The tag that drops a sample where neither a tag nor a view is named."""
 _CLASS = "class.label"
 _LABELS = "ground_truth.detections.label"
 
 
-def collect(
-    dataset: Dataset,
-    *,
-    tag: str | None = None,
-    view: str | None = None,
-    keep: str | None = None,
-    real: bool = False,
-    database_uri: str | None = None,
-) -> Choices:
+def collect(dataset: Dataset, options: CurateOptions) -> Choices:
     """The choices that were made in FiftyOne about a prepared data set.
 
     Args:
         dataset: As it is now.
-        tag: Samples with this tag are rejected; None for none.
-        view: Samples of this saved view are rejected; None for none.
-        keep: Samples with this tag are to be kept; None where nothing was asked to be kept.
-        real: Also reject the real samples of the view.
-        database_uri: As `connect` takes it.
+        options: The tags and the view to take, and whether real samples of the view are rejected too.
 
     Returns:
         With the fingerprint that the data set had when it was opened in FiftyOne.
 
     Raises:
-        DataError: FiftyOne does not know the data set, it has changed since, or an edit cannot be brought back.
-        ProblemsError: Several edits cannot be brought back.
-        UsageError: There is no saved view of that name, or nothing has the tag to keep.
+        DataError: FiftyOne does not know the data set, it has changed since, or an edit cannot be applied.
+        ProblemsError: Several edits cannot be applied.
+        UsageError: The saved view is unknown, or nothing has the tag to keep.
         MissingExtraError: FiftyOne is not installed.
         DatabaseError: Its database cannot be reached.
     """
-    fiftyone = connect(database_uri)
-    opened = _opened(fiftyone, dataset)
+    view, keep = options.view, options.keep
+    tag = _REJECT if options.tag is None and view is None else options.tag
+    opened = _opened(connect(options.database_uri), dataset)
     about = opened.info.get(INFO) or {}
     fingerprint, split = about.get("fingerprint"), about.get("split")
     missing = split is not None and split not in dataset.splits
@@ -57,23 +48,22 @@ def collect(
         raise DataError(
             "the data set has changed since it was opened in FiftyOne",
             where=dataset.root,
-            hint="open it again (carpet-data browse): your tags stay; look at them and curate then",
+            hint="open it again (carpet-data browse): your tags stay; check them, then curate",
         )
     by_id = dataset.by_id()
-    # Samples that a person has added in FiftyOne are none of ours.
+    # Samples that a person has added in FiftyOne are not ours.
     tagged = [] if tag is None else [each for each in opened.match_tags(tag).values(ID) if each in by_id]
     # A tag was given to each sample by hand, so it is the reason where a view shows the sample as well.
     reasons = dict.fromkeys(tagged, f"tag {tag}")
-    if view is not None:
-        for each in _of_view(opened, view):
-            if each in by_id and (real or by_id[each].origin == "synthetic"):
-                reasons.setdefault(each, f"view {view}")
+    for each in [] if view is None else _of_view(opened, view):
+        if each in by_id and (options.real or by_id[each].origin == "synthetic"):
+            reasons.setdefault(each, f"view {view}")
     kept: list[str] | None = None
     if keep is not None:
         kept = [each for each in opened.match_tags(keep).values(ID) if each in by_id]
         if not kept:
             known = ", ".join(opened.distinct("tags")) or "none"
-            raise UsageError(f"no sample has the tag {keep!r}", hint=f"the tags that are there: {known}")
+            raise UsageError(f"no sample has the tag {keep!r}", hint=f"existing tags: {known}")
     return Choices(
         reject=tuple(sorted(reasons)),
         relabel=_relabelled(opened, by_id, set(reasons)),
@@ -86,14 +76,13 @@ def collect(
 
 def _opened(fiftyone: Any, dataset: Dataset) -> Any:
     wanted = str(dataset.root.resolve())
-    for name in fiftyone.list_datasets(tags=TAG):
-        opened = fiftyone.load_dataset(name)
-        if (opened.info.get(INFO) or {}).get("root") == wanted:
+    for opened, about in datasets(fiftyone):
+        if about.get("root") == wanted:
             return opened
     raise DataError(
         "this data set was not opened in FiftyOne yet, or has moved since",
         where=dataset.root,
-        hint="open it with carpet-data browse, tag what you reject, and curate then",
+        hint="open it with carpet-data browse and tag what you reject, then curate",
     )
 
 
@@ -102,7 +91,7 @@ def _of_view(opened: Any, name: str) -> list[str]:
     known = opened.list_saved_views()
     if name not in known:
         raise UsageError(
-            f"there is no saved view {name!r}",
+            f"unknown saved view {name!r}",
             hint=f"use one of: {', '.join(known)}" if known else "save one in the App",
         )
     shown = opened.load_saved_view(name)
@@ -139,13 +128,13 @@ def _relabelled(opened: Any, by_id: Mapping[str, Sample], rejected: set[str]) ->
 
 
 def _edited(sample: Sample, name: str | None, labels: list[str]) -> str | None:
-    """The class that a sample was given in the App; None where it was left alone."""
+    """The class that a sample was given in the App; None where it was not edited."""
     of_class = name if name is not None and name != sample.class_name else None
     of_labels = None
     if labels and _changed(sample, labels):
         if len(set(labels)) > 1 or len(sample.defect_classes) > 1:
             raise DataError(
-                f"its instances were given several classes ({', '.join(sorted(set(labels)))}), but an image has one",
+                f"its labels have several classes now ({', '.join(sorted(set(labels)))}), but an image has one class",
                 where=sample.image_path,
                 hint="give all its labels the same class, or edit the field class instead",
             )
@@ -154,7 +143,7 @@ def _edited(sample: Sample, name: str | None, labels: list[str]) -> str | None:
         raise DataError(
             f"its class was changed to {of_class!r}, but its labels to {of_labels!r}",
             where=sample.image_path,
-            hint="make the two equal in the App",
+            hint="give both the same class in the App",
         )
     return of_class or of_labels
 
@@ -164,7 +153,7 @@ def _changed(sample: Sample, labels: list[str]) -> bool:
         case MaskFile():
             return set(labels) != {sample.class_name}
         case IndexFile(table=table):
-            # A label that was removed in the App is no class that was changed.
+            # A label that was removed in the App is not a class that was changed.
             return bool(Counter(labels) - Counter(class_name for _, class_name in table))
         case _:
             return False

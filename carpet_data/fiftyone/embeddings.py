@@ -1,10 +1,10 @@
-"""A map of the data set: features of a network, what lies near what, and what stands alone."""
+"""A map of the data set: features of a network, each image's nearest real one, and how unusual it is."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +14,32 @@ from numpy.typing import NDArray
 from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import Sample
 from carpet_data.errors import CarpetDataError
+from carpet_data.fiftyone.content import MaskJob
 from carpet_data.fiftyone.fields import ID
 
-__all__ = ["BRAIN_KEY", "add", "features_of", "nearest_real"]
-
-BRAIN_KEY = "map"
-"""The name of the map in the App's Embeddings panel."""
+__all__ = ["add", "nearest_real"]
 
 F32 = NDArray[np.float32]
 
+_BRAIN_KEY = "map"
 _SIDE_PX = 224
 _BATCH = 32
 _ROWS = 512
-_FEWEST = 3
-"""With fewer images there is no map to draw."""
+_MAP_IMAGES = 3
+"""Minimum number of images to draw a map of."""
 
 
 def add(
-    dataset: Any,
-    samples: Sequence[Sample],
-    root: Path,
-    *,
-    progress: Progress | None = None,
+    dataset: Any, jobs: Sequence[MaskJob], progress: Progress | None = None
 ) -> tuple[str, tuple[CarpetDataError, ...]]:
     """Compute the features of all images and write the map, uniqueness and nearest real images.
 
     The map is UMAP where the package umap-learn is installed, else the two principal components. Nothing is downloaded.
 
     Args:
-        dataset: A FiftyOne dataset that holds `samples`.
-        samples: What to look at.
-        root: Of their paths.
-        progress: Called with (images done, all).
+        dataset: A FiftyOne dataset that holds the samples of `jobs`.
+        jobs: The samples.
+        progress: Called with each step.
 
     Returns:
         The network's name, and the images that could not be read.
@@ -53,49 +47,47 @@ def add(
     Raises:
         MissingExtraError: torch is not installed.
     """
-    network, values, read, problems = features_of(samples, root, progress=progress)
-    if len(read) < _FEWEST:
+    network, values, read, problems = _features(jobs, progress)
+    if len(read) < _MAP_IMAGES:
         return network, problems
     brain: Any = importlib.import_module("fiftyone.brain")
     ours: dict[str, str] = dict(zip(*dataset.values([ID, "id"]), strict=True))
     by_sample = {ours[sample.id]: values[number] for number, sample in enumerate(read)}
     view = dataset.select(list(by_sample))
     matrix = np.stack([by_sample[one] for one in view.values("id")])
-    if BRAIN_KEY in dataset.list_brain_runs():
-        dataset.delete_brain_run(BRAIN_KEY)
+    if _BRAIN_KEY in dataset.list_brain_runs():
+        dataset.delete_brain_run(_BRAIN_KEY)
     method = "umap" if importlib.util.find_spec("umap") is not None else "pca"
-    brain.compute_visualization(view, embeddings=matrix, method=method, brain_key=BRAIN_KEY, seed=51, progress=False)
+    brain.compute_visualization(view, embeddings=matrix, method=method, brain_key=_BRAIN_KEY, seed=51, progress=False)
     brain.compute_uniqueness(view, uniqueness_field="uniqueness", embeddings=matrix, progress=False)
     near, distance = nearest_real(values, read)
-    names = {read[number].id: read[other].id for number, other in enumerate(near.tolist()) if other >= 0}
-    distances = {read[number].id: float(distance[number]) for number, other in enumerate(near.tolist()) if other >= 0}
-    dataset.set_values("nearest_real", names, key_field=ID, progress=False)
+    found = [(read[number].id, other, number) for number, other in enumerate(near.tolist()) if other >= 0]
+    nearest = {sample_id: read[other].id for sample_id, other, _ in found}
+    distances = {sample_id: float(distance[number]) for sample_id, _, number in found}
+    dataset.set_values("nearest_real", nearest, key_field=ID, progress=False)
     dataset.set_values("nearest_distance", distances, key_field=ID, progress=False)
     return network, problems
 
 
-def features_of(
-    samples: Sequence[Sample], root: Path, *, progress: Progress | None = None
+def _features(
+    jobs: Sequence[MaskJob], progress: Progress | None
 ) -> tuple[str, F32, list[Sample], tuple[CarpetDataError, ...]]:
-    """The features of images, by the best network that is here.
+    """The features of images, by the best network that is available locally.
 
     Returns:
-        Its name, float32 (n, d) of length 1 each, the n samples that could be read, and what could not.
-
-    Raises:
-        MissingExtraError: torch is not installed.
+        Its name, float32 (n, d) of length 1 each, the n samples that could be read, and the problems of the others.
     """
-    backbones: Any = importlib.import_module("carpet_data.networks")
+    networks: Any = importlib.import_module("carpet_data.networks")
     torch: Any = importlib.import_module("torch")
-    weights = backbones.choose(download=False)
+    weights = networks.choose(download=False)
     # Means and maxima: in means alone a small defect vanishes in a large cloth.
-    network = backbones.build(weights, classes=1, seed=0, pooling="mean+max").eval()
+    network = networks.build(weights, classes=1, seed=0, pooling="mean+max").eval()
     problems: list[CarpetDataError] = []
     read: list[Sample] = []
     rows: list[F32] = []
     with torch.inference_mode():
-        for start in range(0, len(samples), _BATCH):
-            batch = [(sample, _pixels(root / sample.image_path)) for sample in samples[start : start + _BATCH]]
+        for start in range(0, len(jobs), _BATCH):
+            batch = [(job.sample, _pixels(job.image)) for job in jobs[start : start + _BATCH]]
             good = [(sample, found) for sample, found in batch if isinstance(found, np.ndarray)]
             problems += [found for _, found in batch if isinstance(found, CarpetDataError)]
             if good:
@@ -103,7 +95,7 @@ def features_of(
                 rows.append(torch.nn.functional.normalize(made, dim=1).numpy().astype(np.float32))
                 read += [sample for sample, _ in good]
             if progress is not None:
-                progress(Step(min(start + _BATCH, len(samples)), len(samples), "computing features"))
+                progress(Step(min(start + _BATCH, len(jobs)), len(jobs), "computing features"))
     values = np.concatenate(rows) if rows else np.zeros((0, network.feature_size), np.float32)
     return f"{weights.architecture} ({weights.name})", values, read, tuple(problems)
 
@@ -126,7 +118,7 @@ def _pixels(path: Path) -> NDArray[np.uint8] | CarpetDataError:
 def nearest_real(values: F32, samples: Sequence[Sample]) -> tuple[NDArray[np.int64], F32]:
     """The nearest real image of each image, by cosine distance.
 
-    An image is not its own neighbour, and a synthetic one is not its host's: that it is like its host is no news.
+    An image is not its own neighbor, nor is the host of a synthetic image, which it resembles anyway.
 
     Args:
         values: float32 (n, d), each of length 1.
@@ -144,7 +136,7 @@ def nearest_real(values: F32, samples: Sequence[Sample]) -> tuple[NDArray[np.int
     for start in range(0, len(samples), _ROWS):
         block = values[start : start + _ROWS] @ values[real].T
         for row, sample in enumerate(samples[start : start + _ROWS]):
-            for other in _not_compared(sample):
+            for other in (sample.id, (sample.provenance or {}).get("host")):
                 if other in column:
                     block[row, column[other]] = -np.inf
         best = block.argmax(axis=1)
@@ -154,8 +146,3 @@ def nearest_real(values: F32, samples: Sequence[Sample]) -> tuple[NDArray[np.int
         near[piece] = np.where(found, real[best], -1)
         distance[piece] = np.where(found, np.clip(1 - top, 0, 2), np.nan)
     return near, distance
-
-
-def _not_compared(sample: Sample) -> Iterable[str]:
-    host = (sample.provenance or {}).get("host")
-    return (sample.id,) if host is None else (sample.id, str(host))

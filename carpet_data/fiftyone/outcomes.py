@@ -1,9 +1,9 @@
-"""What the last run says of each image: predictions, loss and heat maps, read from its folder."""
+"""Predictions, loss and heat maps of the last run for each image, read from its folder."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ _COMMANDS = ("validate", "train")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run says of one image under one condition.
+    """The prediction of a run for one image under one condition.
 
     Attributes:
         truth: Its class.
@@ -42,13 +42,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What a run says of a data set.
+    """The predictions of a run for a data set.
 
     Attributes:
         run: Its folder.
         main: The condition whose prediction is shown as *the* prediction.
         conditions: condition -> sample id -> outcome.
-        heatmaps: sample id -> heat map file, a grey picture.
+        heatmaps: sample id -> heat map file, a gray picture.
         heatmaps_run: The folder of the run that drew them; None without heat maps.
     """
 
@@ -83,45 +83,49 @@ def _newest(root: Path, part: str, *commands: str) -> RunInfo | None:
 
 
 def read_outcomes(root: Path, run: RunInfo, classes: tuple[str, ...]) -> Outcomes | None:
-    """What a run says of each image; None where it says nothing.
+    """The predictions of a run for each image; None where it has none.
 
     Args:
         root: Of the data set.
         run: Of which the predictions are read.
-        classes: Of the data set; the order of the probabilities where the run does not say it.
+        classes: Of the data set; the order of the probabilities where the run does not record it.
 
     Raises:
         DataError: The file is damaged; the line is named.
     """
     recorded = run.facts.get("classes")
     names = tuple(str(name) for name in recorded) if isinstance(recorded, list) else classes
-    sums: dict[str, dict[str, _Sum]] = {}
+    lines: dict[str, dict[str, list[Prediction]]] = {}
     for number, line in enumerate(runs.predictions(run.folder), start=1):
         if len(line.probabilities) != len(names):
             raise _damage(run, number, f"({len(line.probabilities)} probabilities for {len(names)} classes)")
-        found = sums.setdefault(line.condition, {}).setdefault(line.id, _Sum(line.truth, line.side))
-        if line.side == _TEST != found.side:
-            # An epoch may have been chosen by validation images, so what is said of them flatters.
-            found = sums[line.condition][line.id] = _Sum(line.truth, line.side)
-        if line.side == found.side:
-            try:
-                found.add(line, names)
-            except TypeError as error:
-                raise _damage(run, number, f"({error})") from error
-    if not sums:
+        if not all(isinstance(value, int | float) for value in (*line.probabilities, line.loss)):
+            raise _damage(run, number, "(a probability or the loss is not a number)")
+        lines.setdefault(line.condition, {}).setdefault(line.id, []).append(line)
+    if not lines:
         return None
-    conditions = {name: {key: found.outcome() for key, found in per.items()} for name, per in sums.items()}
+    conditions = {name: {key: _outcome(found, names) for key, found in per.items()} for name, per in lines.items()}
     # A comparison keeps no networks; where it has no heat maps those of the last training are worth a look.
     heat = run if (run.folder / runs.HEATMAPS).is_dir() else _newest(root, runs.HEATMAPS, "train")
     heatmaps = {} if heat is None else _heatmaps(heat.folder, conditions)
-    return Outcomes(
-        run.folder, _main(tuple(conditions)), conditions, heatmaps, heat.folder if heat and heatmaps else None
-    )
+    drawn_by = heat.folder if heat and heatmaps else None
+    return Outcomes(run.folder, _main(tuple(conditions)), conditions, heatmaps, drawn_by)
 
 
 def _damage(run: RunInfo, number: int, why: str) -> DataError:
     hint = "run the command again with --overwrite"
-    return DataError(f"line {number} is no prediction {why}", where=run.folder / runs.PREDICTIONS, hint=hint)
+    where = f"{run.folder / runs.PREDICTIONS}, line {number}"
+    return DataError(f"the line is not a prediction {why}", where=where, hint=hint)
+
+
+def _outcome(lines: Sequence[Prediction], names: Sequence[str]) -> Outcome:
+    """The predictions for one image, averaged."""
+    # An epoch may have been chosen by validation images, so predictions for them flatter: as a test image comes first.
+    lines = [line for line in lines if line.side == _TEST] or lines
+    shares = [sum(values) / len(lines) for values in zip(*(line.probabilities for line in lines), strict=True)]
+    best = max(sorted(range(len(names)), key=lambda number: names[number]), key=lambda number: shares[number])
+    losses = [line.loss for line in lines if math.isfinite(line.loss)]
+    return Outcome(lines[0].truth, names[best], shares[best], sum(losses) / len(losses) if losses else None)
 
 
 def _main(conditions: tuple[str, ...]) -> str:
@@ -130,29 +134,6 @@ def _main(conditions: tuple[str, ...]) -> str:
     both = [name for name in pools if name.startswith("real + ")]
     both = both or [name for name in conditions if "real" in name and "synth" in name]
     return (both or list(conditions))[-1]
-
-
-class _Sum:
-    """Probabilities of one image, added up."""
-
-    def __init__(self, truth: str, side: str) -> None:
-        self.truth = truth
-        self.side = side
-        self.votes: dict[str, float] = {}
-        self.losses: list[float] = []
-        self.count = 0
-
-    def add(self, line: Prediction, names: tuple[str, ...]) -> None:
-        self.count += 1
-        for name, share in zip(names, line.probabilities, strict=True):
-            self.votes[name] = self.votes.get(name, 0.0) + share
-        if math.isfinite(line.loss):
-            self.losses.append(line.loss)
-
-    def outcome(self) -> Outcome:
-        predicted = max(sorted(self.votes), key=lambda name: self.votes[name])
-        loss = sum(self.losses) / len(self.losses) if self.losses else None
-        return Outcome(self.truth, predicted, self.votes[predicted] / self.count, loss)
 
 
 def _heatmaps(folder: Path, conditions: Mapping[str, Mapping[str, Outcome]]) -> dict[str, Path]:

@@ -7,10 +7,9 @@ from typing import Any
 
 __all__ = ["save"]
 
-_SMALLEST = 200
-_NEAREST = 200
+_SHOWN = 200
 _NEAR_DUPLICATE = 0.01
-"""Cosine distance of features below which two pictures are the same to the eye, bar noise."""
+"""Cosine distance of features below which two pictures look the same, except for noise."""
 
 
 def save(fiftyone: Any, dataset: Any, classes: Sequence[str], before: Sequence[str]) -> tuple[str, ...]:
@@ -23,16 +22,14 @@ def save(fiftyone: Any, dataset: Any, classes: Sequence[str], before: Sequence[s
         before: The names of the views that we saved the last time.
 
     Returns:
-        The names of the views that are there now, in order.
+        The names of our views now, in order.
     """
     found = _views(fiftyone, dataset, classes)
     there = set(dataset.list_saved_views())
-    names = []
-    for name, (description, view) in found.items():
-        if name in there and name not in before:
-            continue  # The user's own view of that name.
+    names = [name for name in found if name in before or name not in there]  # else it is the user's own of that name
+    for name in names:
+        description, view = found[name]
         dataset.save_view(name, view, description=description, overwrite=True)
-        names.append(name)
     for name in before:
         if name not in found and name in there:
             dataset.delete_saved_view(name)
@@ -40,6 +37,7 @@ def save(fiftyone: Any, dataset: Any, classes: Sequence[str], before: Sequence[s
 
 
 def _views(fiftyone: Any, dataset: Any, classes: Sequence[str]) -> Mapping[str, tuple[str, Any]]:
+    """name -> (description, view)."""
     field = fiftyone.ViewField
     synthetic, real = field("origin") == "synthetic", field("origin") == "real"
     schema = dataset.get_field_schema()
@@ -52,31 +50,22 @@ def _views(fiftyone: Any, dataset: Any, classes: Sequence[str]) -> Mapping[str, 
             found[f"synthetic {name}"] = (f"Synthetic images of the class {name}", view)
     if "family" in schema and of_class:
         hosts = [host for host in made.distinct("host") if host]
-        text = "Each host, followed by what was made from it"
+        text = "Each host, followed by its synthetic children"
         family = dataset.match(synthetic | field("family").is_in(hosts))
         found["real beside its synthetic children"] = (text, family.sort_by([("family", 1), ("origin", 1)]))
-    defects = dataset.match(field("area") > 0)
-    if _any(defects):
-        text = f"The {_SMALLEST} images with the least defect, the smallest first"
-        found["smallest defects"] = (text, defects.sort_by("area_frac").limit(_SMALLEST))
+    text = f"The {_SHOWN} images with the smallest defects, the smallest first"
+    found["smallest defects"] = (text, dataset.match(field("area") > 0).sort_by("area_frac").limit(_SHOWN))
     if "correct" in schema:
         wrong = dataset.match((field("split") == "test") & (field("correct") == False))  # noqa: E712  (an expression)
-        if _any(wrong):
-            text = "Test images that the last run got wrong, the surest mistake first"
-            found["test mistakes"] = (text, wrong.sort_by("loss", reverse=True))
+        text = "Test images with a wrong prediction of the last run, the most confident mistake first"
+        found["test mistakes"] = (text, wrong.sort_by("loss", reverse=True))
     if "nearest_distance" in schema:
         near = dataset.exists("nearest_distance").sort_by("nearest_distance")
-        if _any(near.match(synthetic)):
-            text = "Synthetic images that lie nearest to a real one that is not their host, the nearest first"
-            found["looks memorised"] = (text, near.match(synthetic).limit(_NEAREST))
+        text = "Synthetic images nearest to a real one that is not their host, the nearest first"
+        found["looks memorized"] = (text, near.match(synthetic).limit(_SHOWN))
         twins = near.match(real & (field("nearest_distance") < _NEAR_DUPLICATE))
-        if _any(twins):
-            found["near duplicates"] = ("Real images that look like another real one, the nearest first", twins)
-    if "uniqueness" in schema and _any(dataset.exists("uniqueness")):
-        alone = dataset.exists("uniqueness").sort_by("uniqueness", reverse=True).limit(_NEAREST)
-        found["most unusual"] = (f"The {_NEAREST} images least like the others", alone)
-    return found
-
-
-def _any(view: Any) -> bool:
-    return bool(view.limit(1).values("id"))
+        found["near duplicates"] = ("Real images that look like another real one, the nearest first", twins)
+    if "uniqueness" in schema:
+        alone = dataset.exists("uniqueness").sort_by("uniqueness", reverse=True).limit(_SHOWN)
+        found["most unusual"] = (f"The {_SHOWN} images least like the others", alone)
+    return {name: (text, view) for name, (text, view) in found.items() if view.limit(1).values("id")}

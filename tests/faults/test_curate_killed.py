@@ -90,7 +90,7 @@ def test_a_killed_curation_is_completed_by_running_it_again(
     _readable(root, before, after)
     other = Path(shutil.copytree(root, tmp_path / "other"))
     result = curate(root, choices)
-    assert (len(result.dropped), len(result.relabelled), result.number) == (2, 2, 1)
+    assert (len(result.dropped), len(result.relabelled), result.curation) == (2, 2, 1)
     assert hashes(root) == hashes(after)
     assert list(store.verify(root)) == []
     # Undo instead gives the curation up, wherever the kill fell.

@@ -19,6 +19,6 @@ def test_colors_once_given_stay(first: list[str], second: list[str]) -> None:
     assert len({before[name] for name in defects}) == min(len(defects), len(CLASSES))
 
 
-def test_good_has_a_colour_of_its_own() -> None:
+def test_good_has_a_color_of_its_own() -> None:
     assert of_classes(["hole", "good"])["good"] == GOOD_COLOR
     assert GOOD_COLOR not in CLASSES

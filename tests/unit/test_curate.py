@@ -76,7 +76,7 @@ def test_rejected_samples_go_with_their_files_and_come_back(root: Path) -> None:
     whole, before = hashes(root), store.read(root)
     made, real = _ids(before)[:2], _ids(before, "real")[0]
     result = curate(root, _choices(before, reject=(*made, real)))
-    assert (result.number, set(result.dropped)) == (1, {*made, real})
+    assert (result.curation, set(result.dropped)) == (1, {*made, real})
     after = store.read(root)
     assert {s.id for s in before} - {s.id for s in after} == {*made, real}
     assert _files(root) == {path for s in after for path in (s.image_path, s.mask_path) if path is not None}
@@ -200,7 +200,7 @@ def test_a_dry_run_tells_all_and_changes_nothing(root: Path) -> None:
     first, second = _ids(before)[:2]
     result = curate(root, _choices(before, reject=(first,), relabel={second: "thread"}), dry_run=True)
     assert hashes(root) == whole
-    assert (result.number, result.dry_run) == (None, True)
+    assert (result.curation, result.dry_run) == (None, True)
     assert f"drop     {first}: rejected" in result.text()
     assert f"relabel  {second}: hole -> thread" in result.text()
 
@@ -226,9 +226,9 @@ def test_choices_that_cannot_be_followed_are_all_told(root: Path) -> None:
         curate(root, _choices(before, reject=("nobody",), relabel={hole: "tear", "nothing": "hole"}))
     told = str(caught.value)
     assert all(
-        text in told for text in ("'nobody' is no sample", "cannot become 'tear'", "use one of good, hole, thread")
+        text in told for text in ("unknown sample 'nobody'", "cannot become 'tear'", "use one of good, hole, thread")
     )
-    with pytest.raises(UsageError, match="no sample is to be kept"):
+    with pytest.raises(UsageError, match="no sample has the keep tag"):
         curate(root, _choices(before, keep=()))
     with pytest.raises(DataError, match="both to be kept and rejected"):
         curate(root, _choices(before, keep=(hole,), reject=(hole,)))
@@ -269,7 +269,7 @@ def test_nothing_to_change_writes_nothing(root: Path) -> None:
     whole, before = hashes(root), store.read(root)
     hole = _ids(before)[0]
     result = curate(root, _choices(before, relabel={hole: "hole"}))
-    assert (result.number, hashes(root)) == (None, whole)
+    assert (result.curation, hashes(root)) == (None, whole)
     assert "nothing to change" in result.text()
 
 
@@ -365,7 +365,7 @@ def test_any_choices_and_their_undo(made: Path, tmp_path_factory: pytest.TempPat
     assert {s.id: s.class_name for s in after} == expected
     assert _files(root) == {path for s in after for path in (s.image_path, s.mask_path) if path is not None}
     assert list(store.verify(root)) == []
-    if result.number is not None:
+    if result.curation is not None:
         undo_curation(root)
     assert hashes(root) == whole
     shutil.rmtree(root.parent)

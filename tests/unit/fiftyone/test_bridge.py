@@ -1,4 +1,4 @@
-"""The parts of browsing that need no FiftyOne: ports, colours, neighbours, predictions, hashes, names."""
+"""The parts of browsing that need no FiftyOne: ports, neighbors, predictions, hashes, names."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ from hypothesis import strategies as st
 
 from carpet_data.dataset import MaskFile, Sample
 from carpet_data.errors import DataError, MissingExtraError, UsageError
-from carpet_data.fiftyone import connection
 from carpet_data.fiftyone.app import AppError, check_port
-from carpet_data.fiftyone.connection import DatabaseError
+from carpet_data.fiftyone.connection import DatabaseError, connect, name_of
 from carpet_data.fiftyone.content import MaskJob, image_key, mask_key
 from carpet_data.fiftyone.embeddings import nearest_real
 from carpet_data.fiftyone.fields import gate_field, prediction_field
-from carpet_data.fiftyone.naming import name_of
 from carpet_data.fiftyone.outcomes import Outcomes, last_run, read_outcomes
 from carpet_data.store import runs
 from carpet_data.store.runs import RunInfo
@@ -64,20 +62,20 @@ def test_an_address_of_another_machine_is_wrong_use() -> None:
 def test_without_fiftyone_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"carpet-data\[browse\]"):
-        connection.connect()
+        connect()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pymongo") is None, reason="the extra browse is not installed")
-def test_a_database_that_does_not_answer_and_one_that_is_none() -> None:
+@pytest.mark.skipif(importlib.util.find_spec("fiftyone") is None, reason="the extra browse is not installed")
+def test_a_database_that_does_not_answer_and_an_invalid_one() -> None:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         free = trial.getsockname()[1]
     with pytest.raises(DatabaseError, match="does not answer") as found:
-        connection._ping(f"mongodb://user:secret@127.0.0.1:{free}/x", 0.3)
+        connect(f"mongodb://user:secret@127.0.0.1:{free}/x", wait_s=0.3)
     assert f"127.0.0.1:{free}" in str(found.value)
     assert "secret" not in str(found.value)
-    with pytest.raises(DatabaseError, match="no address"):
-        connection._ping("postgres://localhost", 0.3)
+    with pytest.raises(DatabaseError, match="invalid MongoDB address"):
+        connect("postgres://localhost", wait_s=0.3)
 
 
 def sample(name: str, host: str | None = None) -> Sample:
@@ -185,20 +183,23 @@ def test_heat_maps_of_the_last_training_are_shown_where_the_run_has_none(tmp_pat
     ("text", "message"),
     [
         ("{", "not JSON"),
-        ("[]", "no JSON object"),
-        ('{"id": "a"}', "no prediction"),
+        ("[]", "not a JSON object"),
+        ('{"id": "a"}', "not a prediction"),
         (json.dumps(line("a", "hole", {"hole": 1.0})), "1 probabilities for 2 classes"),
-        (json.dumps({**line("a", "hole", {"good": 0.5, "hole": 0.5}), "loss": "much"}), "no prediction"),
-        (json.dumps({**line("a", "hole", {"good": 0.5, "hole": 0.5}), "probabilities": ["x", "y"]}), "no prediction"),
+        (json.dumps({**line("a", "hole", {"good": 0.5, "hole": 0.5}), "loss": "much"}), "not a prediction"),
+        (
+            json.dumps({**line("a", "hole", {"good": 0.5, "hole": 0.5}), "probabilities": ["x", "y"]}),
+            "not a prediction",
+        ),
     ],
 )
 def test_a_damaged_prediction_names_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     folder = write_run(tmp_path, [line("a", "hole", {"good": 0.5, "hole": 0.5})])
     with (folder / "predictions.jsonl").open("a", encoding="utf-8") as file:
         file.write(text + "\n")
-    with pytest.raises(DataError, match=f"line 2 .*{message}") as found:
+    with pytest.raises(DataError, match=f"line 2: the line is .*{message}") as found:
         read_outcomes(tmp_path, runs.read(folder), CLASSES)
-    assert found.value.where == str(folder / "predictions.jsonl")
+    assert found.value.where == f"{folder / 'predictions.jsonl'}, line 2"
 
 
 def test_predictions_are_read_without_torch() -> None:
@@ -213,7 +214,8 @@ def test_the_keys_of_a_sample_change_with_what_they_stand_for(tmp_path: Path) ->
     others = [replace(plain, mask_sha256="3"), replace(plain, class_name="cut"), replace(plain, width=9)]
     assert len({key, *(mask_key(MaskJob(tmp_path, each, 8)) for each in others)}) == 4
     assert key != mask_key(MaskJob(tmp_path, plain, 4))
-    assert image_key(plain, tmp_path / "a.png") != image_key(replace(plain, image_sha256="4"), tmp_path / "a.png")
+    other = MaskJob(tmp_path, replace(plain, image_sha256="4"), 8)
+    assert image_key(MaskJob(tmp_path, plain, 8)) != image_key(other)
     raw = replace(plain, mask_sha256=None)
     before = mask_key(MaskJob(tmp_path, raw, 8))
     (tmp_path / "a_mask.png").write_bytes(b"12")
