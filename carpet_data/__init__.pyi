@@ -48,6 +48,8 @@ from carpet_data.fiftyone.curate import CurateResult as CurateResult
 from carpet_data.fiftyone.curate import curate as curate
 from carpet_data.fiftyone.curate import export_choices as export_choices
 from carpet_data.fiftyone.curate import undo_curation as undo_curation
+from carpet_data.fiftyone.options import BrowseOptions as BrowseOptions
+from carpet_data.fiftyone.options import CurateOptions as CurateOptions
 from carpet_data.formats import Format as Format
 from carpet_data.formats import ReadOptions as ReadOptions
 from carpet_data.formats import read as read
