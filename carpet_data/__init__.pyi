@@ -65,6 +65,8 @@ from carpet_data.formats.exports import to_yolo as to_yolo
 from carpet_data.formats.options import CocoOptions as CocoOptions
 from carpet_data.formats.options import ExportOptions as ExportOptions
 from carpet_data.formats.options import FolderOptions as FolderOptions
+from carpet_data.formats.options import InstanceOptions as InstanceOptions
+from carpet_data.formats.options import MaskOptions as MaskOptions
 from carpet_data.formats.options import MasksOptions as MasksOptions
 from carpet_data.formats.options import MvtecOptions as MvtecOptions
 from carpet_data.formats.options import VocOptions as VocOptions

@@ -42,5 +42,5 @@ def test_the_command_line_writes_recognizes_and_reads_it(environment: dict[str, 
 
 
 def test_the_page_shows_the_module() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "add-a-format.md").read_text(encoding="utf-8")
     assert (plugin.SOURCE / plugin.NAME / "runs.py").read_text(encoding="utf-8") in page
