@@ -29,7 +29,7 @@ class Checkpoint:
     """A training at the end of an epoch.
 
     Attributes:
-        tensors: Weights, optimiser state and the best epoch's weights, by name.
+        tensors: Weights, optimizer state and the best epoch's weights, by name.
         facts: JSON values: how far it was, and the history.
     """
 
@@ -43,7 +43,7 @@ def write(path: Path, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> No
     Args:
         path: The file.
         checkpoint: What is kept.
-        identity: What a training must share with it to go on from it, JSON values.
+        identity: What a training must share with it to resume from it, JSON values.
     """
     header = {"schema": SCHEMA, "identity": dict(identity), "facts": dict(checkpoint.facts)}
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
@@ -55,7 +55,7 @@ def read(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
 
     Args:
         path: The file.
-        identity: Of the training that wants to go on.
+        identity: Of the training that is to resume.
 
     Raises:
         DataError: It is damaged, or of another training; what differs is named.
@@ -73,7 +73,7 @@ def read(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
         raise DataError(
             f"the checkpoint is of another training: {_difference(other, identity)}",
             where=path,
-            hint="give the settings and the data that it was begun with, or begin anew with --overwrite",
+            hint="give the settings and the data that it started with, or start over with --overwrite",
         )
     return Checkpoint(tensors, facts)
 
@@ -106,7 +106,7 @@ class Keeper:
     Attributes:
         path: The file; None keeps nothing.
         identity: See `write`.
-        every_s: Least seconds between two writes: an epoch of a head takes less than a write does.
+        every_s: Minimum seconds between two writes: an epoch of a head takes less than a write does.
     """
 
     path: Path | None
@@ -116,13 +116,13 @@ class Keeper:
     _written: float = field(default_factory=time.monotonic, init=False)
 
     def found(self, resume: bool) -> Checkpoint | None:
-        """The checkpoint to go on from; None where there is none, or it is not wanted."""
+        """The checkpoint to resume from; None where there is none, or it is not wanted."""
         if self.path is None or not resume or not self.path.is_file():
             return None
         return read(self.path, self.identity)
 
     def keep(self, make: Callable[[], Checkpoint]) -> None:
-        """Take in the end of an epoch; `make` must copy what training goes on to change.
+        """Take in the end of an epoch; `make` must copy what training changes later.
 
         Written at once, or when `every_s` has passed; `flush` writes what is still held.
         """
@@ -140,7 +140,7 @@ class Keeper:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The state of an optimiser as named tensors, copied."""
+    """The state of an optimizer as named tensors, copied."""
     return {
         f"optimizer.{number}.{name}": value.detach().clone()
         for number, state in optimizer.state_dict()["state"].items()

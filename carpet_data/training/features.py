@@ -124,7 +124,7 @@ def extract(
 
 
 def _key(network: Network, table: ImageTable, views: int, strength: str, seed: int, device: torch.device) -> str:
-    said: list[object] = [_FORMAT, network.body_digest(), table.digest, device.type, torch.__version__, views]
+    parts: list[object] = [_FORMAT, network.body_digest(), table.digest, device.type, torch.__version__, views]
     if views > 1:
-        said += [variation.identity(strength), seed]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+        parts += [variation.identity(strength), seed]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -22,9 +22,9 @@ U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 
 _STRONGEST = 0.5
-"""Of the colour where the heat is 1; the image shows through even there."""
+"""Share of the color where the heat is 1; the image shows through even there."""
 _HOTTEST = 228
-"""Of the colour table's 256; beyond, its red turns dark and would hide the defect."""
+"""Place in the color table of 256; beyond, its red turns dark and would hide the defect."""
 
 
 def heat(
@@ -100,7 +100,7 @@ def _leaves(network: Network) -> Iterator[list[torch.Tensor]]:
     def cut(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:  # noqa: ARG001
         leaf = output.detach().requires_grad_()
         leaves.append(leaf)
-        # A copy goes on: what follows may write in place, which a leaf forbids.
+        # A copy is passed on: what follows may write in place, which a leaf forbids.
         return leaf.clone()
 
     hook = module.register_forward_hook(cut)
@@ -120,6 +120,6 @@ def overlay(pixels: U8, warmth: F32) -> U8:
     Returns:
         uint8 (s, s, 3) RGB.
     """
-    colours = cv2.applyColorMap(np.rint(warmth * _HOTTEST).astype(np.uint8), cv2.COLORMAP_TURBO)[:, :, ::-1]
+    colors = cv2.applyColorMap(np.rint(warmth * _HOTTEST).astype(np.uint8), cv2.COLORMAP_TURBO)[:, :, ::-1]
     share = (_STRONGEST * np.sqrt(warmth))[:, :, None]
-    return np.rint(pixels * (1 - share) + colours * share).astype(np.uint8)
+    return np.rint(pixels * (1 - share) + colors * share).astype(np.uint8)

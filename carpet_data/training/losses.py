@@ -12,7 +12,7 @@ __all__ = ["Loss", "effective_number_weights", "log_prior", "make", "soft_labels
 
 _BETA = 0.999
 _ABSENT = 0.5
-"""Images that a class without train images counts as in the prior, whose logarithm must exist."""
+"""Images that a class without training images counts as in the prior, whose logarithm must exist."""
 
 
 def effective_number_weights(counts: torch.Tensor, beta: float = _BETA) -> torch.Tensor:
@@ -35,7 +35,7 @@ def effective_number_weights(counts: torch.Tensor, beta: float = _BETA) -> torch
 
 
 def log_prior(counts: torch.Tensor) -> torch.Tensor:
-    """log π_k, the share of each class among the train images, float32 (k,), for logit adjustment."""
+    """log π_k, the share of each class among the training images, float32 (k,), for logit adjustment."""
     counts = counts.double().clamp(min=_ABSENT)
     return (counts / counts.sum()).log().float()
 

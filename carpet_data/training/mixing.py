@@ -67,7 +67,7 @@ def mask_cutmix(
     into image i encloses j's defect with a random margin; it is a box of CutMix where j has none. With h the defect
     pixels of i outside the box and d those of j inside it, j's label gets the weight d / (h + d). Where no defect can
     be seen, both images being good there, the label is `good`. Where an image of a defect class has no mask, nothing
-    is known of its pixels, and the pair is labelled by area as in CutMix.
+    is known of its pixels, and the pair is labeled by area as in CutMix.
 
     Args:
         images: float (n, c, h, w).

@@ -108,7 +108,7 @@ def open_store(count: int, size: int, *, masks: bool, memory_bytes: int, folder:
         return Store(arrays, filled=False, kept=list(zip(partials, finals, strict=True)), notes=notes)
     except OSError as error:
         raise OutputError(
-            f"there is no room for {_gib(needed)} of pixels ({error.strerror})",
+            f"not enough disk space for {_gib(needed)} of pixels ({error.strerror})",
             where=folder or tempfile.gettempdir(),
             hint="use a smaller --resize, or free some disk space",
         ) from error

@@ -22,11 +22,11 @@ class Shares:
     """Shares of the draws that are given, not counted.
 
     Attributes:
-        good: The label of `good`; None where it is no class.
+        good: The label of `good`; None where it is not a class.
         good_share: Of the draws, 0 … 1; None for what the sampling says.
         synthetic: bool (n,), which images are synthetic.
         synthetic_share: Of the draws of each defect class that has both kinds; None for what the counts say. Null
-            samples, which are labelled good, always count as they are.
+            samples, which are labeled good, always count as they are.
     """
 
     good: int | None
@@ -125,7 +125,7 @@ def order(
 def batches(indices: I64, batch_size: int) -> list[I64]:
     """Cut an order into batches; a last batch of one image joins the one before it.
 
-    One image alone would have no statistics for batch normalisation.
+    One image alone would have no statistics for batch normalization.
     """
     cuts = list(range(batch_size, len(indices), batch_size))
     if cuts and batch_size > 1 and len(indices) - cuts[-1] == 1:
@@ -134,7 +134,7 @@ def batches(indices: I64, batch_size: int) -> list[I64]:
 
 
 def total_steps(count: int, options: TrainOptions) -> tuple[int, int]:
-    """(optimiser steps, epochs) of a training on `count` images; the last epoch may be cut short by `steps`."""
+    """(optimizer steps, epochs) of a training on `count` images; the last epoch may be cut short by `steps`."""
     of_epoch = len(batches(np.arange(count), options.batch_size))
     if options.steps is None:
         return options.epochs * of_epoch, options.epochs

@@ -176,7 +176,7 @@ def _document(name: str) -> str:
         path = find(name)
     except UsageError as error:
         raise UsageError(
-            f"{name!r} is no augmentation: {error.what}",
+            f"unknown augmentation {name!r}: {error.what}",
             where=error.where,
             hint=f"use {', '.join(VIEWS)}, or a recipe of the method augment (augment, or FILE.yaml)",
         ) from error

@@ -266,7 +266,7 @@ def test_whole_networks_are_trained_too(prepared: Path, tmp_path: Path) -> None:
             "row 1: invalid --freeze value 'until layer9'",
         ),
         ("{architecture: resnet18, weights: none, freeze: all}", "row 1: invalid --freeze value 'all'"),
-        ("{architecture: resnet18, weights: none, augment: much}", "row 1: 'much' is no augmentation"),
+        ("{architecture: resnet18, weights: none, augment: much}", "row 1: unknown augmentation 'much'"),
     ],
 )
 def test_a_row_that_cannot_be_trained_is_refused_at_once(
