@@ -127,20 +127,8 @@ def sweep(
         rows, fallback=options.fallback, download=options.download, has_val="val" in samples, progress=progress
     )
     seeds = tuple(range(options.seed, options.seed + options.seeds))
-    run, resumed = runs.create(
-        dataset.root,
-        "sweep",
-        dataset={
-            "root": str(dataset.root.resolve()),
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint(name),
-            "split": name,
-        },
-        settings={"table": rows.name, "seeds": list(seeds), "rows": sweep_plan.described(lines)},
-        facts={"device": str(device)},
-        out=None if out is None else Path(out),
-        overwrite=overwrite,
-    )
+    settings = {"table": rows.name, "seeds": list(seeds), "rows": sweep_plan.described(lines)}
+    run, resumed = _run(dataset, name, settings, str(device), out, overwrite)
     began = time.perf_counter()
     with lock.locked(run.folder, "sweep"):
         shared = sweep_run.Shared(
@@ -174,6 +162,31 @@ def sweep(
         classes = sorted({sample.class_name for those in samples.values() for sample in those})
         runs.finish(run, result.seconds, {"classes": sorted(classes, key=lambda each: each != GOOD)})
     return result
+
+
+def _run(
+    dataset: Dataset,
+    split: str,
+    settings: Mapping[str, Any],
+    device: str,
+    out: str | os.PathLike[str] | None,
+    overwrite: bool,
+) -> tuple[RunInfo, bool]:
+    """The run folder, and whether it is an interrupted run that is resumed."""
+    return runs.create(
+        dataset.root,
+        "sweep",
+        dataset={
+            "root": str(dataset.root.resolve()),
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint(split),
+            "split": split,
+        },
+        settings=settings,
+        facts={"device": device},
+        out=None if out is None else Path(out),
+        overwrite=overwrite,
+    )
 
 
 def _notes(

@@ -144,24 +144,8 @@ def load(
     )
     kept, problems = list(range(len(samples))), list[str]()
     if not store.filled:
-        chosen = 1 if sum(sample.width * sample.height for sample in samples) < _WORTH_WORKERS else workers
-        jobs = (_Job(dataset.root, sample, size, masks, on_problem == "skip") for sample in samples)
-        kept.clear()
-        with store.filling():
-            for number, loaded in enumerate(executor.run(_load, jobs, workers=chosen)):
-                if isinstance(loaded, CarpetDataError):
-                    problems.append(f"skipped: {loaded.where or samples[number].image_path}: {loaded.what}")
-                else:
-                    store.put(len(kept), *loaded)
-                    kept.append(number)
-                if progress is not None:
-                    progress(Step(number + 1, len(samples), "reading images"))
-            if not kept:
-                raise DataError(
-                    f"none of the {len(samples)} images can be read",
-                    where=dataset.root,
-                    hint="run carpet-data doctor on it",
-                )
+        jobs = [_Job(dataset.root, sample, size, masks, on_problem == "skip") for sample in samples]
+        kept = _fill(store, jobs, problems, workers, progress)
     pixels, mask_pixels = store.close(len(kept))
     rows = [samples[number] for number in kept]
     return ImageTable(
@@ -241,6 +225,35 @@ def load_sides(
     if val is None:
         notes.append("the split has no validation side, so the last epoch was kept")
     return Sides(classes, loaded["train"], val, loaded["test"], tuple(notes))
+
+
+def _fill(
+    store: pixel_store.Store,
+    jobs: Sequence[_Job],
+    problems: list[str],
+    workers: int | None,
+    progress: Progress | None,
+) -> list[int]:
+    """Decode images into a store; the numbers of those that could be read."""
+    pixels = sum(job.sample.width * job.sample.height for job in jobs)
+    kept: list[int] = []
+    with store.filling():
+        found = executor.run(_load, jobs, workers=1 if pixels < _WORTH_WORKERS else workers)
+        for number, loaded in enumerate(found):
+            if isinstance(loaded, CarpetDataError):
+                problems.append(f"skipped: {loaded.where or jobs[number].sample.image_path}: {loaded.what}")
+            else:
+                store.put(len(kept), *loaded)
+                kept.append(number)
+            if progress is not None:
+                progress(Step(number + 1, len(jobs), "reading images"))
+        if not kept:
+            raise DataError(
+                f"none of the {len(jobs)} images can be read",
+                where=jobs[0].root,
+                hint="run carpet-data doctor on it",
+            )
+    return kept
 
 
 def _key(dataset: Dataset, samples: Sequence[Sample], size: int, masks: bool) -> str:

@@ -22,6 +22,7 @@ from carpet_data.training.tables import Sides, load_sides
 
 if TYPE_CHECKING:
     from carpet_data.networks import Weights
+    from carpet_data.training.fit import Fit
 
 __all__ = ["TrainResult", "train"]
 
@@ -167,27 +168,32 @@ def train(
     run, resumed = _run(dataset, name, asked, options, weights, sides, more, out, overwrite)
     started = time.perf_counter()
     with lock.locked(run.folder, "train"):
-        try:
-            cache = _cache(dataset) if out is None else None
-            fitted = fit.fit(
-                options, sides.train, sides.val, folder=run.folder, resume=resumed, cache=cache, progress=progress
-            )
-        except CarpetDataError:
-            # A run that failed before anything in it was worth keeping leaves no folder.
-            if not resumed and not (run.folder / FILE).exists():
-                shutil.rmtree(run.folder, ignore_errors=True)
-            raise
+        cache = dataset.root / runs.RUNS / runs.CACHE if out is None else None
+        fitted = _fit(options, sides, run, resumed, cache, progress)
         metrics = write_outputs(
             run, fitted, sides, options, split=name, worst=worst, heatmaps=heatmaps, progress=progress
         )
         seconds = time.perf_counter() - started
         runs.finish(run, seconds, {"device": str(fitted.device)})
         (run.folder / FILE).unlink(missing_ok=True)
-    noted = (*([weights.note] if weights.note else []), *sides.notes, *fit.notes(sides.train, options))
+    notes = (*([weights.note] if weights.note else []), *sides.notes, *fit.notes(sides.train, options))
+    return _result(run, resumed, weights, sides, fitted, metrics, seconds, notes)
+
+
+def _result(
+    run: RunInfo,
+    resumed: bool,
+    weights: Weights,
+    sides: Sides,
+    fitted: Fit,
+    metrics: Mapping[str, Any],
+    seconds: float,
+    notes: tuple[str, ...],
+) -> TrainResult:
     return TrainResult(
         run=run.folder,
         model=run.folder / "model",
-        name=dataset.name,
+        name=str(run.dataset["name"]),
         architecture=weights.architecture,
         weights=weights.name,
         device=str(fitted.device),
@@ -200,7 +206,7 @@ def train(
         steps=fitted.steps,
         seconds=seconds,
         resumed=resumed,
-        notes=(*noted, *_doubts(metrics["test"])),
+        notes=(*notes, *_doubts(metrics["test"])),
     )
 
 
@@ -243,10 +249,21 @@ def _run(
     )
 
 
-def _cache(dataset: Dataset) -> Any:
+def _fit(
+    options: TrainOptions, sides: Sides, run: RunInfo, resumed: bool, cache: Path | None, progress: Progress | None
+) -> Fit:
+    from carpet_data.networks.checkpoints import FILE
     from carpet_data.networks.feature_cache import FeatureCache
+    from carpet_data.training.fit import fit
 
-    return FeatureCache(dataset.root / runs.RUNS / runs.CACHE)
+    kept = None if cache is None else FeatureCache(cache)
+    try:
+        return fit(options, sides.train, sides.val, folder=run.folder, resume=resumed, cache=kept, progress=progress)
+    except CarpetDataError:
+        # A run that failed before anything in it was worth keeping leaves no folder.
+        if not resumed and not (run.folder / FILE).exists():
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
 
 
 def _doubts(test: Mapping[str, Any]) -> tuple[str, ...]:
