@@ -151,12 +151,7 @@ def as_labels(values: ArrayLike, count: int, what: str) -> I64:
 
 
 def confusion(truth: ArrayLike, predicted: ArrayLike, count: int) -> I64:
-    """The confusion table, int64 (count, count): rows are the truth, columns the prediction.
-
-    Args:
-        truth: Whole numbers (n,), the class of each image.
-        predicted: Whole numbers (n,), its predicted class.
-        count: Number of classes.
+    """The confusion table, int64 (count, count), of the classes of images: rows are the truth, columns the prediction.
 
     Raises:
         UsageError: The two differ in length, or hold invalid labels.
@@ -207,8 +202,6 @@ class Scores:
 
     Attributes:
         classes: Their names, in the order of the table.
-        table: The confusion table, rows truth.
-        accuracy: Share of correct predictions.
         accuracy_interval: Wilson's, 95 %; it assumes independent images.
         balanced_accuracy: Mean of the recalls that exist.
         macro_f1: Mean F1 of the classes that have images.
@@ -225,12 +218,7 @@ class Scores:
 
     @classmethod
     def of(cls, truth: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> Scores:
-        """Score labels against the truth.
-
-        Args:
-            truth: Whole numbers (n,), indices into `classes`.
-            predicted: The predicted classes, likewise.
-            classes: Class names.
+        """Score labels against the truth, both (n,) indices into `classes`.
 
         Raises:
             UsageError: As `confusion`.

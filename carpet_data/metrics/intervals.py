@@ -13,13 +13,7 @@ __all__ = ["Estimate", "Interval", "check_level", "wilson"]
 
 @dataclass(frozen=True, slots=True)
 class Interval(Result):
-    """A confidence interval.
-
-    Attributes:
-        low: Its lower end.
-        high: Its upper end.
-        level: Share of such intervals that contain the true value, such as 0.95.
-    """
+    """A confidence interval; `level` is the share of such intervals that contain the true value, such as 0.95."""
 
     low: float
     high: float
@@ -62,11 +56,6 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """The score interval of a share (Wilson 1927), without continuity correction.
 
     It assumes independent trials: for images of shared groups, or pooled over seeds, it is too narrow.
-
-    Args:
-        successes: Number of trials that succeeded.
-        n: Number of trials, at least 1.
-        level: Confidence level, in (0, 1).
 
     Raises:
         UsageError: No trial, more successes than trials, or a level outside (0, 1).

@@ -28,7 +28,6 @@ class Outcome:
 
     Attributes:
         name: The condition, for messages.
-        classes: Class names.
         partitions: str (n,).
         seeds: int64 (n,).
         samples: str (n,).

@@ -46,11 +46,8 @@ class PairedResult(Result):
     """The difference of two conditions and how certain it is.
 
     Attributes:
-        statistic: The name of what was compared.
-        difference: candidate - baseline.
         interval: Percentile interval of the difference.
         p_value: Two-sided, of the hypothesis that there is no difference; never 0.
-        resamples: Number of resamples it rests on.
         fewest_units: Test units of the class with the fewest. With few of them the interval is too narrow and the
             p-value too small: between equal conditions, 7 in 100 came out below 0.05 with 6 to 20 units per class,
             11 with three and 20 with two (1000 simulated data sets each).
@@ -76,15 +73,7 @@ def paired_bootstrap(
     """Compare two conditions by drawing the same units for both (`carpet_data.metrics.bootstrap`).
 
     The p-value is that of the interval inverted (Efron & Tibshirani 1993, chapter 15): twice the smaller share of
-    resamples on one side of 0, counting the data themselves as one more resample.
-
-    Args:
-        baseline: What one condition predicted.
-        candidate: What the other predicted, for the same rows.
-        statistic: What to compare.
-        resamples: Number of resamples, at least 100.
-        level: Confidence level of the interval.
-        seed: Random seed.
+    resamples, at least 100, on one side of 0, counting the data themselves as one more resample.
 
     Raises:
         UsageError: As `bootstrap_interval`; or the two differ in their classes.
@@ -146,7 +135,6 @@ class CorrectedT(Result):
     """The corrected resampled t-test over partitions.
 
     Attributes:
-        mean: Mean difference.
         t: The statistic; None where all differences are equal, so that their spread is unknown.
         degrees: Degrees of freedom, partitions - 1.
         p_value: Two-sided; None as `t`.
@@ -204,8 +192,6 @@ class SignFlip(Result):
     """A permutation test on the signs of the differences.
 
     Attributes:
-        mean: Mean difference.
-        p_value: Two-sided.
         smallest: The smallest p-value possible with this number of differences: 0.0625 for five.
         exact: Whether every pattern of signs was tried; otherwise patterns were drawn at random.
     """
@@ -219,12 +205,9 @@ class SignFlip(Result):
 def sign_flip(differences: ArrayLike, *, seed: int = 0) -> SignFlip:
     """How often would the mean be as far from 0 if every difference had its sign by chance (Fisher 1935)?
 
-    Exact up to 20 differences; beyond, 100,000 patterns are drawn and the data count as one more. It assumes
-    independent differences, which those of overlapping partitions are not quite: read it beside `corrected_t`.
-
-    Args:
-        differences: float (n,), at least one: one per partition, candidate - baseline.
-        seed: Random seed, where patterns are drawn.
+    `differences` (n,), at least one, are candidate - baseline, one per partition. Exact up to 20 of them; beyond,
+    100,000 patterns are drawn by `seed` and the data count as one more. It assumes independent differences, which those
+    of overlapping partitions are not quite: read it beside `corrected_t`.
 
     Raises:
         UsageError: Numbers that are not finite, or a negative seed.

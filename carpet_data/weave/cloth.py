@@ -69,7 +69,6 @@ class Cloth:
         coarse: Tile of streaks of dark fibres.
         ground: RGB of the backing, 0 to 255.
         yarn: RGB of the light and of the dark fibre.
-        contrast: Strength of the variation between yarns.
     """
 
     size: int
@@ -91,14 +90,8 @@ class Cloth:
     ) -> Surface:
         """The cloth at real pixel positions.
 
-        Args:
-            x: Columns, float32 HxW; not a whole grid where a defect has displaced the yarns.
-            y: Rows, float32 HxW.
-            no_warp: bool HxW, where the warp is missing.
-            no_weft: bool HxW, where the weft is missing.
-
-        Returns:
-            The surface, HxW.
+        `x` and `y` (columns and rows, float32 HxW) are not a whole grid where a defect has displaced the yarns;
+        `no_warp` and `no_weft` (bool HxW) mark where those yarns are missing.
         """
         u, v = self._to_cloth(x, y)
         warp = _Layer(self.warp, u, v)
@@ -174,8 +167,6 @@ class Cloth:
 
 
 class _Layer:
-    """Where each pixel is on one family of yarns."""
-
     def __init__(self, yarns: Yarns, across: F32, along: F32) -> None:
         count, samples = yarns.tone.shape
         self.position = np.interp(across, yarns.centres, np.arange(count)).astype(np.float32)

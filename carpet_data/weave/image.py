@@ -92,20 +92,12 @@ def render(class_name: str, rng: np.random.Generator, size: int) -> Rendered:
 
 
 def difference_mask(changed: F32, clean: F32, unit: float) -> NDArray[np.bool_]:
-    """Where two pictures of the same cloth visibly differ.
+    """Where two pictures of the same cloth (float32 HxWx3, 0 to 255) visibly differ: bool HxW.
 
-    The largest difference of the three channels is averaged over the width of a fibre bundle (a Gaussian of 2.2 units),
-    because a displaced yarn crosses its old place here and there and a dark hollow stays dark in a stain; pixels of at
-    least VISIBLE gray levels belong to the defect. Holes and specks smaller than a float of the weave follow their
-    surroundings.
-
-    Args:
-        changed: float32 HxWx3, 0 to 255.
-        clean: The same without the defect.
-        unit: Pixels per cloth unit.
-
-    Returns:
-        bool HxW.
+    The largest difference of the three channels is averaged over the width of a fibre bundle (a Gaussian of 2.2 units
+    of `unit` pixels), because a displaced yarn crosses its old place here and there and a dark hollow stays dark in a
+    stain; pixels of at least VISIBLE gray levels belong to the defect. Holes and specks smaller than a float of the
+    weave follow their surroundings.
     """
     difference = np.abs(changed - clean).max(axis=2)
     soft = cv2.GaussianBlur(difference, (0, 0), max(2.2 * unit, 0.6))

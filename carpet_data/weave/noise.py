@@ -12,13 +12,7 @@ F32 = NDArray[np.float32]
 
 
 def smooth_field(rng: np.random.Generator, shape: tuple[int, int], cell_px: float) -> F32:
-    """A field without direction whose features are about `cell_px` wide.
-
-    Args:
-        rng: Source of randomness.
-        shape: Rows and columns of the result.
-        cell_px: Distance of the random knots in pixels, at least 1.
-    """
+    """A field without direction whose features are about `cell_px` wide, at least 1."""
     rows, columns = (int(np.ceil(length / cell_px)) + 3 for length in shape)
     knots = rng.standard_normal((rows, columns), dtype=np.float32)
     grid_x, grid_y = np.meshgrid(
@@ -43,12 +37,8 @@ def smooth_lines(rng: np.random.Generator, lines: int, length: int, sigma: float
 def streaks(rng: np.random.Generator, along: F32, across: F32, length: float, width: float) -> F32:
     """A field of features drawn out in one direction.
 
-    Args:
-        rng: Source of randomness.
-        along: float32 HxW, position along that direction in pixels.
-        across: float32 HxW, position across it in pixels.
-        length: Length of a feature in pixels.
-        width: Width of a feature in pixels.
+    `along` and `across` (float32 HxW) are positions along that direction and across it, in pixels, as are `length` and
+    `width` of a feature.
     """
     tile = rng.standard_normal((64, 64), dtype=np.float32)
     field = wrapped(tile, (along / length).astype(np.float32), (across / width).astype(np.float32))

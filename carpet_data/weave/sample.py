@@ -80,7 +80,6 @@ def _folder_of(key: str) -> tuple[str, str]:
 
 
 def _jobs(root: Path, counts: Mapping[str, int], *, seed: int, size: int) -> Iterator[Job]:
-    """Every image of a data set, class by class."""
     for key, count in counts.items():
         part, class_name = _folder_of(key)
         for k in range(count):

@@ -47,14 +47,9 @@ class Strand:
 
 
 def curve(knots: NDArray[np.float64], count: int = 64) -> NDArray[np.float64]:
-    """A smooth path through knots: Catmull-Rom spline with chord-length parameter (Catmull and Rom, 1974).
+    """A smooth path of `count` points through knots, both float64 (n, 2).
 
-    Args:
-        knots: float64 (n, 2), n at least 2.
-        count: Points of the result.
-
-    Returns:
-        float64 (count, 2).
+    Catmull-Rom spline with chord-length parameter (Catmull and Rom, 1974).
     """
     ends = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
     place = np.linspace(0, len(knots) - 1, count)
@@ -82,11 +77,7 @@ def rgb(values: NDArray[np.float64]) -> RGB:
 def lay(surface: Surface, box: Box, strand: Strand, rng: np.random.Generator) -> None:
     """Lay a strand on a window of a surface, in place; it goes under whatever is higher.
 
-    Args:
-        surface: The window, changed in place.
-        box: Where the window is.
-        strand: What to lay; parts outside the window are skipped.
-        rng: Draws its fibres.
+    Parts outside the window are skipped.
     """
     path, along = _resampled(strand.path)
     if len(path) < 2:

@@ -42,14 +42,10 @@ class Fabric:
 
 
 def find_fabric(image: Image, centre: tuple[float, float]) -> Fabric | None:
-    """The weave around a place, or None where there is none.
+    """The weave around a place (x, y in pixels) of an image (uint8 HxWx3 RGB or HxW), or None where there is none.
 
     The direction is the fourfold mean of the gradient directions (fibers run along the yarns); the pitches are the
     first strong peaks in the autocorrelation of the image projected along each family of yarns.
-
-    Args:
-        image: uint8 HxWx3 RGB or HxW.
-        centre: x, y in pixels.
     """
     height, width = image.shape[:2]
     edge = min(_CROP, height, width)
@@ -78,11 +74,7 @@ def find_fabric(image: Image, centre: tuple[float, float]) -> Fabric | None:
 
 
 def runs_along(pixels: F32, fabric: Fabric) -> NDArray[np.uint8]:
-    """Which way the fibers run at each pixel: gradients across them are the stronger ones.
-
-    Args:
-        pixels: float32 HxWx3 RGB.
-        fabric: The weave.
+    """Which way the fibers run at each pixel (float32 HxWx3 RGB): gradients across them are the stronger ones.
 
     Returns:
         uint8 HxW of ALONG_WARP and ALONG_WEFT.

@@ -67,11 +67,9 @@ _ON_PLAIN = {"color": "stain", "colour": "stain", "hole": "spot", "cut": "scratc
 
 
 def kind_of(class_name: str, *, woven: bool) -> str | None:
-    """The kind that a class's name means, or None.
+    """The kind that a class's name, such as "color" or "scratch_neck", means, or None.
 
-    Args:
-        class_name: Such as "color" or "scratch_neck".
-        woven: Whether the host is a woven cloth: there a hole has yarns around it, elsewhere it is a spot.
+    On a woven cloth a hole has yarns around it, elsewhere it is a spot.
     """
     name = class_name.lower()
     if woven:

@@ -35,10 +35,6 @@ class PhotoHost:
     Attributes:
         pixels: float32 SxSx3 RGB, 0..255, as if exposed like the cloth the models were made for.
         run: uint8 SxS, ALONG_WARP, ALONG_WEFT, or 0 without a weave.
-        unit: Pixels per cloth unit; a yarn is about 14 units wide.
-        angle: Direction of the weft against the x axis, in radians.
-        ground: RGB seen through a hole.
-        yarn: RGB of a light and of a dark fibre.
         fibres: Colors laid strands like the yarns of the photograph.
     """
 
@@ -63,19 +59,10 @@ class PhotoHost:
     def surface(
         self, x: F32, y: F32, *, no_warp: NDArray[np.bool_] | None = None, no_weft: NDArray[np.bool_] | None = None
     ) -> Surface:
-        """The surface at real pixel positions.
+        """The surface at real pixel positions; arguments as `carpet_data.weave.cloth.Cloth.surface`.
 
         What lies under a yarn is not in a photograph. Where one family of yarns is missing, its yarns are replaced by
         the shaded ground, so that the other family is left as single yarns; where both are, there is only ground.
-
-        Args:
-            x: Columns, float32 HxW.
-            y: Rows, float32 HxW.
-            no_warp: bool HxW, where the warp is missing.
-            no_weft: bool HxW, where the weft is missing.
-
-        Returns:
-            The surface, HxW.
         """
         # Displacements come from interpolated knots in small steps, which would show as teeth on a bright yarn.
         x, y = (blurred(part, 1.5) for part in (x, y))
@@ -102,14 +89,11 @@ class PhotoHost:
 
 
 def photo_host(pixels: F32, run: NDArray[np.uint8] | None, unit: float, angle: float, pitch: float = 0.0) -> PhotoHost:
-    """A host whose yarn and ground colors are those of its pixels.
+    """A host whose yarn and ground colors are those of its pixels (float32 SxSx3 RGB, 0..255).
 
-    Args:
-        pixels: float32 SxSx3 RGB, 0..255.
-        run: uint8 SxS of ALONG_WARP and ALONG_WEFT; None without a weave.
-        unit: Pixels per cloth unit.
-        angle: Direction of the weft against the x axis, in radians.
-        pitch: Mean distance of neighbouring yarns in pixels; needed with `run` only.
+    `run` is uint8 SxS of ALONG_WARP and ALONG_WEFT, None without a weave; with it comes `pitch`, the mean distance of
+    neighboring yarns in pixels. `unit` is pixels per cloth unit, `angle` the weft's direction against the x axis in
+    radians.
     """
     flat = pixels[::2, ::2].reshape(-1, 3)
     ordered = flat[np.argsort(flat.sum(axis=1), kind="stable")]

@@ -165,12 +165,9 @@ def stain(pixels: F32, centre: Point, extent: float, look: Look, rng: np.random.
 
 
 def toned(pixels: F32, amount: F32, darker: bool) -> F32:
-    """The surface darkened (multiplied) or lightened (screened), so that its texture stays.
+    """The surface (float32 HxWx3, 0..255) darkened (multiplied) or lightened (screened), so that its texture stays.
 
-    Args:
-        pixels: float32 HxWx3, 0..255.
-        amount: float32 HxW, 0 (no change) to 1 (black or white).
-        darker: Which way.
+    `amount` is float32 HxW, 0 (no change) to 1 (black or white).
     """
     part = np.clip(amount, 0, 1)[..., None]
     if darker:
@@ -183,12 +180,7 @@ def rough_path(
 ) -> NDArray[np.float64]:
     """A broken line by midpoint displacement (Fournier, Fussell and Carpenter, CACM 1982).
 
-    Args:
-        start: x, y.
-        goal: x, y.
-        roughness: Deviation of the first midpoint as a share of the length; each level has 0.55 of the one before.
-        rng: Draws the displacements.
-        levels: How often each piece is halved.
+    `roughness` is the deviation of the first midpoint as a share of the length; each level has 0.55 of the one before.
 
     Returns:
         float64 (2 ** levels + 1, 2).

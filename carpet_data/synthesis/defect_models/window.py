@@ -49,13 +49,7 @@ class Window:
 
 
 def window_around(image: Image, centre: tuple[float, float], half: float) -> Window:
-    """Cut the square centre ± half.
-
-    Args:
-        image: uint8 HxWx3 RGB or HxW.
-        centre: x, y in pixels, within the image.
-        half: Half the edge in pixels.
-    """
+    """Cut the square `centre` (x, y within the image) ± `half` pixels out of an image (uint8 HxWx3 RGB or HxW)."""
     height, width = image.shape[:2]
     half_px = max(int(np.ceil(half)), 4)
     left, top = int(centre[0]) - half_px, int(centre[1]) - half_px
@@ -70,20 +64,11 @@ def window_around(image: Image, centre: tuple[float, float], half: float) -> Win
 
 
 def settled(host: Image, window: Window, changed: F32, reach: float, allowed: Mask | None = None) -> Candidate:
-    """The host with a changed window where it visibly differs.
+    """The host with a changed window where it visibly differs; the mask is empty where nothing does.
 
-    What the mask leaves out is too faint to leave a seam at its outline; where `allowed` cuts a defect off, the change
-    fades in over two pixels.
-
-    Args:
-        host: uint8 HxWx3 RGB or HxW; not written to.
-        window: The window as it was cut.
-        changed: float32 SxSx3 RGB, the window with the defect.
-        reach: Pixels over which differences are averaged for the mask, see `visible.visible_region`.
-        allowed: bool HxW, where the defect may be; None for everywhere.
-
-    Returns:
-        The candidate; its mask is empty where nothing is visible.
+    The window is float32 SxSx3 RGB. What the mask leaves out is too faint to leave a seam at its outline; where
+    `allowed` (bool HxW, None for everywhere) cuts a defect off, the change fades in over two pixels. Differences are
+    averaged over `reach` pixels, see `visible.visible_region`. The host is not written to.
     """
     if host.ndim == 2:
         changed = np.repeat((changed @ _LUMINANCE)[..., None], 3, axis=2)

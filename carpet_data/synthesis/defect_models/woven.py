@@ -23,18 +23,10 @@ _SHARP = 0.05
 
 
 def draw(kind: str, window: Window, extent: float, unit: float, fabric: Fabric | None, rng: np.random.Generator) -> F32:
-    """Draw a defect on a window.
+    """Draw a defect on the center of a window: float32 SxSx3 RGB, 0..255.
 
-    Args:
-        kind: A name in `carpet_data.weave.defects.DEFECTS`.
-        window: Where; the defect is centred on its centre.
-        extent: Length in pixels.
-        unit: Pixels per cloth unit.
-        fabric: The host's weave; None where it has none.
-        rng: Draws the defect and the light on it.
-
-    Returns:
-        float32 SxSx3 RGB, 0..255: the window with the defect.
+    `kind` is a name in `carpet_data.weave.defects.DEFECTS`, `extent` is its length in pixels, `unit` the pixels per
+    cloth unit; `fabric` is None where the host has no weave.
     """
     exposure = float(np.clip(window.pixels.mean() / _MODEL_MEAN, 0.5, 1.8))
     run = None if fabric is None else runs_along(window.pixels, fabric)

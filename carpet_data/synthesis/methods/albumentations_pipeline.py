@@ -44,13 +44,8 @@ class Pipeline:
     def __call__(self, image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask, tuple[str, ...]]:
         """Run it once: a pure function of its arguments.
 
-        Args:
-            image: uint8 HxWx3 RGB or HxW; not written to.
-            mask: bool HxW.
-            rng: Seeds every node, nested ones too, each with its own generators.
-
-        Returns:
-            The image, the mask, and the names of the transforms that were applied, in order.
+        Image (uint8 HxWx3 RGB or HxW) and mask (bool HxW) are not written to; `rng` seeds every node, nested ones too,
+        each with its own generators. Also returns the names of the transforms that were applied, in order.
 
         Raises:
             UsageError: A transform cannot work on such an image, or gives another size or type.
@@ -81,8 +76,7 @@ class Pipeline:
 def build(document: Mapping[str, Any]) -> Pipeline:
     """Build a pipeline from what `albumentations.to_dict` gives.
 
-    Args:
-        document: {"__version__": …, "transform": {"__class_fullname__": "Compose", "p": 1.0, "transforms": […]}}.
+    The document is {"__version__": …, "transform": {"__class_fullname__": "Compose", "p": 1.0, "transforms": […]}}.
 
     Raises:
         UsageError: It is not such a document, has unknown transforms or arguments, leaves out a p, or holds a transform

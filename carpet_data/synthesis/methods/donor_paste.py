@@ -146,7 +146,6 @@ def _near(donor: Donor, used: int) -> Donor:
 
 
 def _part(donor: Donor, window: tuple[slice, slice]) -> Donor:
-    """The donor cut to some rows and columns."""
     mask = donor.mask[window]
     box = (donor.box[0] + window[1].start, donor.box[1] + window[0].start, mask.shape[1], mask.shape[0])
     return replace(donor, image=donor.image[window], mask=mask, box=box)

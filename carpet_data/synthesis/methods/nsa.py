@@ -94,14 +94,8 @@ class Nsa(Method):
 def clone(window: Image, patch: Image, shape: Mask, *, mixed: bool) -> Image:
     """Put a patch into a window by its gradients, so that its values meet the window's at the edge of the shape.
 
-    Args:
-        window: uint8 hxwx3 or hxw.
-        patch: uint8 of the same shape.
-        shape: bool hxw; its outermost two rows and columns are left out.
-        mixed: Keep the window's gradient where it is the stronger one.
-
-    Returns:
-        uint8 of the shape of `window`, changed inside `shape` only.
+    All are uint8 hxwx3 or hxw; the shape (bool hxw) loses its outermost two rows and columns. `mixed` keeps the
+    window's gradient where it is the stronger one. Pixels change inside `shape` only.
     """
     inner = np.zeros(shape.shape, np.bool_)
     inner[2:-2, 2:-2] = shape[2:-2, 2:-2]

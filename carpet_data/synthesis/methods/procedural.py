@@ -61,16 +61,9 @@ class Procedural(Method):
     Parameters: type[BaseModel] = ProceduralParameters
 
     def render(self, scene: Scene, parameters: ProceduralParameters, rng: np.random.Generator) -> Candidate:
-        """Draw one defect on the scene's host.
+        """Draw one defect on the scene's host; the mask holds every changed pixel.
 
-        Args:
-            scene: Its host, foreground and facts are used.
-            parameters: What to draw.
-            rng: Draws place, size and everything else.
-
-        Returns:
-            The candidate: its mask holds every changed pixel. For a null scene, the host with no more than the
-            traces of drawing, and an empty mask.
+        For a null scene, the host with no more than the traces of drawing, and an empty mask.
 
         Raises:
             Redraw: Nothing visible came of this draw.

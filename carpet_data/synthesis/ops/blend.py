@@ -71,15 +71,9 @@ def cutout(patch: Patch, host: Image, feather_px: float) -> tuple[Image, F32]:
 def seam(patch: Patch, host: Image, inner: Mask, outer: Mask, smooth_px: float) -> tuple[Image, F32, float]:
     """The patch in place of the host, up to the cheapest closed cut between two outlines.
 
-    Args:
-        patch: Aligned to the host.
-        host: As above.
-        inner: bool hxw: pixels that must come from the patch.
-        outer: bool hxw: pixels that may; it holds `inner`.
-        smooth_px: Light that varies slower than this is taken from the host.
-
-    Returns:
-        The image, the opacity, and the seam's energy, see `seam.seam_energy`.
+    Pixels of `inner` must come from the patch, those of `outer`, which holds it, may (bool hxw). Light that varies
+    slower than `smooth_px` is taken from the host. Also returns the opacity, and the seam's energy, see
+    `seam.seam_energy`.
     """
     taken = coarse_cut(patch.image, host, inner, outer)
     corrected = to_bytes(patch.image + membrane(host, patch.image, patch.valid & ~inner, smooth_px))

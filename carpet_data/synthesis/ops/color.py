@@ -20,14 +20,8 @@ _GAIN_RANGE = (0.5, 2.0)
 def match(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image:
     """A patch whose collar has the mean color, and nearly the contrast, of the host's pixels there.
 
-    Args:
-        image: uint8 hxwx3 RGB or hxw: the patch.
-        host: uint8, its shape: the host below it.
-        ring: bool hxw: the collar's pixels; with none the patch is returned as it is.
-        strength: 0 leaves the patch, 1 matches wholly.
-
-    Returns:
-        uint8, the shape of `image`.
+    Image and host are uint8 hxwx3 RGB or hxw, `ring` (bool hxw) marks the collar; with no pixels in it the patch is
+    returned as it is. A strength of 0 leaves the patch, 1 matches wholly.
     """
     if strength <= 0 or cv2.countNonZero(ring.view(np.uint8)) < 8:
         return image

@@ -19,14 +19,9 @@ _TEXTURE_PX = 120
 def candidate(
     host: Image, corner: tuple[int, int], window: Image, mask: Mask, drawn: Mapping[str, Any] | None = None
 ) -> Candidate:
-    """The host with a changed window.
+    """The host (uint8 HxWx3 or HxW, not written to) with a changed window and the defect's mask in it (bool hxw).
 
-    Args:
-        host: uint8 HxWx3 or HxW; not written to.
-        corner: Column and row of the window.
-        window: uint8 hxwx3 or hxw.
-        mask: bool hxw: the defect in it.
-        drawn: What was drawn, for the provenance.
+    `corner` is the window's column and row, `drawn` what was drawn, for the provenance.
     """
     (x, y), (height, width) = corner, mask.shape
     place = np.s_[y : y + height, x : x + width]
@@ -67,11 +62,8 @@ def join(
 def good_on_good(scene: Scene, shape: Mask, corner: tuple[int, int], rng: np.random.Generator) -> Candidate:
     """A null sample: the shape filled with clean texture of the host, so that it carries every trace but the defect.
 
-    Args:
-        scene: Its host gives the texture. An object has no second place like the first: it stays unchanged.
-        shape: bool hxw: where a defect would have been.
-        corner: Column and row of its window on the host.
-        rng: Chooses the texture.
+    `shape` (bool hxw) is where a defect would have been, `corner` the column and row of its window on the host. An
+    object has no second place like the first: it stays unchanged.
 
     Raises:
         Redraw: The shape leaves too little texture.

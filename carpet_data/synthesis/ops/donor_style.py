@@ -33,7 +33,6 @@ class Character:
     """The measurements of a donor.
 
     Attributes:
-        style: How to blend it.
         similarity: Bhattacharyya overlap of gradient directions inside the mask and in the collar (1 = the same).
         energy: Gradient inside over gradient in the collar, of log luminance.
         tint: Shift of low-passed log luminance inside, in units of the collar's own spread.
@@ -55,12 +54,9 @@ class Character:
 
 
 def measure(image: Image, mask: Mask, *, is_object: bool) -> Character:
-    """Measure a donor.
+    """Measure a donor: the cut with its collar (uint8 hxwx3 or hxw) and its mask (bool hxw).
 
-    Args:
-        image: uint8 hxwx3 or hxw: the cut with its collar.
-        mask: bool hxw.
-        is_object: Whether it shows a part of an object; its parts have edges of their own, so only "seam" will do.
+    The parts of an object have edges of their own, so for it only "seam" will do.
 
     Example:
         >>> from carpet_data.weave.image import generator, render
@@ -114,14 +110,7 @@ def tightened(image: Image, mask: Mask) -> Mask:
     """The mask of something that lies on a texture, without the texture that a loose outline caught at its rim.
 
     Only where it is clearly darker or lighter than its collar: rim pixels on the collar's side of the middle between
-    the two are left out.
-
-    Args:
-        image: uint8 hxwx3 or hxw: the cut.
-        mask: bool hxw.
-
-    Returns:
-        bool hxw: a part of `mask`, never less than half of it.
+    the two are left out. The result (bool hxw) is a part of `mask`, never less than half of it.
     """
     light = blurred(grey(image), 1.2)
     inside = depth_of(mask)

@@ -21,16 +21,10 @@ _LEAST_KEPT = 0.3
 
 
 def find(image: Image) -> Mask | None:
-    """Where the object of an image is.
+    """Where the object of an image (uint8 HxWx3 RGB or HxW) is: bool HxW; None where none stands out, as on a texture.
 
     The frame of the image is taken for background if it is nearly flat while the image is not; the object is then what
     differs from a plane of brightness through the frame (Otsu's threshold, 1979), its holes filled.
-
-    Args:
-        image: uint8 HxWx3 RGB or HxW.
-
-    Returns:
-        bool HxW; None where no object stands out, as on a texture.
     """
     height, width = image.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
@@ -71,14 +65,8 @@ def object_core(image: Image, foreground: Mask) -> Mask:
     """The part of a foreground that is certainly the object, without its shadow: a scratch must not leave the object.
 
     Shadow differs from the background a little, the object much: Otsu's threshold (1979) of the difference inside the
-    foreground parts them; bright spots inside the object are filled in, and a thin rim is taken off.
-
-    Args:
-        image: uint8 HxWx3 RGB or HxW.
-        foreground: bool HxW.
-
-    Returns:
-        bool HxW, within the foreground; all of it where too little of it would be left.
+    foreground parts them; bright spots inside the object are filled in, and a thin rim is taken off. Bool HxW within
+    the foreground; all of it where too little of it would be left.
     """
     height, width = foreground.shape
     scale = min(1.0, _CORE_SIDE / max(height, width))

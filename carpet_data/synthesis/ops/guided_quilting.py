@@ -63,15 +63,10 @@ def lay_donor(
     scale: float = 1.0,
     bend: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Source:
-    """Turn, flip, scale and bend a donor, and lay the center of its defect on the center of the frame.
+    """Turn, flip, scale and bend a donor, and lay the center of its defect on the center of the frame (rows, columns).
 
-    Args:
-        donor: Its mask must not be empty.
-        frame: Rows and columns.
-        angle_deg: Counter-clockwise.
-        flip: Swap left and right first.
-        scale: Of the donor.
-        bend: Curve, wave and phase as `warp.bow`, along the donor's own main axis.
+    The turn is counter-clockwise; a flip swaps left and right first; `bend` is curve, wave and phase as in `warp.bow`,
+    along the donor's own main axis. The donor's mask must not be empty.
     """
     axis = axis_of(donor.mask)
     x, y = grid(frame)

@@ -20,12 +20,7 @@ _KNOWN = 1e-3
 def continued(values: F32, known: Mask) -> F32:
     """Known values carried smoothly into the unknown: a membrane, by push and pull over a pyramid.
 
-    Args:
-        values: float32 hxwx3 or hxw.
-        known: bool hxw.
-
-    Returns:
-        float32, the shape of `values`: unchanged where known; 0 everywhere where nothing is known.
+    float32 hxwx3 or hxw, like `values`: unchanged where known (bool hxw); 0 everywhere where nothing is known.
     """
     weight = known.astype(np.float32)
     if not known.any():
@@ -49,14 +44,8 @@ def _pull(sums: F32, weight: F32) -> F32:
 def membrane(host: Image, source: Image, known: Mask, smooth_px: float) -> F32:
     """What to add to a source so that its light runs into the host's: their difference, low-passed and continued.
 
-    Args:
-        host: uint8 hxwx3 or hxw.
-        source: uint8, its shape.
-        known: bool hxw: where the two show the same thing and can be compared.
-        smooth_px: Finer differences are left.
-
-    Returns:
-        float32, the shape of `host`.
+    Both are uint8 hxwx3 or hxw, the result float32; `known` (bool hxw) is where the two show the same thing and can be
+    compared. Differences finer than `smooth_px` are left.
     """
     height, width = known.shape
     step = 4 if smooth_px >= 4 and min(height, width) >= 32 else 1

@@ -64,11 +64,8 @@ def morph(first: Mask, second: Mask, share: float) -> Mask:
 def deform(mask: Mask, rng: np.random.Generator, *, strength: float, cell_frac: float = 0.35) -> Mask:
     """The shape after a smooth random displacement.
 
-    Args:
-        mask: The shape.
-        rng: Draws the displacement.
-        strength: Its standard deviation as a share of the shape's mean radius.
-        cell_frac: How far apart independent displacements are, as a share of the shape's longer side.
+    Its standard deviation is `strength` times the shape's mean radius; independent displacements are `cell_frac` of the
+    shape's longer side apart.
     """
     # A thread's radius overstates it: no displacement may tear what is only a few pixels wide.
     reach = strength * float(np.sqrt(mask.sum() / np.pi))

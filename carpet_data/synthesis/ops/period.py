@@ -13,11 +13,7 @@ from carpet_data.synthesis.ops.pixels import grey
 
 
 def period(image: Image, side: int = 256) -> tuple[int, int, float]:
-    """The period of an image's pattern, by autocorrelation.
-
-    Args:
-        image: uint8 hxwx3 or hxw.
-        side: At most this many pixels across are looked at, in the image's middle.
+    """The period of an image's pattern, by autocorrelation; it looks at the middle, at most `side` pixels across.
 
     Returns:
         Pixels along x and along y (0 where nothing repeats), and how strong the weaker of the two repeats (0..1).

@@ -11,14 +11,8 @@ def perlin_noise(
 ) -> NDArray[np.float32]:
     """Smooth noise without steps: random gradients on a grid, their ramps blended by Perlin's curve.
 
-    Args:
-        rng: Draws the gradients.
-        shape: Rows and columns.
-        cell_px: Width and height of a grid cell in pixels; features are about that large.
-        angle_deg: Turn of the grid, which hides its directions.
-
-    Returns:
-        float32 of `shape`, about -0.7 to 0.7.
+    `cell_px` is the width and height of a grid cell; features are about that large. A turn of the grid hides its
+    directions. float32 of `shape`, about -0.7 to 0.7.
     """
     angle = np.radians(angle_deg)
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)

@@ -64,11 +64,7 @@ def noise_level(image: Image) -> float:
 
 
 def camera_noise(values: F32) -> float:
-    """The camera's own noise, standard deviation in gray levels: Immerkaer's measure in the smoothest blocks.
-
-    Args:
-        values: float32 HxW.
-    """
+    """The camera's own noise, standard deviation in gray levels: Immerkaer's measure in the smoothest blocks."""
     blocks = cv2.resize(_laplacian(values), None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
     # The smoothest tenth: elsewhere it is texture.
     return float(np.quantile(blocks, 0.1)) * float(np.sqrt(np.pi / 2)) / 6

@@ -63,13 +63,7 @@ def anywhere(
 
 
 def clip(patch: Patch, x: int, y: int, host: tuple[int, int]) -> tuple[Patch, int, int]:
-    """The part of a patch that lies on the host, and its corner there.
-
-    Args:
-        patch: The warped cut.
-        x: Column of its corner.
-        y: Row of its corner.
-        host: Width and height of the host.
+    """The part of a patch that lies on the host (width, height), and its corner there.
 
     Raises:
         Redraw: No pixel of the defect is left.

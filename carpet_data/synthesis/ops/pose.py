@@ -59,13 +59,7 @@ def _axis(x: NDArray[Any], y: NDArray[Any]) -> Axis:
 
 
 def pose_of(foreground: Mask) -> Pose | None:
-    """The pose of an object: its axis by second moments, which end is which by the third.
-
-    Args:
-        foreground: bool HxW.
-
-    Returns:
-        None where there is no object.
+    """The pose of an object (bool HxW): its axis by second moments, which end is which by the third; None if empty.
 
     Example:
         >>> club = np.zeros((60, 120), np.bool_)
@@ -91,9 +85,7 @@ def pose_of(foreground: Mask) -> Pose | None:
 def turn_between(donor: Mask | None, host: Mask | None) -> float:
     """How far to turn a donor, in degrees counter-clockwise, for its object to lie as the host's does.
 
-    Args:
-        donor: bool HxW, where the object is in the donor's image; None where that is not known.
-        host: bool HxW, where it is in the host.
+    Both are bool HxW, where the object is in each image; None where that is not known.
     """
     one, other = (None if mask is None else pose_of(mask) for mask in (donor, host))
     return one.angle_deg - other.angle_deg if one is not None and other is not None else 0.0
@@ -109,13 +101,9 @@ def similarity(angle_deg: float, scale_x: float, scale_y: float) -> NDArray[np.f
 def same_place(
     point: tuple[float, float], own: Pose, other: Pose, matrix: NDArray[np.floating[Any]]
 ) -> tuple[float, float]:
-    """Where a point of one object lies on another.
+    """Where a point (x, y) of one object lies on another.
 
-    Args:
-        point: x, y in the image of the first object.
-        own: Its pose.
-        other: The other object's pose.
-        matrix: 2x2, from the one's directions to the other's, see `similarity`.
+    `matrix` is 2x2, from the one's directions to the other's, see `similarity`.
     """
     x, y = matrix @ np.array([point[0] - own.centre[0], point[1] - own.centre[1]]) + np.array(other.centre)
     return float(x), float(y)

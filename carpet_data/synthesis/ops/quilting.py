@@ -232,19 +232,10 @@ def _lay(
 
 
 def agree(patch: Image, context: Image, known: Mask, *, light: bool = True) -> Image:
-    """Bend and light a patch so that it meets what is known around it.
+    """Bend and light a patch so that it meets what is known of its context (uint8 hxwx3 or hxw, all of one shape).
 
     The displacement is found where pixels are known (dense inverse search flow, Kroeger et al., ECCV 2016) and
-    continued smoothly to where they are not; so is the difference of light.
-
-    Args:
-        patch: uint8 hxwx3 or hxw.
-        context: uint8 of the same shape: what it goes into.
-        known: bool hxw: which pixels of `context` count.
-        light: Whether to follow the context's light too.
-
-    Returns:
-        uint8 of the same shape.
+    continued smoothly to where they are not; so is the difference of light, with `light`.
     """
     height, width = known.shape
     if min(height, width) < 16 or not known.any():

@@ -19,14 +19,8 @@ _CLOUDS_PX = 14.0
 def stained(window: Image, shape: Mask, source: Source, rng: np.random.Generator) -> Image:
     """Give the texture in a window the stain of a donor: its color, its contrast, its cloudiness.
 
-    Args:
-        window: uint8 HxWx3 or HxW of the host, the frame of shape and source.
-        shape: bool HxW: the new stain.
-        source: A stain laid into the same frame, with as many channels.
-        rng: Draws how the edge creeps.
-
-    Returns:
-        uint8 of the shape of `window`.
+    Window (uint8 HxWx3 or HxW of the host), shape (bool HxW) and source have one frame and as many channels; `rng`
+    draws how the edge creeps.
 
     Raises:
         Redraw: The donor shows nothing but its stain, or nothing of it.

@@ -32,16 +32,9 @@ def visible_levels(before: Image, asked: float | None) -> float:
 
 
 def visible_change(after: Image, before: Image, levels: float, window: int) -> Mask:
-    """Where an eye sees a change: the difference, averaged over a window, above a threshold.
+    """Where an eye sees a change: the difference, averaged over a square window, above some gray levels.
 
-    Args:
-        after: uint8 hxwx3 or hxw.
-        before: uint8, its shape.
-        levels: The threshold in gray levels.
-        window: Side of the window in pixels.
-
-    Returns:
-        bool hxw.
+    Both images are uint8 hxwx3 or hxw; the result is bool hxw.
     """
     return np.asarray(cv2.blur(difference(after, before).astype(np.float32), (window, window))) > levels
 
@@ -49,14 +42,7 @@ def visible_change(after: Image, before: Image, levels: float, window: int) -> M
 def visible_mask(after: Image, before: Image, within: Mask, levels: float) -> Mask:
     """The pixels of a defect: the change that can be seen, with gaps closed where both happen to agree.
 
-    Args:
-        after: uint8 hxwx3 or hxw.
-        before: uint8, its shape.
-        within: bool hxw: where a change may count.
-        levels: Minimum difference in gray levels, see `visible_levels`.
-
-    Returns:
-        bool hxw, part of `within`.
+    Both images are uint8 hxwx3 or hxw; the mask is a part of `within` (bool hxw). For `levels` see `visible_levels`.
     """
     pad = 6
     changed = np.pad(((difference(after, before) > levels) & within).astype(np.uint8), pad)
@@ -66,20 +52,12 @@ def visible_mask(after: Image, before: Image, within: Mask, levels: float) -> Ma
 
 
 def visible_region(changed: F32, clean: F32, reach: float) -> Mask:
-    """Where two windows visibly differ as regions, as with yarns that cross their old places here and there.
+    """Where two windows (float32 HxWx3) visibly differ as regions, as with yarns that cross their old places: bool HxW.
 
-    Averaged over a Gaussian of sigma `reach` the difference must be _REGION_LEVELS; and the pixel itself, or what is
-    around it on all sides (a closing by a disc of 1.5 `reach`), must differ by _PIXEL_LEVELS, so that the average
-    widens nothing. Gaps and specks smaller than the Gaussian follow their surroundings, and so do parts of less than
-    a fiftieth of the largest.
-
-    Args:
-        changed: float32 HxWx3.
-        clean: float32 HxWx3.
-        reach: Pixels over which differences are averaged, at least 0.5.
-
-    Returns:
-        bool HxW.
+    Averaged over a Gaussian of sigma `reach`, at least 0.5 pixels, the difference must be _REGION_LEVELS; and the pixel
+    itself, or what is around it on all sides (a closing by a disc of 1.5 `reach`), must differ by _PIXEL_LEVELS, so
+    that the average widens nothing. Gaps and specks smaller than the Gaussian follow their surroundings, and so do
+    parts of less than a fiftieth of the largest.
     """
     differs = np.abs(changed - clean).max(axis=2)
     strong = (differs >= _PIXEL_LEVELS).view(np.uint8)

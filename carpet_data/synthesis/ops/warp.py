@@ -148,11 +148,8 @@ def _affine_maps(shape: tuple[int, ...], matrix: NDArray[np.floating[Any]]) -> t
 def bow(place: NDArray[Any], curve: float, wave: float = 0.0, phase: float = 0.0) -> NDArray[Any]:
     """How far something long leaves its axis: a parabola and one wave, as shares of its half length.
 
-    Args:
-        place: Along the axis, -1 at one end and 1 at the other.
-        curve: How far both ends leave the axis.
-        wave: Height of the wave, which has one period over the length.
-        phase: Of the wave, in radians.
+    `place` runs along the axis from -1 at one end to 1 at the other; `curve` is how far both ends leave it, `wave` the
+    height of the wave, which has one period over the length and starts at `phase` (radians).
     """
     place = np.clip(place, -1.5, 1.5)
     return np.asarray(curve * (place * place - 0.33) + wave * np.sin(np.pi * place + phase))

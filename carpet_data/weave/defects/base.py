@@ -14,12 +14,7 @@ __all__ = ["Change", "Defect", "Maker"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A window of the host's surface with the defect in it.
-
-    Attributes:
-        box: Where the window is.
-        surface: Its new content; beyond the defect it equals the host.
-    """
+    """A window of the host's surface with the defect in it; beyond the defect it equals the host."""
 
     box: Box
     surface: Surface
@@ -35,7 +30,6 @@ class Defect:
     """A defect model.
 
     Attributes:
-        make: Draws one defect.
         extent_units: Smallest and largest usual extent, in cloth units.
     """
 
