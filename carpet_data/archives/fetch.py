@@ -129,7 +129,28 @@ def fetch(
     """
     out, limits = Path(out), limits or Limits()
     source = find_source(name, url=url, sha256=sha256)
-    if source.license is not None and not accept_license:
+    archive = _place(source, out, accepted=accept_license, extract=extract, overwrite=overwrite)
+    digest = download(source.url, archive, sha256=source.sha256, max_bytes=limits.max_bytes, progress=progress)
+    size = archive.stat().st_size
+    unpacked = None
+    if extract:
+        unpacked = unpack(archive, out, overwrite=overwrite, limits=limits, progress=progress)
+        if not keep_archive:
+            archive.unlink()
+    return FetchResult(
+        url=source.url,
+        license=source.license,
+        archive=archive if archive.exists() else None,
+        size=size,
+        sha256=digest,
+        verified=source.sha256 is not None,
+        unpacked=unpacked,
+    )
+
+
+def _place(source: Source, out: Path, *, accepted: bool, extract: bool, overwrite: bool) -> Path:
+    """Where the archive goes, after all that can be refused before a byte is downloaded."""
+    if source.license is not None and not accepted:
         raise UsageError(
             f"the license must be accepted first:\n{source.license}",
             where=source.url,
@@ -148,22 +169,7 @@ def fetch(
             where=archive,
             hint="run `carpet-data unpack` on it, move it away, or give --overwrite to download it again",
         )
-    digest = download(source.url, archive, sha256=source.sha256, max_bytes=limits.max_bytes, progress=progress)
-    size = archive.stat().st_size
-    unpacked = None
-    if extract:
-        unpacked = unpack(archive, out, overwrite=overwrite, limits=limits, progress=progress)
-        if not keep_archive:
-            archive.unlink()
-    return FetchResult(
-        url=source.url,
-        license=source.license,
-        archive=archive if archive.exists() else None,
-        size=size,
-        sha256=digest,
-        verified=source.sha256 is not None,
-        unpacked=unpacked,
-    )
+    return archive
 
 
 def _is_wanted(archive: Path, source: Source) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -107,24 +107,25 @@ def _round(
         mask_paths = sorted(at[wanted], key=lambda path: (not path.lower().endswith(".png"), path))
         taken.update(mask_paths)
         pairing.mask_of.update((image, mask_paths[0]) for image in image_paths)
-        if len(mask_paths) > 1:
-            problems.append(
-                DataError(
-                    f"the image {image_paths[0]} has several masks: {', '.join(mask_paths)}",
-                    where=root / mask_paths[0],
-                    hint="keep one of them",
-                )
-            )
-        if len(image_paths) > 1:
-            problems.append(
-                DataError(
-                    f"the mask fits several images: {', '.join(image_paths[:5])}",
-                    where=root / mask_paths[0],
-                    hint="rename the images and give each its own mask "
-                    "(in the MVTec layout, ground_truth/train/CLASS and ground_truth/test/CLASS keep them apart)",
-                )
-            )
+        problems += _ambiguous(root, image_paths, mask_paths)
     return taken
+
+
+def _ambiguous(root: Path, image_paths: Sequence[str], mask_paths: Sequence[str]) -> Iterator[DataError]:
+    """The problems of several masks for one image, and of several images for one mask."""
+    if len(mask_paths) > 1:
+        yield DataError(
+            f"the image {image_paths[0]} has several masks: {', '.join(mask_paths)}",
+            where=root / mask_paths[0],
+            hint="keep one of them",
+        )
+    if len(image_paths) > 1:
+        yield DataError(
+            f"the mask fits several images: {', '.join(image_paths[:5])}",
+            where=root / mask_paths[0],
+            hint="rename the images and give each its own mask "
+            "(in the MVTec layout, ground_truth/train/CLASS and ground_truth/test/CLASS keep them apart)",
+        )
 
 
 def _folded(place: Place, fold: Callable[[str], str]) -> Place:

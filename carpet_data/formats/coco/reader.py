@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
+from carpet_data.core.images import ImageInfo
 from carpet_data.dataset import GOOD, Dataset, Origin, Shape, Side
 from carpet_data.errors import DataError
 from carpet_data.formats import annotated
@@ -195,17 +196,7 @@ def _picture(
     info = None if path is None else measure(finder.root / path, problems)
     if path is None or info is None:
         return None
-    stated = (image.get("width", info.width), image.get("height", info.height))
-    if any(isinstance(size, bool) or not isinstance(size, int | float) for size in stated):
-        problems.say(f"its width and height are {stated[0]!r} and {stated[1]!r}, not numbers", where)
-        return None
-    if stated != (info.width, info.height):
-        turned = " once its EXIF orientation is applied" if info.orientation != 1 else ""
-        problems.say(
-            f"the JSON says {stated[0]}x{stated[1]} pixels, the file has {info.width}x{info.height}{turned}",
-            f"{where} {path}",
-            "make both the same; masks of another size would lie in the wrong place",
-        )
+    if not _has_size(image, info, where, path, problems):
         return None
     shapes = []
     for annotation in annotations:
@@ -228,6 +219,23 @@ def _picture(
         class_name=str(class_name) if named else None,
         origin=next((value for value in known if value == origin), "real"),
     )
+
+
+def _has_size(image: Mapping[str, Any], info: ImageInfo, where: str, path: str, problems: Problems) -> bool:
+    """Whether the file has the size that the JSON states, if any."""
+    stated = (image.get("width", info.width), image.get("height", info.height))
+    if any(isinstance(size, bool) or not isinstance(size, int | float) for size in stated):
+        problems.say(f"its width and height are {stated[0]!r} and {stated[1]!r}, not numbers", where)
+        return False
+    if stated != (info.width, info.height):
+        turned = " once its EXIF orientation is applied" if info.orientation != 1 else ""
+        problems.say(
+            f"the JSON says {stated[0]}x{stated[1]} pixels, the file has {info.width}x{info.height}{turned}",
+            f"{where} {path}",
+            "make both the same; masks of another size would lie in the wrong place",
+        )
+        return False
+    return True
 
 
 def _shape(annotation: Mapping[str, Any], names: Mapping[Any, str], label: str, width: int, height: int) -> Shape | str:
