@@ -53,7 +53,7 @@ HOLES = {
     "procedural": (1, 3, 5, 2),
     "perlin": (4, 7, 3, 6),
     "nsa": (0, 4, 6, 3),
-    "resynthesis": (0, 3, 7, 4),
+    "resynthesis": (1, 0, 7, 2),
 }
 
 
