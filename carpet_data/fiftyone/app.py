@@ -71,11 +71,7 @@ def _refuse(error: OSError, where: str, port: int, family: int) -> None:
 def serve(fiftyone: Any, dataset: Any, options: BrowseOptions, ready: Callable[[str], None]) -> None:
     """Open the App on a dataset and wait until its last window is closed, or Ctrl-C.
 
-    Args:
-        fiftyone: The module.
-        dataset: A FiftyOne dataset.
-        options: Port, address and remote.
-        ready: Called with the App's address once it answers.
+    `ready` is called with the App's address once it answers.
 
     Raises:
         AppError: The App's server does not start.

@@ -22,14 +22,7 @@ _LABELS = "ground_truth.detections.label"
 
 
 def collect(dataset: Dataset, options: CurateOptions) -> Choices:
-    """The choices that were made in FiftyOne about a prepared data set.
-
-    Args:
-        dataset: As it is now.
-        options: The tags and the view to take, and whether real samples of the view are rejected too.
-
-    Returns:
-        With the fingerprint that the data set had when it was opened in FiftyOne.
+    """The choices that were made in FiftyOne about a prepared data set, with its fingerprint when it was opened there.
 
     Raises:
         DataError: FiftyOne does not know the data set, it has changed since, or an edit cannot be applied.
@@ -45,11 +38,8 @@ def collect(dataset: Dataset, options: CurateOptions) -> Choices:
     fingerprint, split = about.get("fingerprint"), about.get("split")
     missing = split is not None and split not in dataset.splits
     if missing or fingerprint is None or dataset.fingerprint(split) != fingerprint:
-        raise DataError(
-            "the data set has changed since it was opened in FiftyOne",
-            where=dataset.root,
-            hint="open it again (carpet-data browse): your tags stay; check them, then curate",
-        )
+        hint = "open it again (carpet-data browse): your tags stay; check them, then curate"
+        raise DataError("the data set has changed since it was opened in FiftyOne", where=dataset.root, hint=hint)
     by_id = dataset.by_id()
     # Samples that a person has added in FiftyOne are not ours.
     tagged = [] if tag is None else [each for each in opened.match_tags(tag).values(ID) if each in by_id]
@@ -90,10 +80,8 @@ def _of_view(opened: Any, name: str) -> list[str]:
     """The ids of the samples of a saved view, whatever it shows of them: samples, groups or patches."""
     known = opened.list_saved_views()
     if name not in known:
-        raise UsageError(
-            f"unknown saved view {name!r}",
-            hint=f"use one of: {', '.join(known)}" if known else "save one in the App",
-        )
+        hint = f"use one of: {', '.join(known)}" if known else "save one in the App"
+        raise UsageError(f"unknown saved view {name!r}", hint=hint)
     shown = opened.load_saved_view(name)
     if shown._is_dynamic_groups:
         shown = shown.flatten()

@@ -102,11 +102,8 @@ def _ping(uri: str, wait_s: float) -> None:
     try:
         client = pymongo.MongoClient(uri, serverSelectionTimeoutMS=round(wait_s * 1000), connect=False)
     except (problems.PyMongoError, ValueError) as error:
-        raise DatabaseError(
-            f"invalid MongoDB address: {error}",
-            where="--database-uri",
-            hint="give one such as mongodb://localhost:27017",
-        ) from error
+        hint = "give one such as mongodb://localhost:27017"
+        raise DatabaseError(f"invalid MongoDB address: {error}", where="--database-uri", hint=hint) from error
     try:
         client.admin.command("ping")
     except problems.OperationFailure as error:
@@ -177,14 +174,10 @@ def name_of(root: Path, name: str) -> str:
 
 
 def find_or_make(fiftyone: Any, root: Path, name: str, images: Iterable[str]) -> Any:
-    """The FiftyOne dataset of a folder; a new, empty one if there is none.
+    """The FiftyOne dataset of a folder or COCO file; a new, empty one if there is none.
 
-    Args:
-        fiftyone: The module.
-        root: The folder, or the COCO file.
-        name: Of the data set.
-        images: The hashes of its images (`content.image_key`), by which a folder that was moved is recognized. Read
-            only where there is a folder that vanished.
+    A folder that was moved is recognized by its `images`, hashes of `content.image_key`; they are read only where there
+    is a folder that vanished.
     """
     wanted = name_of(root, name)
     if fiftyone.dataset_exists(wanted):

@@ -63,13 +63,9 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class MaskJob:
-    """One sample with its annotation to read.
+    """One sample with its annotation to read, and the connectivity of a binary mask's components.
 
-    Attributes:
-        root: Of the data set.
-        sample: With its annotation.
-        connectivity: Of a binary mask's components.
-        boxes: Annotations of which nothing but the box is known: class, and x, y, width, height in pixels.
+    `boxes` are annotations of which nothing but the box is known: class, and x, y, width, height in pixels.
     """
 
     root: Path
@@ -135,13 +131,7 @@ def _relative(box: _XYWH, sample: Sample) -> _XYWH:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One sample and all that is known of it.
-
-    Attributes:
-        job: The sample and where its annotation is read from.
-        side: Its side of the split; None outside it.
-        outcomes: The predictions of the last run; None without a run.
-    """
+    """One sample with its side of the split (None outside it) and the predictions of the last run."""
 
     job: MaskJob
     side: str | None
@@ -151,22 +141,16 @@ class Entry:
         """A hash of what each part depends on."""
         # A field without a value is no change: a run that predicts nothing for this sample leaves it as it is.
         record = {name: value for name, value in self._record().items() if value is not None}
-        class_name = _hash_of(self.job.sample.class_name)
+        class_key = _hash_of(self.job.sample.class_name)
         return {
             "record": _hash_of(record),
             "mask": mask_key(self.job),
-            "class": class_name,
+            "class": class_key,
             "image": image_key(self.job),
         }
 
     def values(self, fiftyone: Any, parts: tuple[Part, ...], annotation: Annotation | None) -> dict[str, Any]:
-        """field -> value of these parts; None clears a field.
-
-        Args:
-            fiftyone: The module.
-            parts: Those that are to be written.
-            annotation: As it was read, for the part "mask"; None where it cannot be read.
-        """
+        """field -> value of these parts; None clears a field, as does an annotation that cannot be read."""
         values: dict[str, Any] = {}
         if "record" in parts:
             values |= {name: _labeled(fiftyone, name, value) for name, value in self._record().items()}

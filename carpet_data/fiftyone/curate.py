@@ -199,15 +199,13 @@ def export_choices(
 def _wanted(choices: Choices | PathLike | None, options: CurateOptions) -> Callable[[Dataset], tuple[Change, ...]]:
     """What gives the changes once the data set is read."""
     if choices is not None and CurateOptions(real=options.real, dry_run=options.dry_run) != options:
-        raise UsageError(
-            "choices are given, so none can come from FiftyOne", hint="leave tags, views and the database out"
-        )
+        hint = "leave tags, views and the database out"
+        raise UsageError("choices are given, so none can come from FiftyOne", hint=hint)
 
     def wanted(dataset: Dataset) -> tuple[Change, ...]:
         if choices is None:
-            made = _from_fiftyone(dataset, options)
-        else:
-            made = choices if isinstance(choices, Choices) else load(Path(choices))
+            return changes_of(dataset, _from_fiftyone(dataset, options), real=options.real)
+        made = choices if isinstance(choices, Choices) else load(Path(choices))
         return changes_of(dataset, made, real=options.real)
 
     return wanted

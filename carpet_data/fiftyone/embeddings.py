@@ -36,13 +36,8 @@ def add(
 
     The map is UMAP where the package umap-learn is installed, else the two principal components. Nothing is downloaded.
 
-    Args:
-        dataset: A FiftyOne dataset that holds the samples of `jobs`.
-        jobs: The samples.
-        progress: Called with each step.
-
     Returns:
-        The network's name, and the images that could not be read.
+        The network's name, and the problems of images that could not be read.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -72,10 +67,9 @@ def add(
 def _features(
     jobs: Sequence[MaskJob], progress: Progress | None
 ) -> tuple[str, F32, list[Sample], tuple[CarpetDataError, ...]]:
-    """The features of images, by the best network that is available locally.
+    """By the best network that is available locally: its name, features, samples, and problems.
 
-    Returns:
-        Its name, float32 (n, d) of length 1 each, the n samples that could be read, and the problems of the others.
+    The features are float32 (n, d) of length 1 each, of the n samples that could be read.
     """
     networks: Any = importlib.import_module("carpet_data.networks")
     torch: Any = importlib.import_module("torch")

@@ -87,14 +87,9 @@ def _plain(name: str) -> str:
 def declare(
     fiftyone: Any, dataset: Any, *, groups: Collection[Group], gates: Iterable[str], conditions: Iterable[str]
 ) -> None:
-    """Add the fields that the dataset does not have yet.
+    """Add the fields that the dataset does not have yet: of every data set, and of groups that have values.
 
-    Args:
-        fiftyone: The module.
-        dataset: A FiftyOne dataset.
-        groups: The groups that have something to show, besides those that every data set has.
-        gates: Fields of gates' scores.
-        conditions: Fields of further conditions' predictions.
+    `gates` and `conditions` are the fields of gates' scores and of further conditions' predictions.
     """
     wanted = {name: field for name, field in _FIELDS.items() if field.group in (*_ALWAYS, *groups)}
     wanted |= dict.fromkeys(gates, _Field("number", "gates"))
@@ -148,13 +143,9 @@ def _group_of(name: str) -> str | None:
 
 
 def color_scheme(fiftyone: Any, colors: Mapping[str, str], label_fields: Sequence[str], largest_index: int) -> Any:
-    """The App's color scheme: one color for each class, the same in every view and every time.
+    """The App's color scheme: class -> color in all fields of labels, the same in every view and every time.
 
-    Args:
-        fiftyone: The module.
-        colors: class -> color.
-        label_fields: Fields whose labels are classes.
-        largest_index: The largest value of an instance-index mask; 0 where there is none.
+    `largest_index` is the largest value of an instance-index mask; 0 where there is none.
     """
     values = [{"value": name, "color": color} for name, color in colors.items()]
     fields: list[dict[str, Any]] = [

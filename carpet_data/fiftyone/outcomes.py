@@ -85,10 +85,7 @@ def _newest(root: Path, part: str, *commands: str) -> RunInfo | None:
 def read_outcomes(root: Path, run: RunInfo, classes: tuple[str, ...]) -> Outcomes | None:
     """The predictions of a run for each image; None where it has none.
 
-    Args:
-        root: Of the data set.
-        run: Of which the predictions are read.
-        classes: Of the data set; the order of the probabilities where the run does not record it.
+    `classes` are those of the data set: the order of the probabilities where the run does not record it.
 
     Raises:
         DataError: The file is damaged; the line is named.

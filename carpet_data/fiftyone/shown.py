@@ -24,12 +24,9 @@ class Shown:
     Attributes:
         root: The folder or file.
         name: As people call it.
-        jobs: Its samples and where their annotations are read from.
-        classes: The image classes.
-        split: The split whose sides are shown; None without one.
-        sides: sample id -> side.
-        outcomes: The predictions of the last run; None without a run.
         info: What is noted in FiftyOne, besides.
+        sides: sample id -> side of the split.
+        outcomes: The predictions of the last run; None without a run.
         problems: What was left out.
     """
 

@@ -65,7 +65,7 @@ def sync(
         fiftyone: The module.
         dataset: A FiftyOne dataset with our fields declared.
         entries: The samples, ids unique.
-        workers: Number of processes; None for the number of cores.
+        workers: Number of worker processes; None for the number of cores.
         progress: Called with each step.
     """
     ids, states = dataset.values([ID, STATE]) if len(dataset) else ([], [])
@@ -113,9 +113,8 @@ class _Run:
             sample_id, image = entry.job.sample.id, entry.job.image
             self.seen.add(sample_id)
             if not image.is_file():
-                self.problems.append(
-                    DataError("the image is missing", where=image, hint="restore it, or drop the sample")
-                )
+                hint = "restore it, or drop the sample"
+                self.problems.append(DataError("the image is missing", where=image, hint=hint))
             keys = entry.keys()
             parts = changed(before.get(sample_id), keys)
             if parts:

@@ -15,14 +15,7 @@ _NEAR_DUPLICATE = 0.01
 def save(fiftyone: Any, dataset: Any, classes: Sequence[str], before: Sequence[str]) -> tuple[str, ...]:
     """Save the views and remove those of ours whose data are gone; views that the user saved are left alone.
 
-    Args:
-        fiftyone: The module.
-        dataset: A FiftyOne dataset with our fields.
-        classes: The image classes.
-        before: The names of the views that we saved the last time.
-
-    Returns:
-        The names of our views now, in order.
+    `before` are the names of our views the last time; returned are those of now, in order.
     """
     found = _views(fiftyone, dataset, classes)
     there = set(dataset.list_saved_views())

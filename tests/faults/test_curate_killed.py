@@ -1,4 +1,4 @@
-"""Curation and its undo, killed for real at every step: readers see one state or the other, the next run hints all."""
+"""Curation and its undo, killed for real at every step: readers see one state or the other, the next run repairs it."""
 
 from __future__ import annotations
 
@@ -37,13 +37,20 @@ POINTS = [
     (_OWN + "link_or_copy", "before", 3),
     ("carpet_data.store.manifest:write", "before", 1),
     ("carpet_data.store.manifest:write", "after", 1),
-    (_OWN + "_keep_one", "after", 1),
-    (_OWN + "_keep_one", "before", 4),
-    (_OWN + "_remove_empty", "after", 1),
+    # The old names are removed one by one, then the folders that are empty now.
+    ("pathlib:Path.unlink", "after", 1),
+    ("pathlib:Path.unlink", "before", 4),
+    ("pathlib:Path.rmdir", "before", 1),
     ("carpet_data.store.journal:Journal.remove", "before", 1),
 ]
-ONLY_APPLYING = [(_OWN + "_save", "after", 1), (_OWN + "_log", "before", 1), (_OWN + "write_lines", "after", 2)]
-ONLY_UNDOING = [(_OWN + "_forget", "before", 1), (_OWN + "_forget", "after", 1), ("shutil:rmtree", "before", 2)]
+# First the record of the changes is written, second the log.
+ONLY_APPLYING = [
+    (_OWN + "sync_folder", "after", 1),
+    (_OWN + "write_lines", "before", 2),
+    (_OWN + "write_lines", "after", 2),
+]
+# The first removes what an earlier journal left, the second the undo folder.
+ONLY_UNDOING = [("shutil:rmtree", "before", 2), ("shutil:rmtree", "after", 2)]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +119,7 @@ def test_a_killed_undo_is_completed_by_running_it_again(
     assert hashes(root) == hashes(after)
 
 
-def test_a_killed_undo_takes_no_earlier_curation_back(states: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_a_killed_undo_leaves_the_curation_before(states: tuple[Path, Path, Path], tmp_path: Path) -> None:
     _, after, _ = states
     root = Path(shutil.copytree(after, tmp_path / "set"))
     curate(root, Choices((store.read(root).samples[0].id,)))
@@ -131,13 +138,13 @@ def test_an_error_in_the_middle_rolls_back(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("carpet_data.store.curation._commit", full)
+        patched.setattr("carpet_data.store.manifest.write", full)
         with pytest.raises(OSError, match="No space"):
             curate(root, choices)
         assert hashes(root) == hashes(before)
     curate(root, choices)
     with monkeypatch.context() as patched:
-        patched.setattr("carpet_data.store.curation._commit", full)
+        patched.setattr("carpet_data.store.manifest.write", full)
         with pytest.raises(OSError, match="No space"):
             undo_curation(root)
     assert hashes(root) == hashes(after)

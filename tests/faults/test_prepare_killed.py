@@ -47,7 +47,7 @@ POINTS = [
     ("carpet_data.store.splits:write", "after", 1),
     ("carpet_data.store.description:write", "after", 1),
     ("carpet_data.store.journal:shutil.rmtree", "before", 1),
-    ("carpet_data.store.creating:_move", "before", 1),
+    ("carpet_data.store.journal:shutil.rmtree", "after", 1),
 ]
 
 

@@ -133,9 +133,9 @@ def test_added_and_changed_images_are_counted(root: Path, recipe: Recipe) -> Non
 
 def test_a_held_out_image_that_changes_makes_nothing_stale(root: Path, recipe: Recipe) -> None:
     dataset = layout.read(root)
-    kept(dataset, recipe)
+    stored = kept(dataset, recipe)
     drop(root, [f"id={dataset.splits['main'].ids('test')[0]}"])
-    model_store.find(layout.read(root), "main", recipe)
+    assert model_store.find(layout.read(root), "main", recipe).folder == stored.folder
 
 
 def test_a_model_of_another_data_set_is_refused(root: Path, recipe: Recipe, tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def rewrite(path: Path, change: Callable[[Row], None]) -> None:
 
 
 def test_a_sound_data_set_passes(root: Path) -> None:
-    refuse_leaks(store.read(root), "main")
+    dataset = store.read(root)
+    assert any(sample.origin == "synthetic" for sample in dataset)
+    refuse_leaks(dataset, "main")
 
 
 def test_a_donor_held_out_is_refused(root: Path) -> None:
