@@ -119,12 +119,7 @@ def browse(
     dataset = connection.find_or_make(fiftyone, shown.root, shown.name, map(image_key, shown.jobs))
     _declare(fiftyone, dataset, shown, embeddings=options.embeddings)
     done = sync(fiftyone, dataset, shown.entries, workers=options.workers, progress=progress)
-    network: str | None = None
-    unread: tuple[CarpetDataError, ...] = ()
-    if options.embeddings:
-        from carpet_data.fiftyone import embeddings
-
-        network, unread = embeddings.add(dataset, shown.jobs, progress)
+    network, unread = _embed(dataset, shown, progress) if options.embeddings else (None, ())
     # A missing image is missed by the sync and by the embeddings; once is enough.
     named = {str(problem.where) for problem in done.problems}
     result = BrowseResult(
@@ -153,6 +148,12 @@ def _shown(root: str | os.PathLike[str] | None, coco: str | os.PathLike[str] | N
     if root is None or coco is not None:
         raise UsageError("name either a data set or a COCO file", hint="browse(root) or browse(coco=file)")
     return of_dataset(Path(root), options.split)
+
+
+def _embed(dataset: Any, shown: Shown, progress: Progress | None) -> tuple[str, tuple[CarpetDataError, ...]]:
+    from carpet_data.fiftyone import embeddings
+
+    return embeddings.add(dataset, shown.jobs, progress)
 
 
 def _declare(fiftyone: Any, dataset: Any, shown: Shown, *, embeddings: bool) -> None:

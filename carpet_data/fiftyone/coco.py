@@ -78,19 +78,7 @@ def _job(
     except CarpetDataError as error:
         problems.append(error)
         return None
-    shapes: list[Shape] = []
-    boxes: _Boxes = []
-    for annotation in annotations:
-        class_name = names.get(annotation.get("category_id"), "unknown category")
-        shape = _shape(annotation, class_name, (info.width, info.height))
-        if shape is not None:
-            shapes.append(shape)
-        elif (box := _box(annotation.get("bbox"))) is not None:
-            boxes.append((class_name, box))
-        else:
-            what = "it has neither a box nor a segmentation that fits the image"
-            where = f"{path} (annotation {annotation.get('id')})"
-            problems.append(DataError(what, where=where, hint="export it again"))
+    shapes, boxes = _annotations(annotations, names, (info.width, info.height), path, problems)
     classes = {shape.class_name for shape in shapes} | {class_name for class_name, _ in boxes}
     class_name = GOOD if not classes else classes.pop() if len(classes) == 1 else COMBINED
     sample = Sample(
@@ -103,6 +91,30 @@ def _job(
         origin="synthetic" if image.get("origin") == "synthetic" else "real",
     )
     return MaskJob(path.parent.absolute(), sample, 8, tuple(boxes))
+
+
+def _annotations(
+    annotations: list[dict[str, Any]],
+    names: Mapping[Any, str],
+    size: tuple[int, int],
+    path: Path,
+    problems: list[CarpetDataError],
+) -> tuple[list[Shape], _Boxes]:
+    """The shapes of an image, and the boxes of annotations that have none."""
+    shapes: list[Shape] = []
+    boxes: _Boxes = []
+    for annotation in annotations:
+        class_name = names.get(annotation.get("category_id"), "unknown category")
+        shape = _shape(annotation, class_name, size)
+        if shape is not None:
+            shapes.append(shape)
+        elif (box := _box(annotation.get("bbox"))) is not None:
+            boxes.append((class_name, box))
+        else:
+            what = "it has neither a box nor a segmentation that fits the image"
+            where = f"{path} (annotation {annotation.get('id')})"
+            problems.append(DataError(what, where=where, hint="export it again"))
+    return shapes, boxes
 
 
 def _find(path: Path, name: str) -> Path | None:

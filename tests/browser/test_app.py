@@ -116,7 +116,7 @@ def page(app: App, browser: Chromium) -> Chromium:
 def tiles(page: Chromium, path: Path) -> np.ndarray[Any, Any]:
     """uint8 HxWx3 HSV: the part of the window where only tiles are, once their pictures are drawn.
 
-    While they load, the App shows a play of coloured squares on black, which moves.
+    While they load, the App shows a play of colored squares on black, which moves.
     """
     until = time.monotonic() + 60
     before: np.ndarray[Any, Any] | None = None
@@ -131,12 +131,12 @@ def tiles(page: Chromium, path: Path) -> np.ndarray[Any, Any]:
         time.sleep(0.5)
 
 
-def test_the_app_shows_all_samples_in_colour(page: Chromium, root: Path, artefacts: Path) -> None:
+def test_the_app_shows_all_samples_in_color(page: Chromium, root: Path, artefacts: Path) -> None:
     from carpet_data import store
 
     page.wait_for(f"{COUNT} == '{len(store.read(root))} samples'")
     hsv = tiles(page, artefacts / "browse-grid.png")
-    # Holes and cuts are drawn in their own colours over grey cloth.
+    # Holes and cuts are drawn in their own colors over gray cloth.
     for hue in (10, 101):
         near = (np.abs(hsv[..., 0].astype(int) - hue) < 8) & (hsv[..., 1] > 100)
         assert near.sum() > 500, f"no mask of hue {hue} is drawn"

@@ -123,6 +123,8 @@ def test_tag_and_edit_then_curate_then_all_agree_then_undo(fiftyone: Any, root: 
         curate(root)
     again = browse(root, workers=1)
     assert (again.removed, again.samples) == (2, len(after))
+    opened.reload()
+    assert opened.one(_is(threads[1])).segmentation is None, "a good image has no mask"
     assert curate(root).curation is None
     assert _opened(fiftyone, root).match_tags("liked").values("carpet_id") == [made[1]]
     undo_curation(root)

@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing is asked for, nothing is wider than the window, keys and colours work."""
+"""The pages in a real browser: nothing is asked for, nothing is wider than the window, keys and colors work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZES = [(1280, False), (390, False), (1280, True), (390, True)]
 _CONTRAST = """(() => {
   const canvas = document.createElement('canvas'); canvas.width = canvas.height = 1;
   const pen = canvas.getContext('2d', {willReadFrequently: true});
-  const rgb = colour => { pen.clearRect(0, 0, 1, 1); pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+  const rgb = color => { pen.clearRect(0, 0, 1, 1); pen.fillStyle = color; pen.fillRect(0, 0, 1, 1);
     return [...pen.getImageData(0, 0, 1, 1).data]; };
   const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
   const light = ([r, g, b]) => { const l = [r, g, b].map(v => linear(v / 255));

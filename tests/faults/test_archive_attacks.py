@@ -255,10 +255,10 @@ def test_zip_whose_two_tables_disagree(place: Path) -> None:
 
 def test_zip_that_lies_about_a_size(place: Path) -> None:
     honest = a_zip(("a.bin", b"abc" * 1000))
-    for told in (0, 10, 5_000):
+    for claimed in (0, 10, 5_000):
         data = bytearray(honest)
         at = data.index(b"PK\x01\x02") + 24
-        data[at : at + 4] = struct.pack("<I", told)
+        data[at : at + 4] = struct.pack("<I", claimed)
         refused(place, bytes(data), "damaged")
 
 

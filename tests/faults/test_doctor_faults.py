@@ -84,7 +84,7 @@ def soft_mask() -> NDArray[np.uint8]:
     return cv2.GaussianBlur(spot(), (0, 0), 1.5).astype(np.uint8)
 
 
-def colour_mask() -> NDArray[np.uint8]:
+def color_mask() -> NDArray[np.uint8]:
     mask = np.zeros((SIDE, SIDE, 3), np.uint8)
     mask[..., 2] = spot()
     return mask
@@ -173,7 +173,7 @@ FILE_ROWS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "0 and 1": ("mask-lost", HOLE_MASK, lambda root: replace_mask(root, spot(1))),
     "0 and 127": ("mask-lost", HOLE_MASK, lambda root: replace_mask(root, spot(127))),
     "0 and 255 of 16 bits": ("mask-lost", HOLE_MASK, lambda root: replace_mask(root, spot(255, kind=np.uint16))),
-    "colour mask": ("mask-color", HOLE_MASK, lambda root: replace_mask(root, colour_mask())),
+    "color mask": ("mask-color", HOLE_MASK, lambda root: replace_mask(root, color_mask())),
     "palette mask": ("mask-palette", HOLE_MASK, palette_mask),
     "alpha mask": ("mask-alpha", HOLE_MASK, alpha_mask),
     "16-bit mask": ("mask-deep", HOLE_MASK, lambda root: replace_mask(root, spot(65535, kind=np.uint16))),

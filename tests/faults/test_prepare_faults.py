@@ -58,21 +58,21 @@ FAULTS: list[tuple[str, Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("file", "damage", "told"), FAULTS)
+@pytest.mark.parametrize(("file", "damage", "message"), FAULTS)
 def test_a_fault_is_named_and_nothing_written(
-    source: Path, tmp_path: Path, file: str, damage: Callable[[Path], None], told: str
+    source: Path, tmp_path: Path, file: str, damage: Callable[[Path], None], message: str
 ) -> None:
     damage(source / file)
-    with pytest.raises(ProblemsError, match=told) as caught:
+    with pytest.raises(ProblemsError, match=message) as caught:
         prepare(source, tmp_path / "out", workers=1)
     assert [fault.where for fault in caught.value.problems] == [str(source / file)]
     assert caught.value.problems[0].hint
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-@pytest.mark.parametrize(("file", "damage", "told"), FAULTS)
+@pytest.mark.parametrize(("file", "damage", "message"), FAULTS)
 def test_a_fault_can_be_left_out(
-    source: Path, tmp_path: Path, file: str, damage: Callable[[Path], None], told: str
+    source: Path, tmp_path: Path, file: str, damage: Callable[[Path], None], message: str
 ) -> None:
     damage(source / file)
     result = prepare(source, tmp_path / "out", workers=1, skip_faulty=True)

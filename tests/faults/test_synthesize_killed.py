@@ -162,7 +162,7 @@ MARKER = (255, 0, 255)
 
 
 def _poison(root: Path, sides: tuple[str, ...]) -> None:
-    """Paint the images of some sides in one colour, and make their masks huge."""
+    """Paint the images of some sides in one color, and make their masks huge."""
     dataset = store.read(root)
     for sample in dataset:
         if dataset.splits["main"].sides.get(sample.id) in sides:

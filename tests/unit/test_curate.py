@@ -1,4 +1,4 @@
-"""Curation: what is dropped, relabelled and brought back, and that everything that reads the data set agrees."""
+"""Curation: what is dropped, relabelled and restored, and that everything that reads the data set agrees."""
 
 from __future__ import annotations
 
@@ -224,9 +224,10 @@ def test_choices_that_cannot_be_followed_are_all_told(root: Path) -> None:
     hole = _ids(before)[0]
     with pytest.raises(ProblemsError) as caught:
         curate(root, _choices(before, reject=("nobody",), relabel={hole: "tear", "nothing": "hole"}))
-    told = str(caught.value)
+    problems = str(caught.value)
     assert all(
-        text in told for text in ("unknown sample 'nobody'", "cannot become 'tear'", "use one of good, hole, thread")
+        text in problems
+        for text in ("unknown sample 'nobody'", "cannot become 'tear'", "use one of good, hole, thread")
     )
     with pytest.raises(UsageError, match="no sample has the keep tag"):
         curate(root, _choices(before, keep=()))

@@ -127,7 +127,7 @@ def test_predictions_are_averaged_over_seeds(tmp_path: Path) -> None:
     assert found.heatmaps["a"].name == "a.png"
 
 
-def test_what_is_said_of_test_images_counts_before_validation(tmp_path: Path) -> None:
+def test_predictions_for_test_images_count_before_validation(tmp_path: Path) -> None:
     right, wrong = {"good": 0.1, "hole": 0.9}, {"good": 0.9, "hole": 0.1}
     lines = [
         line("a", "hole", right, side="val"),
@@ -165,11 +165,11 @@ def folder_of(run: RunInfo | None) -> str | None:
 
 
 def test_heat_maps_of_the_last_training_are_shown_where_the_run_has_none(tmp_path: Path) -> None:
-    said = [line("a", "hole", {"good": 0.5, "hole": 0.5})]
+    lines = [line("a", "hole", {"good": 0.5, "hole": 0.5})]
     for number in (1, 2):
-        write_run(tmp_path, said, name=f"train-00{number}", command="train", heatmaps=["a"])
-    write_run(tmp_path, said, name="train-003", command="train", heatmaps=["a"], finished=False)
-    found = outcomes(tmp_path, said)
+        write_run(tmp_path, lines, name=f"train-00{number}", command="train", heatmaps=["a"])
+    write_run(tmp_path, lines, name="train-003", command="train", heatmaps=["a"], finished=False)
+    found = outcomes(tmp_path, lines)
     assert found is not None
     assert found.run.name == "validate-001"
     assert found.heatmaps_run == tmp_path / "runs" / "train-002"
