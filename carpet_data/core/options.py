@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from carpet_data.core.results import plain
 from carpet_data.errors import UsageError, nearest
 
-__all__ = ["About", "Options", "about", "option"]
+__all__ = ["About", "Options", "about", "divided", "option"]
 
 Self = TypeVar("Self", bound="Options")
 
@@ -189,11 +189,6 @@ class Options:
         cls._refuse_unknown(changes)
         return cls(**changes) if options is None else options.but(**changes)
 
-    @classmethod
-    def has(cls, name: str) -> bool:
-        """Whether there is an option of this name."""
-        return any(each.name == name for each in about(cls))
-
     def but(self: Self, **changes: Any) -> Self:
         """The same options with some changed."""
         return replace(self, **changes)  # type: ignore[type-var]
@@ -215,10 +210,21 @@ class Options:
 
     @classmethod
     def _refuse_unknown(cls, values: Mapping[str, Any]) -> None:
-        known = sorted(each.name for each in about(cls))
-        for name in sorted(set(values) - set(known)):
-            hint = nearest(name, known).strip() or f"use: {', '.join(known)}"
-            raise UsageError(f"unknown option {name!r}", hint=hint)
+        divided(values, cls)
+
+
+def divided(values: Mapping[str, Any], *classes: type[Options]) -> tuple[dict[str, Any], ...]:
+    """Keyword shortcuts of a function with several options classes: the values of each class, by name.
+
+    Raises:
+        UsageError: A name is in none of the classes (the nearest is offered).
+    """
+    names = [{each.name for each in about(cls)} for cls in classes]
+    known = sorted(set().union(*names))
+    for name in sorted(set(values) - set(known)):
+        hint = nearest(name, known).strip() or f"use: {', '.join(known)}"
+        raise UsageError(f"unknown option {name!r}", hint=hint)
+    return tuple({name: value for name, value in values.items() if name in own} for own in names)
 
 
 _ABOUT: dict[Any, tuple[About, ...]] = {}

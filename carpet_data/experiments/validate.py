@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from carpet_data.core.options import divided
 from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.experiments import trainings
@@ -52,6 +53,7 @@ def validate(
     dry_run: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
+    **changes: Any,
 ) -> ValidateResult:
     """Compare training with and without synthetic images, on real test images.
 
@@ -72,12 +74,13 @@ def validate(
         dry_run: Only return the plan.
         workers: Number of processes that decode and synthesize; None for one per core.
         progress: Called with each step.
+        **changes: Fields of `ValidateOptions` and of `TrainOptions` by their names, such as partitions=3, resize=64.
 
     Raises:
         DataError: The folder is not a prepared data set; there are no synthetic images and no recipes; a side is
             empty, or fewer than two classes are in training and test; or an image cannot be read.
         LeakError: A held-out image, or a part of one, would reach training.
-        UsageError: An unknown split, recipe, method, network or device, or arguments that exclude each other.
+        UsageError: An unknown split, recipe, method, network, device or option, or options that exclude each other.
         OutputError: `out` holds something else.
         WeightsError: The weights are not available.
         DeviceMemoryError: A batch does not fit into memory.
@@ -87,7 +90,8 @@ def validate(
     from carpet_data.training import views
     from carpet_data.training.network_choice import pinned
 
-    options = ValidateOptions() if options is None else options
+    compared, trained = divided(changes, ValidateOptions, TrainOptions)
+    options, training = ValidateOptions.of(options, compared), training.but(**trained)
     plan = make_plan(Path(root), options, training, split=split)
     devices.resolve(training.device)
     for condition in plan.conditions:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data import formats
+from carpet_data.core.options import divided
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
@@ -140,8 +141,8 @@ def prepare(
         >>> done.splits["main"]["hole"]
         {'train': 2, 'test': 3}
     """
-    of_groups = {name: changes.pop(name) for name in list(changes) if GroupOptions.has(name)}
-    split_options, group_options = SplitOptions.of(split_options, changes), GroupOptions.of(group_options, of_groups)
+    of_split, of_groups = divided(changes, SplitOptions, GroupOptions)
+    split_options, group_options = SplitOptions.of(split_options, of_split), GroupOptions.of(group_options, of_groups)
     root = Path(root)
     out = default_out(root, "prepared") if out is None else Path(out)
     read_options = read_options or ReadOptions()

@@ -119,6 +119,7 @@ def train(
     heatmaps: int = 200,
     workers: int | None = None,
     progress: Progress | None = None,
+    **changes: Any,
 ) -> TrainResult:
     """Train a classifier on the training images of a split; validation chooses the epoch, test is used once.
 
@@ -136,6 +137,7 @@ def train(
         heatmaps: Maximum number of test images that get a heat map for `browse`, mistakes first; 0 for none.
         workers: Processes that decode images; None for one per core.
         progress: Called with each step: downloading weights, reading images, computing features, training, drawing.
+        **changes: Fields of `TrainOptions` by their names, such as epochs=30.
 
     Raises:
         DataError: The folder is not a prepared data set, a side is empty, an image cannot be read, or the training
@@ -155,7 +157,7 @@ def train(
     from carpet_data.training.network_choice import pinned
     from carpet_data.training.outputs import write_outputs
 
-    asked = options or TrainOptions()
+    asked = TrainOptions.of(options, changes)
     dataset, name = opened(Path(root), split)
     leaks.refuse_leaks(dataset, name)
     samples = samples_of(dataset, name, real_only=real_only)

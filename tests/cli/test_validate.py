@@ -14,6 +14,7 @@ from helpers.command import Called
 import carpet_data
 from carpet_data import store
 from carpet_data.core.progress import Step
+from carpet_data.errors import UsageError
 from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.preparation.options import SplitOptions
@@ -145,6 +146,20 @@ def test_a_stopped_run_goes_on(carpet: Path, tmp_path: Path) -> None:
     assert resumed.report.is_file()
 
 
+def test_options_by_name_and_unknown_ones_with_the_nearest(carpet: Path) -> None:
+    named = carpet_data.validate(
+        carpet, partitions=2, seeds=1, to=8, steps=20, architecture="resnet34", weights="none", dry_run=True
+    )
+    settings = BASELINE_TRAINING.but(steps=20, architecture="resnet34", weights="none")
+    options = ValidateOptions(partitions=2, seeds=1, to=8)
+    assert named == carpet_data.validate(carpet, None, options, settings, dry_run=True)
+    assert (named.seeds, named.steps, named.architecture) == (1, 20, "resnet34")
+    for unknown, nearest in (("partition", "partitions"), ("batchsize", "batch_size")):
+        with pytest.raises(UsageError, match=f"unknown option '{unknown}'") as caught:
+            carpet_data.validate(carpet, dry_run=True, **{unknown: 2})
+        assert nearest in str(caught.value.hint)
+
+
 def test_a_planted_mark_is_flagged_and_lifts_nothing(carpet: Path, run: Run) -> None:
     # With a mark on every synthetic image a classifier may learn the mark; on real test images there is none.
     planted(carpet)
@@ -185,7 +200,7 @@ def test_bad_input_is_named_with_its_hint(carpet: Path, tmp_path: Path, run: Run
     assert "unknown recipe" in fails(carpet, "--recipes", "donor-past", code=2)
     assert "give one of the two" in fails(carpet, "--splits", "main", "--partitions", 2, code=2)
     assert "leave --to out" in fails(carpet, "--to", 30, code=2)
-    assert "no augmentation" in fails(carpet, "--augment", "stronger", code=2)
+    assert "unknown augmentation" in fails(carpet, "--augment", "stronger", code=2)
     test = {s.id for s in store.read(tmp_path / "plain").on_side("test", "main")}
     path = tmp_path / "plain" / "splits" / "main.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
