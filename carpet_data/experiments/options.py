@@ -1,15 +1,18 @@
-"""What a validation compares. No torch here."""
+"""What a validation and a score compare. No torch here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from carpet_data.core.options import Options, option
 from carpet_data.errors import UsageError
 from carpet_data.experiments.conditions import METHODS
 
-__all__ = ["ValidateOptions"]
+__all__ = ["DEFAULT_BACKBONE", "ScoreOptions", "ValidateOptions"]
+
+DEFAULT_BACKBONE = "resnet18"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +53,43 @@ class ValidateOptions(Options):
         if self.partitions > 1 and self.splits:
             raise UsageError(
                 "--partitions draws random splits, --splits names existing ones", hint="give one of the two"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOptions(Options):
+    """What synthetic defects are compared with, and by which network.
+
+    Examples:
+        >>> ScoreOptions(backbone="none").against
+        'train'
+    """
+
+    split: str | None = option(
+        None, "Split whose train side is compared.", metavar="NAME", unset="main, else the source's own"
+    )
+    against: Literal["train", "all"] = option(
+        "train", "Real images to compare with. Do not pick a recipe with all: it includes the test images."
+    )
+    backbone: str | None = option(
+        None,
+        "Network whose features are compared, or none.",
+        metavar="NAME",
+        unset=f"{DEFAULT_BACKBONE} if its weights are available locally",
+    )
+    weights: str | Path | None = option(
+        None, "Weights file for that network; nothing is downloaded.", unset="those available locally"
+    )
+    workers: int | None = option(None, "Number of worker processes.", flag=None, minimum=1)
+
+    def __post_init__(self) -> None:
+        """Refuse values that are invalid, alone or together.
+
+        Raises:
+            UsageError: The first of them is named.
+        """
+        Options.__post_init__(self)
+        if self.weights is not None and self.backbone is None:
+            raise UsageError(
+                "--weights without --backbone", hint=f"add --backbone, such as --backbone {DEFAULT_BACKBONE}"
             )

@@ -19,7 +19,8 @@ from carpet_data.core.images import encode_png
 from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError, OutputError, UsageError
 from carpet_data.experiments.quality.distances import frechet_diagonal, kernel_distance
-from carpet_data.experiments.quality.score import ScoreResult, score
+from carpet_data.experiments.quality.score import score
+from carpet_data.experiments.quality.score_result import ScoreResult
 from carpet_data.experiments.quality.texture_statistics import NAMES, describe
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
@@ -237,6 +238,9 @@ def test_nothing_synthetic_is_an_error_that_helps(base: Path) -> None:
     assert "synthesize" in str(caught.value.hint)
     with pytest.raises(UsageError, match="unknown split"):
         score(base, split="other")
+    with pytest.raises(UsageError, match="unknown option 'backbon'") as caught:
+        score(base, backbon="none")
+    assert "backbone" in str(caught.value.hint)
 
 
 def test_networks_are_named_and_never_downloaded(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from carpet_data.core.sheets import evenly
 from carpet_data.errors import UsageError
 from carpet_data.experiments.quality.distances import scale_of
+from carpet_data.experiments.quality.score_result import ScoreResult
 from carpet_data.experiments.quality.texture_statistics import BINS, Crop
 from carpet_data.store.files import write_bytes
 from carpet_data.store.output import check_file
@@ -27,9 +28,6 @@ _MOST_CLASSES = 12
 _MOST_POINTS = 300
 _REAL = "#000000"
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-
-Groups = Mapping[str, Mapping[str, Sequence[Crop]]]
-"""class -> recipe -> its crops."""
 
 
 def check_plot(out: Path, root: Path, *, overwrite: bool) -> None:
@@ -46,40 +44,31 @@ def check_plot(out: Path, root: Path, *, overwrite: bool) -> None:
     check_file(out, overwrite=overwrite)
 
 
-def write_plot(name: str, real: Mapping[str, Sequence[Crop]], made: Groups, out: Path) -> Path:
-    """Draw areas, lightness and texture of every class, at most 12 classes.
-
-    Args:
-        name: Of the data set.
-        real: class -> real crops.
-        made: class -> recipe -> synthetic crops.
-        out: The PNG file.
-
-    Returns:
-        The file.
-    """
+def write_plot(found: ScoreResult, out: Path) -> Path:
+    """Draw areas, lightness and texture of every class, at most 12 classes, as a PNG file; returns its path."""
     # matplotlib takes half a second to import, and most scores are computed without a plot.
     from carpet_data.core import plots
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(out, plots.to_png(plots.styled(_draw)(name, real, made)))
+    write_bytes(out, plots.to_png(plots.styled(_draw)(found)))
     return out
 
 
-def _draw(name: str, real: Mapping[str, Sequence[Crop]], made: Groups) -> Figure:
+def _draw(found: ScoreResult) -> Figure:
     from carpet_data.core import plots
 
-    classes = sorted(made)[:_MOST_CLASSES]
+    every = sorted({group.class_name for group in found.groups})
+    classes = every[:_MOST_CLASSES]
     figure = plots.figure(12, 0.9 + 2.9 * len(classes))
-    left = len(made) - len(classes)
+    left = len(every) - len(classes)
     more = f"; {left} more classes are in the table" if left else ""
-    figure.suptitle(f"{name}: real defects (black) and synthetic ones{more}", x=0.01, ha="left")
+    figure.suptitle(f"{found.name}: real defects (black) and synthetic ones{more}", x=0.01, ha="left")
     axes = figure.subplots(len(classes), 3, squeeze=False)
     for row, class_name in zip(axes, classes, strict=True):
-        groups = [("real", real.get(class_name, ()), _REAL, "o")]
-        for number, (recipe, crops) in enumerate(sorted(made[class_name].items())):
+        groups = [("real", found.real[class_name], _REAL, "o")]
+        for number, group in enumerate(group for group in found.groups if group.class_name == class_name):
             # The sixth color is the last one before black.
-            groups.append((recipe, crops, plots.color_of(number % 6), _MARKERS[number % 6]))
+            groups.append((group.recipe, group.crops, plots.color_of(number % 6), _MARKERS[number % 6]))
         groups = [group for group in groups if group[1]]
         _areas(row[0], class_name, groups)
         _lightness(row[1], groups)
@@ -139,10 +128,10 @@ def _texture(axes: Axes, groups: _Drawn) -> None:
     tables = [
         scale.apply(np.stack([crop.statistics for crop in evenly(crops, _MOST_POINTS)])) for _, crops, _, _ in groups
     ]
-    centre = np.concatenate(tables).mean(axis=0)
-    _, _, turn = np.linalg.svd(np.concatenate(tables) - centre, full_matrices=False)
+    center = np.concatenate(tables).mean(axis=0)
+    _, _, turn = np.linalg.svd(np.concatenate(tables) - center, full_matrices=False)
     for (name, _, color, marker), table in reversed(list(zip(groups, tables, strict=True))):
-        place: NDArray[np.float64] = (table - centre) @ turn[:2].T
+        place: NDArray[np.float64] = (table - center) @ turn[:2].T
         size = 34 if name == "real" else 16
         axes.scatter(place[:, 0], place[:, 1], s=size, color=color, marker=marker, alpha=0.65, linewidths=0,
                      zorder=3 if name == "real" else 2)  # fmt: skip
