@@ -298,7 +298,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _read_all(format: Format, root: Path) -> Dataset | None:
-    """The data set with every mask opened; None where something is wrong and said so."""
+    """The data set with every mask opened; None where a problem was reported."""
     assert format.read is not None
     try:
         dataset = format.read(root, ReadOptions())

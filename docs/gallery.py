@@ -214,7 +214,7 @@ def procedural() -> Image.Image:
 
 
 def brushed_metal(size: int) -> U8:
-    """A grey brushed surface."""
+    """A gray brushed surface."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:size, :size].astype(np.float32)
     lines = 5 * streaks(rng, y, x, 160, 1.6) + 6 * smooth_field(rng, (size, size), 240)

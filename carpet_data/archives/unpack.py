@@ -85,7 +85,7 @@ def unpack(
     anything else in the archive (links, devices, names that leave the folder) is an error that names the member.
 
     Args:
-        archive: A .tar.xz, .tar.gz, .tar.bz2, .tar or .zip; told by its bytes, not by its name.
+        archive: A .tar.xz, .tar.gz, .tar.bz2, .tar or .zip; recognized by its content, not by its name.
         out: A folder that does not exist or is empty.
         overwrite: Replace all that is in `out`.
         limits: How much the archive may hold; None for the defaults of `Limits`.

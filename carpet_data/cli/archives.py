@@ -128,7 +128,7 @@ def _accept_license(source: Source, ui: Ui, *, accepted: bool) -> None:
     click.echo(source.license, err=True)
     if not sys.stdin.isatty():
         raise UsageError(
-            "the license must be accepted, and there is no terminal to ask at",
+            "the license must be accepted, but there is no terminal to ask on",
             where=source.url,
             hint="read it above, then give --accept-license",
         )

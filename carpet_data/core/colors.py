@@ -1,4 +1,4 @@
-"""Colors that can be told apart with any kind of color vision, the same for a class wherever it is shown.
+"""Colors that are distinguishable with any kind of color vision, the same for a class wherever it is shown.
 
 Okabe and Ito (2008), "Color Universal Design", then Tol (2021), "Colour schemes".
 """

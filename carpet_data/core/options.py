@@ -34,7 +34,7 @@ class About:
         optional: Whether None is a value.
         many: Whether the value is a tuple of `kind`.
         help: A noun phrase, or a sentence on when to use it.
-        default: The value where nothing is said.
+        default: The value where none is given.
         unset: What None means, in words.
         metavar: Such as "NAME"; None for the usual one.
         minimum: Smallest value.
@@ -138,7 +138,7 @@ def option(
     """A field of an `Options` dataclass.
 
     Args:
-        default: The value where nothing is said.
+        default: The value where none is given.
         help: A noun phrase, or a sentence on when to use it.
         flag: On the command line; by default the name with dashes, None for what only Python can give.
         metavar: Such as "NAME".

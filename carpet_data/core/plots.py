@@ -45,7 +45,7 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "axes.unicode_minus": False,
-    # Names of classes are text: a $ in one is no formula.
+    # Names of classes are text: a $ in one does not start a formula.
     "text.parse_math": False,
     "svg.fonttype": "none",
 }

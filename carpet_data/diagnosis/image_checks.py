@@ -185,7 +185,7 @@ def _grey(mask: _Mask) -> Found:
 def _color(mask: _Mask) -> Found:
     if mask.info.mode not in ("rgb", "rgb+alpha"):
         return None
-    return f"it is saved in color, its channels {'differ' if mask.values.coloured else 'are equal'}"
+    return f"it is saved in color, its channels {'differ' if mask.values.colored else 'are equal'}"
 
 
 def _palette(mask: _Mask) -> Found:

@@ -51,7 +51,7 @@ class MaskValues:
         between: Pixels that are neither 0 nor the largest value.
         largest: The largest value, as stored.
         levels: Number of different values.
-        coloured: Whether its channels differ.
+        colored: Whether its channels differ.
         shape_in_alpha: Whether the alpha channel is not constant.
         border: Whether every pixel along the border is defect.
     """
@@ -62,7 +62,7 @@ class MaskValues:
     between: int
     largest: int
     levels: int
-    coloured: bool
+    colored: bool
     shape_in_alpha: bool
     border: bool
 
@@ -162,12 +162,12 @@ def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray
     try:
         with decoder_warnings.captured() as warned:
             values = read_values(root / where)
-            coloured = info.mode in ("rgb", "rgb+alpha", "palette", "other") and _differ(read(root / where))
+            colored = info.mode in ("rgb", "rgb+alpha", "palette", "other") and _differ(read(root / where))
             in_alpha = "alpha" in info.mode and _shape_in_alpha(root / where)
     except CarpetDataError as error:
         return Seen(where, problem("damaged", where, error.what), info), None
     return Seen(
-        where, info=info, decoder_warning=warned.text, values=_measure(values, threshold, coloured, in_alpha)
+        where, info=info, decoder_warning=warned.text, values=_measure(values, threshold, colored, in_alpha)
     ), values
 
 
@@ -184,7 +184,7 @@ def _shape_in_alpha(path: Path) -> bool:
     return low != high
 
 
-def _measure(values: NDArray[Any], threshold: int, coloured: bool, in_alpha: bool) -> MaskValues:
+def _measure(values: NDArray[Any], threshold: int, colored: bool, in_alpha: bool) -> MaskValues:
     # 16-bit files are judged as if scaled to 255, as everywhere in the package.
     limit = threshold if values.dtype == np.uint8 else threshold * 257
     counts = np.bincount(values.reshape(-1), minlength=limit)
@@ -197,7 +197,7 @@ def _measure(values: NDArray[Any], threshold: int, coloured: bool, in_alpha: boo
         between=int(counts[1:largest].sum()),
         largest=largest,
         levels=int((counts > 0).sum()),
-        coloured=coloured,
+        colored=colored,
         shape_in_alpha=in_alpha,
         border=all(bool((edge >= limit).all()) for edge in edges),
     )

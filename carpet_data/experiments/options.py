@@ -26,7 +26,7 @@ class ValidateOptions(Options):
 
     splits: tuple[str, ...] = option((), "Existing splits used as partitions, instead of --split.", metavar="NAME,…")
     partitions: int = option(
-        1, "Number of random partitions; with 2 or more, images are synthesized anew for each.", minimum=1
+        1, "Number of random partitions; with 2 or more, new images are synthesized for each.", minimum=1
     )
     recipes: tuple[str | Path, ...] = option((), "Recipes to compare: names or files.", metavar="RECIPE,…")
     to: int | None = option(

@@ -221,8 +221,8 @@ def _notes(
         )
     count = len(samples["test"])
     notes.append(
-        f"one test image is {100 / count:.1f} points; rows whose 95 % intervals (Wilson) overlap widely cannot be told "
-        "apart, and the best of many rows is lucky: choose by validation, or on another split"
+        f"one test image is {100 / count:.1f} points; rows whose 95 % intervals (Wilson) overlap widely cannot be "
+        "distinguished, and the best of many rows is lucky: choose by validation, or on another split"
     )
     if len(seeds) > 1:
         notes.append(f"metrics are means over {len(seeds)} seeds; the interval is of the test images, seeds add none")

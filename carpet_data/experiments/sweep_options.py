@@ -21,7 +21,7 @@ class SweepOptions(Options):
     device: str = option("auto", "Device: auto, cpu, cuda, cuda:1 or mps.", metavar="NAME")
     fallback: str | None = option(
         None,
-        "Network that stands in for rows whose weights are not available locally; none for none.",
+        "Network to use for rows whose weights are not available locally; none for none.",
         metavar="NETWORK",
         unset="as in the table",
     )

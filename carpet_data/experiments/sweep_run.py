@@ -113,7 +113,7 @@ def run(
 
     The weights of the last epoch are what is scored, so that the epochs of a row are what they say; only in a row with
     `patience` does validation choose the epoch. A training that fails (it diverges, or its batches do not fit into
-    memory) takes no other with it.
+    memory) does not stop the others.
 
     Args:
         lines: As `sweep_plan.plan` gives them.

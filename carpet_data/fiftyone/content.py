@@ -105,7 +105,7 @@ def _mask(job: MaskJob) -> Annotation:
 
 
 def _shapes(job: MaskJob) -> Annotation:
-    """Each shape by itself: instances of COCO may overlap, which is no problem where they are only looked at."""
+    """Each shape by itself: instances of COCO may overlap, which is fine where they are only viewed."""
     sample = job.sample
     assert isinstance(sample.annotation, Shapes)
     boxes = []
@@ -139,7 +139,7 @@ class Entry:
 
     def keys(self) -> dict[Part, str]:
         """A hash of what each part depends on."""
-        # A field without a value is no change: a run that predicts nothing for this sample leaves it as it is.
+        # A field without a value changes nothing: a run that predicts nothing for this sample leaves it as it is.
         record = {name: value for name, value in self._record().items() if value is not None}
         class_key = _hash_of(self.job.sample.class_name)
         return {

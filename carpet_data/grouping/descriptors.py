@@ -129,7 +129,7 @@ def _pixel_digest(pixels: NDArray[np.uint8]) -> str:
 
 
 def signature(plane: NDArray[np.int8]) -> NDArray[np.float32]:
-    """A compact vector for the nearest-neighbour search, the same wherever the scene lies in the frame.
+    """A compact vector for the nearest-neighbor search, the same wherever the scene lies in the frame.
 
     The magnitude of the low part of the Fourier spectrum: a shift changes only the phase, and a half turn nothing.
 

@@ -106,7 +106,7 @@ def limit_per_class(class_of: Mapping[str, str], per_class: int, seed: int = 0) 
 def held_out_targets(count: int, fractions: Sequence[float]) -> tuple[int, ...]:
     """How many of `count` images each side should get: ceil(count × fraction) on every held-out side, train the rest.
 
-    Rounding up favours the held-out sides, which judge every model and are the smaller: 17 images at 0.8 / 0.2 are
+    Rounding up favors the held-out sides, which judge every model and are the smaller: 17 images at 0.8 / 0.2 are
     13 and 4. Train keeps at least one image; where there are too few, train comes first, then test, then val.
     """
     wanted = [math.ceil(count * fraction - 1e-9) for fraction in fractions[1:]]

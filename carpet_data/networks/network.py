@@ -235,7 +235,7 @@ def build(
         MissingExtraError: The network is built by a package that is not installed.
     """
     if classes < 1:
-        raise DataError("there is no class to tell apart", hint="use a data set with classes")
+        raise DataError("there are no classes to distinguish", hint="use a data set with classes")
     if pooling not in POOLINGS:
         raise UsageError(f"unknown pooling {pooling!r}", hint=f"use one of: {', '.join(POOLINGS)}")
     # Layers draw from torch's one generator, so it is lent: the weights depend on the seed alone.

@@ -1,4 +1,4 @@
-"""Draw what was counted: four PNGs in colors that can be told apart with any kind of color vision."""
+"""Draw what was counted: four PNGs in colors that are distinguishable with any kind of color vision."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _log_range(axes: Axes, which: str, values: np.typing.NDArray[np.float64]) -> None:
-    """A log axis around the values, wide enough that it shows at least two labelled ticks."""
+    """A log axis around the values, wide enough that it shows at least two labeled ticks."""
     low, high = float(values.min()), float(values.max())
     if high / low < 10:
         middle = math.sqrt(low * high)

@@ -52,7 +52,7 @@ class Facts:
         class_name: The class.
         areas_frac: Defect area of every train sample of the class, as a share of its image.
         component_counts: Components of every train sample.
-        centres_frac: (x, y) of every component's centre, as shares of width and height.
+        centers_frac: (x, y) of every component's center, as shares of width and height.
         touches_border_share: Share of train samples whose defect reaches the image border.
         is_object: Whether images show an object on a background (screw) rather than a texture (carpet).
     """
@@ -60,7 +60,7 @@ class Facts:
     class_name: str
     areas_frac: tuple[float, ...]
     component_counts: tuple[int, ...]
-    centres_frac: tuple[tuple[float, float], ...]
+    centers_frac: tuple[tuple[float, float], ...]
     touches_border_share: float
     is_object: bool
 

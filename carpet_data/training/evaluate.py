@@ -194,6 +194,6 @@ def score(table: ImageTable, found: Predictions, *, seed: int) -> SideScores:
     try:
         balanced = bootstrap_interval(outcome, seed=seed)
     except DataError:
-        # One group says nothing of how others would do; the score stands without an interval, and the text says why.
+        # One group does not show how others would do: the score has no interval, and the text says why.
         balanced = None
     return SideScores(scores, balanced, intervals, found.loss)

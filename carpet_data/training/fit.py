@@ -140,7 +140,7 @@ def _check(options: TrainOptions, train: ImageTable) -> None:
     if np.count_nonzero(train.counts()) < 2:
         there = ", ".join(name for name, count in zip(train.classes, train.counts(), strict=True) if count)
         raise DataError(
-            f"the training images show one class only ({there or 'none'}); there is nothing to tell apart",
+            f"the training images show one class only ({there or 'none'}); there is nothing to distinguish",
             hint="add images of another class, or split so that two classes have training images",
         )
     if train.size != options.resize:

@@ -172,7 +172,7 @@ def _moments(features: F32, wanted: bool) -> tuple[F32, F32]:
         return np.zeros(size, np.float32), np.ones(size, np.float32)
     flat = features.reshape(-1, size)
     deviation = flat.std(axis=0, dtype=np.float64)
-    # A feature that never changes says nothing; dividing by its deviation would make noise of rounding.
+    # A feature that never changes carries no information; dividing by its deviation would make noise of rounding.
     deviation[deviation < _SMALLEST_DEVIATION] = 1.0
     return flat.mean(axis=0, dtype=np.float64).astype(np.float32), deviation.astype(np.float32)
 

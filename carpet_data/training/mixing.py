@@ -34,7 +34,7 @@ def mixup(values: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator, 
 def cutmix(images: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator, alpha: float) -> Mixed:
     """CutMix (Yun et al. 2019): one box a batch, of the share 1 − λ of the image, is filled from the partner.
 
-    λ ~ Beta(α, α); the box's centre is uniform, and the labels are mixed by the area that it really has, cut at the
+    λ ~ Beta(α, α); the box's center is uniform, and the labels are mixed by the area that it really has, cut at the
     border.
 
     Args:

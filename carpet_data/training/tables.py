@@ -262,7 +262,7 @@ def _key(dataset: Dataset, samples: Sequence[Sample], size: int, masks: bool) ->
     for sample in samples:
         files = [sample.image_sha256, sample.mask_sha256]
         if sample.image_sha256 is None:
-            # A raw folder knows no hashes; its files are told apart as make does it.
+            # A raw folder records no hashes; its files are identified by size and time, as make does it.
             paths = (sample.image_path, sample.mask_path) if masks else (sample.image_path,)
             states = [(dataset.root / path).stat() for path in paths if path and (dataset.root / path).is_file()]
             files = [f"{state.st_mtime_ns} {state.st_size}" for state in states]

@@ -139,7 +139,7 @@ def _strong(image: U8, mask: U8 | None, rng: np.random.Generator) -> tuple[U8, U
     if rng.random() < _BLUR_P:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(*_BLUR_RANGE_PX))).astype(np.uint8, copy=False)
     if rng.random() < _GRAIN_P:
-        # The same in the three channels, so that grey images stay grey.
+        # The same in the three channels, so that gray images stay gray.
         grain = rng.normal(0, rng.uniform(*_GRAIN_RANGE), (size, size, 1))
         image = np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
     return image, mask

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.weave.noise import F32, fibre_tile, sample, smooth_field, smooth_lines, wrapped
+from carpet_data.weave.noise import F32, fiber_tile, sample, smooth_field, smooth_lines, wrapped
 from carpet_data.weave.surface import ALONG_WARP, ALONG_WEFT, Surface
 
 __all__ = ["Cloth", "Yarns", "make_cloth"]
@@ -34,16 +34,16 @@ class Yarns:
     """One family of parallel yarns; tables have one row per yarn and one column per half unit along it.
 
     Attributes:
-        centres: float32 (n,), positions across, ascending, in units.
+        centers: float32 (n,), positions across, ascending, in units.
         start: Position along of the first column, in units.
         sway: Sideways deviation in units.
         radius: Half the visible width in units.
         tone: Brightness, deviation about 1.
-        hue: Share of the dark fibre, deviation about 1.
-        twist: Sideways run of the fibres in units.
+        hue: Share of the dark fiber, deviation about 1.
+        twist: Sideways run of the fibers in units.
     """
 
-    centres: F32
+    centers: F32
     start: float
     sway: F32
     radius: F32
@@ -64,11 +64,11 @@ class Cloth:
         weft: The yarns along the (rotated) x axis.
         wander: How far the weave is displaced: float32 2xHxW in units.
         tint: Slow change of color over the image: float32 HxW.
-        hair: Stray fibres: uint8 HxW coverage.
-        fine: Tile of single fibres.
-        coarse: Tile of streaks of dark fibres.
+        hair: Stray fibers: uint8 HxW coverage.
+        fine: Tile of single fibers.
+        coarse: Tile of streaks of dark fibers.
         ground: RGB of the backing, 0 to 255.
-        yarn: RGB of the light and of the dark fibre.
+        yarn: RGB of the light and of the dark fiber.
     """
 
     size: int
@@ -127,7 +127,7 @@ class Cloth:
 
     def _yarn_color(self, warp: _Layer, weft: _Layer, over: NDArray[np.bool_], x: F32, y: F32) -> F32:
         along = np.where(over, warp.along, weft.along)
-        # Fibres keep to their share of the width, so they draw together where the yarn is thin.
+        # Fibers keep to their share of the width, so they draw together where the yarn is thin.
         across = np.where(over, warp.across / warp.radius, weft.across / weft.radius) * np.float32(_MEAN_RADIUS)
         flat = np.where(over, warp.cell, weft.cell + self.warp.tone.size)
         tone, hue, twist = (
@@ -138,7 +138,7 @@ class Cloth:
                 (self.warp.twist, self.weft.twist),
             )
         )
-        # Every yarn reads another stretch of the fibre tiles.
+        # Every yarn reads another stretch of the fiber tiles.
         key = np.where(over, warp.index, weft.index + 1000).astype(np.float32)
         unit = np.float32(self.unit)
         place_x = (along + key * np.float32(61.7)) * unit
@@ -154,7 +154,7 @@ class Cloth:
         edge = np.where(over, warp.edge, weft.edge)
         bright *= 1 - np.float32(0.40) * edge**3
         color = (light + (dark - light) * share[..., None]) * bright[..., None]
-        # A color camera sees single fibres with a fringe: it measures red and blue at different pixels.
+        # A color camera sees single fibers with a fringe: it measures red and blue at different pixels.
         fringe = wrapped(self.fine, place_x + np.float32(97), place_y + np.float32(211)) * np.float32(4)
         color[..., 0] += fringe
         color[..., 2] -= fringe
@@ -169,12 +169,12 @@ class Cloth:
 class _Layer:
     def __init__(self, yarns: Yarns, across: F32, along: F32) -> None:
         count, samples = yarns.tone.shape
-        self.position = np.interp(across, yarns.centres, np.arange(count)).astype(np.float32)
+        self.position = np.interp(across, yarns.centers, np.arange(count)).astype(np.float32)
         self.index = np.rint(self.position).astype(np.int32)
         column = np.clip(((along - yarns.start) / _STEP).astype(np.int32), 0, samples - 1)
         self.cell = self.index * samples + column
         self.along = along
-        self.across = across - yarns.centres[self.index] - yarns.sway.ravel()[self.cell]
+        self.across = across - yarns.centers[self.index] - yarns.sway.ravel()[self.cell]
         self.radius = yarns.radius.ravel()[self.cell]
         self.edge = np.minimum(np.abs(self.across) / self.radius, 1)
 
@@ -213,9 +213,9 @@ def make_cloth(rng: np.random.Generator, size: int) -> Cloth:
         weft=_make_yarns(rng, _WEFT_PITCH * float(rng.normal(1, 0.012)), reach, 7.7),
         wander=wander.astype(np.float32),
         tint=0.28 * smooth_field(rng, (size, size), 120 * unit),
-        hair=_stray_fibres(rng, size, unit),
-        fine=fibre_tile(rng, _TILE, 3.2 * max(unit, 0.35), 0.45),
-        coarse=fibre_tile(rng, _TILE, 13.0 * max(unit, 0.35), max(1.5 * unit, 0.6)),
+        hair=_stray_fibers(rng, size, unit),
+        fine=fiber_tile(rng, _TILE, 3.2 * max(unit, 0.35), 0.45),
+        coarse=fiber_tile(rng, _TILE, 13.0 * max(unit, 0.35), max(1.5 * unit, 0.6)),
         ground=(48.0, 52.0, 65.0),
         yarn=(light, dark),
         contrast=1.0,
@@ -226,7 +226,7 @@ def _make_yarns(rng: np.random.Generator, pitch: float, reach: float, radius: fl
     count = int(np.ceil(2 * reach / pitch))
     samples = int(np.ceil(2 * reach / _STEP))
     gaps = pitch * (1 + 0.045 * np.clip(rng.standard_normal(count), -2.5, 2.5))
-    centres = np.cumsum(gaps) - gaps.sum() / 2
+    centers = np.cumsum(gaps) - gaps.sum() / 2
 
     def lines(sigma_units: float) -> F32:
         return smooth_lines(rng, count, samples, sigma_units / _STEP)
@@ -235,7 +235,7 @@ def _make_yarns(rng: np.random.Generator, pitch: float, reach: float, radius: fl
     slub = 0.05 * np.clip(each, -2, 2) + 0.085 * lines(7) + 0.05 * lines(40) + 0.035 * lines(0.9)
     tilt = 0.13 * lines(8) + 0.07 * rng.standard_normal((count, 1)).astype(np.float32)
     return Yarns(
-        centres=centres.astype(np.float32),
+        centers=centers.astype(np.float32),
         start=-reach,
         sway=0.55 * lines(30) + 0.75 * lines(11),
         radius=np.asarray(radius * np.clip(1 + slub, 0.7, 1.2), dtype=np.float32),
@@ -245,7 +245,7 @@ def _make_yarns(rng: np.random.Generator, pitch: float, reach: float, radius: fl
     )
 
 
-def _stray_fibres(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.uint8]:
+def _stray_fibers(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.uint8]:
     """Fine hairs that stand off the yarns, as coverage 0 to 255."""
     hair = np.zeros((size, size), dtype=np.uint8)
     for _ in range(int(0.0022 * (size / unit) ** 2)):

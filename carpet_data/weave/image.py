@@ -94,7 +94,7 @@ def render(class_name: str, rng: np.random.Generator, size: int) -> Rendered:
 def difference_mask(changed: F32, clean: F32, unit: float) -> NDArray[np.bool_]:
     """Where two pictures of the same cloth (float32 HxWx3, 0 to 255) visibly differ: bool HxW.
 
-    The largest difference of the three channels is averaged over the width of a fibre bundle (a Gaussian of 2.2 units
+    The largest difference of the three channels is averaged over the width of a fiber bundle (a Gaussian of 2.2 units
     of `unit` pixels), because a displaced yarn crosses its old place here and there and a dark hollow stays dark in a
     stain; pixels of at least VISIBLE gray levels belong to the defect. Holes and specks smaller than a float of the
     weave follow their surroundings.
@@ -119,8 +119,8 @@ def _place(class_name: str, cloth: Cloth, surface: Surface, rng: np.random.Gener
     low, high = (min(extent * cloth.unit, 0.6 * cloth.size) for extent in defect.extent_units)
     extent = float(rng.uniform(low, high)) if high > low else low
     margin = 0.55 * extent
-    centre = rng.uniform(margin, cloth.size - 1 - margin, 2)
-    return defect.make(cloth, surface, (float(centre[0]), float(centre[1])), extent, rng)
+    center = rng.uniform(margin, cloth.size - 1 - margin, 2)
+    return defect.make(cloth, surface, (float(center[0]), float(center[1])), extent, rng)
 
 
 def _shaded_window(surface: Surface, change: Change, box: Box, light: Light, size: int) -> F32:

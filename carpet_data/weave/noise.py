@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["F32", "fibre_tile", "sample", "smooth_field", "smooth_lines", "streaks", "wrapped"]
+__all__ = ["F32", "fiber_tile", "sample", "smooth_field", "smooth_lines", "streaks", "wrapped"]
 
 F32 = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ def streaks(rng: np.random.Generator, along: F32, across: F32, length: float, wi
     return np.asarray(field * np.float32(1.5), dtype=np.float32)
 
 
-def fibre_tile(rng: np.random.Generator, size: int, along: float, across: float) -> F32:
+def fiber_tile(rng: np.random.Generator, size: int, along: float, across: float) -> F32:
     """A square tile of streaks, `size` pixels wide and high, periodic in both directions, mean 0 and deviation 1.
 
     A streak has the sigmas `along` and `across` its row, in pixels.

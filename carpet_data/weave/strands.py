@@ -26,13 +26,13 @@ class Strand:
     Attributes:
         path: float64 (n, 2), x and y in pixels; a polyline, dense where it bends.
         radius: Half the width in pixels.
-        light: RGB of its light fibres.
-        dark: RGB of its dark fibres.
+        light: RGB of its light fibers.
+        dark: RGB of its dark fibers.
         lift: Height of its middle above the reference plane, in pixels; one value, or start, middle and end.
-        ply: Turns of its fibres around it, in radii across a pixel along; 0 lies straight.
+        ply: Turns of its fibers around it, in radii across a pixel along; 0 lies straight.
         taper: Share of the length over which an end thins out, 0 … 0.5.
         metal: Mirrors the light instead of scattering it.
-        cover: Opacity, 0 to 1; fine fibres let the ground through.
+        cover: Opacity, 0 to 1; fine fibers let the ground through.
     """
 
     path: NDArray[np.float64]
@@ -94,8 +94,8 @@ def lay(surface: Surface, box: Box, strand: Strand, rng: np.random.Generator) ->
     base = np.interp(share, (0.0, 0.5, 1.0), _three(strand.lift))
     height = base[:, None] + 0.8 * radius[:, None] * np.sqrt(1 - across**2)
     known = None
-    if surface.fibres is not None and not strand.metal:
-        known = surface.fibres((strand.light, strand.dark), rng, along, across)
+    if surface.fibers is not None and not strand.metal:
+        known = surface.fibers((strand.light, strand.dark), rng, along, across)
     if known is not None:
         color, shine = known, np.zeros(known.shape[:2], np.float32)
     else:
@@ -118,18 +118,18 @@ def lay(surface: Surface, box: Box, strand: Strand, rng: np.random.Generator) ->
 
 def lay_yarn(
     surface: Surface, box: Box, strand: Strand, rng: np.random.Generator, *, flare: tuple[float, float] = (0.3, 1.2),
-    fibres: int = 22, stray_px: float = 8.0,
+    fibers: int = 22, stray_px: float = 8.0,
 ) -> None:  # fmt: skip
-    """Lay a yarn as a bundle of fibres that run beside each other, cross, and part towards its ends.
+    """Lay a yarn as a bundle of fibers that run beside each other, cross, and part towards its ends.
 
     Args:
         surface: The window, changed in place.
         box: Where the window is.
         strand: The course and colors of the yarn.
-        rng: Draws the fibres.
-        flare: How far the fibres spread at the start and at the end, in radii, beyond the yarn's own width.
-        fibres: Number of fibres on top of the core.
-        stray_px: How far fibres run out beyond the ends, in pixels.
+        rng: Draws the fibers.
+        flare: How far the fibers spread at the start and at the end, in radii, beyond the yarn's own width.
+        fibers: Number of fibers on top of the core.
+        stray_px: How far fibers run out beyond the ends, in pixels.
     """
     path, along = _resampled(strand.path)
     if len(path) < 8:
@@ -143,10 +143,10 @@ def lay_yarn(
     )
     light, dark = np.asarray(strand.light), np.asarray(strand.dark)
     fine = max(0.5, 0.13 * strand.radius)
-    if surface.fibres is not None:
-        # The yarn's own fibres are on it already; a few more join its ends to it.
-        fibres, fine = (2 * fibres) // 3, 0.75 * fine
-    for _ in range(fibres):
+    if surface.fibers is not None:
+        # The yarn's own fibers are on it already; a few more join its ends to it.
+        fibers, fine = (2 * fibers) // 3, 0.75 * fine
+    for _ in range(fibers):
         where = rng.uniform(-1, 1) + rng.normal(0, 0.5) * (share - 0.5) + 0.12 * _smooth_row(rng, len(path), 8)
         course = path + normal * (where * spread)[:, None]
         course, first, last = _part(course, rng, stray_px)
@@ -161,7 +161,7 @@ def lay_yarn(
 def _part(
     course: NDArray[np.float64], rng: np.random.Generator, stray_px: float
 ) -> tuple[NDArray[np.float64], int, int]:
-    """A fibre's part of a course, which may end early or run out beyond the ends; with its first and last place."""
+    """A fiber's part of a course, which may end early or run out beyond the ends; with its first and last place."""
     count = len(course)
     first, last = 0 if rng.random() < 0.6 else int(0.4 * count * rng.random()), count
     if rng.random() < 0.4:
@@ -181,7 +181,7 @@ def _normals(path: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _run_out(course: NDArray[np.float64], rng: np.random.Generator, reach: float) -> NDArray[np.float64]:
-    """Let a fibre run on past its end, bending away."""
+    """Let a fiber run on past its end, bending away."""
     if len(course) < 4:
         return course
     step = course[-1] - course[-4]
@@ -213,19 +213,19 @@ def _smooth_row(rng: np.random.Generator, length: int, sigma_px: float) -> NDArr
 def _fibrous(
     strand: Strand, rng: np.random.Generator, along: NDArray[np.float64], across: NDArray[np.float64]
 ) -> tuple[F32, F32]:
-    """Colors of twisted fibres, float32 (n, m, 3), and no shine."""
+    """Colors of twisted fibers, float32 (n, m, 3), and no shine."""
     streaks = rng.standard_normal((len(across) * 2, len(along)), dtype=np.float32)
     blurred = cv2.GaussianBlur(
         streaks, (0, 0), sigmaX=4.0 / _SPACING, sigmaY=0.55 / _SPACING, borderType=cv2.BORDER_REFLECT_101
     )
     streaks = np.asarray(blurred / max(float(np.std(blurred)), 1e-6), dtype=np.float32)
-    # The fibres run around the strand: each step along reads the streaks a little further across.
+    # The fibers run around the strand: each step along reads the streaks a little further across.
     turn = np.arange(len(across))[None, :] + strand.ply * strand.radius * along[:, None] / _SPACING
-    fibre = streaks[np.mod(turn.astype(np.int64), len(streaks)), np.arange(len(along))[:, None]]
-    share = 1 / (1 + np.exp(-1.8 * fibre - 0.5))
+    fiber = streaks[np.mod(turn.astype(np.int64), len(streaks)), np.arange(len(along))[:, None]]
+    share = 1 / (1 + np.exp(-1.8 * fiber - 0.5))
     light, dark = np.asarray(strand.light), np.asarray(strand.dark)
     edge = 1 - 0.35 * np.abs(across) ** 3
-    color = (light + (dark - light) * share[..., None]) * ((1 + 0.12 * fibre) * edge)[..., None]
+    color = (light + (dark - light) * share[..., None]) * ((1 + 0.12 * fiber) * edge)[..., None]
     return color.astype(np.float32), np.zeros(color.shape[:2], np.float32)
 
 

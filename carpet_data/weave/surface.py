@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from carpet_data.weave.noise import F32
 
-__all__ = ["ALONG_WARP", "ALONG_WEFT", "Box", "Fibres", "Host", "Light", "Surface", "grid", "shade"]
+__all__ = ["ALONG_WARP", "ALONG_WEFT", "Box", "Fibers", "Host", "Light", "Surface", "grid", "shade"]
 
 
 ALONG_WARP, ALONG_WEFT = 1, 2
 
 RGB = tuple[float, float, float]
 Row = NDArray[np.float64]
-Fibres = Callable[[tuple[RGB, RGB], np.random.Generator, Row, Row], "F32 | None"]
+Fibers = Callable[[tuple[RGB, RGB], np.random.Generator, Row, Row], "F32 | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Box:
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     @classmethod
-    def around(cls, centre: tuple[float, float], half: tuple[float, float], size: int) -> Box:
-        """The box centre ± half, clipped to a square image of edge `size`."""
-        x0, y0 = (int(np.clip(np.floor(c - h), 0, size - 1)) for c, h in zip(centre, half, strict=True))
-        x1, y1 = (int(np.clip(np.ceil(c + h) + 1, 1, size)) for c, h in zip(centre, half, strict=True))
+    def around(cls, center: tuple[float, float], half: tuple[float, float], size: int) -> Box:
+        """The box center ± half, clipped to a square image of edge `size`."""
+        x0, y0 = (int(np.clip(np.floor(c - h), 0, size - 1)) for c, h in zip(center, half, strict=True))
+        x1, y1 = (int(np.clip(np.ceil(c + h) + 1, 1, size)) for c, h in zip(center, half, strict=True))
         return cls(x0, y0, x1 - x0, y1 - y0)
 
     def grown(self, margin: int, size: int) -> Box:
@@ -58,8 +58,8 @@ class Surface:
         albedo: float32 HxWx3 RGB, 0 to 255, as the camera would show it evenly lit.
         height: float32 HxW in pixels, larger is nearer to the camera.
         shine: float32 HxW, 0 to 255, light mirrored from above, added after shading.
-        run: uint8 HxW, which way the fibres run: ALONG_WARP, ALONG_WEFT, or 0 where neither is seen.
-        fibres: Colors the strands that are laid on it, where the host knows better than noise what yarn looks like:
+        run: uint8 HxW, which way the fibers run: ALONG_WARP, ALONG_WEFT, or 0 where neither is seen.
+        fibers: Colors the strands that are laid on it, where the host knows better than noise what yarn looks like:
             ((light, dark) RGB, generator, positions along in pixels (n,), positions across -1 … 1 (m,)) -> float32
             (n, m, 3), or None for colors that it does not know.
     """
@@ -68,13 +68,13 @@ class Surface:
     height: F32
     shine: F32
     run: NDArray[np.uint8]
-    fibres: Fibres | None = None
+    fibers: Fibers | None = None
 
     def window(self, box: Box) -> Surface:
         """A copy of one window."""
         rows, columns = box.slices
         albedo, height, shine, run = (part[rows, columns].copy() for part in self._parts())
-        return Surface(albedo, height, shine, run, self.fibres)
+        return Surface(albedo, height, shine, run, self.fibers)
 
     def patch(self, box: Box, other: Surface) -> None:
         """Replace one window, in place."""
@@ -117,7 +117,7 @@ class Host(Protocol):
         unit: Pixels per unit; a yarn is about 14 units wide.
         angle: Direction of the weft against the x axis, in radians.
         ground: RGB 0 to 255 seen through a hole.
-        yarn: RGB of a light and of a dark fibre, for loose ends.
+        yarn: RGB of a light and of a dark fiber, for loose ends.
     """
 
     @property

@@ -197,7 +197,7 @@ def test_a_poisoned_test_image_never_shows(tmp_path: Path, method: str) -> None:
     loaded = files.load(recipe)
     found = [sources.build(store.read(place), "main", "hole", loaded) for place in (root, clean)]
     assert found[0].facts.areas_frac == found[1].facts.areas_frac
-    assert found[0].facts.centres_frac == found[1].facts.centres_frac
+    assert found[0].facts.centers_frac == found[1].facts.centers_frac
     # The test can fail: poison on the train side does show.
     _poison(other, ("train",))
     synthesize(other, ["hole"], 12, recipe=recipe, workers=1)

@@ -129,9 +129,9 @@ def test_boxes(dataset: Dataset, tmp_path: Path, ultralytics: Any) -> None:
         _, labels, *_, corrupt, message = _verify(ultralytics, out, sample.side or "all", sample, 2)
         assert (corrupt, message) == (0, "")
         regions = find(load(dataset.root, sample))
-        centre, extent = labels[:, 1:3], labels[:, 3:5]
+        center, extent = labels[:, 1:3], labels[:, 3:5]
         size = np.array([sample.width, sample.height], np.float32)
-        boxes = np.concatenate(((centre - extent / 2) * size, extent * size), axis=1)
+        boxes = np.concatenate(((center - extent / 2) * size, extent * size), axis=1)
         np.testing.assert_allclose(boxes, regions.bbox.reshape(-1, 4), atol=1e-3, err_msg=sample.id)
 
 

@@ -29,9 +29,9 @@ def test_every_image_has_a_mask_that_holds_the_whole_change(class_name: str, see
     st.integers(0, 60),
 )
 def test_a_box_lies_in_the_image(
-    centre: tuple[float, float], half: tuple[float, float], size: int, margin: int
+    center: tuple[float, float], half: tuple[float, float], size: int, margin: int
 ) -> None:
-    for box in (Box.around(centre, half, size), Box.around(centre, half, size).grown(margin, size)):
+    for box in (Box.around(center, half, size), Box.around(center, half, size).grown(margin, size)):
         assert box.x >= 0
         assert box.y >= 0
         assert box.width >= 1

@@ -216,10 +216,10 @@ def test_a_defect_from_border_to_border_spans_the_host_or_is_drawn_again() -> No
         paste(plain(120, 900), cut(image, mask), blend="cutout")
 
 
-def bar(angle_deg: float, centre: tuple[float, float], size: int = 300) -> tuple[Image, Mask, NDArray[np.float64]]:
+def bar(angle_deg: float, center: tuple[float, float], size: int = 300) -> tuple[Image, Mask, NDArray[np.float64]]:
     """A dark bar with a heavy head on a bright ground, and the matrix from its own frame to the image."""
     angle = np.deg2rad(angle_deg)
-    matrix = np.array([[np.cos(angle), -np.sin(angle), centre[0]], [np.sin(angle), np.cos(angle), centre[1]]])
+    matrix = np.array([[np.cos(angle), -np.sin(angle), center[0]], [np.sin(angle), np.cos(angle), center[1]]])
     thing = np.zeros((size, size), np.uint8)
     for corners in (
         [(-90, -10), (60, -10), (60, 10), (-90, 10)],

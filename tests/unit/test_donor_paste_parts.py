@@ -87,7 +87,7 @@ def test_a_disc_has_no_axis_and_nothing_no_pose() -> None:
     assert pose is not None
     assert not pose.elongated
     assert pose.angle_deg == 0
-    assert pose.centre == pytest.approx((40, 60), abs=0.5)
+    assert pose.center == pytest.approx((40, 60), abs=0.5)
 
 
 def test_the_sides_that_a_defect_reaches_are_those_of_its_image_not_of_its_cut() -> None:

@@ -101,7 +101,7 @@ def _share(mask: Mask, thing: Mask) -> float:
     assert found is not None
     ys, xs = np.nonzero(mask)
     angle = np.deg2rad(found.angle_deg)
-    offset = (xs.mean() - found.centre[0]) * np.cos(angle) + (ys.mean() - found.centre[1]) * np.sin(angle)
+    offset = (xs.mean() - found.center[0]) * np.cos(angle) + (ys.mean() - found.center[1]) * np.sin(angle)
     return float(offset / found.length_px)
 
 

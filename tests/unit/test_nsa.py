@@ -43,8 +43,8 @@ def test_cloning_leaves_everything_in_its_place() -> None:
     """A window cloned onto itself is itself: a shift by one pixel would show on a cloth."""
     window = carpet("good", 0).image[60:141, 50:120]
     y, x = np.mgrid[:81, :70]
-    for centre in ((30, 44), (31, 45), (20, 20)):
-        shape = np.hypot(x - centre[0], y - centre[1]) < 15
+    for center in ((30, 44), (31, 45), (20, 20)):
+        shape = np.hypot(x - center[0], y - center[1]) < 15
         for mixed in (False, True):
             assert np.abs(clone(window, window, shape, mixed=mixed).astype(int) - window).max() <= 2
 

@@ -216,7 +216,7 @@ def test_the_weave_of_a_cloth_is_found(seed: int) -> None:
     assert found is not None
     turned = (found.angle - cloth.angle + np.pi / 4) % (np.pi / 2) - np.pi / 4
     assert abs(np.rad2deg(turned)) < 1.5
-    expected = sorted(float(np.diff(yarns.centres).mean()) * cloth.unit for yarns in (cloth.warp, cloth.weft))
+    expected = sorted(float(np.diff(yarns.centers).mean()) * cloth.unit for yarns in (cloth.warp, cloth.weft))
     assert sorted(found.pitch) == pytest.approx(expected, rel=0.06)
 
 

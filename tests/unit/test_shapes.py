@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.ops.masks import cropped, signed_distance
-from carpet_data.synthesis.ops.new_shape import bend, centred, deform, is_thin, morph, new_shape, turned
+from carpet_data.synthesis.ops.new_shape import bend, centerd, deform, is_thin, morph, new_shape, turned
 
 Mask = NDArray[np.bool_]
 
@@ -31,7 +31,7 @@ def parts(mask: Mask) -> int:
 def iou(first: Mask, second: Mask) -> float:
     """Of two shapes laid center on center."""
     reach = max(*first.shape, *second.shape) + 1
-    one, other = (centred(mask, reach) for mask in (first, second))
+    one, other = (centerd(mask, reach) for mask in (first, second))
     return float((one & other).sum() / (one | other).sum())
 
 

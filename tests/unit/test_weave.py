@@ -85,8 +85,8 @@ def test_the_weave_goes_over_and_under_by_turns() -> None:
 def test_the_yarns_have_the_pitch_of_the_model() -> None:
     rng = np.random.default_rng(3)
     cloth = make_cloth(rng, 1024)
-    assert np.diff(cloth.warp.centres).mean() == pytest.approx(21.1, rel=0.06)
-    assert np.diff(cloth.weft.centres).mean() == pytest.approx(25.9, rel=0.06)
+    assert np.diff(cloth.warp.centers).mean() == pytest.approx(21.1, rel=0.06)
+    assert np.diff(cloth.weft.centers).mean() == pytest.approx(25.9, rel=0.06)
 
 
 def test_images_are_about_as_bright_and_as_rough_as_photographed_carpet() -> None:

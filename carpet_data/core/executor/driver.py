@@ -49,7 +49,7 @@ def run(
 ) -> Iterator[Result]:
     """Yield function(job) for every job, in the order of the jobs.
 
-    The first error of a job is raised when its turn comes; what was queued behind it is cancelled. One worker, or
+    The first error of a job is raised when its turn comes; what was queued behind it is canceled. One worker, or
     no more jobs than one chunk, means this process: nothing is spawned for a handful of images.
 
     Args:

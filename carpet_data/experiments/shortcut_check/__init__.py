@@ -1,4 +1,4 @@
-"""Can synthetic images be told from real ones by something that real defects do not have?
+"""Can synthetic images be distinguished from real ones by something that real defects do not have?
 
 A classifier may learn such a cue instead of the defect, and real test images do not have it. So this looks at training
 images, outside their defects, and asks what gives the origin away: named cues (corners, borders, grain, codec), any

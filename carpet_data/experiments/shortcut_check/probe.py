@@ -65,7 +65,7 @@ def ask(chosen: Suspects, settings: TrainOptions, *, workers: int | None = None)
 def _blanked(table: ImageTable, other: ImageTable) -> ImageTable:
     """The images with their own defect and that of a partner from the other table painted over.
 
-    So blanked areas look alike on both sides, and their shape says nothing of the origin.
+    So blanked areas look alike on both sides, and their shape carries no hint of the origin.
     """
     assert table.masks is not None
     assert other.masks is not None

@@ -1,7 +1,8 @@
 """COCO instances (Lin et al., 2014, "Microsoft COCO: Common Objects in Context").
 
-Every annotation becomes one instance, whatever its `iscrowd`. Where several files lie together, each is a side, told
-by its name (instances_train.json) or its folder (train/_annotations.coco.json). Nothing in a file is believed unseen.
+Every annotation becomes one instance, whatever its `iscrowd`. Where several files lie together, each is a side,
+recognized by its name (instances_train.json) or its folder (train/_annotations.coco.json). Nothing in a file is
+believed unseen.
 """
 
 from __future__ import annotations

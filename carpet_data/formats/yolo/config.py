@@ -127,7 +127,7 @@ def _names(document: Mapping[str, Any], path: Path) -> dict[int, str] | None:
 
 
 def _classes(root: Path) -> dict[int, str] | None:
-    """The names in classes.txt, one per line, as labelling tools write it."""
+    """The names in classes.txt, one per line, as labeling tools write it."""
     for path in (root / CLASSES, root / "labels" / CLASSES):
         if path.is_file():
             try:

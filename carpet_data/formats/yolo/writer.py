@@ -71,7 +71,7 @@ def _segments(outlines: Sequence[Sequence[Ring]], regions: Regions) -> Iterator[
 def _boxes(regions: Regions) -> Iterator[str]:
     width, height = regions.runs.width, regions.runs.height
     for x, y, w, h in regions.bbox.tolist():
-        # Nine digits are all that single precision can tell apart.
+        # Nine digits are all that single precision can represent.
         values = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
         yield " ".join(f"{value:.9g}" for value in values)
 

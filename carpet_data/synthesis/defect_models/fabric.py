@@ -41,7 +41,7 @@ class Fabric:
         return (self.pitch[0] + self.pitch[1]) / 2
 
 
-def find_fabric(image: Image, centre: tuple[float, float]) -> Fabric | None:
+def find_fabric(image: Image, center: tuple[float, float]) -> Fabric | None:
     """The weave around a place (x, y in pixels) of an image (uint8 HxWx3 RGB or HxW), or None where there is none.
 
     The direction is the fourfold mean of the gradient directions (fibers run along the yarns); the pitches are the
@@ -51,8 +51,8 @@ def find_fabric(image: Image, centre: tuple[float, float]) -> Fabric | None:
     edge = min(_CROP, height, width)
     if edge < 4 * _SMALLEST_PITCH:
         return None
-    left = int(np.clip(centre[0] - edge / 2, 0, width - edge))
-    top = int(np.clip(centre[1] - edge / 2, 0, height - edge))
+    left = int(np.clip(center[0] - edge / 2, 0, width - edge))
+    top = int(np.clip(center[1] - edge / 2, 0, height - edge))
     crop = image[top : top + edge, left : left + edge]
     grey = crop.mean(axis=2, dtype=np.float32) if crop.ndim == 3 else crop.astype(np.float32)
     gradient_x, gradient_y = _gradient(grey)

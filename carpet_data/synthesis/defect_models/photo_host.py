@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.ops.pixels import F32, blurred
-from carpet_data.weave.surface import ALONG_WARP, ALONG_WEFT, RGB, Fibres, Row, Surface
+from carpet_data.weave.surface import ALONG_WARP, ALONG_WEFT, RGB, Fibers, Row, Surface
 
 _STRAND_GAIN = 1.12
 """Laid strands are shaded, and the colors of a photograph are shaded already."""
@@ -22,7 +22,7 @@ _PIECES = 40
 _LONG, _WIDE = 48, 24
 """Samples along and across a straightened piece of yarn."""
 _STRETCH = 1.7
-"""A piece is drawn out along the yarn: its fibres run along it, so that they stay fibres."""
+"""A piece is drawn out along the yarn: its fibers run along it, so that they stay fibers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class PhotoHost:
     Attributes:
         pixels: float32 SxSx3 RGB, 0..255, as if exposed like the cloth the models were made for.
         run: uint8 SxS, ALONG_WARP, ALONG_WEFT, or 0 without a weave.
-        fibres: Colors laid strands like the yarns of the photograph.
+        fibers: Colors laid strands like the yarns of the photograph.
     """
 
     pixels: F32
@@ -44,7 +44,7 @@ class PhotoHost:
     angle: float
     ground: RGB
     yarn: tuple[RGB, RGB]
-    fibres: Fibres | None = None
+    fibers: Fibers | None = None
 
     @property
     def size(self) -> int:
@@ -54,7 +54,7 @@ class PhotoHost:
     def clean(self) -> Surface:
         """The whole undisturbed surface."""
         flat = np.zeros(self.run.shape, np.float32)
-        return Surface(self.pixels.copy(), flat, flat.copy(), self.run.copy(), self.fibres)
+        return Surface(self.pixels.copy(), flat, flat.copy(), self.run.copy(), self.fibers)
 
     def surface(
         self, x: F32, y: F32, *, no_warp: NDArray[np.bool_] | None = None, no_weft: NDArray[np.bool_] | None = None
@@ -85,7 +85,7 @@ class PhotoHost:
         albedo[single] *= np.float32(0.5)
         run[bare] = 0
         flat = np.zeros(x.shape, np.float32)
-        return Surface(albedo, flat, flat.copy(), run, self.fibres)
+        return Surface(albedo, flat, flat.copy(), run, self.fibers)
 
 
 def photo_host(pixels: F32, run: NDArray[np.uint8] | None, unit: float, angle: float, pitch: float = 0.0) -> PhotoHost:
@@ -104,16 +104,16 @@ def photo_host(pixels: F32, run: NDArray[np.uint8] | None, unit: float, angle: f
         return float(part[0]), float(part[1]), float(part[2])
 
     light, dark = _scaled(between(0.86, 0.98), _STRAND_GAIN), _scaled(between(0.25, 0.5), _STRAND_GAIN)
-    fibres = None if run is None else _sampled_fibres(pixels, run, angle, pitch, light)
+    fibers = None if run is None else _sampled_fibers(pixels, run, angle, pitch, light)
     run = np.zeros(pixels.shape[:2], np.uint8) if run is None else run
-    return PhotoHost(pixels, run, unit, angle, _scaled(between(0.0, 0.05), _GROUND_GAIN), (light, dark), fibres)
+    return PhotoHost(pixels, run, unit, angle, _scaled(between(0.0, 0.05), _GROUND_GAIN), (light, dark), fibers)
 
 
 def _scaled(color: RGB, gain: float) -> RGB:
     return color[0] * gain, color[1] * gain, color[2] * gain
 
 
-def _sampled_fibres(pixels: F32, run: NDArray[np.uint8], angle: float, pitch: float, light: RGB) -> Fibres | None:
+def _sampled_fibers(pixels: F32, run: NDArray[np.uint8], angle: float, pitch: float, light: RGB) -> Fibers | None:
     """A function that colors strands of nearly the host's light fibers with pieces of its yarns; None without pieces.
 
     A yarn comes up between two crossings as a bright bump about a pitch long; those bumps are the pieces, straightened.

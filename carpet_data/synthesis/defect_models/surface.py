@@ -1,6 +1,6 @@
 """Defects of any surface: scratch, abrasion, crack, spot and stain, in the tones of their host.
 
-Each function draws one of them on a square: `pixels` (float32 SxSx3, 0..255) is the surface, `centre` (x, y) the
+Each function draws one of them on a square: `pixels` (float32 SxSx3, 0..255) is the surface, `center` (x, y) the
 middle of the defect, `extent` its length in pixels, `look` its tone, strength, light and direction; `rng` draws its
 shape. They return float32 SxSx3.
 """
@@ -54,7 +54,7 @@ def look_at(pixels: F32, tone: str, strength_range: Point, turn_range: Point, rn
     return Look(darker, float(rng.uniform(*strength_range)), light, float(rng.uniform(*turn_range)))
 
 
-def scratch(pixels: F32, centre: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
+def scratch(pixels: F32, center: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
     """One to a few grooves side by side, drawn in one movement, with a lit far edge."""
     direction = np.array([np.cos(look.turn), np.sin(look.turn)])
     side = np.array([-direction[1], direction[0]])
@@ -66,7 +66,7 @@ def scratch(pixels: F32, centre: Point, extent: float, look: Look, rng: np.rando
         share = np.linspace(first, last, 5)
         offset = groove * rng.normal(0, 2.5 * width)
         leave = bend * (1 - 4 * share**2) + offset + rng.normal(0, 0.003 * extent, 5)
-        points = curve(np.asarray(centre) + np.outer(share * extent, direction) + np.outer(leave, side), 80)
+        points = curve(np.asarray(center) + np.outer(share * extent, direction) + np.outer(leave, side), 80)
         # Pressure rises quickly and fades; the tool jumps where it meets something hard.
         place = np.linspace(0, 1, 80)
         pressure = np.minimum(place / 0.08, 1) * np.minimum((1 - place) / 0.3, 1) ** 0.7
@@ -76,11 +76,11 @@ def scratch(pixels: F32, centre: Point, extent: float, look: Look, rng: np.rando
     return _carved(pixels, coverage(len(pixels), lines), look, 0.6 * width + 0.4, 0.25)
 
 
-def crack(pixels: F32, centre: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
+def crack(pixels: F32, center: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
     """A rough line that branches, wider in the middle, with a thin lit rim."""
     half = extent / 2 * np.array([np.cos(look.turn), np.sin(look.turn)])
     width = float(np.clip(extent * rng.uniform(0.012, 0.03), 0.8, 6.0))
-    main = rough_path(np.asarray(centre) - half, np.asarray(centre) + half, rng.uniform(0.04, 0.11), rng)
+    main = rough_path(np.asarray(center) - half, np.asarray(center) + half, rng.uniform(0.04, 0.11), rng)
     # How wide it stands open along it: nothing at its tips.
     place = np.linspace(-1, 1, len(main))
     rough = cv2.GaussianBlur(rng.standard_normal((1, len(main))), (0, 0), 3).ravel()
@@ -96,9 +96,9 @@ def crack(pixels: F32, centre: Point, extent: float, look: Look, rng: np.random.
     return _carved(pixels, blurred(coverage(len(pixels), lines), 0.6), look, 1.0, 0.2)
 
 
-def abrasion(pixels: F32, centre: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
+def abrasion(pixels: F32, center: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
     """A patch rubbed by something hard, many short grooves (along `look.turn`) and bright burrs side by side."""
-    along, across = _axes(len(pixels), centre, look.turn)
+    along, across = _axes(len(pixels), center, look.turn)
     half = np.float32(max(extent / 2, 0.5))
     width = np.float32(np.clip(0.028 * extent, 1.2, 2.4))
     # Every groove begins and ends where it likes, so the patch is ragged along them and smooth across.
@@ -117,12 +117,12 @@ def abrasion(pixels: F32, centre: Point, extent: float, look: Look, rng: np.rand
     return toned(toned(fresh, np.maximum(-depth, 0), darker=True), np.maximum(depth, 0), darker=False)
 
 
-def spot(pixels: F32, centre: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
+def spot(pixels: F32, center: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
     """A pit or blowhole, dark where its wall turns from the light, bright on the far rim; its extent may be 1."""
     size = (len(pixels), len(pixels))
     turn, flat = rng.uniform(0, np.pi), rng.uniform(0.55, 1.0)
-    along, across = _axes(len(pixels), centre, turn)
-    dx, dy = _offsets(len(pixels), centre)
+    along, across = _axes(len(pixels), center, turn)
+    dx, dy = _offsets(len(pixels), center)
     half = np.float32(max(extent / 2, 0.5))
     bumpy = 1 + np.float32(0.10) * smooth_field(rng, size, max(0.45 * extent, 1.5))
     bumpy += np.float32(0.05) * smooth_field(rng, size, max(0.15 * extent, 1.0))
@@ -139,14 +139,14 @@ def spot(pixels: F32, centre: Point, extent: float, look: Look, rng: np.random.G
     return toned(deep, blurred(ring * (1 - pit), 0.5) * np.float32(0.2 * look.strength), not look.darker)
 
 
-def stain(pixels: F32, centre: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
+def stain(pixels: F32, center: Point, extent: float, look: Look, rng: np.random.Generator) -> F32:
     """One to three blots of soaked or dried liquid, the texture kept, the rim often darker."""
     size = (len(pixels), len(pixels))
     distance = np.full(size, np.inf, np.float32)
     for blot in range(int(rng.integers(1, 4))):
         share = 1.0 if blot == 0 else rng.uniform(0.25, 0.6)
         turn, flat = rng.uniform(0, np.pi), rng.uniform(0.5, 0.95)
-        middle = np.asarray(centre) + (blot > 0) * rng.normal(0, 0.22 * extent, 2)
+        middle = np.asarray(center) + (blot > 0) * rng.normal(0, 0.22 * extent, 2)
         along, across = _axes(len(pixels), (middle[0], middle[1]), turn)
         half = max(0.5 * extent * share, 0.5)
         np.minimum(distance, np.hypot(along / np.float32(half), across / np.float32(half * flat)), out=distance)
@@ -232,14 +232,14 @@ def _carved(pixels: F32, area: F32, look: Look, reach: float, glint: float) -> F
     return toned(deep, lit * np.float32(glint * look.strength), not look.darker)
 
 
-def _offsets(size: int, centre: Point) -> tuple[F32, F32]:
+def _offsets(size: int, center: Point) -> tuple[F32, F32]:
     """x and y of each pixel of a square, from a point."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
-    return x - np.float32(centre[0]), y - np.float32(centre[1])
+    return x - np.float32(center[0]), y - np.float32(center[1])
 
 
-def _axes(size: int, centre: Point, turn: float) -> tuple[F32, F32]:
+def _axes(size: int, center: Point, turn: float) -> tuple[F32, F32]:
     """How far along and across a direction each pixel of a square lies, from a point."""
-    dx, dy = _offsets(size, centre)
+    dx, dy = _offsets(size, center)
     cosine, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))
     return dx * cosine + dy * sine, dy * cosine - dx * sine

@@ -24,14 +24,14 @@ class Window:
         pixels: float32 SxSx3 RGB, 0..255; the three channels are equal where the image is grayscale.
         x: Column of the image under the window's first column; may be negative.
         y: Row of the image under the window's first row; may be negative.
-        centre: x, y of the place it was cut around, in the window's own pixels.
+        center: x, y of the place it was cut around, in the window's own pixels.
         image_size: (width, height) of the image.
     """
 
     pixels: F32
     x: int
     y: int
-    centre: tuple[float, float]
+    center: tuple[float, float]
     image_size: tuple[int, int]
 
     @property
@@ -48,18 +48,18 @@ class Window:
         return slice(y - self.y, y - self.y + height), slice(x - self.x, x - self.x + width)
 
 
-def window_around(image: Image, centre: tuple[float, float], half: float) -> Window:
-    """Cut the square `centre` (x, y within the image) ± `half` pixels out of an image (uint8 HxWx3 RGB or HxW)."""
+def window_around(image: Image, center: tuple[float, float], half: float) -> Window:
+    """Cut the square `center` (x, y within the image) ± `half` pixels out of an image (uint8 HxWx3 RGB or HxW)."""
     height, width = image.shape[:2]
     half_px = max(int(np.ceil(half)), 4)
-    left, top = int(centre[0]) - half_px, int(centre[1]) - half_px
+    left, top = int(center[0]) - half_px, int(center[1]) - half_px
     edge = 2 * half_px + 1
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + edge, width), min(top + edge, height)
     cut = in_color(image[y0:y1, x0:x1])
     beyond = (y0 - top, top + edge - y1, x0 - left, left + edge - x1)
     if any(beyond):
         cut = np.asarray(cv2.copyMakeBorder(cut, *beyond, cv2.BORDER_REFLECT), np.uint8)
-    place = (centre[0] - left, centre[1] - top)
+    place = (center[0] - left, center[1] - top)
     return Window(cut.astype(np.float32), left, top, place, (width, height))
 
 

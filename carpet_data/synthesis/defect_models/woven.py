@@ -34,7 +34,7 @@ def draw(kind: str, window: Window, extent: float, unit: float, fabric: Fabric |
     angle = float(rng.uniform(-np.pi, np.pi)) if fabric is None else fabric.angle
     host = photo_host(window.pixels / np.float32(exposure), run, unit * _COARSER.get(kind, 1.0), angle, pitch)
     surface = host.clean()
-    change = DEFECTS[kind].make(host, surface, window.centre, extent, rng)
+    change = DEFECTS[kind].make(host, surface, window.center, extent, rng)
     surface.patch(change.box, change.surface)
     azimuth, slant = rng.normal(-np.pi / 2, 0.6), rng.uniform(0.2, 0.45)
     light = Light(

@@ -64,11 +64,11 @@ def _null_donor(images: TrainImages, plan: ImagePlan, ref: DonorRef, facts: Fact
     w, h = min(w, width), min(h, height)
     shape = real[y : y + h, x : x + w]
     if facts.is_object:
-        centre = _same_part(
+        center = _same_part(
             x + w / 2, y + h / 2, images.donor(ref, facts.class_name), images.foreground(plan.null_source)
         )
-        left = min(max(0, round(centre[0] - w / 2)), width - w)
-        top = min(max(0, round(centre[1] - h / 2)), height - h)
+        left = min(max(0, round(center[0] - w / 2)), width - w)
+        top = min(max(0, round(center[1] - h / 2)), height - h)
     else:
         left, top = (
             int(free * share) for free, share in zip((width - w, height - h), plan.null_shift_frac, strict=True)

@@ -34,13 +34,13 @@ class DonorRef:
         sample: It.
         box: Holds all its defect pixels of the class.
         areas: Pixels of each component.
-        centres: (x, y) of each component's box, in pixels.
+        centers: (x, y) of each component's box, in pixels.
     """
 
     sample: Sample
     box: Box
     areas: tuple[int, ...]
-    centres: tuple[tuple[float, float], ...]
+    centers: tuple[tuple[float, float], ...]
 
     @property
     def touches_border(self) -> bool:
@@ -134,8 +134,8 @@ def _measure(root: Path, class_name: str, connectivity: Connectivity, sample: Sa
     boxes = regions.bbox[of_class]
     x, y = int(boxes[:, 0].min()), int(boxes[:, 1].min())
     right, bottom = int((boxes[:, 0] + boxes[:, 2]).max()), int((boxes[:, 1] + boxes[:, 3]).max())
-    centres = tuple((bx + bw / 2, by + bh / 2) for bx, by, bw, bh in boxes.tolist())
-    return DonorRef(sample, (x, y, right - x, bottom - y), tuple(regions.area[of_class].tolist()), centres)
+    centers = tuple((bx + bw / 2, by + bh / 2) for bx, by, bw, bh in boxes.tolist())
+    return DonorRef(sample, (x, y, right - x, bottom - y), tuple(regions.area[of_class].tolist()), centers)
 
 
 def _can_be_plate(root: Path, sample: Sample) -> bool:
@@ -149,7 +149,7 @@ def _facts(class_name: str, donors: Sequence[DonorRef], is_object: bool) -> Fact
         class_name=class_name,
         areas_frac=tuple(sum(d.areas) / (d.sample.width * d.sample.height) for d in donors),
         component_counts=tuple(len(d.areas) for d in donors),
-        centres_frac=tuple((x / d.sample.width, y / d.sample.height) for d in donors for x, y in d.centres),
+        centers_frac=tuple((x / d.sample.width, y / d.sample.height) for d in donors for x, y in d.centers),
         touches_border_share=sum(d.touches_border for d in donors) / max(1, len(donors)),
         is_object=is_object,
     )

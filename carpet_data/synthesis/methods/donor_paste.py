@@ -192,7 +192,7 @@ def _placed(job: _Job, geometry: Geometry, rng: np.random.Generator) -> tuple[Pa
         limit, stay = p.max_mismatch_object, _OBJECT_STAY
     else:
         sides = geometry.after(sides_of(job.donor))
-        x, y = placement.anywhere(patch.mask, job.host_size, sides, _centre(scene, p, rng), rng)
+        x, y = placement.anywhere(patch.mask, job.host_size, sides, _center(scene, p, rng), rng)
         along_x, along_y = (round(p.align_periods * side) for side in job.rhythm)
         reach = (0 if sides & {"left", "right"} else along_x, 0 if sides & {"top", "bottom"} else along_y)
         limit, stay = p.max_mismatch, 0.0
@@ -213,15 +213,15 @@ def _on_same_part(donor: Donor, patch: Patch, geometry: Geometry, host: Pose, ow
     return round(there[0] - (patch.size[0] - 1) / 2), round(there[1] - (patch.size[1] - 1) / 2)
 
 
-def _centre(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) -> tuple[float, float] | None:
+def _center(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) -> tuple[float, float] | None:
     """Where the defect's middle should be, as shares of the host; None for anywhere."""
     if scene.foreground is not None and scene.foreground.any():
         ys, xs = np.nonzero(scene.foreground[::4, ::4])
         if len(xs):
             i = int(rng.integers(len(xs)))
             return 4 * float(xs[i]) / scene.foreground.shape[1], 4 * float(ys[i]) / scene.foreground.shape[0]
-    if p.place == "train" and scene.facts.centres_frac:
-        x, y = scene.facts.centres_frac[int(rng.integers(len(scene.facts.centres_frac)))]
+    if p.place == "train" and scene.facts.centers_frac:
+        x, y = scene.facts.centers_frac[int(rng.integers(len(scene.facts.centers_frac)))]
         return x + float(rng.normal(0, 0.04)), y + float(rng.normal(0, 0.04))
     return None
 

@@ -76,22 +76,22 @@ class Procedural(Method):
         kind = KINDS[name]
         extent = _extent(kind, p, scene.facts, host, rng)
         foreground = None if scene.foreground is None else object_core(host, scene.foreground)
-        centre = _place(scene, foreground, extent, p.place, rng)
-        fabric = (find_fabric(host, centre) or fabric) if fabric is not None else None
+        center = _place(scene, foreground, extent, p.place, rng)
+        fabric = (find_fabric(host, center) or fabric) if fabric is not None else None
         if kind.draw is None and fabric is not None:
             # Yarns have a size, and so has what happens to them.
             unit = fabric.mean_pitch / _PITCH_UNITS
             low, high = DEFECTS[name].extent_units
             extent = float(np.clip(extent, 0.7 * low * unit, 1.15 * high * unit))
-        centre = _kept_inside(centre, extent, scene, rng)
+        center = _kept_inside(center, extent, scene, rng)
         if kind.draw is None:
-            window, changed, reach = _woven(name, host, centre, extent, fabric, rng)
+            window, changed, reach = _woven(name, host, center, extent, fabric, rng)
         else:
-            window = window_around(host, centre, 0.75 * extent + 8)
+            window = window_around(host, center, 0.75 * extent + 8)
             low, high = np.deg2rad(p.direction_deg_range)
             strength = p.strength_range or kind.strength
             look = look_at(window.pixels, p.tone, strength, (float(low), float(high)), rng)
-            changed = kind.draw(window.pixels, window.centre, extent, look, rng)
+            changed = kind.draw(window.pixels, window.center, extent, look, rng)
             reach = float(np.clip(0.012 * extent, 0.5, 1.2))
         made = settled(host, window, changed, reach, None if kind.lies_on else foreground)
         if not made.mask.any():
@@ -100,7 +100,7 @@ class Procedural(Method):
             made = _null(made, host, rng, filmed=kind.draw is None)
         drawn = {
             "kind": name,
-            "centre": [round(centre[0], 1), round(centre[1], 1)],
+            "centre": [round(center[0], 1), round(center[1], 1)],
             "extent_px": round(extent, 1),
             "pitch_px": None if fabric is None else [round(pitch, 2) for pitch in fabric.pitch],
             "weave_angle_deg": None if fabric is None else round(float(np.rad2deg(fabric.angle)), 2),
@@ -150,8 +150,8 @@ def _place(
     scene: Scene, foreground: Mask | None, extent: float, how: str, rng: np.random.Generator
 ) -> tuple[float, float]:
     height, width = scene.host.shape[:2]
-    if how == "class" and scene.facts.centres_frac:
-        x, y = scene.facts.centres_frac[int(rng.integers(len(scene.facts.centres_frac)))]
+    if how == "class" and scene.facts.centers_frac:
+        x, y = scene.facts.centers_frac[int(rng.integers(len(scene.facts.centers_frac)))]
         x, y = x + rng.normal(0, 0.04), y + rng.normal(0, 0.04)
         place = (float(np.clip(x, 0, 1) * (width - 1)), float(np.clip(y, 0, 1) * (height - 1)))
         if foreground is None or foreground[int(place[1]), int(place[0])]:
@@ -185,18 +185,18 @@ def _extent(kind: Kind, parameters: ProceduralParameters, facts: Facts, host: Im
 
 
 def _kept_inside(
-    centre: tuple[float, float], extent: float, scene: Scene, rng: np.random.Generator
+    center: tuple[float, float], extent: float, scene: Scene, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Move the place off the border, unless the class's defects reach it as often as this draw asks."""
     if scene.foreground is not None or rng.random() < scene.facts.touches_border_share:
-        return centre
+        return center
     height, width = scene.host.shape[:2]
     margin = min(0.8 * extent + 3, (min(height, width) - 1) / 2)
-    return float(np.clip(centre[0], margin, width - 1 - margin)), float(np.clip(centre[1], margin, height - 1 - margin))
+    return float(np.clip(center[0], margin, width - 1 - margin)), float(np.clip(center[1], margin, height - 1 - margin))
 
 
 def _woven(
-    name: str, host: Image, centre: tuple[float, float], extent: float, fabric: Fabric | None, rng: np.random.Generator
+    name: str, host: Image, center: tuple[float, float], extent: float, fabric: Fabric | None, rng: np.random.Generator
 ) -> tuple[Window, F32, float]:
     if extent < _SMALLEST_WOVEN_PX:
         raise Redraw(f"a {name} of {extent:.0f} px is too small to show yarns")
@@ -205,5 +205,5 @@ def _woven(
     else:
         # Nothing tells the width of a yarn here, so it goes with the defect.
         unit = extent / (1024 * float(np.mean(KINDS[name].extent_frac)))
-    window = window_around(host, centre, 0.75 * extent + 26 * unit)
+    window = window_around(host, center, 0.75 * extent + 26 * unit)
     return window, woven.draw(name, window, extent, unit, fabric, rng), max(1.1 * unit, 0.6)

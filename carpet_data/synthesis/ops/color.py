@@ -1,7 +1,7 @@
 """Color and light: bring a patch to the light of the place it goes to.
 
 The statistics are those of Reinhard et al. 2001 (mean and spread in a perceptual space), taken on the collar alone, so
-that the defect's own color has no say in it.
+that the defect's own color has no influence.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def join(
     """
     rim = known & ~shape
     met = agree(defect, window, rim) if int(rim.sum()) >= 64 else defect
-    # At the window's own edge nothing is taken off: there the shape goes on beyond the image.
+    # At the window's own edge nothing is taken off: there the shape continues beyond the image.
     core = shrunk(shape, min(ring_px, 3)) & known
     if not core.any():
         core = shape & known

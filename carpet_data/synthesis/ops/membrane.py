@@ -58,6 +58,6 @@ def membrane(host: Image, source: Image, known: Mask, smooth_px: float) -> F32:
     total = blurred(weight, smooth_px / step)
     low = blurred(difference, smooth_px / step) / like(np.maximum(total, _KNOWN), difference)
     strength = np.abs(low) if low.ndim == 2 else np.abs(low).max(axis=2)
-    # Where outlines of an object lie otherwise in the two they differ by more than light: that has no say.
+    # Where outlines of an object lie otherwise in the two they differ by more than light: that is ignored.
     smooth = continued(np.asarray(low, np.float32), np.asarray((total > 0.3) & (strength < _LIGHT_LEVELS)))
     return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR))

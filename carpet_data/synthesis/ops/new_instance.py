@@ -11,7 +11,7 @@ import numpy as np
 from carpet_data.synthesis.contract import Donor, Mask, Redraw, Scene
 from carpet_data.synthesis.ops.guided_quilting import Source, lay_donor
 from carpet_data.synthesis.ops.masks import cropped, window_of
-from carpet_data.synthesis.ops.new_shape import centred, is_thin, new_shape, turned
+from carpet_data.synthesis.ops.new_shape import centerd, is_thin, new_shape, turned
 from carpet_data.synthesis.ops.placement import free_places, same_part
 from carpet_data.synthesis.ops.pose import Sides, axis_of, mirrored, sides_of, turn_between
 
@@ -197,7 +197,7 @@ def _blob(
     )
     axis = axis_of(shape)
     half = int(np.ceil(max(axis.x, axis.y, shape.shape[1] - axis.x, shape.shape[0] - axis.y))) + margin + 2
-    frame = centred(shape, half)
+    frame = centerd(shape, half)
     size = (frame.shape[0], frame.shape[1])
     sources = [lay_donor(donor, size, angle_deg=angle, flip=flip) for donor, angle in turns]
     if ranges.mirrored_too:

@@ -32,9 +32,9 @@ def turned(mask: Mask, angle_deg: float, scale: float = 1.0, *, flip: bool = Fal
     """The shape mirrored where `flip`, turned counter-clockwise about its center and scaled."""
     source = mask[:, ::-1] if flip else mask
     reach = int(np.ceil(np.hypot(*source.shape) * scale / 2)) + 3
-    centre = ((source.shape[1] - 1) / 2, (source.shape[0] - 1) / 2)
-    matrix = np.asarray(cv2.getRotationMatrix2D(centre, angle_deg, scale), np.float64)
-    matrix[:, 2] += (reach - centre[0], reach - centre[1])
+    center = ((source.shape[1] - 1) / 2, (source.shape[0] - 1) / 2)
+    matrix = np.asarray(cv2.getRotationMatrix2D(center, angle_deg, scale), np.float64)
+    matrix[:, 2] += (reach - center[0], reach - center[1])
     pad = 3
     matrix[:, 2] -= matrix[:, :2] @ np.array([pad, pad], np.float64)
     size = (2 * reach + 1, 2 * reach + 1)
@@ -54,7 +54,7 @@ def morph(first: Mask, second: Mask, share: float) -> Mask:
     round_shape = min(one.along / max(one.across, 1e-6), other.along / max(other.across, 1e-6)) < 1.2
     laid = second if round_shape else turned(second, -float(np.degrees(turn)))
     reach = max(*first.shape, *laid.shape) + 2
-    distances = [signed_distance(centred(square, reach)) for square in (first, laid)]
+    distances = [signed_distance(centerd(square, reach)) for square in (first, laid)]
     mixed = (1 - share) * distances[0] + share * distances[1]
     if not (mixed > 0).any():
         return cropped(first if share < 0.5 else second)
@@ -121,7 +121,7 @@ def new_shape(
     return turned(shape, 0.0, scale) if abs(scale - 1) > 0.02 else shape
 
 
-def centred(mask: Mask, reach: int) -> Mask:
+def centerd(mask: Mask, reach: int) -> Mask:
     """The shape in a square of side 2 `reach` + 1, its centroid in the middle."""
     axis = axis_of(mask)
     square = np.zeros((2 * reach + 1, 2 * reach + 1), np.bool_)

@@ -25,7 +25,7 @@ _SHARE_SLACK = 0.1
 
 
 def anywhere(
-    mask: Mask, host: tuple[int, int], sides: Sides, centre_frac: tuple[float, float] | None, rng: np.random.Generator
+    mask: Mask, host: tuple[int, int], sides: Sides, center_frac: tuple[float, float] | None, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Where a cut's corner goes on a texture: its defect stays inside, and at the borders that it must reach.
 
@@ -33,7 +33,7 @@ def anywhere(
         mask: bool hxw: the defect in the cut, not empty.
         host: Width and height of the host.
         sides: Borders that the defect must reach.
-        centre_frac: Where its middle should be, as shares of the host; None for anywhere.
+        center_frac: Where its middle should be, as shares of the host; None for anywhere.
         rng: Draws the place.
 
     Returns:
@@ -56,8 +56,8 @@ def anywhere(
             place = 0
         elif high in sides:
             place = room
-        elif centre_frac is not None:
-            place = int(np.clip(round(centre_frac[axis] * whole - extent / 2), margin, room - margin))
+        elif center_frac is not None:
+            place = int(np.clip(round(center_frac[axis] * whole - extent / 2), margin, room - margin))
         corner.append(place - start)
     return corner[0], corner[1]
 
@@ -194,10 +194,10 @@ def same_part(shape: Mask, size: tuple[int, int], donor: Donor, foreground: Mask
     rows, columns = size[0] - shape.shape[0] + 1, size[1] - shape.shape[1] + 1
     if own is None or pose is None or wanted is None or rows < 1 or columns < 1:
         raise Redraw("the object was not found, or is smaller than the drawn shape")
-    centre, middle = axis_of(donor.mask), axis_of(shape)
+    center, middle = axis_of(donor.mask), axis_of(shape)
     scale = float(np.clip(pose.length_px / max(own.length_px, 1e-6), 0.8, 1.25))
     matrix = similarity(pose.angle_deg - own.angle_deg, scale, scale)
-    x, y = same_place((donor.box[0] + centre.x, donor.box[1] + centre.y), own, pose, matrix)
+    x, y = same_place((donor.box[0] + center.x, donor.box[1] + center.y), own, pose, matrix)
     column, row = round(x - middle.x), round(y - middle.y)
     # The pose is good to some pixels; how much of the defect lies on the object says where it is across.
     reach = max(_PART_PX, round(_PART_FRAC * pose.length_px))

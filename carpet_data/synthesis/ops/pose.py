@@ -34,13 +34,13 @@ class Pose:
     """How an object lies in its image.
 
     Attributes:
-        centre: x, y of its centroid, pixels.
+        center: x, y of its centroid, pixels.
         angle_deg: Of its long axis, from its light end to its heavy end; clockwise from +x on the screen.
         length_px: Its extent along the axis.
         elongated: Whether the axis is well defined; where not, `angle_deg` is 0.
     """
 
-    centre: tuple[float, float]
+    center: tuple[float, float]
     angle_deg: float
     length_px: float
     elongated: bool
@@ -105,7 +105,7 @@ def same_place(
 
     `matrix` is 2x2, from the one's directions to the other's, see `similarity`.
     """
-    x, y = matrix @ np.array([point[0] - own.centre[0], point[1] - own.centre[1]]) + np.array(other.centre)
+    x, y = matrix @ np.array([point[0] - own.center[0], point[1] - own.center[1]]) + np.array(other.center)
     return float(x), float(y)
 
 

@@ -57,10 +57,10 @@ class Finder:
         self._mean = float(small.mean())
         self._shape = small.shape
         height, width = (cv2.getOptimalDFTSize(length) for length in small.shape)
-        centred = np.zeros((height, width), np.float32)
-        centred[: small.shape[0], : small.shape[1]] = (small - self._mean) / 64.0
-        self._spectrum = cv2.dft(centred)
-        self._square_spectrum = cv2.dft(centred * centred)
+        centerd = np.zeros((height, width), np.float32)
+        centerd[: small.shape[0], : small.shape[1]] = (small - self._mean) / 64.0
+        self._spectrum = cv2.dft(centerd)
+        self._square_spectrum = cv2.dft(centerd * centerd)
 
     def find(
         self, wanted: Image, weight: F32, *, besides: Mask | None = None, candidates: int = _CANDIDATES
@@ -70,7 +70,7 @@ class Finder:
         Args:
             wanted: uint8 hxwx3 or hxw, the channels of the source.
             weight: float32 hxw >= 0: how much each pixel counts; 0 where it is unknown.
-            besides: bool HxW of the source: centres of windows that are not wanted.
+            besides: bool HxW of the source: centers of windows that are not wanted.
             candidates: Maximum number of places, apart from each other.
 
         Returns:

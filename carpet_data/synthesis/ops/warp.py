@@ -131,12 +131,12 @@ def apply(
 def _affine_maps(shape: tuple[int, ...], matrix: NDArray[np.floating[Any]]) -> tuple[F32, F32]:
     """Where each pixel of a canvas that just holds the turned cut reads from: columns and rows of the cut."""
     height, width = shape
-    centre = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
-    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]]) - centre
+    center = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
+    corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]]) - center
     extent = np.abs(corners @ matrix.T).max(axis=0) * 2
     canvas_width, canvas_height = (max(1, round(float(side))) for side in extent)
     inverse = np.linalg.inv(matrix.astype(np.float64))
-    shift = centre - inverse @ np.array([(canvas_width - 1) / 2, (canvas_height - 1) / 2])
+    shift = center - inverse @ np.array([(canvas_width - 1) / 2, (canvas_height - 1) / 2])
     us = np.arange(canvas_width, dtype=np.float32)
     vs = np.arange(canvas_height, dtype=np.float32)[:, None]
     map_x, map_y = (
@@ -159,9 +159,9 @@ def _displacement(mask: Mask, inner: Inner, rng: np.random.Generator) -> F32:
     """hxwx2 float32: where each canvas pixel reads from, relative to itself, in the cut's frame."""
     height, width = mask.shape
     ys, xs = np.nonzero(mask)
-    centre = np.array([xs.mean(), ys.mean()]) if len(xs) else np.array([width / 2, height / 2])
-    grid_x = np.arange(width, dtype=np.float32) - np.float32(centre[0])
-    grid_y = (np.arange(height, dtype=np.float32) - np.float32(centre[1]))[:, None]
+    center = np.array([xs.mean(), ys.mean()]) if len(xs) else np.array([width / 2, height / 2])
+    grid_x = np.arange(width, dtype=np.float32) - np.float32(center[0])
+    grid_y = (np.arange(height, dtype=np.float32) - np.float32(center[1]))[:, None]
     field = np.zeros((height, width, 2), np.float32)
     if inner.elastic_px:
         nodes = rng.uniform(-1, 1, (4, 4, 2)).astype(np.float32)

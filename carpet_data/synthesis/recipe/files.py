@@ -163,7 +163,7 @@ def _checked(
     except ValidationError as error:
         for found in error.errors(include_url=False):
             if found["type"] == "missing" and not place:
-                continue  # said already, with what to write
+                continue  # already reported, with what to write
             problems.append(_problem(model, found, place, document, path))
         return None
 

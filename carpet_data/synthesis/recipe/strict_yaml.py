@@ -133,7 +133,7 @@ def scalar(text: str) -> Any:
         return int(text)
     if _NUMBER.fullmatch(text):
         number = float(text)
-        # 1e999 is no number that a file can mean.
+        # 1e999 overflows to infinity: it stays text, which the fields refuse.
         return number if abs(number) != float("inf") else text
     return text
 

@@ -11,10 +11,10 @@ from carpet_data.weave.surface import ALONG_WARP, ALONG_WEFT, Box, Host, Surface
 __all__ = ["make"]
 
 
-def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
+def make(host: Host, clean: Surface, center: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
     """Draw a stain of one to three blots."""
     unit = host.unit
-    box = Box.around(centre, (0.75 * extent, 0.75 * extent), host.size)
+    box = Box.around(center, (0.75 * extent, 0.75 * extent), host.size)
     x, y = grid(box)
     surface = clean.window(box)
     heading = host.angle + rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
@@ -23,7 +23,7 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
         share = 1.0 if blot == 0 else rng.uniform(0.35, 0.7)
         half = extent * share / 2
         slack = (extent / 2 - half) * np.array([np.cos(heading), np.sin(heading)])
-        middle = np.asarray(centre) + slack * rng.uniform(-1, 1) + (blot > 0) * rng.normal(0, 0.12 * extent, 2)
+        middle = np.asarray(center) + slack * rng.uniform(-1, 1) + (blot > 0) * rng.normal(0, 0.12 * extent, 2)
         turn = heading + (rng.normal(0, 0.4) if blot else 0.0)
         along = (x - middle[0]) * np.cos(turn) + (y - middle[1]) * np.sin(turn)
         across = (y - middle[1]) * np.cos(turn) - (x - middle[0]) * np.sin(turn)

@@ -12,16 +12,16 @@ from carpet_data.weave.surface import Box, Host, Surface, grid
 __all__ = ["make"]
 
 
-def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
+def make(host: Host, clean: Surface, center: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
     """Draw a cut; its extent counts the displaced yarns around it."""
     unit = host.unit
     reach = extent / 2
-    box = Box.around(centre, (reach + 14 * unit, reach + 14 * unit), host.size)
+    box = Box.around(center, (reach + 14 * unit, reach + 14 * unit), host.size)
     x, y = grid(box)
     # Mostly along one family of yarns, so that the other is cut.
     turn = host.angle + rng.integers(0, 2) * np.pi / 2 + rng.normal(0, 0.2)
     cosine, sine = np.cos(turn), np.sin(turn)
-    dx, dy = x - centre[0], y - centre[1]
+    dx, dy = x - center[0], y - center[1]
     along, across = dx * cosine + dy * sine, dy * cosine - dx * sine
     slit = extent * rng.uniform(0.30, 0.36)
     across = across - 0.05 * extent * np.sin(along / slit * rng.uniform(0.8, 1.6) + rng.uniform(0, 6))
@@ -46,7 +46,7 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
     surface.albedo[missing] *= 0.5
     outside = fade <= 0
     surface.restore(outside, clean.window(box))
-    _ends(host, surface, box, centre, turn, slit, gape, rng)
+    _ends(host, surface, box, center, turn, slit, gape, rng)
     return Change(box, surface)
 
 
@@ -54,7 +54,7 @@ def _ends(
     host: Host,
     surface: Surface,
     box: Box,
-    centre: tuple[float, float],
+    center: tuple[float, float],
     turn: float,
     slit: float,
     gape: float,
@@ -73,7 +73,7 @@ def _ends(
                 continue
             place = (-1 + (2 * k + 1) / count) * slit + rng.normal(0, 4 * unit)
             rim = gape * np.sqrt(max(1 - (place / slit) ** 2, 0.05))
-            start = np.asarray(centre) + direction * place + normal * side * (rim + rng.uniform(4, 16) * unit)
+            start = np.asarray(center) + direction * place + normal * side * (rim + rng.uniform(4, 16) * unit)
             inward = float(np.arctan2(*(-side * normal)[::-1])) + side * (sweep + rng.normal(0, 0.35))
             bend = rng.normal(0, 0.10) + (0.3 * rng.choice([-1, 1]) if rng.random() < 0.2 else 0.0)
             length = rng.uniform(20, 72) * unit

@@ -1,4 +1,4 @@
-"""A hole: yarns torn out and pushed aside, dark ground with loose fibres, ends that stand over the rim."""
+"""A hole: yarns torn out and pushed aside, dark ground with loose fibers, ends that stand over the rim."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from carpet_data.weave.surface import Box, Host, Surface, grid
 __all__ = ["make"]
 
 
-def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
+def make(host: Host, clean: Surface, center: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
     """Draw a hole; its extent counts the disturbed yarns around it."""
     unit = host.unit
-    box = Box.around(centre, (0.7 * extent, 0.7 * extent), host.size)
+    box = Box.around(center, (0.7 * extent, 0.7 * extent), host.size)
     x, y = grid(box)
     shape = x.shape
     turn, flat = rng.uniform(0, np.pi), rng.uniform(0.65, 1.0)
-    dx, dy = x - centre[0], y - centre[1]
+    dx, dy = x - center[0], y - center[1]
     a = dx * np.cos(turn) + dy * np.sin(turn)
     b = (dy * np.cos(turn) - dx * np.sin(turn)) / flat
     radius = np.maximum(np.hypot(a, b), 1e-3)
@@ -30,8 +30,8 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
     fade = np.clip((reach - radius) / (reach - opening), 0, 1)
     source = np.maximum(radius - 0.8 * opening * bumpy * fade**2, 0)
     ratio = (source / radius).astype(np.float32)
-    moved_x = (centre[0] + dx * ratio).astype(np.float32)
-    moved_y = (centre[1] + dy * ratio).astype(np.float32)
+    moved_x = (center[0] + dx * ratio).astype(np.float32)
+    moved_y = (center[1] + dy * ratio).astype(np.float32)
     torn = source < 0.35 * opening * bumpy
     warp_torn = torn | (source < opening * 0.55 * (1 + 0.35 * smooth_field(rng, shape, max(12 * unit, 2))))
     surface = host.surface(moved_x, moved_y, no_warp=warp_torn, no_weft=torn)
@@ -41,16 +41,16 @@ def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float,
     surface.albedo[bare] *= 0.4
     outside = radius > reach
     surface.restore(outside, clean.window(box))
-    _loose_ends(host, surface, box, centre, opening, rng)
+    _loose_ends(host, surface, box, center, opening, rng)
     return Change(box, surface)
 
 
 def _loose_ends(
-    host: Host, surface: Surface, box: Box, centre: tuple[float, float], opening: float, rng: np.random.Generator
+    host: Host, surface: Surface, box: Box, center: tuple[float, float], opening: float, rng: np.random.Generator
 ) -> None:
     unit = host.unit
     light, dark = (np.asarray(color) for color in host.yarn)
-    middle = np.asarray(centre)
+    middle = np.asarray(center)
     for _ in range(int(rng.integers(3, 8))):
         # An end leaves the rim across or along the weave, and bends round the hole or lies over it.
         angle = host.angle + rng.integers(0, 4) * np.pi / 2 + rng.normal(0, 0.6)
@@ -73,11 +73,11 @@ def _loose_ends(
         )
         lay_yarn(surface, box, end, rng, flare=(0.1, rng.uniform(0.3, 2.0)), stray_px=14 * unit)
     for _ in range(int(rng.integers(8, 20))):
-        # Single fibres across the opening.
+        # Single fibers across the opening.
         angle = rng.uniform(0, 2 * np.pi)
         start = middle + opening * np.array([np.cos(angle), np.sin(angle)])
         goal = middle + rng.normal(0, 0.45 * opening, 2)
         knots = np.stack([start, (start + goal) / 2 + rng.normal(0, 0.15 * opening, 2), goal])
         color = rgb(light * rng.uniform(0.6, 1.0))
-        fibre = Strand(curve(knots, 24), max(0.5, 0.5 * unit), color, color, lift=-3 * unit, ply=0.0, cover=0.5)
-        lay(surface, box, fibre, rng)
+        fiber = Strand(curve(knots, 24), max(0.5, 0.5 * unit), color, color, lift=-3 * unit, ply=0.0, cover=0.5)
+        lay(surface, box, fiber, rng)

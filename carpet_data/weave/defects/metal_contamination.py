@@ -11,14 +11,14 @@ from carpet_data.weave.surface import Box, Host, Surface
 __all__ = ["make"]
 
 
-def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
+def make(host: Host, clean: Surface, center: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
     """Draw a shard of bent wire."""
     unit = host.unit
-    box = Box.around(centre, (0.62 * extent + 16 * unit, 0.62 * extent + 16 * unit), host.size)
+    box = Box.around(center, (0.62 * extent + 16 * unit, 0.62 * extent + 16 * unit), host.size)
     surface = clean.window(box)
     heading = rng.uniform(0, 2 * np.pi)
     radius = rng.uniform(5.2, 7.2) * unit
-    middle = np.asarray(centre)
+    middle = np.asarray(center)
     value = rng.uniform(0.9, 1.15)
     for piece in range(int(rng.integers(1, 4))):
         turn = heading + (0 if piece == 0 else rng.choice([-1, 1]) * rng.uniform(0.25, 0.8))

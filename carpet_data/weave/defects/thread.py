@@ -1,4 +1,4 @@
-"""A loose thread on the cloth: a bit of light yarn, a dark stiff fibre, or a curl of teased-out yarn."""
+"""A loose thread on the cloth: a bit of light yarn, a dark stiff fiber, or a curl of teased-out yarn."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from carpet_data.weave.surface import Box, Host, Surface
 __all__ = ["make"]
 
 
-def make(host: Host, clean: Surface, centre: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
+def make(host: Host, clean: Surface, center: tuple[float, float], extent: float, rng: np.random.Generator) -> Change:
     """Draw a thread; long ones are more often curls."""
     unit = host.unit
-    box = Box.around(centre, (0.62 * extent + 20 * unit, 0.62 * extent + 20 * unit), host.size)
+    box = Box.around(center, (0.62 * extent + 20 * unit, 0.62 * extent + 20 * unit), host.size)
     surface = clean.window(box)
     curled = rng.random() < (0.5 if extent > 180 * unit else 0.15)
     if curled:
-        _curl(host, surface, box, centre, extent, rng)
+        _curl(host, surface, box, center, extent, rng)
     else:
-        _straight(host, surface, box, centre, extent, rng)
+        _straight(host, surface, box, center, extent, rng)
     return Change(box, surface)
 
 
 def _straight(
-    host: Host, surface: Surface, box: Box, centre: tuple[float, float], extent: float, rng: np.random.Generator
+    host: Host, surface: Surface, box: Box, center: tuple[float, float], extent: float, rng: np.random.Generator
 ) -> None:
     unit = host.unit
     light, dark = (np.asarray(color) for color in host.yarn)
@@ -39,7 +39,7 @@ def _straight(
     direction, side = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     knots = 6
     path = curve(
-        np.asarray(centre)
+        np.asarray(center)
         + np.outer((np.linspace(0, 1, knots) - 0.5) * extent, direction)
         + np.outer(np.cumsum(rng.normal(0, bend, knots)) * extent / 3, side)
     )
@@ -50,9 +50,9 @@ def _straight(
 
 
 def _curl(
-    host: Host, surface: Surface, box: Box, centre: tuple[float, float], extent: float, rng: np.random.Generator
+    host: Host, surface: Surface, box: Box, center: tuple[float, float], extent: float, rng: np.random.Generator
 ) -> None:
-    """A hook of many loose fibres that share one bend."""
+    """A hook of many loose fibers that share one bend."""
     unit = host.unit
     light, dark = (np.asarray(color) for color in host.yarn)
     light = light * np.array([1.03, 1.0, 0.99])
@@ -61,7 +61,7 @@ def _curl(
     size = np.linspace(1.0, rng.uniform(0.45, 0.8), 9) * extent * 0.40
     angle = turn + sense * sweep
     hook = np.stack([np.cos(angle) * size, np.sin(angle) * size * rng.uniform(0.55, 0.8)], axis=1)
-    knots = np.asarray(centre) + hook + rng.normal(0, 0.02 * extent, hook.shape)
+    knots = np.asarray(center) + hook + rng.normal(0, 0.02 * extent, hook.shape)
     for ply in range(int(rng.integers(2, 5))):
         # The plies part: each takes its own way round the bend and ends where it likes.
         start, stop = (0, 9) if ply == 0 else (int(rng.integers(0, 4)), 9 - int(rng.integers(0, 3)))
@@ -77,14 +77,14 @@ def _curl(
             taper=0.2,
         )
         lay_yarn(
-            surface, box, piece, rng, flare=(rng.uniform(0.4, 1.5), rng.uniform(0.8, 2.5)), fibres=34,
+            surface, box, piece, rng, flare=(rng.uniform(0.4, 1.5), rng.uniform(0.8, 2.5)), fibers=34,
             stray_px=26 * unit,
         )  # fmt: skip
     for _ in range(int(rng.integers(14, 26))):
-        # Single fibres stray from the bundle.
+        # Single fibers stray from the bundle.
         start, length = int(rng.integers(0, 6)), 3
         course = knots[start : start + length] + rng.normal(0, 8 * unit, (length, 2))
-        fibre = Strand(
+        fiber = Strand(
             curve(course, 40), max(0.5, 0.55 * unit), rgb(light), rgb(light), lift=13 * unit, ply=0.0, cover=0.5
         )
-        lay(surface, box, fibre, rng)
+        lay(surface, box, fiber, rng)

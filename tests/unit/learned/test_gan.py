@@ -334,11 +334,11 @@ def test_the_measure_of_collapse() -> None:
     assert diversity(collapsed[:2], real[:2], labels[:2]) == pytest.approx(1.0)
 
 
-def bar(angle_deg: float, centre: tuple[int, int] = (100, 100)) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def bar(angle_deg: float, center: tuple[int, int] = (100, 100)) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """A long thing with a heavy end, and a defect near its light end."""
     thing, defect = np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8)
     direction = np.array([np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))])
-    at = [np.array(centre) + along * direction for along in (-60, 50, -45)]
+    at = [np.array(center) + along * direction for along in (-60, 50, -45)]
     ends = [(round(float(x)), round(float(y))) for x, y in at]
     cv2.line(thing, ends[0], ends[1], 1, 16)
     cv2.circle(thing, ends[1], 18, 1, -1)

@@ -31,8 +31,8 @@ def table(values: NDArray[np.float32], labels: NDArray[np.int64]) -> FeatureTabl
 def features(count: int = 30, views: int = 1, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 3
-    centres = np.random.default_rng(9).normal(0, 1, (3, 10))
-    return (centres[labels] + rng.normal(0, 0.5, (views, count, 10))).astype(np.float32), labels
+    centers = np.random.default_rng(9).normal(0, 1, (3, 10))
+    return (centers[labels] + rng.normal(0, 0.5, (views, count, 10))).astype(np.float32), labels
 
 
 def fit(settings: TrainOptions = SETTINGS, **changes: Any) -> Any:

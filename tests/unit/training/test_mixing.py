@@ -16,9 +16,9 @@ class Scripted:
     """A generator that gives what a case wants."""
 
     def __init__(
-        self, *, beta: float = 0.5, partners: list[int] | None = None, centre: tuple[int, int] = (0, 0)
+        self, *, beta: float = 0.5, partners: list[int] | None = None, center: tuple[int, int] = (0, 0)
     ) -> None:
-        self._beta, self._partners, self._centre = beta, partners, list(centre)
+        self._beta, self._partners, self._center = beta, partners, list(center)
 
     def beta(self, a: float, b: float) -> float:
         return self._beta
@@ -27,8 +27,8 @@ class Scripted:
         return np.array(self._partners)
 
     def integers(self, high: int) -> int:
-        self._centre.append(self._centre.pop(0))
-        return self._centre[-1]
+        self._center.append(self._center.pop(0))
+        return self._center[-1]
 
     def uniform(self, low: float, high: float, size: int) -> Any:
         return np.zeros(size)  # no margin
@@ -44,7 +44,7 @@ def test_mixup_by_hand() -> None:
 def test_cutmix_counts_the_area_it_really_has() -> None:
     images = torch.stack([torch.zeros(1, 8, 8), torch.ones(1, 8, 8)])
     # 1 − λ = 1/4 is a box of 4x4; at the corner (0, 0) a quarter of it is left: 2x2 of 64 pixels.
-    rng = Scripted(beta=0.75, partners=[1, 0], centre=(0, 0))
+    rng = Scripted(beta=0.75, partners=[1, 0], center=(0, 0))
     mixed, soft = mixing.cutmix(images, torch.eye(2), rng, 1.0)  # type: ignore[arg-type]
     assert mixed[0, 0].sum() == 4
     assert mixed[0, 0, :2, :2].sum() == 4
@@ -83,9 +83,9 @@ def test_a_defect_pasted_on_good_is_the_defect_though_its_area_is_small() -> Non
 
 def test_good_pasted_over_a_whole_defect_makes_a_good_image() -> None:
     masks = masks_of((4, 4, 6, 6), None)
-    _, covered = mask_cutmix(masks, [1, 0], Scripted(beta=0.64, partners=[1, 0], centre=(5, 5)))
+    _, covered = mask_cutmix(masks, [1, 0], Scripted(beta=0.64, partners=[1, 0], center=(5, 5)))
     assert covered[0].tolist() == [1, 0, 0]
-    _, beside = mask_cutmix(masks, [1, 0], Scripted(beta=0.64, partners=[1, 0], centre=(0, 0)))
+    _, beside = mask_cutmix(masks, [1, 0], Scripted(beta=0.64, partners=[1, 0], center=(0, 0)))
     assert beside[0].tolist() == [0, 1, 0]
 
 
