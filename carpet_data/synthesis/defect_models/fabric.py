@@ -28,12 +28,10 @@ class Fabric:
     Attributes:
         angle: Direction of the weft against the x axis in radians, within ± pi/4.
         pitch: Distance of neighboring warp yarns and of neighboring weft yarns, in pixels.
-        regularity: Autocorrelation of the less regular family at its pitch, 0..1.
     """
 
     angle: float
     pitch: tuple[float, float]
-    regularity: float
 
     @property
     def mean_pitch(self) -> float:
@@ -67,10 +65,9 @@ def find_fabric(image: Image, center: tuple[float, float]) -> Fabric | None:
         _pitch(turned.mean(axis=axis)) for axis in (0, 1)
     )
     striped = min(striped_warp, striped_weft) / max(float(turned.std()), 1e-6)
-    regularity = min(regular_warp, regular_weft)
-    if regularity < _REGULAR or striped < _STRIPED or not 0.4 < warp / weft < 2.5:
+    if min(regular_warp, regular_weft) < _REGULAR or striped < _STRIPED or not 0.4 < warp / weft < 2.5:
         return None
-    return Fabric(angle, (warp, weft), regularity)
+    return Fabric(angle, (warp, weft))
 
 
 def runs_along(pixels: F32, fabric: Fabric) -> NDArray[np.uint8]:
