@@ -109,8 +109,6 @@ def check_url(url: str) -> None:
 
 
 class _Transfer:
-    """The downloader that pooch calls for every attempt."""
-
     def __init__(
         self, path: Path, sha256: str | None, progress: Progress | None, max_bytes: int | None, timeout_s: float
     ) -> None:

@@ -55,12 +55,9 @@ class FetchResult(Result):
 
 
 def find_source(name: str | None, *, url: str | None = None, sha256: str | None = None) -> Source:
-    """What a name or an address stands for.
+    """What a name or an address stands for; `url` and `sha256` replace those known of the name.
 
-    Args:
-        name: A category of MVTec AD, "mvtec_ad" for all of them, or an address; None with `url`.
-        url: The address; replaces the known one of `name`.
-        sha256: Hex digest; replaces the known one.
+    `name` is a category of MVTec AD, "mvtec_ad" for all of them, or an address; None with `url`.
 
     Raises:
         UsageError: An unknown name, neither name nor address, or an invalid digest.

@@ -36,9 +36,7 @@ CLASSES = (
 def of_classes(classes: Sequence[str], before: Mapping[str, str] | None = None) -> dict[str, str]:
     """class -> color; more classes than colors share them evenly.
 
-    Args:
-        classes: All classes, in order.
-        before: Colors given earlier; they are kept, so that a new class changes no other's color.
+    Colors given earlier (`before`) are kept, so that a new class changes no other's color.
     """
     kept = {} if before is None else before
     colors = {name: kept[name] for name in classes if name in kept}

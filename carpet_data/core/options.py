@@ -27,18 +27,13 @@ class About:
     """One option, as the command line and the checks need it.
 
     Attributes:
-        name: Of the field.
         flag: Such as "--batch-size"; None for what only Python can give.
-        kind: bool, int, float, str or Path; object for what is not checked.
         choices: The values of a Literal; empty where any value of the kind will do.
         optional: Whether None is a value.
         many: Whether the value is a tuple of `kind`.
         help: A noun phrase, or a sentence on when to use it.
-        default: The value where none is given.
         unset: What None means, in words.
         metavar: Such as "NAME"; None for the usual one.
-        minimum: Smallest value.
-        maximum: Largest value.
         above: The value must be larger than this.
         below: The value must be smaller than this.
     """

@@ -119,11 +119,7 @@ def to_png(drawn: Figure) -> bytes:
 def to_svg(drawn: Figure, name: str) -> str:
     """A figure as an SVG element for a page that has the variables --ink, --muted, --line, --surface, --accent, --s0 ….
 
-    Text in it is escaped by matplotlib.
-
-    Args:
-        drawn: The figure.
-        name: Unique on the page; the identifiers inside are derived from it.
+    Text in it is escaped by matplotlib; the identifiers inside are derived from `name`, which is unique on the page.
     """
     buffer = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}

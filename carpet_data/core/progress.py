@@ -49,9 +49,6 @@ def named(progress: Progress | None, what: str) -> Progress | None:
 def part_of(progress: Progress | None, before: int, total: int | None) -> Progress | None:
     """The progress of one part of a task, reported as progress of the whole.
 
-    Args:
-        progress: Of the whole.
-        before: Items of the whole that were finished before this part.
-        total: Items of the whole; None where unknown.
+    `before` items of the whole were finished before this part; a `total` of None is unknown.
     """
     return None if progress is None else lambda step: progress(replace(step, done=before + step.done, total=total))

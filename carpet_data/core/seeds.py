@@ -24,10 +24,8 @@ def refuse_negative(seed: int) -> None:
 def sequence(seed: int, *key: str | int) -> np.random.SeedSequence:
     """The seed sequence of a place in the tree.
 
-    Args:
-        seed: What the user gave, 0 or more.
-        key: Names (hashes, class names, purposes) and numbers (k, attempt). A name enters by its SHA-256, so that
-            neither its length nor its neighbors matter.
+    A seed is 0 or more; the key is names (hashes, class names, purposes) and numbers (k, attempt). A name enters by its
+    SHA-256, so that neither its length nor its neighbors matter.
     """
     words: list[int] = []
     for part in key:

@@ -78,14 +78,10 @@ def around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def panel(lines: Sequence[str | tuple[str, Color]], tiles: Sequence[U8]) -> U8:
-    """Pictures in a row under lines of text.
+    """Pictures in a row under lines of text; all are uint8 HxWx3.
 
-    Args:
-        lines: Each a text, or a text and its color; what does not fit loses its middle.
-        tiles: At least one, uint8 HxWx3; each is centered in a cell of the largest width and height.
-
-    Returns:
-        uint8 HxWx3.
+    A line is a text, or a text and its color; what does not fit loses its middle. Each tile, at least one, is centered
+    in a cell of the largest width and height.
     """
     top = len(lines) * _LINE_PX
     wide, high = max(tile.shape[1] for tile in tiles), max(tile.shape[0] for tile in tiles)
@@ -100,16 +96,7 @@ def panel(lines: Sequence[str | tuple[str, Color]], tiles: Sequence[U8]) -> U8:
 
 
 def sheet(panels: Sequence[U8], *, across: int, title: str = "") -> U8:
-    """Panels in rows, each column as wide as its widest panel.
-
-    Args:
-        panels: At least one, uint8 HxWx3.
-        across: Panels in a row.
-        title: A line above all; none where empty.
-
-    Returns:
-        uint8 HxWx3.
-    """
+    """Panels (at least one, uint8 HxWx3) in rows, each column as wide as its widest panel, under a title if any."""
     room = 3 * _GAP
     rows = [panels[first : first + across] for first in range(0, len(panels), across)]
     widths = [max(row[n].shape[1] for row in rows if n < len(row)) for n in range(len(rows[0]))]

@@ -114,9 +114,7 @@ def check(architecture: str) -> None:
 def make(architecture: str, weights: str = "none") -> Body:
     """A body with random weights, drawn from torch's generator in force.
 
-    Args:
-        architecture: Name of the network.
-        weights: Name of torchvision's weights, which decide the input; any other name stands for the usual ones.
+    `weights` is a name of torchvision's weights, which decide the input; any other name stands for the usual ones.
 
     Raises:
         UsageError: The name is unknown, or the network has no feature map.

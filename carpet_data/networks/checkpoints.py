@@ -40,10 +40,7 @@ class Checkpoint:
 def write(path: Path, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
     """Write a checkpoint; it appears whole or not at all.
 
-    Args:
-        path: The file.
-        checkpoint: What is kept.
-        identity: What a training must share with it to resume from it, JSON values.
+    `identity` (JSON values) is what a training must share with it to resume from it.
     """
     header = {"schema": SCHEMA, "identity": dict(identity), "facts": dict(checkpoint.facts)}
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}

@@ -35,10 +35,7 @@ _FULL = re.compile(r"not enough memory|can't allocate memory|cannot allocate mem
 
 
 def resolve(name: str = "auto") -> torch.device:
-    """The device of a name.
-
-    Args:
-        name: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+    """The device of a name: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
         UsageError: The device does not exist.
@@ -65,12 +62,7 @@ def resolve(name: str = "auto") -> torch.device:
 
 
 def generator(seed: int, *keys: int) -> torch.Generator:
-    """A generator on the CPU of its own stream.
-
-    Args:
-        seed: Of the run.
-        keys: Which stream of it, such as (partition, epoch).
-    """
+    """A generator on the CPU for one stream of a seed, such as (partition, epoch)."""
     return torch.Generator().manual_seed(_word(seed, keys))
 
 
@@ -78,10 +70,7 @@ def generator(seed: int, *keys: int) -> torch.Generator:
 def seeded(seed: int, *keys: int, device: torch.device | None = None) -> Iterator[None]:
     """Lend torch's own generators, from which layers such as dropout draw, and give them back as they were.
 
-    Args:
-        seed: Of the run.
-        keys: Which stream of it.
-        device: The GPU whose generator is lent too; None or the CPU for none.
+    The generator of a GPU is lent too where it is the device.
     """
     word = _word(seed, keys)
     if device is None or device.type != "cuda":
@@ -123,12 +112,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def amp(device: torch.device, wanted: bool = True) -> AbstractContextManager[object]:
-    """Mixed precision on a GPU: bfloat16 where it has it, else float16; nothing on a CPU.
-
-    Args:
-        device: Where.
-        wanted: False for full precision everywhere.
-    """
+    """Mixed precision on a GPU: bfloat16 where it has it, else float16; nothing on a CPU."""
     if not wanted or device.type != "cuda":
         return nullcontext()
     return torch.autocast("cuda", dtype=_half())
@@ -147,8 +131,7 @@ def _half() -> torch.dtype:
 def one_thread(device: torch.device | None) -> Iterator[None]:
     """Compute on one core of the CPU within: for tensors so small that threads would mostly wait for each other.
 
-    Args:
-        device: Where the work is done; nothing changes for a GPU, or for None.
+    Nothing changes for a GPU, or for None.
     """
     if device is None or device.type != "cpu":
         yield
@@ -173,11 +156,7 @@ def memory_guard(
 ) -> Iterator[None]:
     """Turn "out of memory" of any kind into an error that says what to do; on the CPU, freed memory is kept.
 
-    Args:
-        batch_size: Images at a time.
-        device: Where.
-        size: Pixels of an image across and down, for the message.
-        hint: What the user can do about it; None for a smaller --batch-size.
+    The message names the images at a time and their `size` in pixels; a hint of None stands for a smaller --batch-size.
 
     Raises:
         DeviceMemoryError: The memory of the device is full.

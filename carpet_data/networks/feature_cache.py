@@ -24,11 +24,7 @@ _DEFAULT_GB = 2.0
 
 
 class FeatureCache:
-    """Features by key.
-
-    Args:
-        folder: Where they are kept for the next run; None to keep none on disk.
-        memory_bytes: Maximum size of what is held in memory.
+    """Features by key, in memory up to `memory_bytes`, and in a folder for the next run; None to keep none on disk.
 
     Examples:
         >>> cache = FeatureCache(memory_bytes=1000)
@@ -46,9 +42,7 @@ class FeatureCache:
     def get(self, key: str, shape: tuple[int, ...]) -> F32 | None:
         """The features of a key; None where none of this shape are kept, or their file is damaged.
 
-        Args:
-            key: Hex digits that stand for all that the features depend on.
-            shape: Of the array.
+        The key is hex digits that stand for all that the features depend on.
         """
         held = self._held.get(key)
         if held is not None and held.shape == shape:

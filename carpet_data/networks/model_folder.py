@@ -73,13 +73,9 @@ def restore(module: nn.Module, state: Mapping[str, torch.Tensor], prefix: str, p
 def save_model(
     network: Network, folder: Path, classes: Sequence[str], *, extra: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the body, the head and their description; each file appears whole.
+    """Write the body, the head and their description; each file appears whole, a model in the folder is replaced.
 
-    Args:
-        network: To save.
-        folder: Made if needed; a model in it is replaced.
-        classes: The names of the head's outputs, in order.
-        extra: More for model.json, such as the size of the images.
+    The classes are in the order of the head's outputs; `extra` is more for model.json, such as the size of the images.
     """
     assert len(classes) == network.head.out_features, "a name for every output"
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}

@@ -36,11 +36,9 @@ class Network(nn.Module):
     """A body without its classifier, and a linear head of our classes.
 
     Attributes:
-        architecture: The name of the network.
         weights: What the body was loaded from.
         body: (n, 3, h, w) -> (n, d).
         head: Linear, feature_size -> classes.
-        feature_size: Number of features of an image.
         pooling: "mean" is the features as the network makes them; "mean+max" adds the maximum of each channel of the
             last map, in which a small defect does not vanish as it does in the mean.
         expected: The size of its images, and mean and standard deviation of each channel, by which `prepare` normalizes
@@ -98,7 +96,7 @@ class Network(nn.Module):
         """Images as the body expects them.
 
         Args:
-            pixels: uint8 (n, h, w, 3) RGB, or (n, h, w) grey, which becomes three equal channels; an array or a tensor.
+            pixels: uint8 (n, h, w, 3) RGB, or (n, h, w) gray, which becomes three equal channels; an array or a tensor.
 
         Returns:
             float32 (n, 3, h, w) on the network's device, normalized, in the channels-last layout.
@@ -125,14 +123,7 @@ class Network(nn.Module):
         _check_size(self.architecture, self.expected, width, height)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """The features of images.
-
-        Args:
-            x: float (n, 3, h, w), as `prepare` gives them.
-
-        Returns:
-            float (n, feature_size).
-        """
+        """The features, float (n, feature_size), of images that `prepare` made, float (n, 3, h, w)."""
         if self.pooling == "mean":
             features: torch.Tensor = self.body(x).flatten(1)
             return features
@@ -141,14 +132,7 @@ class Network(nn.Module):
         return torch.cat((mean, maps[-1].amax(dim=(2, 3)).to(mean.dtype)), dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The logits of images.
-
-        Args:
-            x: float (n, 3, h, w), as `prepare` gives them.
-
-        Returns:
-            float (n, classes).
-        """
+        """The logits, float (n, classes), of images that `prepare` made, float (n, 3, h, w)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
@@ -261,10 +245,7 @@ def build(
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
-    """Load what `save_model` wrote.
-
-    Args:
-        path: The model folder, or the run folder above it.
+    """Load what `save_model` wrote: from the model folder, or the run folder above it.
 
     Returns:
         The network on the CPU in eval mode, and the contents of model.json (`classes` among them).
@@ -286,12 +267,7 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any]]:
 
 
 def check_use(weights: Weights, *, size: int, freeze: str) -> None:
-    """Refuse, before anything is loaded, what a network could not do.
-
-    Args:
-        weights: Of the network.
-        size: Side of the images in pixels.
-        freeze: As for `Network.freeze`.
+    """Refuse, before anything is loaded, what a network could not do with images of `size` pixels a side.
 
     Raises:
         UsageError: The images are too small, or the stage is unknown.
@@ -334,7 +310,6 @@ def _check_size(architecture: str, expected: Input, width: int, height: int) -> 
 
 
 def _frozen(architecture: str, stages: tuple[str, ...], what: str) -> tuple[str, ...]:
-    """The stages that are frozen."""
     if what in ("none", "backbone"):
         return stages if what == "backbone" else ()
     stage = what.removeprefix("until ").strip()

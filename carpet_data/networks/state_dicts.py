@@ -62,13 +62,7 @@ def read(path: Path) -> State:
 
 
 def load_into(body: Body, architecture: str, state: State, path: Path) -> None:
-    """Load weights into a body; those of heads are left out, whatever their classes.
-
-    Args:
-        body: As `catalog.make` gives it.
-        architecture: Its name.
-        state: As `read` gives it.
-        path: Named in errors.
+    """Load weights into a body; those of heads are left out, whatever their classes. Errors name the path.
 
     Raises:
         WeightsError: They belong to another network; nothing is loaded.

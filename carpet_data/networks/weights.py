@@ -47,7 +47,6 @@ class Weights(Result):
     """Weights of one network.
 
     Attributes:
-        architecture: The network.
         name: "none" for random ones, torchvision's name (IMAGENET1K_V1 …), the package they come in, or the name of
             their file.
         path: Their file; None for random ones.

@@ -147,17 +147,12 @@ class Appender:
 
 @contextmanager
 def appending(root: Path, *, command: str, identity: str, split: str | None) -> Iterator[Appender]:
-    """Add samples to a prepared folder.
+    """Add samples to a prepared folder, on the train side of a split; None for no split.
 
     Where the block ends well, the samples are in the manifest and on the train side of the split. Where it ends in an
-    error or the process is killed, the data set is as it was, and the same command (the same identity) resumes
-    with what had been written; `id in appender` tells what that is, so that it need not be made again.
-
-    Args:
-        root: The prepared folder.
-        command: For people: what is run.
-        identity: Equal for equal work, such as a hash of recipe, split and seed.
-        split: The split whose train side the samples join; None for none.
+    error or the process is killed, the data set is as it was, and the same command (equal work has an equal `identity`,
+    such as a hash of recipe, split and seed) resumes with what had been written; `id in appender` tells what that is,
+    so that it need not be made again.
 
     Raises:
         DataError: The folder is not a prepared data set, or has no such split.
@@ -191,14 +186,7 @@ def appending(root: Path, *, command: str, identity: str, split: str | None) -> 
 
 
 def abandon(root: Path, *, command: str = "abandon") -> int:
-    """Discard what an interrupted appending has written: its files and its journal are removed.
-
-    Args:
-        root: The prepared folder.
-        command: For people: what is run.
-
-    Returns:
-        Number of samples discarded.
+    """Discard what an interrupted appending has written, files and journal, and return the number of samples.
 
     Raises:
         DataError: The folder is not a prepared data set, or a journal is damaged.

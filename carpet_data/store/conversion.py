@@ -50,11 +50,7 @@ class MaskForm:
 
 
 def inspect(job: tuple[str, Sample]) -> MaskForm | CarpetDataError:
-    """Examine a mask; a problem is returned, so that one does not hide the others.
-
-    Args:
-        job: The root and a sample of it.
-    """
+    """Examine a mask (the root and a sample of it); a problem is returned, so that one does not hide the others."""
     try:
         return _inspect(Path(job[0]), job[1])
     except CarpetDataError as error:
@@ -109,13 +105,7 @@ def _look(root: Path, sample: Sample) -> MaskForm:
 
 
 def render(root: Path, sample: Sample, form: Literal["binary", "index"]) -> bytes:
-    """The PNG of a mask that is rewritten.
-
-    Args:
-        root: Of the source.
-        sample: As in the source.
-        form: As `inspect` found it.
-    """
+    """The PNG of a mask that is rewritten, in the form that `inspect` found."""
     mask = masks.load(root, sample)
     if form == "binary":
         return encode_png(to_binary(mask.runs))
@@ -128,7 +118,7 @@ def render(root: Path, sample: Sample, form: Literal["binary", "index"]) -> byte
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether a file is an upright 8-bit grey PNG, so that its bytes can stay if its values can."""
+    """Whether a file is an upright 8-bit gray PNG, so that its bytes can stay if its values can."""
     info = probe(path)
     return (info.format, info.mode, info.bits, info.orientation, info.frames) == ("png", "grey", 8, 1, 1)
 

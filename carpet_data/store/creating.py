@@ -43,11 +43,9 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """All that a prepared folder will hold, before anything is written.
+    """All that a prepared folder will hold, before anything is written; samples are sorted by id.
 
     Attributes:
-        root: The source folder.
-        samples: Sorted by id.
         links: Why samples are grouped, as plain values; `links_made` says how they were found.
     """
 
@@ -97,13 +95,8 @@ def create(
 ) -> int:
     """Write a prepared folder, or complete it where the same work was killed before.
 
-    Args:
-        out: The folder.
-        draft: What it will hold.
-        command: For people: what was run.
-        overwrite: Replace a prepared data set that is there.
-        workers: Processes; None for one per core. The result does not depend on it.
-        progress: Called with (samples done, all samples).
+    The result does not depend on the number of workers. With `overwrite`, a prepared data set that is there is
+    replaced.
 
     Returns:
         Number of samples that an earlier, killed run had written.
@@ -208,7 +201,6 @@ def _write_missing(
 
 
 def _write(job: tuple[str, str, Planned]) -> Sample:
-    """Write the files of one sample."""
     root, target, planned = Path(job[0]), Path(job[1]), job[2]
     source, mask_form = planned.source, planned.mask_form
     image = names.image_path(planned.id, source.class_name, PurePosixPath(source.image_path).suffix)
@@ -259,7 +251,6 @@ def _empty(folder: Path) -> None:
 
 
 def _move(scratch: Path, out: Path, lock: Lock, command: str) -> None:
-    """Put the finished folder in its place."""
     replaced = _replaced_of(out)
     if out.is_dir() and any(out.iterdir()):
         with locked(out, command) as old_lock:

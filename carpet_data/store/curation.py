@@ -44,8 +44,6 @@ class Curation:
     """One curation of a prepared folder.
 
     Attributes:
-        number: 1 for the first.
-        changes: Sorted by id.
         applied: Whether the manifest holds what came after it; False once it is undone or rolled back.
         absent: Files that were missing already when their samples were dropped.
     """
@@ -57,12 +55,7 @@ class Curation:
 
 
 def apply(root: Path, changes: Sequence[Change], *, command: str) -> Curation:
-    """Make changes to a prepared folder whose lock is held.
-
-    Args:
-        root: The prepared folder.
-        changes: At least one; see `relabelled` and `Tombstone`.
-        command: For people: what is run.
+    """Make at least one change (see `relabelled` and `Tombstone`) to a prepared folder whose lock is held.
 
     Raises:
         DataError: A file is missing, or one is in the way.

@@ -27,8 +27,6 @@ class Description:
         name: Shown to people.
         classes: Image classes, `good` first, then sorted.
         categories: Defect types in the order of their COCO ids; fixed when the folder is made.
-        license: As text.
-        connectivity: For binary masks.
         prepared: How it was made: reader, threshold, grouping.
     """
 

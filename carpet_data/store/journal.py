@@ -37,10 +37,7 @@ class Journal:
     def open(cls, root: Path, command: str, identity: str) -> Journal:
         """Start a journal, or resume that of the same command.
 
-        Args:
-            root: The folder being written.
-            command: For people: what was run.
-            identity: Equal for equal work, such as a hash of all that it depends on.
+        `command` is for people; `identity` is equal for equal work, such as a hash of all that it depends on.
 
         Raises:
             OutputError: Another command's work is unfinished here.

@@ -20,12 +20,7 @@ def write_json(path: Path, values: Mapping[str, Any], *, durable: bool = False) 
 
 
 def read_json(path: Path, *, hint: str, what: str = "the file") -> dict[str, Any]:
-    """Read an object.
-
-    Args:
-        path: The file.
-        hint: For errors.
-        what: The file in words, such as "the recipe".
+    """Read an object; `hint` and `what` (such as "the recipe") are for errors.
 
     Raises:
         DataError: The file is missing or unreadable, or holds something else.

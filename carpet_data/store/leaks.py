@@ -30,10 +30,6 @@ def refuse_leaks(dataset: Dataset, split: str) -> None:
     trained on a held-out image or a group of one, or without a training record; a group on two sides; or equal bytes
     on two sides.
 
-    Args:
-        dataset: A prepared data set.
-        split: The split to train by.
-
     Raises:
         LeakError: The first leak is named, with their number.
     """

@@ -37,11 +37,7 @@ class Lock:
 
     @classmethod
     def acquire(cls, root: Path, command: str) -> Lock:
-        """Lock a folder for writing.
-
-        Args:
-            root: An existing folder.
-            command: What the holder does, shown to whoever finds the folder locked.
+        """Lock an existing folder for writing; whoever finds it locked is shown the command.
 
         Raises:
             LockedError: Another process holds it.

@@ -50,13 +50,8 @@ def check_folder(
 ) -> None:
     """Refuse an output folder that must not be replaced; cheap, so that it can be asked before any work.
 
-    A slip such as `-o ~ --overwrite` must not cost anyone their files.
-
-    Args:
-        out: The folder.
-        overwrite: Whether it may be replaced.
-        ours: Whether a folder is of the kind that may be replaced; by default, one that `fresh_folder` made.
-        kind: That kind, in words.
+    A slip such as `-o ~ --overwrite` must not cost anyone their files. `ours` says whether a folder is of the `kind`
+    (in words) that may be replaced; by default, one that `fresh_folder` made.
 
     Raises:
         OutputError: It is not a folder; or it holds something and is not to be overwritten, or is of another kind, or

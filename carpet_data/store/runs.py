@@ -4,7 +4,7 @@ RUN/run.json           what was run: see RunInfo
 RUN/metrics.json       metrics
 RUN/predictions.jsonl  one Prediction a line
 RUN/history.jsonl      one epoch a line
-RUN/heatmaps/ID.png    where the network looked, grey; ID as `store.names.component` writes it
+RUN/heatmaps/ID.png    where the network looked, gray; ID as `store.names.component` writes it
 RUN/model/ plots/ worst/ …
 """
 
@@ -64,12 +64,8 @@ class RunInfo:
     """The content of run.json.
 
     Attributes:
-        folder: The run folder.
-        command: "train", "validate" or "sweep".
         dataset: root, name, fingerprint, split.
         settings: What decides the result; only an equal command resumes a run.
-        versions: Package -> version.
-        finished: Whether it is complete.
         seconds: It took; of an interrupted run 0.
         started: UTC, ISO 8601.
         facts: More that the command recorded, such as classes and weights.
@@ -95,12 +91,10 @@ class Prediction:
     """The prediction of a classifier for one image.
 
     Attributes:
-        id: Of the sample.
         condition: What it was trained on; "train" for the command train.
         partition: Which partition of the data.
         seed: Of the training.
         side: "val" or "test".
-        truth: The image's class.
         predicted: The class with the largest probability.
         probabilities: Of each class, in the order of `classes` in run.json.
         loss: −log of the probability of the truth.

@@ -16,12 +16,7 @@ _AGAIN = "prepare the data set again from its source"
 
 
 def verify(root: Path, *, hashes: bool = True) -> Iterator[Problem]:
-    """Every problem of a prepared folder.
-
-    Args:
-        root: The folder.
-        hashes: Also read every file and compare its hash; without it, only their presence is checked.
-    """
+    """Every problem of a prepared folder; without `hashes`, only the presence of files is checked."""
     problems = [*_description(root), *_journal(root)]
     yield from problems
     try:

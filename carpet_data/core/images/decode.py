@@ -29,7 +29,7 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     (v / 257, rounded).
 
     Returns:
-        uint8, HxWx3 RGB, or HxW where the file is grey.
+        uint8, HxWx3 RGB, or HxW where the file is gray.
 
     Raises:
         ImageError: The file is missing, damaged, truncated, not an image or too large.
@@ -47,17 +47,11 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 
 def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArray[Any]:
-    """Decode the one channel of a mask or index file, values as stored.
+    """Decode the one channel of a mask or index file, values as stored: HxW, uint8 or uint16 as the file is.
 
-    Color files give the largest of their channels, alpha is ignored, palettes are expanded to their colors.
-    EXIF rotation is applied as in `read`.
-
-    Args:
-        path: The file.
-        general: Always use the general decoder: for checks that must not share the fast one with what they check.
-
-    Returns:
-        HxW, uint8 or uint16 as the file is.
+    Color files give the largest of their channels, alpha is ignored, palettes are expanded to their colors. EXIF
+    rotation is applied as in `read`. `general` always uses the general decoder: for checks that must not share the fast
+    one with what they check.
 
     Raises:
         ImageError: As `read`.

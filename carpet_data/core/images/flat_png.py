@@ -31,13 +31,9 @@ _HARMLESS = 1 << 25
 
 
 def decode(data: bytes) -> NDArray[np.uint8] | None:
-    """The pixels of an 8-bit grey, not interlaced, flat PNG whose rows use the filters None and Sub.
+    """The pixels (uint8 HxW) of an 8-bit gray, not interlaced, flat PNG whose rows use the filters None and Sub.
 
-    Args:
-        data: The whole file.
-
-    Returns:
-        uint8 HxW; None where this is not such a file, or is damaged: a general decoder then has the word.
+    None where the data are not of such a file, or damaged: a general decoder then decides.
     """
     found = _scanlines(data)
     if found is None:

@@ -28,9 +28,7 @@ class ImageInfo:
         width: Pixels across, as displayed (after `orientation`).
         height: Pixels down, as displayed.
         mode: "grey", "rgb", "palette", "grey+alpha", "rgb+alpha", "bilevel" or "other".
-        bits: Bits a channel.
         orientation: The EXIF orientation, 1 (upright) to 8.
-        frames: Pages or frames in the file.
     """
 
     format: str

@@ -9,11 +9,7 @@ from carpet_data.dataset import Connectivity
 
 
 def label(runs: Runs, connectivity: Connectivity) -> tuple[IntArray, int]:
-    """Number the connected components of a binary mask.
-
-    Args:
-        runs: Of a binary mask; values are not looked at.
-        connectivity: 4 (pixels that share a side) or 8 (also those that share a corner).
+    """Number the connected components of a binary mask, by 4-connectivity (shared sides) or 8 (shared corners too).
 
     Returns:
         int64 [N], the component of each run, and how many there are. Components are numbered from 0 in the order

@@ -44,24 +44,15 @@ def exact(regions: Regions) -> list[list[Ring]]:
 
     Pixels that touch at a corner are joined, so an 8-connected instance has one polygon, and an instance of several
     parts has several; their union is the instance.
-
-    Returns:
-        The polygons of each instance.
     """
     return [_joined(rings) for rings in _outlines(regions)]
 
 
 def simplified(regions: Regions, tolerance_px: float) -> list[list[Ring]]:
-    """Polygons of fewer vertices (Douglas & Peucker, 1973).
+    """Polygons of fewer vertices (Douglas & Peucker, 1973), as `exact` gives them.
 
-    A ring that would collapse keeps its exact vertices, so that no instance is lost.
-
-    Args:
-        regions: The instances.
-        tolerance_px: Largest distance, in pixels, from a vertex that is left out to the new outline.
-
-    Returns:
-        The polygons of each instance, as `exact`.
+    A vertex that is left out is at most `tolerance_px` from the new outline. A ring that would collapse keeps its exact
+    vertices, so that no instance is lost.
     """
     result = []
     for rings in _outlines(regions):

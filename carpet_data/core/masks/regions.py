@@ -49,15 +49,10 @@ class Regions:
 
 
 def find(mask: LabelMask, *, connectivity: Connectivity = 8, merge: bool = False, min_area: int = 1) -> Regions:
-    """The instances of a mask.
+    """The instances of a mask; those of fewer than `min_area` pixels are skipped.
 
-    A binary mask's instances are its connected components; an index mask states which pixels belong together.
-
-    Args:
-        mask: As `load` gives it.
-        connectivity: 4 or 8, for binary masks.
-        merge: One instance per class and image instead.
-        min_area: Instances of fewer pixels are skipped.
+    A binary mask's instances are its connected components (4 or 8); an index mask states which pixels belong together.
+    With `merge`, each class of the image is one instance instead.
     """
     runs = mask.runs
     if merge:

@@ -61,11 +61,7 @@ class LabelMask:
 
 
 def from_binary(mask: NDArray[np.bool_]) -> Runs:
-    """The runs of a boolean mask.
-
-    Args:
-        mask: bool HxW.
-    """
+    """The runs of a boolean mask, HxW."""
     height, width = mask.shape
     position = np.flatnonzero(mask[1:] != mask[:-1])
     row, column = np.divmod(position, width)
@@ -85,11 +81,7 @@ def from_binary(mask: NDArray[np.bool_]) -> Runs:
 
 
 def from_values(values: NDArray[Any]) -> Runs:
-    """The runs of an index mask: neighbors of different values are different runs.
-
-    Args:
-        values: unsigned HxW, 0 = background.
-    """
+    """The runs of an index mask (unsigned HxW, 0 = background): neighbors of different values are different runs."""
     height, width = values.shape
     padded = np.zeros((height + 2, width), values.dtype)
     padded[1:-1] = values
@@ -106,11 +98,7 @@ def from_values(values: NDArray[Any]) -> Runs:
 
 
 def to_values(runs: Runs, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> NDArray[Any]:
-    """The index mask of runs.
-
-    Returns:
-        HxW of `dtype`, 0 = background.
-    """
+    """The index mask of runs: HxW of `dtype`, 0 = background."""
     values = np.zeros((runs.width, runs.height), dtype)
     for column, start, stop, value in zip(
         runs.column.tolist(), runs.start.tolist(), runs.stop.tolist(), runs.value.tolist(), strict=True

@@ -15,16 +15,9 @@ from carpet_data.errors import DataError
 
 
 def rasterize(shape: Shape, height: int, width: int, where: str) -> NDArray[np.bool_]:
-    """The pixels of one shape.
+    """The pixels of one shape, bool HxW: polygons filled as pycocotools fills them, or run-length counts.
 
-    Args:
-        shape: With polygons (filled as pycocotools fills them) or run-length counts.
-        height: Rows of the image.
-        width: Columns of the image.
-        where: How to name the shape in an error.
-
-    Returns:
-        bool HxW.
+    Errors call the shape `where`.
 
     Raises:
         DataError: The polygon has fewer than three points, or the counts do not fit the image.
