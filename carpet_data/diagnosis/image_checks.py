@@ -39,8 +39,6 @@ Found: TypeAlias = "str | tuple[str, str | None] | None"
 
 @dataclass(frozen=True, slots=True)
 class _Mask:
-    """A mask that could be read."""
-
     report: Report
     info: ImageInfo
     values: MaskValues

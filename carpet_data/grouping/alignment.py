@@ -74,16 +74,11 @@ def compare(
     spectrum_b: NDArray[np.complex64],
     stretch: tuple[float, float] = (1.0, 1.0),
 ) -> Match:
-    """Compare two planes.
+    """Compare two planes, float32 128x128, as from `descriptors.to_float`, with spectra made once for many pairs.
 
-    Args:
-        a: float32 128x128, as from `descriptors.to_float`.
-        b: The other plane.
-        spectrum_a: `spectrum(a)`, so that it is made once for many pairs.
-        spectrum_b: `spectrum(b)`.
-        stretch: Width and height of image b over those of image a. Both are stretched to the same square; where the
-            sizes differ a little, it may be another crop at the same scale rather than the same frame resized, and
-            both are tried.
+    `stretch` is the width and height of image b over those of image a. Both are stretched to the same square; where the
+    sizes differ a little, it may be another crop at the same scale rather than the same frame resized, and both are
+    tried.
     """
     peak, shift = _phase_peak(spectrum_a, spectrum_b)
     scale = (1.0, 1.0)

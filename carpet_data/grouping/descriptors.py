@@ -88,13 +88,8 @@ def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def plane_of(grey: NDArray[np.uint8]) -> NDArray[np.int8]:
     """The comparison plane of a grayscale image: what survives another exposure, other light and re-compression.
 
-    Stretched to 128x128 by area, minus its blur (uneven light), divided by the local contrast (exposure), clipped.
-
-    Args:
-        grey: uint8 HxW.
-
-    Returns:
-        int8 128x128; 127 stands for three local standard deviations.
+    Stretched to 128x128 by area, minus its blur (uneven light), divided by the local contrast (exposure), clipped:
+    int8, where 127 stands for three local standard deviations.
     """
     small = _shrink(grey)
     band = small - cv2.GaussianBlur(small, (0, 0), _BAND_SIGMA, borderType=cv2.BORDER_REFLECT)

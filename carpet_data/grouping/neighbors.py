@@ -45,13 +45,10 @@ class Candidate:
 
 
 def candidates(signatures: NDArray[np.float32], *, cells: int = CELLS) -> list[Candidate]:
-    """The pairs worth comparing, the most likely first.
+    """The pairs worth comparing, the most likely first, by signatures (float32 Nx2xFxF, see `descriptors.signature`).
 
-    Takes O(n²) multiplications in blocks, so that memory does not grow with the number of images.
-
-    Args:
-        signatures: float32 Nx2xFxF, as `descriptors.signature` gives each.
-        cells: Similarities per block.
+    Takes O(n²) multiplications in blocks of `cells` similarities, so that memory does not grow with the number of
+    images.
     """
     count = len(signatures)
     if count < 2:

@@ -45,12 +45,7 @@ def bootstrap_interval(
 ) -> Interval:
     """The percentile interval (Efron 1979) of a statistic averaged over the replicates.
 
-    Args:
-        outcome: What a condition predicted.
-        statistic: Such as BALANCED_ACCURACY, MACRO_F1, recall_of(label, name).
-        resamples: Number of resamples, at least 100.
-        level: Confidence level, in (0, 1).
-        seed: Random seed; the same seed gives the same interval.
+    There are at least 100 resamples, a level is in (0, 1), and the same seed gives the same interval.
 
     Raises:
         UsageError: An invalid level, seed or number of resamples.
@@ -133,12 +128,10 @@ def _weights(members: Sequence[I64], resamples: int, chunk: int, random: np.rand
 def strata(tally: F64) -> list[I64]:
     """The units of each stratum, by index; every unit in one, at least two in each.
 
-    A unit belongs to the rarest class (with the fewest units) that it holds: by the most frequent one, the units with
-    a crack among many good images would sometimes not be drawn at all. Strata of one unit are joined, since nothing
-    can be drawn from one. Their order follows the units, not the classes, whose numbers mean nothing.
-
-    Args:
-        tally: float64 (units, replicates, 3, k), of `Outcome.tally`; at least two units.
+    A unit belongs to the rarest class (with the fewest units) that it holds: by the most frequent one, the units with a
+    crack among many good images would sometimes not be drawn at all. Strata of one unit are joined, since nothing can
+    be drawn from one. Their order follows the units, not the classes, whose numbers mean nothing. The tally is that of
+    `Outcome.tally`, with at least two units.
     """
     holds = tally[:, :, 1].sum(axis=1) > 0
     in_units = holds.sum(axis=0)

@@ -122,14 +122,8 @@ def lay_yarn(
 ) -> None:  # fmt: skip
     """Lay a yarn as a bundle of fibers that run beside each other, cross, and part towards its ends.
 
-    Args:
-        surface: The window, changed in place.
-        box: Where the window is.
-        strand: The course and colors of the yarn.
-        rng: Draws the fibers.
-        flare: How far the fibers spread at the start and at the end, in radii, beyond the yarn's own width.
-        fibers: Number of fibers on top of the core.
-        stray_px: How far fibers run out beyond the ends, in pixels.
+    `fibers` fibers lie on top of the core. They spread by `flare` at the start and at the end, in radii, beyond the
+    yarn's own width, and run out beyond the ends by `stray_px`.
     """
     path, along = _resampled(strand.path)
     if len(path) < 8:

@@ -99,15 +99,10 @@ def lay_donor(
 def mosaic(
     shape: Mask, sources: Sequence[Source], rng: np.random.Generator, *, patch_px: int, rim_px: int, light: bool
 ) -> tuple[Image, Mask]:
-    """Fill a shape and the rim around it from parts of the sources.
+    """Fill a shape (bool HxW, the frame) and the rim around it from parts of the sources, laid into the same frame.
 
-    Args:
-        shape: bool HxW, the frame: the new defect.
-        sources: Donors laid into the same frame; the first leads.
-        rng: Chooses where patches come from.
-        patch_px: Edge of a patch.
-        rim_px: How far around the shape to fill; the surroundings of a defect belong to how it looks.
-        light: Whether neighboring patches are brought to one light; takes the gloss off what shines.
+    The first source leads. The surroundings of a defect belong to how it looks, so `rim_px` around the shape are filled
+    too. `light` brings neighboring patches to one light, which takes the gloss off what shines.
 
     Returns:
         uint8 HxWx3 or HxW, and bool HxW: where it is filled.
@@ -145,11 +140,8 @@ class _Mosaic:
     """A fill on its way; arrays are of the frame.
 
     Attributes:
-        shape: What must be filled.
-        sources: What it is filled from.
         guide: Depth of each pixel in the shape, see `_guide`.
         guides: The same of each source.
-        canvas: What is filled so far.
         known: Where it is.
         zone: Where it is to be, the rim included, as far as the sources reach.
         used: Source and shift (number, dx, dy) of the patches so far.

@@ -105,14 +105,9 @@ def draw(
 ) -> Instance:
     """Draw an instance for a host; a shape larger than the host is cut off.
 
-    Args:
-        scene: Its host, foreground and facts count.
-        donors: As `distinct_donors` gives them; the first leads.
-        angle_deg: Turn of the donors on a texture, counter-clockwise; on an object they lie as the host's object does.
-        limits: What may be drawn.
-        rng: Draws it, and whether the donors are mirrored on a texture.
-        rim_px: How much of the shape's surroundings belongs to the instance.
-        search_px: How much more room the frame has, for patches to be looked for.
+    The first of the donors, as `distinct_donors` gives them, leads. `angle_deg` turns them on a texture,
+    counter-clockwise, where they may also be mirrored; on an object they lie as the host's object does. `rim_px` of the
+    shape's surroundings belong to the instance; the frame has `search_px` more room, for patches to be looked for.
 
     Raises:
         Redraw: Nothing of the shape is left on the host.

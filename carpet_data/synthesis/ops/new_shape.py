@@ -96,15 +96,10 @@ def new_shape(
     deform_frac: float = 0.12,
     bend_frac: float = 0.25,
 ) -> Mask:
-    """A shape that the class does not hold yet, of an area it does.
+    """A shape that the class does not hold yet, of an area it does (`area_range_px`, the smallest and the largest).
 
-    Args:
-        masks: One or more masks of the class; the first two are mixed unless one of them is thin.
-        rng: Draws everything.
-        area_range_px: Smallest and largest area of the class in pixels.
-        morph_range: Range of the share of the second shape.
-        deform_frac: As `deform`'s strength, for shapes that are not thin.
-        bend_frac: Largest curve and wave of thin shapes, as `bend`.
+    The first two masks are mixed unless one of them is thin, `morph_range` bounds the share of the second. Shapes that
+    are not thin are deformed by `deform_frac`, thin ones get a curve and a wave of at most `bend_frac`.
     """
     shape = cropped(masks[0])
     if is_thin(shape):

@@ -27,17 +27,10 @@ _SHARE_SLACK = 0.1
 def anywhere(
     mask: Mask, host: tuple[int, int], sides: Sides, center_frac: tuple[float, float] | None, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Where a cut's corner goes on a texture: its defect stays inside, and at the borders that it must reach.
+    """Where a cut's corner (x, y) goes on a texture; it may lie outside the host (width, height).
 
-    Args:
-        mask: bool hxw: the defect in the cut, not empty.
-        host: Width and height of the host.
-        sides: Borders that the defect must reach.
-        center_frac: Where its middle should be, as shares of the host; None for anywhere.
-        rng: Draws the place.
-
-    Returns:
-        x, y of the cut's corner, which may lie outside the host.
+    The defect (bool hxw, not empty) stays inside, and at the borders that it must reach. `center_frac` is where its
+    middle should be, as shares of the host; None for anywhere.
 
     Raises:
         Redraw: The defect is larger than the host.
@@ -142,16 +135,10 @@ def drawn_corner(free: Mask, rng: np.random.Generator) -> tuple[int, int]:
 
 
 def free_places(shape: Mask, size: tuple[int, int], foreground: Mask | None, sides: Sides = frozenset()) -> Mask:
-    """Where a shape's window may lie.
+    """Where the top left corner of a shape's window (bool hxw) may lie on a host (rows, columns): bool (H-h+1)x(W-w+1).
 
-    Args:
-        shape: bool hxw, the window.
-        size: Rows and columns of the host.
-        foreground: bool HxW: the object the shape has to lie on; None for anywhere.
-        sides: Borders of the host that the window has to lie on, where there is no object.
-
-    Returns:
-        bool (H-h+1)x(W-w+1): top left corners.
+    Where a foreground (bool HxW) is given, the shape has to lie on that object; elsewhere the window lies on the
+    borders in `sides`.
 
     Raises:
         Redraw: The window is larger than the host, or the object has no room for the shape.
@@ -177,11 +164,7 @@ def free_places(shape: Mask, size: tuple[int, int], foreground: Mask | None, sid
 def same_part(shape: Mask, size: tuple[int, int], donor: Donor, foreground: Mask) -> Mask:
     """Where a shape's window may lie so that the defect is about where the donor's is on its object.
 
-    Args:
-        shape: bool hxw, the window, already turned.
-        size: Rows and columns of the host.
-        donor: With its object's foreground.
-        foreground: bool HxW: the host's object.
+    The shape (bool hxw) is already turned; size (rows, columns) and foreground (bool HxW) are the host's.
 
     Returns:
         bool (H-h+1)x(W-w+1): top left corners around the right one, as far as poses err.
@@ -220,16 +203,8 @@ def place_alike(
 ) -> tuple[int, int]:
     """A free place, drawn evenly, then moved within reach to where the host is most like the defect's surroundings.
 
-    Args:
-        host: uint8 HxWx3 or HxW.
-        wanted: uint8 hxwx3 or hxw: the defect and its surroundings.
-        weight: float32 hxw: the surroundings.
-        free: As `free_places` gives it.
-        rng: Draws the place.
-        reach_px: How far it may be moved; a period of the texture or more.
-
-    Returns:
-        Column and row of the window's top left corner.
+    `wanted` (uint8 hxwx3 or hxw) is the defect and its surroundings, `weight` (float32 hxw) the surroundings.
+    `reach_px` is a period of the texture or more. Returns column and row of the window's top left corner.
     """
     column, row = drawn_corner(free, rng)
     height, width = weight.shape

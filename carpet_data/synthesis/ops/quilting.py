@@ -36,14 +36,10 @@ class Place:
 
 
 class Finder:
-    """Finds windows of a source image that look like what is known of a patch.
+    """Finds windows of a source image (uint8 HxWx3 or HxW) that look like what is known of a patch.
 
-    The whole image is searched at reduced size by three Fourier transforms a patch; the best places are then
-    compared at full size, in color.
-
-    Args:
-        image: uint8 HxWx3 or HxW: the source.
-        allowed: bool HxW: pixels that may be used.
+    The whole image is searched at reduced size by three Fourier transforms a patch; the best places are then compared
+    at full size, in color. Only pixels in `allowed` (bool HxW) may be used.
     """
 
     def __init__(self, image: Image, allowed: Mask) -> None:

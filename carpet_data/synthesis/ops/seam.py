@@ -16,15 +16,10 @@ from carpet_data.synthesis.ops.pixels import grey, in_color
 
 
 def cut_between(inside: Image, outside: Image, core: Mask, reach: Mask, *, framed: bool = True) -> Mask:
-    """The region whose outline runs where two images differ least.
+    """The region whose outline runs where two images (uint8 hxwx3 or hxw) differ least, `inside` shown in it.
 
-    Args:
-        inside: uint8 hxwx3 or hxw: shown in the region.
-        outside: uint8, its shape: shown around it.
-        core: bool hxw: certainly in the region.
-        reach: bool hxw: possibly in the region, besides the core.
-        framed: Whether the outer image lies around the whole window, so that the cut has another side wherever the
-            reach ends; otherwise the region may leave the window at no cost, as a defect does at an image's border.
+    `framed`: the outer image lies around the whole window, so that the cut has another side wherever the reach ends;
+    otherwise the region may leave the window at no cost, as a defect does at an image's border.
 
     Returns:
         bool hxw, core <= region <= core | reach; the core alone where there is nothing to choose.

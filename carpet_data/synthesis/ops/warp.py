@@ -91,19 +91,10 @@ def apply(
     foreground: Mask | None = None,
     sharp: bool = True,
 ) -> Patch:
-    """Warp a cut onto a canvas that just holds it.
+    """Warp a cut (uint8 hxwx3 or hxw) with its mask and foreground (bool hxw) onto a canvas that just holds it.
 
-    Args:
-        image: uint8 hxwx3 or hxw.
-        mask: bool hxw.
-        matrix: 2x2, from cut to canvas, see `pose.similarity`.
-        inner: Deformation within the cut.
-        rng: Draws the elastic field.
-        foreground: bool hxw, warped along with the mask.
-        sharp: Whether fine texture is to be kept (bicubic) or will not be shown (bilinear, quicker).
-
-    Returns:
-        The patch; its pixels are the cut's own where nothing moves.
+    `matrix` is 2x2, from cut to canvas, see `pose.similarity`. `sharp` keeps fine texture (bicubic); without it, where
+    texture will not be shown, bilinear is quicker. The patch's pixels are the cut's own where nothing moves.
     """
     whole = np.allclose(matrix, np.eye(2), atol=_EXACT)
     if whole and inner.is_identity:
