@@ -26,9 +26,6 @@ class Picture:
 
     Attributes:
         path: Relative to the root, POSIX.
-        side: Which side the annotation file puts it on.
-        info: What its header says.
-        shapes: Its instances.
         class_name: What the file says of the whole image; None to take it from the shapes.
         origin: real or synthetic.
     """
@@ -50,15 +47,10 @@ def dataset(
     connectivity: Connectivity | None,
     format: str,
 ) -> Dataset:
-    """The data set of these images; a sample's id is its file's stem where that is unique.
+    """The data set of these images (unique paths); a sample's id is its file's stem where that is unique.
 
-    Args:
-        pictures: The images, paths unique.
-        categories: The defect types in the order of their ids, unused ones too.
-        root: The folder of the data set.
-        license: Its license, as text.
-        connectivity: As the user asked; instances of annotation files do not depend on it.
-        format: The reader's name.
+    The categories are in the order of their ids, unused ones too. Instances of annotation files do not depend on the
+    connectivity.
 
     Raises:
         DataError: There are no images.

@@ -107,10 +107,6 @@ def default_out(root: str | os.PathLike[str], kind: str) -> Path:
 def parts(dataset: Dataset, split: str | None) -> dict[str, tuple[Sample, ...]]:
     """The samples of each part of an export, sorted by id.
 
-    Args:
-        dataset: What is exported.
-        split: As `Dataset.split_name` gives it.
-
     Returns:
         "train", "val", "test" (those with samples), or "all" for a data set without splits.
     """
@@ -125,13 +121,9 @@ class Job(Generic[O]):
     """One sample of one part, and how it is to be written.
 
     Attributes:
-        root: The data set's folder.
-        folder: The export's folder.
         part: "train", "val", "test" or "all".
-        sample: The sample.
         connectivity: For binary masks.
         categories: The defect types in the order of their ids.
-        options: The format's options.
     """
 
     root: Path
@@ -182,7 +174,7 @@ class Job(Generic[O]):
 
     def written(self, regions: Regions | None = None, *, record: Any = None, notes: Sequence[str] = ()) -> Written:
         """The account of this sample, whose instances were written; None for a format without instances."""
-        found = Written(self.part, self.sample.id, record=record, notes=tuple(notes))
+        found = Written(self.part, record=record, notes=tuple(notes))
         if regions is None:
             return found
         unmarked = self.sample.class_name != GOOD and len(regions) == 0 and regions.too_small == 0
@@ -195,14 +187,10 @@ class Export(Generic[O]):
     """An export that is being written.
 
     Attributes:
-        format: The format's name.
-        dataset: What is exported.
         split: The split whose sides are the parts; None for a data set without any.
         parts: The samples of each part: "train", "val", "test", or "all" without a split.
         folder: Where to write, an empty folder; it becomes `out` when everything is written.
         out: The output folder, as it is named in the result.
-        options: The format's options.
-        progress: Called with (images done, images in all).
     """
 
     format: str
@@ -217,9 +205,8 @@ class Export(Generic[O]):
     def render(self, render: Callable[[Job[O]], Written], *, masks_needed: bool = True) -> Iterator[Written]:
         """Write every sample, and yield what became of it, in the order of the parts and ids.
 
-        Args:
-            render: A module-level function that writes one sample; it runs in worker processes.
-            masks_needed: Whether a defect image without a mask is a problem (or skipped, as the options say).
+        `render` is a module-level function, since it runs in worker processes. With `masks_needed`, a defect image
+        without a mask is a problem (or skipped, as the options say).
 
         Raises:
             ProblemsError: Samples with a problem, all of them up to a bound.
@@ -247,10 +234,8 @@ class Export(Generic[O]):
     ) -> ExportResult:
         """The result, once all files are written.
 
-        Args:
-            tally: The counts.
-            notes: What the format has to say; what every format says follows.
-            listings: part -> the file that lists it, relative to the folder.
+        `notes` is what the format has to say, what every format says follows; `listings` is part -> the file that lists
+        it, relative to the folder.
         """
         counts = tally.counts()
         for part, name in (listings or {}).items():
@@ -273,7 +258,7 @@ def _guarded(render: Callable[[Job[Any]], Written], masks_needed: bool, job: Job
     try:
         if masks_needed and sample.annotation is None and sample.class_name != GOOD:
             if isinstance(job.options, MaskOptions) and job.options.skip_unmasked:
-                return Written(job.part, sample.id, unmasked=True)
+                return Written(job.part, unmasked=True)
             return DataError(
                 f"the image is of class {sample.class_name}, but has no mask",
                 where=job.root / sample.image_path,

@@ -19,10 +19,7 @@ class Written:
     """What became of one sample.
 
     Attributes:
-        part: Its part.
-        sample_id: Its id.
-        instances: Instances written.
-        present: Defect types among them, sorted.
+        present: Defect types of the instances written, sorted.
         too_small: Instances skipped because of `min_area`.
         unmasked: Whether it was skipped because it has no mask.
         unmarked: Whether it is of a defect class, but without an instance in its mask.
@@ -31,7 +28,6 @@ class Written:
     """
 
     part: str
-    sample_id: str
     instances: int = 0
     present: tuple[str, ...] = ()
     too_small: int = 0
@@ -46,7 +42,6 @@ class PartCount:
     """What one part of an export holds.
 
     Attributes:
-        images: Images written.
         instances: Instances written, where the format has them.
         unmasked: Defect images without a mask, skipped.
         unmarked: Defect images with an empty mask, written without instances.

@@ -17,11 +17,7 @@ MASK_FOLDERS = frozenset({"masks", "mask"})
 
 
 class Folder:
-    """A folder and the folders in it; hidden names are left out.
-
-    Attributes:
-        path: The folder.
-    """
+    """A folder and the folders in it; hidden names are left out."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -18,7 +18,6 @@ class Listing:
     """What a folder holds, at any depth.
 
     Attributes:
-        root: The folder.
         files: Regular files, and links to files that are missing; POSIX paths relative to the root, sorted.
         others: Sockets, pipes and devices, which are never opened.
     """

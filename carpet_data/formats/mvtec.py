@@ -48,12 +48,7 @@ class Shot:
 
 
 def entries_of(shots: Sequence[Shot], mask_of: Mapping[str, str]) -> tuple[Entry, ...]:
-    """What each image is of, by its folder, and its mask.
-
-    Args:
-        shots: The images.
-        mask_of: image path -> mask path, for those that have one.
-    """
+    """What each image is of, by its folder, and its mask (image path -> mask path, for those that have one)."""
     good = good_names({shot.folder for shot in shots})
     entries = []
     for shot in shots:
@@ -167,7 +162,7 @@ def _render(job: Job[MvtecOptions]) -> Written:
             notes += lost
     job.place_image(f"{side}/{class_folder}/{job.image_name}")
     unmarked = sample.class_name != GOOD and regions == 0
-    return Written(side, sample.id, regions, unmarked=unmarked, notes=tuple(notes))
+    return Written(side, regions, unmarked=unmarked, notes=tuple(notes))
 
 
 def _side(job: Job[MvtecOptions]) -> str:

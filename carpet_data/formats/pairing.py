@@ -55,14 +55,9 @@ def stem(path: str) -> str:
 def pair(root: Path, images: Sequence[Named], masks: Sequence[Named], endings: Sequence[str]) -> Pairing:
     """Pair images and masks.
 
-    An image's mask has the image's key and one of the endings. Equal spelling comes first; what then remains is
-    compared without regard to case, so that `A.PNG` finds `a_Mask.png`, but never takes it from `a.png`.
-
-    Args:
-        root: Of the data set, to name files in problems.
-        images: The images.
-        masks: The masks.
-        endings: What masks have behind the key, the likeliest first; "" for equal names.
+    An image's mask has the image's key and one of the endings, the likeliest first; "" stands for equal names. Equal
+    spelling comes first; what then remains is compared without regard to case, so that `A.PNG` finds `a_Mask.png`, but
+    never takes it from `a.png`. The root names files in problems.
     """
     pairing = Pairing()
     problems: list[CarpetDataError] = []

@@ -49,10 +49,7 @@ def read(root: str | os.PathLike[str] | Dataset, options: ReadOptions | None = N
 
 
 def detect(root: str | os.PathLike[str]) -> str:
-    """The name of the format of a folder or file.
-
-    Args:
-        root: The folder; a COCO JSON file or a YOLO data.yaml stands for its data set.
+    """The name of the format of a folder; a COCO JSON file or a YOLO data.yaml stands for its data set.
 
     Raises:
         DataError: It is missing, or no format matches; the hint names the data set nearby, if there is one.

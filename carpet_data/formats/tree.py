@@ -55,9 +55,6 @@ class Tree:
     """A scanned folder.
 
     Attributes:
-        root: The folder.
-        format: The reader's name.
-        name: The data set's name.
         entries: Every image, sorted by path.
         orphans: Mask files without an image.
         unknown: Files that are neither image nor mask nor known by name (license, readme).

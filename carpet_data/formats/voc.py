@@ -107,16 +107,7 @@ def _listable(job: Job[VocOptions]) -> str:
 def indexed(
     regions: Regions, index: NDArray[np.int64], dtype: type[np.unsignedinteger[Any]] = np.uint8
 ) -> NDArray[Any]:
-    """The index mask of instances.
-
-    Args:
-        regions: K instances.
-        index: int64 [K], what the pixels of each are to hold.
-        dtype: Of the mask.
-
-    Returns:
-        HxW of `dtype`, 0 = background.
-    """
+    """The index mask of K instances: HxW of `dtype`, 0 = background; `index` (int64 [K]) is the value of each."""
     runs = regions.runs
     return to_values(Runs(runs.height, runs.width, runs.column, runs.start, runs.stop, index[runs.value]), dtype)
 

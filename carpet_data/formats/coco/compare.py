@@ -59,10 +59,7 @@ def differing_pixels(
 ) -> int:
     """Pixels whose class differs between source and annotations, or that two annotations claim.
 
-    Args:
-        labels: As `source_labels` gives them.
-        names: As `source_labels` gives them.
-        annotations: (class_name, bool HxW) of every annotation of the image.
+    Labels and names are those of `source_labels`; the annotations are (class_name, bool HxW).
     """
     classes = sorted({*names, *(name for name, _ in annotations)})
     number = {name: position for position, name in enumerate(classes, start=1)}

@@ -14,16 +14,7 @@ _LISTS = ("images", "annotations", "categories")
 
 @dataclass(frozen=True, slots=True)
 class CocoDocument:
-    """The lists of one COCO file; their entries are dicts, and nothing else about them is promised.
-
-    Attributes:
-        path: The JSON file.
-        images: As in the file.
-        annotations: As in the file.
-        categories: As in the file.
-        info: The file's `info`, empty where it has none.
-        licenses: As in the file; empty where it has none.
-    """
+    """The lists of one COCO file, as in the file; their entries are dicts, and nothing else about them is promised."""
 
     path: Path
     images: tuple[dict[str, Any], ...]

@@ -112,10 +112,8 @@ def _folders_of(text: str) -> list[str]:
 def settle(spots: Sequence[Spot], mask_suffix: str | None) -> list[Spot]:
     """Decide by name what each spot is, where no folder of masks does it.
 
-    Args:
-        spots: All of them.
-        mask_suffix: What masks have behind the image's stem; None to try the usual, which count only where some
-            file without the ending has the same name.
+    `mask_suffix` is what masks have behind the image's stem; None to try the usual, which count only where some file
+    without the ending has the same name.
     """
     if any(spot.role == "mask" for spot in spots):
         endings: tuple[str, ...] = ()

@@ -79,11 +79,7 @@ def _boxes(regions: Regions) -> Iterator[str]:
 def joined(rings: Sequence[Ring]) -> Ring:
     """One polygon from several: from each part to the nearest vertex of those before it, there and back.
 
-    Args:
-        rings: Flat x, y, x, y … of each part.
-
-    Returns:
-        Flat x, y, x, y …; filled by the even-odd rule it is the parts and nothing else.
+    All are flat x, y, x, y …; filled by the even-odd rule the result is the parts and nothing else.
     """
     if len(rings) == 1:
         return rings[0]
@@ -98,16 +94,10 @@ def joined(rings: Sequence[Ring]) -> Ring:
 
 @functools.lru_cache(maxsize=64)
 def corner_texts(size: int) -> tuple[str, ...]:
-    """The fractions of an image's side, as short as they can be without losing the pixel corner.
+    """The `size` + 1 fractions, "0" to "1", of an image side, as short as they can be without losing the pixel corner.
 
     A fraction times the side gives the corner back when it is rounded, and also when it is cut off, in single and in
     double precision: readers do all four. What is left of the way is less than 1/100 pixel.
-
-    Args:
-        size: Pixels along the side.
-
-    Returns:
-        size + 1 texts, from "0" to "1".
     """
     texts = [repr(corner / size) for corner in range(size + 1)]
     todo = np.arange(size + 1)
