@@ -24,18 +24,13 @@ Self = TypeVar("Self", bound="Options")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """One option, as the command line and the checks need it.
+    """One option, as the command line and the checks need it; what is not listed here is as in `option`.
 
     Attributes:
-        flag: Such as "--batch-size"; None for what only Python can give.
+        kind: bool, int, float, str or Path; object for what is not checked.
         choices: The values of a Literal; empty where any value of the kind will do.
         optional: Whether None is a value.
         many: Whether the value is a tuple of `kind`.
-        help: A noun phrase, or a sentence on when to use it.
-        unset: What None means, in words.
-        metavar: Such as "NAME"; None for the usual one.
-        above: The value must be larger than this.
-        below: The value must be smaller than this.
     """
 
     name: str

@@ -26,7 +26,6 @@ class Inputs:
 
     Attributes:
         masked: Whether a defect image without a mask is a problem.
-        orphans: Masks without an image.
         unknown: Files that no reader uses.
         image_of: sample id -> image path, for the splits.
         group_of: image path -> the group it is known to belong to.

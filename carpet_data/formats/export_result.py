@@ -20,7 +20,6 @@ class Written:
 
     Attributes:
         present: Defect types of the instances written, sorted.
-        too_small: Instances skipped because of `min_area`.
         unmasked: Whether it was skipped because it has no mask.
         unmarked: Whether it is of a defect class, but without an instance in its mask.
         record: What the format writes about it into a file that lists all samples.
@@ -42,10 +41,8 @@ class PartCount:
     """What one part of an export holds.
 
     Attributes:
-        instances: Instances written, where the format has them.
         unmasked: Defect images without a mask, skipped.
         unmarked: Defect images with an empty mask, written without instances.
-        too_small: Instances skipped because of `min_area`.
         file: The file that lists the part, where the format has one.
     """
 

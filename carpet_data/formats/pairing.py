@@ -19,10 +19,9 @@ _FOLDS: tuple[Callable[[str], str], ...] = (composed, lambda text: composed(text
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A file to be paired.
+    """A file to be paired, by its path relative to the root.
 
     Attributes:
-        path: Relative to the root.
         key: What is compared: the stem of its name, or what a regular expression captured.
         places: For an image: where its mask may lie, the likeliest first. For a mask: the one place where it lies.
     """
@@ -38,8 +37,6 @@ class Pairing:
 
     Attributes:
         mask_of: image path -> mask path.
-        orphans: Masks without an image, sorted.
-        problems: What the names leave open.
     """
 
     mask_of: dict[str, str] = field(default_factory=dict)

@@ -58,7 +58,6 @@ class Tree:
         entries: Every image, sorted by path.
         orphans: Mask files without an image.
         unknown: Files that are neither image nor mask nor known by name (license, readme).
-        license: The license as far as the folder tells.
         masked_classes: Whether a defect image without a mask is a problem (False where the format keeps none).
         problems: What the names leave open, such as a mask that fits two images.
     """

@@ -201,7 +201,6 @@ class Scores:
     """The scores of one list of predictions.
 
     Attributes:
-        classes: Their names, in the order of the table.
         accuracy_interval: Wilson's, 95 %; it assumes independent images.
         balanced_accuracy: Mean of the recalls that exist.
         macro_f1: Mean F1 of the classes that have images.

@@ -68,7 +68,6 @@ class Body:
         module: (n, 3, h, w) -> (n, size) features.
         size: Number of features of an image.
         head: Name that the head had in the whole classifier; empty where it had none.
-        expected: Its input.
     """
 
     module: nn.Module

@@ -202,13 +202,8 @@ def build(
 ) -> Network:
     """Build a network; the same seed gives the same head, and the same body where its weights are random.
 
-    Args:
-        weights: As `find_weights` or `choose` gives them.
-        classes: Number of outputs of the head.
-        seed: Of the random weights.
-        pooling: "mean" or "mean+max", see Network.
-        class_names: The names of the classes. With the weights of a model folder, its head is used too where its
-            classes are these, in this order, and its pooling is this one.
+    For `pooling` see Network. With the weights of a model folder, its head is used too where its classes are
+    `class_names`, in this order, and its pooling is this one.
 
     Returns:
         The network on the CPU, in train mode, nothing frozen.

@@ -51,7 +51,6 @@ class Weights(Result):
             their file.
         path: Their file; None for random ones.
         sha256: Hex digest of the file; None for random ones.
-        license: As far as it is known, else empty.
         wanted: What finds just these weights again: a name, or a path.
         note: Why they, or the network, are not what would be preferred; empty where they are.
     """

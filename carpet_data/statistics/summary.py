@@ -83,7 +83,6 @@ class ClassStats:
 
     Attributes:
         sides: Images on each side of the split (or "all").
-        without_mask: Images without any annotation.
         empty_masks: Images whose annotation marks no pixel.
     """
 
@@ -99,7 +98,6 @@ class DefectStats:
     """The instances of one defect type.
 
     Attributes:
-        on_border: Number of instances that touch the border of their image.
         area_px: Areas in pixels; None without instances.
         area_percent: Areas in percent of the image.
         width_px: Widths of the bounding boxes in pixels.

@@ -108,12 +108,7 @@ def _texts(values: dict[str, Any], key: str) -> dict[str, str]:
 
 
 def changes_of(dataset: Dataset, choices: Choices, *, real: bool) -> tuple[Change, ...]:
-    """What choices change in a prepared data set, sorted by id.
-
-    Args:
-        dataset: As it is now.
-        choices: As they were made.
-        real: Real samples that are not kept are dropped too.
+    """What choices change in a prepared data set, sorted by id; with `real`, real samples that are not kept go too.
 
     Raises:
         DataError: The data set has changed since the choices were made, or one cannot be applied.

@@ -24,7 +24,6 @@ class Description:
     """The content of dataset.json.
 
     Attributes:
-        name: Shown to people.
         classes: Image classes, `good` first, then sorted.
         categories: Defect types in the order of their COCO ids; fixed when the folder is made.
         prepared: How it was made: reader, threshold, grouping.

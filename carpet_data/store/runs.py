@@ -92,8 +92,6 @@ class Prediction:
 
     Attributes:
         condition: What it was trained on; "train" for the command train.
-        partition: Which partition of the data.
-        seed: Of the training.
         side: "val" or "test".
         predicted: The class with the largest probability.
         probabilities: Of each class, in the order of `classes` in run.json.

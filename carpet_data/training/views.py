@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from carpet_data.synthesis.recipe.files import load as load_recipe
 __all__ = ["VIEWS", "augment", "check", "identity"]
 
 U8 = NDArray[np.uint8]
-_One = Callable[[U8, "U8 | None", np.random.Generator], tuple[U8, "U8 | None"]]
 
 VIEWS = ("none", "light", "strong")
 """Strengths: none; flips and quarter turns; these, and a crop, a slight turn, light, blur and grain."""

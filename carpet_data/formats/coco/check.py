@@ -33,9 +33,6 @@ class Check(Result):
     """What `check` found.
 
     Attributes:
-        files: The COCO files that were read.
-        images: Images looked at.
-        annotations: Annotations decoded.
         compared: Images compared with their source mask; 0 without a source.
         differing_pixels: Pixels whose class differs from the source, summed over the images.
         problems: Everything found, errors first.

@@ -28,10 +28,9 @@ _ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A file by its place.
+    """A file by its place, relative to the root.
 
     Attributes:
-        path: Relative to the root.
         role: What the folders above say that it is; "either" where they say nothing.
         side: The side that a folder above names.
         folder: The class folder; None without one.

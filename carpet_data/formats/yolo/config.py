@@ -26,7 +26,6 @@ class Config:
     """Where images are, and what classes are called.
 
     Attributes:
-        root: The folder that paths are relative to.
         path: The data.yaml; None without one.
         names: Class number -> name; None where nothing says.
         places: (side, folder or list of images relative to the root).

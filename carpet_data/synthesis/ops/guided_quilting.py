@@ -142,8 +142,8 @@ class _Mosaic:
     Attributes:
         guide: Depth of each pixel in the shape, see `_guide`.
         guides: The same of each source.
-        known: Where it is.
-        zone: Where it is to be, the rim included, as far as the sources reach.
+        known: What of the canvas is filled so far.
+        zone: What is to be filled, the rim included, as far as the sources reach.
         used: Source and shift (number, dx, dy) of the patches so far.
     """
 
