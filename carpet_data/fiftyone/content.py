@@ -26,8 +26,8 @@ from carpet_data.fiftyone.outcomes import Outcomes
 
 __all__ = ["Annotation", "Box", "Entry", "MaskJob", "Part", "draw", "image_key", "mask_key"]
 
-Part: TypeAlias = Literal["record", "mask", "class", "image"]
-_PARTS: tuple[Part, ...] = ("record", "mask", "class", "image")
+Part: TypeAlias = Literal["record", "model", "mask", "class", "image"]
+_PARTS: tuple[Part, ...] = ("record", "model", "mask", "class", "image")
 """The order in which a state names their hashes. "image" writes nothing: by it a moved data set is recognized."""
 
 _DEFECT = 255
@@ -139,21 +139,18 @@ class Entry:
 
     def keys(self) -> dict[Part, str]:
         """A hash of what each part depends on."""
-        # A field without a value changes nothing: a run that predicts nothing for this sample leaves it as it is.
-        record = {name: value for name, value in self._record().items() if value is not None}
-        class_key = _hash_of(self.job.sample.class_name)
         return {
-            "record": _hash_of(record),
+            "record": _hash_of(_filled(self._record())),
+            "model": _hash_of(_filled(self._predictions())),
             "mask": mask_key(self.job),
-            "class": class_key,
+            "class": _hash_of(self.job.sample.class_name),
             "image": image_key(self.job),
         }
 
     def values(self, fiftyone: Any, parts: tuple[Part, ...], annotation: Annotation | None) -> dict[str, Any]:
         """field -> value of these parts; None clears a field, as does an annotation that cannot be read."""
-        values: dict[str, Any] = {}
-        if "record" in parts:
-            values |= {name: _labeled(fiftyone, name, value) for name, value in self._record().items()}
+        plain = (self._record() if "record" in parts else {}) | (self._predictions() if "model" in parts else {})
+        values = {name: _labeled(fiftyone, name, value) for name, value in plain.items()}
         if "mask" in parts:
             values |= _annotated(fiftyone, annotation, self.job.sample)
         if "class" in parts:
@@ -161,7 +158,7 @@ class Entry:
         return values
 
     def _record(self) -> dict[str, Any]:
-        """All but class and annotation, as plain values: what users do not edit."""
+        """All but class, annotation and predictions, as plain values: what users do not edit."""
         sample, image = self.job.sample, self.job.image
         made = sample.provenance or {}
         record: dict[str, Any] = {
@@ -184,7 +181,7 @@ class Entry:
         record |= {gate_field(name): _number(score) for name, score in (made.get("gates") or {}).items()}
         if sample.annotation is None or isinstance(sample.annotation, MaskFile | IndexFile):
             record["segmentation"] = None if sample.mask_path is None else str(self.job.root / sample.mask_path)
-        return record | self._predictions()
+        return record
 
     def _predictions(self) -> dict[str, Any]:
         values: dict[str, Any] = dict.fromkeys(("prediction", "correct", "loss", "heatmap"))
@@ -213,6 +210,11 @@ def changed(state: str | None, keys: Mapping[Part, str]) -> tuple[Part, ...]:
     if len(before) != len(_PARTS):
         return _PARTS
     return tuple(part for part, was in zip(_PARTS, before, strict=True) if keys[part] != was)
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the fields that have no value: a run that predicts nothing for a sample does not change it."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _labeled(fiftyone: Any, name: str, value: Any) -> Any:
