@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from carpet_data.errors import UsageError, nearest
 from carpet_data.samples import (
@@ -28,8 +29,6 @@ from carpet_data.samples import (
 )
 
 if TYPE_CHECKING:
-    import os
-
     from carpet_data.formats import Format
     from carpet_data.formats.export import ExportResult
     from carpet_data.statistics.stats import Stats
@@ -43,6 +42,7 @@ __all__ = [
     "SOURCE_SPLIT",
     "Annotation",
     "Connectivity",
+    "DataFolder",
     "Dataset",
     "IndexFile",
     "Instance",
@@ -55,6 +55,7 @@ __all__ = [
     "Side",
     "Split",
     "categories_of",
+    "folder_of",
 ]
 
 MAIN_SPLIT = "main"
@@ -104,6 +105,7 @@ class Dataset:
         license: The license of the data, as text; empty where unknown.
         connectivity: 4 or 8: which pixels belong to one component of a binary mask.
         format: What it was read from: "mvtec", "prepared", "coco" …
+        filtered: Whether its folder holds more samples, which a filter left out.
 
     Examples:
         >>> good, hole = (Sample(n, f"{n}.png", c, 8, 8) for n, c in (("a", "good"), ("b", "hole")))
@@ -122,6 +124,7 @@ class Dataset:
     license: str = ""
     connectivity: Connectivity = 8
     format: str = ""
+    filtered: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", tuple(map(self._bound, self.samples)))
@@ -198,7 +201,8 @@ class Dataset:
             name: replace(split, sides={each: side for each, side in split.sides.items() if each in ids})
             for name, split in self.splits.items()
         }
-        return replace(self, samples=kept, splits=splits)
+        filtered = self.filtered or len(kept) < len(self.samples)
+        return replace(self, samples=kept, splits=splits, filtered=filtered)
 
     def where(self, predicate: Callable[[Sample], bool]) -> Dataset:
         """The samples for which `predicate(sample)` holds."""
@@ -344,6 +348,27 @@ class Dataset:
             digest.update(json.dumps(row, ensure_ascii=False).encode())
             digest.update(b"\n")
         return digest.hexdigest()
+
+
+DataFolder: TypeAlias = str | os.PathLike[str] | Dataset
+"""What a function that works on a folder takes: its path, the result of `prepare`, or the data set read from it."""
+
+
+def folder_of(data: DataFolder) -> Path:
+    """The folder that is meant.
+
+    Raises:
+        UsageError: It is a filtered data set: the function would work on samples that were left out.
+    """
+    if not isinstance(data, Dataset):
+        return Path(data)
+    if data.filtered:
+        raise UsageError(
+            "a filtered data set cannot stand for its whole folder",
+            where=data.root,
+            hint="give the unfiltered data set, or export the samples (`to_mvtec`) and prepare that folder",
+        )
+    return data.root
 
 
 def categories_of(samples: Sequence[Sample]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
-from carpet_data.dataset import GOOD, Dataset, Sample, Side
+from carpet_data.dataset import GOOD, DataFolder, Dataset, Sample, Side, folder_of
 from carpet_data.errors import CarpetDataError
 from carpet_data.experiments import sweep_records, sweep_table, sweep_text
 from carpet_data.experiments.sweep_options import SweepOptions
@@ -79,7 +79,7 @@ class SweepResult(Result):
 
 
 def sweep(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     table: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     options: SweepOptions | None = None,
@@ -95,7 +95,7 @@ def sweep(
     are finished are not trained again.
 
     Args:
-        root: A prepared folder.
+        root: A prepared folder, or its Dataset.
         table: The path of a YAML file, or the name of a shipped table.
         out: The run folder; None for the next number in the data set's folder `runs`.
         options: Seeds, device, and what to do about missing weights; None for the defaults.
@@ -118,7 +118,7 @@ def sweep(
 
     options = options or SweepOptions()
     rows = sweep_table.load(table, freeze=options.freeze)
-    dataset, name = opened(Path(root), split)
+    dataset, name = opened(folder_of(root), split)
     leaks.refuse_leaks(dataset, name)
     # A side without images has no metrics.
     samples = {side: those for side, those in samples_of(dataset, name).items() if those}

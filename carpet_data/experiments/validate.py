@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from carpet_data.core.options import divided
 from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import DataFolder, folder_of
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.experiments import trainings
-from carpet_data.experiments.conditions import BASELINE_TRAINING
+from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.experiments.partitions import Partition
 from carpet_data.experiments.plan import Plan, make_plan
@@ -43,7 +44,7 @@ _SHOWN = (
 
 
 def validate(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     out: str | os.PathLike[str] | None = None,
     options: ValidateOptions | None = None,
     training: TrainOptions = BASELINE_TRAINING,
@@ -62,7 +63,7 @@ def validate(
     on a paired bootstrap over groups of test images. The same call resumes an interrupted run.
 
     Args:
-        root: A prepared folder.
+        root: A prepared folder, or its Dataset.
         out: The run folder; None for the next number in the data set's folder `runs`.
         options: What is compared on which partitions; None for the defaults. Random partitions are grouped and
             stratified, with the fractions of the split; images are synthesized for each in linked workspaces inside
@@ -92,7 +93,10 @@ def validate(
 
     compared, trained = divided(changes, ValidateOptions, TrainOptions)
     options, training = ValidateOptions.of(options, compared), training.but(**trained)
-    plan = make_plan(Path(root), options, training, split=split)
+    plan = make_plan(folder_of(root), options, training, split=split)
+    from carpet_data.experiments import compare  # after devices, which names a missing extra
+
+    compare.refuse_unequal(plan.conditions, BASELINE)
     devices.resolve(training.device)
     for condition in plan.conditions:
         views.check(condition.settings.augment)
@@ -262,7 +266,7 @@ def _read_checks(folder: Path) -> dict[str, tuple[Check, ...]]:
 
 def _planned(plan: Plan, weights: Weights, seeds: int) -> ValidateResult:
     rows, steps = [], plan.conditions[0].settings.steps
-    assert steps is not None
+    assert steps is not None, "refused before"
     for name in plan.splits:
         test = len(Partition(name, plan.folder(name)).held_out("test"))
         rows += [PlannedRuns(name, each.name, *plan.counts(name, each), test) for each in plan.conditions]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
-from carpet_data.dataset import MAIN_SPLIT, Dataset
+from carpet_data.dataset import MAIN_SPLIT, DataFolder, Dataset, folder_of
 from carpet_data.errors import OutputError
 from carpet_data.learned.options import FitOptions
 from carpet_data.preparation.train_data import opened
@@ -88,7 +87,7 @@ class FitResult(Result):
 
 
 def fit(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     recipe: RecipeLike,
     options: FitOptions | None = None,
     *,
@@ -102,7 +101,7 @@ def fit(
     one is left alone.
 
     Args:
-        root: A prepared data set.
+        root: A prepared folder, or its Dataset.
         recipe: A shipped recipe by name, the path of a recipe file, or a loaded recipe.
         options: Split, seed, device, overwrite and dry_run; None for the defaults.
         progress: Called with each step.
@@ -123,7 +122,7 @@ def fit(
         {'color': 9, 'cut': 8, 'hole': 8}
     """
     options = FitOptions.of(options, changes)
-    dataset, split = opened(Path(root), options.split)
+    dataset, split = opened(folder_of(root), options.split)
     if not isinstance(recipe, Recipe):
         recipe = files.load(recipe if isinstance(recipe, str) else Path(recipe))
     model_store.fit_parameters(recipe)  # refuses a recipe that is not learned before anything is read

@@ -14,7 +14,7 @@ from carpet_data import formats, store
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
-from carpet_data.dataset import Dataset, Split
+from carpet_data.dataset import DataFolder, Dataset, Split, folder_of
 from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.formats.export import default_out
 from carpet_data.reporting import contents
@@ -62,7 +62,7 @@ class ReportResult(Result):
 
 
 def report(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     out: str | os.PathLike[str] | None = None,
     *,
     split: str | None = None,
@@ -77,7 +77,7 @@ def report(
     few thumbnails of each class are shown, 3.5 MB at most.
 
     Args:
-        root: A prepared data set, or a raw one, which has neither runs nor provenance.
+        root: A prepared folder, its Dataset, or a raw folder, which has neither runs nor provenance.
         out: The HTML file; None for `NAME-report.html` beside the data set.
         split: The split that is shown; None for "main", else the source's own, else none.
         score: Output of `carpet-data score --json`; None for score.json in the data set's folder, if it exists.
@@ -90,7 +90,7 @@ def report(
         UsageError: The split is unknown, or `out` is not an HTML file or lies among the data.
         OutputError: The file exists, or cannot be written.
     """
-    root = Path(root)
+    root = folder_of(root)
     out = default_out(root, "report.html") if out is None else Path(out)
     _check_out(out, root, overwrite=overwrite)
     dataset = formats.read(root)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
-from carpet_data.dataset import Dataset
+from carpet_data.dataset import DataFolder, Dataset, folder_of
 from carpet_data.errors import CarpetDataError
 from carpet_data.preparation.train_data import opened, samples_of
 from carpet_data.store import lock, runs
@@ -107,7 +107,7 @@ def _recalls(test: Mapping[str, Any]) -> list[str]:
 
 
 def train(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     out: str | os.PathLike[str] | None = None,
     options: TrainOptions | None = None,
     *,
@@ -126,7 +126,7 @@ def train(
     The same call resumes an interrupted run, to the same result.
 
     Args:
-        root: A prepared folder.
+        root: A prepared folder, or its Dataset.
         out: The run folder; None for the next number in the data set's folder `runs`.
         options: How to train; None for the defaults.
         split: The split; None for "main".
@@ -158,7 +158,7 @@ def train(
     from carpet_data.training.outputs import write_outputs
 
     asked = TrainOptions.of(options, changes)
-    dataset, name = opened(Path(root), split)
+    dataset, name = opened(folder_of(root), split)
     leaks.refuse_leaks(dataset, name)
     samples = samples_of(dataset, name, real_only=real_only)
     # What can be refused is refused before anything is decoded or written.

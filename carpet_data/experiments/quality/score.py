@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
-from carpet_data.dataset import GOOD, Dataset, Sample
+from carpet_data.dataset import GOOD, DataFolder, Dataset, Sample, folder_of
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.experiments.options import DEFAULT_BACKBONE, ScoreOptions
 from carpet_data.experiments.quality import distances as scoring
@@ -26,7 +26,7 @@ __all__ = ["score"]
 
 
 def score(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     options: ScoreOptions | None = None,
     *,
     progress: Progress | None = None,
@@ -35,7 +35,7 @@ def score(
     """Compare the synthetic defects of a data set with its real ones; nothing is changed.
 
     Args:
-        root: A prepared folder.
+        root: A prepared folder, or its Dataset.
         options: Split, real images, network and workers; None for the defaults. `against="all"` compares with val and
             test images too: for a last look, never for choosing a recipe.
         progress: Called with each step.
@@ -47,7 +47,7 @@ def score(
         MissingExtraError: A network is asked for, but the extra `train` is not installed.
     """
     options = ScoreOptions.of(options, changes)
-    dataset = read(Path(root))
+    dataset = read(folder_of(root))
     split = dataset.split_name(options.split)
     network = _network(options)
     synthetic, real = _sides(dataset, split, options.against)

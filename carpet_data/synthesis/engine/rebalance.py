@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shlex
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from carpet_data import store
 from carpet_data.core.progress import Progress
-from carpet_data.dataset import GOOD, Dataset
+from carpet_data.dataset import GOOD, DataFolder, Dataset, folder_of
 from carpet_data.errors import UsageError
 from carpet_data.synthesis.engine import run
 from carpet_data.synthesis.engine.make import SynthesisRequest, make, prepared_root, recipe_of
@@ -26,7 +24,7 @@ _SHARE = re.compile(r"([0-9]*\.[0-9]+|[0-9]+\.)|([0-9]+(?:\.[0-9]+)?)%")
 
 
 def rebalance(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     to: str | int | float = "max",
     options: SynthesisOptions | None = None,
     *,
@@ -40,7 +38,7 @@ def rebalance(
     because it has too few donors, is left as it is, and a note says so.
 
     Args:
-        root: A prepared folder, or a raw one, as `synthesize` takes it.
+        root: A prepared folder, its Dataset, or a raw folder, as `synthesize` takes it.
         to: Number of images; or "max", the number of the largest class (`good` included); or a share of that, such as
             0.5 or "50%".
         options: Recipe, split, seed, workers, device and dry_run; None for the defaults.
@@ -53,7 +51,7 @@ def rebalance(
     goal = _goal(to)
     options = SynthesisOptions.of(options, changes)
     recipe = recipe_of(options)
-    folder, notes = prepared_root(Path(root), workers=options.workers, dry_run=options.dry_run)
+    folder, notes = prepared_root(folder_of(root), workers=options.workers, dry_run=options.dry_run)
     dataset = store.read(folder)
     dataset.split_name(options.split)  # refuses an unknown one
     before = _train_counts(dataset, options.split)

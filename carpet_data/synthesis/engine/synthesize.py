@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from carpet_data import store
 from carpet_data.core.progress import Progress
+from carpet_data.dataset import DataFolder, folder_of
 from carpet_data.errors import UsageError
 from carpet_data.synthesis.engine.make import SynthesisRequest, make, prepared_root, recipe_of
 from carpet_data.synthesis.engine.options import SynthesisOptions
@@ -19,7 +18,7 @@ __all__ = ["synthesize"]
 
 
 def synthesize(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     class_names: str | Sequence[str],
     n: int,
     options: SynthesisOptions | None = None,
@@ -35,7 +34,7 @@ def synthesize(
     images of the split.
 
     Args:
-        root: A prepared folder; or a raw one, of which `NAME-prepared` is made beside it first (default split).
+        root: A prepared folder or its Dataset; or a raw one, for which `NAME-prepared` is made first (default split).
         class_names: One or more defect classes.
         n: Total number of images of each class, 1 or more.
         options: Recipe, split, seed, workers, device and dry_run; None for the defaults.
@@ -62,7 +61,7 @@ def synthesize(
     if n < 1:
         raise UsageError(f"--n must be at least 1 (got {n})")
     recipe = recipe_of(options)
-    folder, notes = prepared_root(Path(root), workers=options.workers, dry_run=options.dry_run)
+    folder, notes = prepared_root(folder_of(root), workers=options.workers, dry_run=options.dry_run)
     wanted = dict.fromkeys(names, n)
     classes = " ".join(f"--class {shlex.quote(name)}" for name in wanted)
     command = f"synthesize {shlex.quote(str(folder))} {classes} --n {n}"
