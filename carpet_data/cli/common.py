@@ -132,10 +132,8 @@ class Ui:
         """Show a progress bar with metrics and time left; yields what is called with each `Step`.
 
         Files that are written on the way are named, in a log too. Under --quiet or --json nothing is shown, and where
-        stderr is not a terminal only these files are.
-
-        Args:
-            description: Shown where a step does not say what is being done.
+        stderr is not a terminal only these files are. `description` is shown where a step does not say what is being
+        done.
         """
         if self.quiet or self.as_json:
             yield lambda step: None  # noqa: ARG005

@@ -17,12 +17,9 @@ O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that says it
 
 
 def options(cls: type[Options], *, skip: Collection[str] = (), **defaults: Any) -> Callable[[F], F]:
-    """A decorator that gives a command one option for each field; `take` makes the dataclass of their values.
+    """A decorator that gives a command one option for each field of `cls` outside `skip`; `take` builds the dataclass.
 
-    Args:
-        cls: The dataclass.
-        skip: Fields that this command does not offer.
-        **defaults: Other defaults than the dataclass has.
+    `defaults` replace those of the dataclass.
     """
 
     def decorate(command: F) -> F:
@@ -35,12 +32,7 @@ def options(cls: type[Options], *, skip: Collection[str] = (), **defaults: Any) 
 
 
 def take(cls: type[O], values: dict[str, Any], **fixed: Any) -> O:
-    """The dataclass of a command's parameters; they are removed from `values`.
-
-    Args:
-        cls: The dataclass.
-        values: The parameters of the command.
-        **fixed: Fields that no option gives.
+    """The dataclass of a command's parameters, removed from `values`; `fixed` are fields that no option gives.
 
     Raises:
         UsageError: The values contradict each other.

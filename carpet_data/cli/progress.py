@@ -16,11 +16,7 @@ __all__ = ["bar"]
 
 @contextmanager
 def bar(description: str) -> Iterator[Progress]:
-    """A bar on stderr that vanishes at the end; yields what is called with each step.
-
-    Args:
-        description: Shown where a step does not say what is being done.
-    """
+    """A bar on stderr that vanishes at the end; `description` is shown where a step does not say what is being done."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -57,11 +57,7 @@ def tail(rows: Sequence[ClassRow], split: str | None) -> Tail:
 
 
 def sheets(dataset: Dataset, progress: Progress | None = None) -> tuple[tuple[Sheet, ...], list[CarpetDataError]]:
-    """A contact sheet of each class, all of them together within MOST_BYTES.
-
-    Returns:
-        The sheets, and the problems of samples that cannot be shown.
-    """
+    """A contact sheet of each class, all within MOST_BYTES, and the problems of samples that cannot be shown."""
     colors = of_classes(dataset.classes)
     of_class: dict[str, dict[str, list[Sample]]] = {name: {"real": [], "synthetic": []} for name in dataset.classes}
     for sample in dataset:

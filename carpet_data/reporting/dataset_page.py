@@ -46,7 +46,6 @@ class Tail:
     Attributes:
         side: "train", or "all" where that side does not hold several classes.
         rows: (class, real, synthetic), by the real ones, the largest first.
-        most: The longest bar.
         before: Largest class over smallest among the real images; None with fewer than two classes.
         after: The same with the synthetic images.
     """
@@ -96,13 +95,11 @@ class Training:
     """The last finished training.
 
     Attributes:
-        run: Name of its folder.
         side: The side that was predicted: "test", else "val".
         classes: In order.
         matrix: Counts, rows are the truth; None without predictions.
         metrics: Name -> value on that side.
         settings: Of the run.
-        history: One mapping per epoch.
         stale: Whether the data set has changed since.
         note: Why another network than the default was trained; empty where none was.
     """
@@ -157,23 +154,15 @@ class DatasetPage:
     """All that the page of a data set says.
 
     Attributes:
-        name: Of the data set.
         format: What it was read from.
         split: The split shown; None for a data set without splits.
         fingerprint: Of the data set with this split.
         license: Of the data; empty where unknown.
-        classes: Every image class.
-        tail: The long tail.
-        defects: Instances of each defect type.
         sizes: (width, height, images), the most frequent first.
         sheets: Contact sheets, class by class.
         score: What `score --json` found; None without a file of it.
-        evidence: What its runs found.
-        recipes: Of the synthetic samples.
         provenance: Name -> how the data set was made.
         splits: Every split: name -> number of images on each side.
-        notes: What a reader must know.
-        versions: Package -> version.
     """
 
     name: str

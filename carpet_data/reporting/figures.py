@@ -41,9 +41,8 @@ def save(figure: Figure, path: Path) -> Path:
 def curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     """Loss and accuracy of each epoch.
 
-    Args:
-        history: One mapping per epoch with `epoch` and any of `train_loss`, `val_loss`, `train_accuracy`,
-            `val_accuracy`; None where it was not measured.
+    An epoch is a mapping with `epoch` and any of `train_loss`, `val_loss`, `train_accuracy`, `val_accuracy`; None where
+    it was not measured.
     """
     figure = plots.figure(_WIDTH, 4.4)
     axes: Axes
@@ -69,13 +68,7 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Figure:
 
 @plots.styled
 def confusion(matrix: ArrayLike, classes: Sequence[str], *, title: str = "") -> Figure:
-    """A confusion table: rows are the truth, shaded by the share of their row.
-
-    Args:
-        matrix: Counts (k, k).
-        classes: k names.
-        title: Such as the condition.
-    """
+    """A confusion table from counts (k, k): rows are the truth, shaded by the share of their row."""
     table = np.asarray(matrix, np.int64)
     count = len(classes)
     side = max(1.6, 0.38 * count) if count <= _MANY else 0.26 * count + 2.4
@@ -108,11 +101,7 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], *, title: str = "") -> 
 
 @plots.styled
 def recalls(of: Mapping[str, Mapping[str, Estimate]]) -> Figure:
-    """Recall of each class with its interval, the conditions side by side.
-
-    Args:
-        of: condition -> class -> recall.
-    """
+    """Recall of each class with its interval, the conditions side by side; `of` maps condition -> class -> recall."""
     classes = list(dict.fromkeys(name for row in of.values() for name in row))
     pitch = 0.8 / max(len(of), 1)
     # Many classes lie closer together.
@@ -135,12 +124,7 @@ def recalls(of: Mapping[str, Mapping[str, Estimate]]) -> Figure:
 
 @plots.styled
 def comparison(conditions: Mapping[str, ConditionMetrics], baseline: str) -> Figure:
-    """Balanced accuracy of each condition with its interval, and every training run as a point.
-
-    Args:
-        conditions: Name -> metrics.
-        baseline: Name of the condition that the others are compared with; a dotted line marks it.
-    """
+    """Balanced accuracy of each condition with its interval, every training run a point, the baseline a dotted line."""
     figure = plots.figure(_WIDTH, 1.0 + 0.5 * max(1, len(conditions)))
     axes = figure.add_subplot()
     partitions = list(dict.fromkeys(name for row in conditions.values() for name, _, _ in row.by_training))
@@ -176,10 +160,8 @@ def accuracies(
 ) -> Figure:
     """Test accuracy of training runs with their intervals, one below the other.
 
-    Args:
-        rows: Name, accuracy with its interval, and the accuracy of each seed where there are several.
-        title: Such as the data set's name.
-        chance: Accuracy of always predicting the most frequent class; None to leave it out.
+    A row is a name, the accuracy with its interval, and that of each seed where there are several. `chance` is the
+    accuracy of always predicting the most frequent class; None to leave it out.
     """
     figure = plots.figure(9, 1.3 + 0.3 * max(1, len(rows)))
     axes = figure.add_subplot()

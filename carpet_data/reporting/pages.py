@@ -42,12 +42,10 @@ class ConditionMetrics(Result):
     Attributes:
         balanced_accuracy: Mean of the recalls.
         macro_f1: Mean of the classes' F1.
-        recalls: class -> recall.
         by_partition: Partition -> balanced accuracy, mean over its seeds.
         by_training: (partition, seed, balanced accuracy) of every training run.
         confusion: Pooled counts (k, k), rows are the truth; None where not kept.
         real_images: Real training images, of the first partition where they differ.
-        synthetic_images: Synthetic ones.
         steps: Optimizer steps of one training run.
         description: One sentence; may be empty.
     """
@@ -69,11 +67,8 @@ class Contrast(Result):
     """One condition against another on the same test images.
 
     Attributes:
-        condition: Its name.
-        against: The other's name.
         difference: Of balanced accuracy, condition - other.
         paired_bootstrap: Bootstrap over groups of test images; None where a class has only one group.
-        paired_bootstrap_macro_f1: The same for macro F1.
         by_partition: Partition -> difference; empty where partitions are pooled.
         corrected_t: The corrected resampled t-test over partitions; None with fewer than two.
         sign_flip: The sign-flip test over partitions; None with fewer than two.
@@ -100,13 +95,9 @@ class ComparisonMetrics(Result):
     Attributes:
         classes: In the order of `confusion`.
         baseline: Name of the condition that the others are compared with.
-        partitions: Their names.
         pooled: Whether the test images of all partitions were put together before scoring.
         test_images: Partition -> number of test images.
         test_units: class -> groups of test images, over all partitions.
-        conditions: Name -> metrics, in order.
-        contrasts: Every other condition against the baseline.
-        notes: What limits the metrics, a sentence each.
     """
 
     classes: tuple[str, ...]
@@ -129,7 +120,6 @@ class Verdict(Result):
     """The verdict on one condition.
 
     Attributes:
-        condition: Its name.
         verdict: "helps" (better, p below the level), "hurts" (worse, p below the level) or "no evidence".
         sentence: The same in words, with the metrics it rests on.
         p_value: Of the paired bootstrap, adjusted where several conditions are judged; None where no test was possible.
@@ -150,9 +140,7 @@ class Check(Result):
     """One question about shortcuts and its answer.
 
     Attributes:
-        question: In words.
         result: "passed", "flagged", or "not run" where there are too few images.
-        detail: What was found, with the metrics.
         value: The largest area under the ROC curve; None where it was not run.
     """
 
@@ -179,20 +167,14 @@ class ValidationPage(Result):
     """All that a validation found: metrics.json.
 
     Attributes:
-        name: Of the data set.
-        split: The split that was validated.
         fingerprint: Of the data set with this split.
         license: Of the data; empty where unknown.
-        comparison: All metrics.
         verdicts: The first one is the page's.
         checks: Name of the synthetic images -> the shortcut check on them.
-        notes: What a reader must know, a sentence each.
         settings: Name -> value of the training and the protocol.
-        versions: Package -> version.
         seconds: The run took; None where unknown.
         leak: What was checked to see that no test image reached training.
         level: The p-value below which a verdict is given.
-        schema: Of this file.
     """
 
     name: str

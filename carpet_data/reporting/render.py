@@ -19,12 +19,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """The text of a template; `.html` ones escape every value.
-
-    Args:
-        template: A file of the folder `templates`.
-        values: What it needs; a missing one is an error.
-    """
+    """The text of a template in `templates`; `.html` ones escape every value, and a missing value is an error."""
     return _environment().get_template(template).render(version=__version__, **values)
 
 
@@ -49,14 +44,7 @@ def _environment() -> Environment:
 
 
 def _svg(kind: str, name: str, *args: Any, **kwargs: Any) -> Markup:
-    """A figure of `figures` as markup; matplotlib escapes the text in it.
-
-    Args:
-        kind: Name of the function.
-        name: Unique on the page.
-        args: For the function.
-        kwargs: Likewise.
-    """
+    """A figure of `figures` as markup, `name` unique on the page; matplotlib escapes the text in it."""
     from markupsafe import Markup
 
     # matplotlib takes half a second, and a data set without runs has no figures.

@@ -37,8 +37,6 @@ class Thumbnail:
 
     Attributes:
         address: A data URI with a JPEG.
-        width: Pixels across.
-        height: Pixels down.
         outline: The mask's outline as the path of an SVG with the picture's pixels as units; empty without a mask.
         caption: The sample's id, and of a synthetic one its host.
         alt: What it shows.
@@ -60,16 +58,9 @@ class Thumbnail:
 def sheet(
     root: Path, samples: Sequence[Sample], count: int, room: int
 ) -> tuple[tuple[Thumbnail, ...], list[CarpetDataError]]:
-    """Thumbnails of samples picked evenly.
+    """At most `count` thumbnails of samples picked evenly, and the problems of samples that cannot be shown.
 
-    Args:
-        root: The data set.
-        samples: Of one class and origin.
-        count: Maximum number.
-        room: Maximum bytes in all; the first that does not fit ends the sheet.
-
-    Returns:
-        The thumbnails, and the problems of samples that cannot be shown.
+    `room` is the maximum number of bytes in all; the first thumbnail that does not fit ends the sheet.
     """
     found: list[Thumbnail] = []
     problems: list[CarpetDataError] = []
@@ -89,9 +80,7 @@ def sheet(
 def thumbnail(root: Path, sample: Sample) -> Thumbnail:
     """The largest defect of a sample with some background around it, or the whole image without a defect.
 
-    Args:
-        root: The data set.
-        sample: Its image is shown with at most SIDE pixels a side; small crops keep their pixels.
+    It has at most SIDE pixels a side; small crops keep their pixels.
 
     Raises:
         DataError: The image or the mask cannot be read.

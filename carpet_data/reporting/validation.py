@@ -17,15 +17,10 @@ PLOTS = "plots"
 
 
 def write(folder: Path, page: ValidationPage) -> tuple[Path, Path]:
-    """Write what a validation found.
+    """Write what a validation found into the run folder; what comes back are report.md and report.html.
 
-    Args:
-        folder: The run folder.
-        page: All of it.
-
-    Returns:
-        report.md and report.html. Beside them metrics.json, plots/comparison.png, plots/recall.png, and one
-        plots/confusion-N.png per condition whose confusion is known.
+    Beside them lie metrics.json, plots/comparison.png, plots/recall.png, and one plots/confusion-N.png per condition
+    whose confusion is known.
     """
     drawn = _draw(folder, page)
     markdown, html = folder / "report.md", folder / "report.html"

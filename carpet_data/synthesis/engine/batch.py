@@ -22,11 +22,9 @@ class Batch:
 
     Attributes:
         class_name: The class they show (null samples: whose masks they have).
-        method: Name of the method.
-        recipe: Hex digest of the recipe.
+        recipe: Hex digest.
         pool: Hex digest of the source images, and of the weights where there is a model.
         split: Whose train side they join.
-        seed: As the user gave it.
         model: Of a learned method; None for others.
     """
 

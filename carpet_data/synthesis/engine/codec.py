@@ -17,8 +17,8 @@ class Codec:
 
     Attributes:
         suffix: Of the file, with the dot.
-        tables: For JPEG: its quantization tables; None for PNG.
-        subsampling: For JPEG: 0 (4:4:4), 1 (4:2:2) or 2 (4:2:0); -1 where grayscale or unusual.
+        tables: Quantization tables of a JPEG; None for PNG.
+        subsampling: Of a JPEG: 0 (4:4:4), 1 (4:2:2) or 2 (4:2:0); -1 where grayscale or unusual.
     """
 
     suffix: str
@@ -50,12 +50,7 @@ def of_file(path: Path) -> Codec:
 
 
 def encode(image: Image, codec: Codec) -> bytes:
-    """The bytes of an image file.
-
-    Args:
-        image: uint8 HxWx3 RGB or HxW.
-        codec: As `of_file` says.
-    """
+    """The bytes of an image file, from uint8 HxWx3 RGB or HxW."""
     if codec.tables is None:
         return encode_png(image)
     from PIL import Image as Pillow

@@ -30,13 +30,8 @@ _ACROSS = 2
 def of_batch(root: Path, batch: Batch, recipe: str, added: Sequence[Sample] = ()) -> Path:
     """Write the sheet of a batch under `previews/`, of samples picked evenly over it.
 
-    The picture depends on what the batch holds alone, not on how many commands made it.
-
-    Args:
-        root: The prepared folder.
-        batch: What to show.
-        recipe: Its name.
-        added: Samples that are about to join the manifest.
+    The picture depends on what the batch holds alone, not on how many commands made it; `added` are samples that are
+    about to join the manifest.
     """
     kept = (entry for entry in manifest.stream(root / names.MANIFEST) if not isinstance(entry, Tombstone))
     by_id = {sample.id: sample for sample in (*kept, *added) if batch.holds(sample.provenance)}
@@ -50,12 +45,7 @@ def of_batch(root: Path, batch: Batch, recipe: str, added: Sequence[Sample] = ()
 
 
 def draw(root: Path, samples: Sequence[Sample], title: str) -> Image:
-    """Draw a contact sheet, uint8 HxWx3 RGB.
-
-    Args:
-        root: The data set.
-        samples: At least one.
-        title: Above all.
+    """Draw a contact sheet, uint8 HxWx3 RGB, with a title above all.
 
     Raises:
         DataError: There is no sample to show, or a file cannot be read.

@@ -26,12 +26,7 @@ the networks once, so more would fill its memory and gain little."""
 
 @dataclass(frozen=True, slots=True)
 class ModelOnDevice:
-    """The fitted model that a learned recipe samples from, and where it computes.
-
-    Attributes:
-        fitted: The model.
-        device: "cpu", "cuda", "cuda:1" or "mps"; "auto" where nothing will be rendered.
-    """
+    """The fitted model that a learned recipe samples from, and where it computes ("auto" where nothing is rendered)."""
 
     fitted: Fitted
     device: str
@@ -58,17 +53,10 @@ class ModelOnDevice:
 def model_of(
     dataset: Dataset, split: str, recipe: Recipe, *, device: str, dry_run: bool
 ) -> tuple[ModelOnDevice | None, tuple[str, ...]]:
-    """The model of a recipe and where it shall compute.
+    """The model of a recipe, and what the user should know.
 
-    Args:
-        dataset: A prepared data set.
-        split: Named split.
-        recipe: Any recipe.
-        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
-        dry_run: Only plan: no device is looked for, and a model that cannot be used is a note.
-
-    Returns:
-        None for a recipe that is not learned, and for a dry run without a model; and what the user should know.
+    The model is None for a recipe that is not learned, and for a dry run without a model: a dry run looks for no
+    device, and a model that cannot be used is a note.
 
     Raises:
         DataError: The recipe is not fitted to these training images, or its model is unfinished, stale or damaged; the

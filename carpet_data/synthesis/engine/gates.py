@@ -32,12 +32,7 @@ _SIDE = 96
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict of the gates.
-
-    Attributes:
-        refused_by: The first gate that refuses; None where all accept.
-        scores: Gate -> score, of the gates that apply.
-    """
+    """The first gate that refuses (None where all accept), and the score of each gate that applies."""
 
     refused_by: str | None
     scores: dict[str, float]

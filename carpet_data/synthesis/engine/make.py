@@ -31,9 +31,7 @@ class SynthesisRequest:
     """What shall be made.
 
     Attributes:
-        dataset: A prepared data set.
         wanted: class -> number of images of this recipe, split and seed; made in this order.
-        recipe: Validated.
         options: Split, seed, workers, device and dry_run count.
         command: What the user ran, without recipe, split and seed: shown to whoever finds it interrupted.
         more: The numbers are what to add, instead of totals, and a class that a learned recipe was not fitted to is
@@ -105,10 +103,7 @@ def recipe_of(options: SynthesisOptions) -> Recipe:
 
 
 def prepared_root(root: Path, *, workers: int | None, dry_run: bool) -> tuple[Path, tuple[str, ...]]:
-    """The prepared folder of `root`: itself, or the one beside a raw folder, made if it is not there.
-
-    Returns:
-        The folder, and what the user should know.
+    """The prepared folder of `root` (itself, or the one beside a raw folder, made if missing), and notes for the user.
 
     Raises:
         As `prepare`. UsageError: A dry run would have to prepare first.

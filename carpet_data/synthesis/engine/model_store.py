@@ -64,23 +64,16 @@ class Fitted(Result):
 
     Attributes:
         folder: The model folder; `weights` in it is what a method opens.
-        recipe: Name of the recipe.
-        method: Name of the method.
-        version: Version of the method.
         fit: Identity of the values of the fit, hex SHA-256.
         data: Identity of the training images, hex SHA-256.
         weights_sha256: Hash of the files in `weights`, see `weights_hash`.
         parameters: The values of the fit.
         dataset: name, license and fingerprint of the data set.
-        split: Split whose training images were used.
         classes: Defect classes that it makes, sorted.
         donors: class -> number of donors, also of skipped classes.
         samples: id -> digest of class, image and mask of every real training image.
         read: Ids of those that were read, sorted.
-        seed: Seed of the fit.
-        steps: Number of optimization steps.
         batch_size: Crops in a step.
-        losses: Final losses.
         seconds: Duration, parts before an interruption included.
         device: For people, such as "cpu, 2 threads".
         precision: "bf16" or "full".
@@ -88,7 +81,6 @@ class Fitted(Result):
         created: UTC, ISO 8601.
         versions: package -> version.
         memorisation: How near its samples are to the donors, JSON values.
-        notes: What the user should know.
     """
 
     folder: Path

@@ -24,8 +24,6 @@ class Variation:
     """How a host differs from its file. Randomness is drawn in planning; rendering only follows.
 
     Attributes:
-        flip_x: Left and right swapped.
-        flip_y: Top and bottom swapped.
         angle_deg: Rotation, counterclockwise.
         shift_frac: (x, y) shift, as fractions of width and height. Such images are cropped, not mirrored.
         gain: Brightness factor.
@@ -45,8 +43,6 @@ class ImagePlan:
     Attributes:
         k: Its number; null samples count for themselves.
         null: Whether it is a null sample: good pasted onto good.
-        host: The image to work on.
-        variation: How it is varied first.
         donors: Whose defects are used (for null samples: whose masks).
         textures: Other train images that texture is taken from.
         null_source: For null samples: the good image that is pasted, as it is.

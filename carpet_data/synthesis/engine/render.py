@@ -31,14 +31,10 @@ class WorkerContext:
     """What all plans of one class have in common; it travels once with every few of them.
 
     Attributes:
-        root: The prepared folder.
         target: The method, "module:Class".
         parameters: Its parameters as JSON text.
-        rules: Of the gates.
         attempts: Maximum number of attempts per image.
-        facts: Of the class.
         model: The weights that a learned method opens; None for other methods.
-        device: Where a learned method computes.
     """
 
     root: Path
@@ -56,13 +52,9 @@ class RenderResult:
     """One synthetic image as bytes, or the statement that all attempts failed.
 
     Attributes:
-        plan: Of the image.
         image: The encoded image; None where every attempt was refused.
         mask: The encoded mask, PNG; None for null samples and where there is no image.
-        suffix: Of the image file.
         attempt: The attempt that passed, from 0.
-        drawn: What the method drew.
-        scores: Of the gates.
         refused: Gate -> number of attempts that it refused.
     """
 

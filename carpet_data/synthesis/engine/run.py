@@ -35,12 +35,7 @@ _HOPELESS = 24
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """The numbers k of a batch's images that a data set knows already.
-
-    Attributes:
-        kept: Of those that it holds.
-        dropped: Of those that were dropped.
-    """
+    """The numbers k of a batch's images that a data set holds, and of those that were dropped."""
 
     kept: frozenset[int]
     dropped: frozenset[int]
@@ -48,17 +43,7 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class ClassRequest:
-    """How many images of one class there shall be, and all that making them depends on.
-
-    Attributes:
-        batch: Names the images.
-        planner: Plans them.
-        context: For the workers.
-        n: Total number of images.
-        nulls: Total number of null samples.
-        existing: Images of the batch that are there.
-        existing_nulls: Null samples of the batch that are there.
-    """
+    """How many images (`n`) and null samples of one class there shall be, and all that making them depends on."""
 
     batch: Batch
     planner: Planner
@@ -162,13 +147,10 @@ def run(
     workers: int | None,
     progress: Progress | None,
 ) -> tuple[dict[str, ClassReport], tuple[Path, ...]]:
-    """Make what each request lacks.
+    """Make what each request lacks; what comes back is class -> how it went, and the contact sheets.
 
     The same requests make the same bytes for any number of workers and after any interruption: image k depends on k,
     and of those that pass the first n are kept.
-
-    Returns:
-        class -> how it went, and the contact sheets.
 
     Raises:
         HopelessError: The gates refuse everything; nothing was added.

@@ -19,11 +19,7 @@ from carpet_data.synthesis.ops.pose import pose_of, same_place, similarity
 def load(images: TrainImages, plan: ImagePlan, facts: Facts, *, whole: bool) -> Scene:
     """The scene of a plan; donors and textures are grayscale or RGB as the host is.
 
-    Args:
-        images: The train images.
-        plan: Of one image.
-        facts: Of its class.
-        whole: Whether the method works on the whole donor image (`Method.needs_whole`).
+    `whole` says that the method works on the whole donor image (`Method.needs_whole`).
     """
     name = facts.class_name
     if whole:
@@ -91,17 +87,10 @@ def _same_part(x: float, y: float, donor: Donor, foreground: Mask | None) -> tup
 
 
 def vary(image: Image, variation: Variation) -> Image:
-    """A host, varied as planned.
+    """A host (uint8 HxWx3 RGB or HxW, not written into), varied as planned; the same array where nothing varies.
 
     Flips are exact. A rotated or shifted image is enlarged just enough that no pixel comes from outside: a mirrored
     border would break the weave along a line that real images never show. Cubic interpolation keeps the fibers sharp.
-
-    Args:
-        image: uint8 HxWx3 RGB or HxW; not written into.
-        variation: As planned.
-
-    Returns:
-        uint8 of the same shape; the same array where nothing varies.
     """
     result = _flipped(image, variation)
     turn = matrix_of(variation, image.shape[1], image.shape[0])

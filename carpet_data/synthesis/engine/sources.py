@@ -31,7 +31,6 @@ class DonorRef:
     """A training image of the class.
 
     Attributes:
-        sample: It.
         box: Holds all its defect pixels of the class.
         areas: Pixels of each component.
         centers: (x, y) of each component's box, in pixels.
@@ -51,12 +50,7 @@ class DonorRef:
 
 @dataclass(frozen=True, slots=True)
 class HostRef:
-    """A training image that new defects are put on.
-
-    Attributes:
-        sample: It.
-        plate: Whether it shows defects, which are taken out first (a clean plate).
-    """
+    """A training image that new defects are put on; `plate` if it shows defects, which are then taken out first."""
 
     sample: Sample
     plate: bool = False
@@ -67,8 +61,6 @@ class Sources:
     """The donors and hosts of one class, each sorted by id.
 
     Attributes:
-        class_name: The class.
-        donors: Training images that show it.
         hosts: Good training images, and after them clean plates where these are too few.
         facts: Statistics of the donors' masks.
         identity: Hex SHA-256 of which images these are, by their bytes, and of the model of a learned recipe; part of
@@ -83,14 +75,7 @@ class Sources:
 
 
 def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, workers: int | None = None) -> Sources:
-    """The source images of a class.
-
-    Args:
-        dataset: A prepared data set.
-        split: Whose training images are used.
-        class_name: A defect class of it.
-        recipe: Says how many hosts are enough, and whether images show objects.
-        workers: Processes for reading many masks.
+    """The source images of a defect class; the recipe says how many hosts are enough, and whether images show objects.
 
     Raises:
         UsageError: The class is `good`.

@@ -139,16 +139,9 @@ def plate(root: Path, sample: Sample) -> Image:
 def clean_plate(image: Image, mask: Mask, rng: np.random.Generator) -> Image:
     """Remove the defects of an image, so that its background runs through where they were.
 
-    The mask is widened first (annotations stop short of bent yarns and shadows); everything in it is replaced by
-    patches of the same image, found by comparing what surrounds them (see `quilting.fill`).
-
-    Args:
-        image: uint8 HxWx3 RGB or HxW.
-        mask: bool HxW: its defects.
-        rng: Chooses among patches that fit about equally well.
-
-    Returns:
-        uint8 of the shape of `image`; a copy where the mask is empty.
+    The mask (bool HxW) is widened first, as annotations stop short of bent yarns and shadows; everything in it is
+    replaced by patches of the same image (uint8 HxWx3 RGB or HxW), found by comparing what surrounds them (see
+    `quilting.fill`). An empty mask gives a copy.
 
     Raises:
         ValueError: The mask is of another size.

@@ -38,10 +38,7 @@ def shipped() -> tuple[str, ...]:
 
 
 def find(name: str) -> Path:
-    """The file of a recipe.
-
-    Args:
-        name: A shipped recipe, or the path of a file.
+    """The file of a recipe, given a shipped name or the path of a file.
 
     Raises:
         UsageError: It is neither; the nearest shipped name is offered.
@@ -50,10 +47,7 @@ def find(name: str) -> Path:
 
 
 def load(name: str | os.PathLike[str]) -> Recipe:
-    """Read and validate a recipe file.
-
-    Args:
-        name: A shipped recipe, or the path of a file.
+    """Read and validate a recipe file, given a shipped name or the path of a file.
 
     Raises:
         UsageError: There is no such recipe.

@@ -44,12 +44,7 @@ class FitParameters(BaseModel):
 
 
 def check_levels(crop_px: int, block_px: int, levels: int) -> None:
-    """Refuse a crop that a UNet cannot halve at each level.
-
-    Args:
-        crop_px: Width and height of the crop.
-        block_px: Width of the blocks in which the network sees it.
-        levels: Number of levels; each but the last is halved.
+    """Refuse a crop, seen by the network in blocks of `block_px`, that a UNet cannot halve at each level but the last.
 
     Raises:
         ValueError: A level would have half a pixel.

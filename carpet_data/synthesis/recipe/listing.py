@@ -16,11 +16,7 @@ __all__ = ["RecipesResult", "check_recipes", "list_recipes", "needs_fit", "show_
 
 @dataclass(frozen=True, slots=True)
 class RecipesResult(Result):
-    """Recipes that were read.
-
-    Attributes:
-        recipes: Validated.
-    """
+    """Recipes that were read and are valid."""
 
     recipes: tuple[Recipe, ...]
 

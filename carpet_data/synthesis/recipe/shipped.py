@@ -15,12 +15,7 @@ def names(folder: Path) -> tuple[str, ...]:
 
 
 def find(name: str, folder: Path, kind: str) -> Path:
-    """The file of a document.
-
-    Args:
-        name: A shipped one, or the path of a file.
-        folder: Where the shipped ones lie.
-        kind: What it is called in messages: "recipe" or "table".
+    """The file of a document, given a shipped name or a path; `kind` names it in messages ("recipe" or "table").
 
     Raises:
         UsageError: It is neither; the nearest shipped name is offered.

@@ -29,12 +29,7 @@ _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML mapping and where its values stand.
-
-    Attributes:
-        values: Plain values.
-        lines: Place -> (file, line) of every value, keys included.
-    """
+    """A YAML mapping, and the (file, line) where each of its values stands, keys included."""
 
     values: dict[str, Any]
     lines: Mapping[Place, tuple[str, int]]
