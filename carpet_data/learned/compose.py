@@ -30,21 +30,13 @@ def composed(
     feather_px: float = _CLOSER_PX,
     threshold: float | None = None,
 ) -> tuple[Image, Mask]:
-    """Put a generated crop on a host, under a mask and nowhere else.
+    """Put a generated crop (float32 c x c x3, 0..255) on a host (uint8, not written to), within a mask (bool HxW) only.
 
     A network of 64 pixels cannot see the yarns of a window of 300. What is finer than its pixels is taken from
-    `detail`, scaled by the strength of the network's own finest structure, so that a weave continues under a stain and
-    ends at the rim of a hole.
-
-    Args:
-        host: uint8 HxWx3 or HxW; not written to.
-        window: Where the crop is on it.
-        generated: float32 c x c x3, levels 0..255.
-        within: bool HxW: where pixels may change.
-        detail: uint8 like the host: source of the fine structure; None for the host. It must show what the network
-            started from, such as the donor paste that it repainted.
-        feather_px: Width of the soft rim inside the mask.
-        threshold: Minimum visible change in gray levels; None: from the noise of the host.
+    `detail` (the host where it is None), scaled by the strength of the network's own finest structure, so that a weave
+    continues under a stain and ends at the rim of a hole. `detail` must show what the network started from, such as the
+    donor paste that it repainted. The rim inside the mask is soft over `feather_px`; `threshold` is the minimum visible
+    change in gray levels, None: from the noise of the host.
 
     Returns:
         The image, and the mask of the pixels that visibly changed: all others are those of the host, byte for byte.

@@ -64,9 +64,7 @@ class Nearness:
 
     Attributes:
         median: Median over the samples, to the nearest donor of each.
-        largest: Maximum of the same.
         real_median: Median over the donors, to the nearest other one that shows another piece; None without two.
-        real_largest: Maximum of the same.
         limit: A sample nearer than this is a near copy: `real_largest`, but never less than unrelated things reach; a
             fixed one where the class has no two donors.
         near_copies: Share of such samples.
@@ -102,11 +100,9 @@ class Nearness:
 
 @dataclass(frozen=True, slots=True)
 class ClassCopies:
-    """One class.
+    """The copies of one class.
 
     Attributes:
-        class_name: Its name.
-        samples: Number of samples.
         examples: Number of donors that the network could copy.
         pixels: Maximum normalized cross-correlation within the box of the sample's mask, over shifts of a quarter of
             the crop, three zooms, and flips for textures.
@@ -156,12 +152,9 @@ class Copies(Result):
 
 
 def measure(data: CropDataset, samples: Sequence[GeneratedCrop], device: torch.device | str = "cpu") -> Copies:
-    """Compare samples with the donors of their class; the same samples give the same numbers.
+    """Compare samples (square crops of any size, of classes of the data) with the donors of their class.
 
-    Args:
-        data: What the network learned from.
-        samples: Of classes of the data, square crops of any size.
-        device: Where the features are computed.
+    The same samples give the same numbers.
     """
     network = _installed(torch.device(device)) if samples else None
     classes = []
@@ -220,15 +213,7 @@ def _by_pixels(
 
 
 def _views(image: Image, window: Window, *, flips: bool) -> list[tuple[F32, F32]]:
-    """A donor in every way that counts as the same picture, at full size and at a quarter of it.
-
-    Each view is wider than a crop by the maximum shift.
-
-    Args:
-        image: uint8 HxWx3 or HxW, the whole image.
-        window: The window of its crop.
-        flips: Whether mirror images are the same picture.
-    """
+    """A donor in every way that counts as the same picture, at full size and a quarter; wider by the maximum shift."""
     found = []
     wide_px = _SIDE_PX + 2 * _SHIFT_PX
     for zoom in _ZOOMS:
@@ -246,10 +231,7 @@ def _turns(flips: bool) -> list[tuple[int, int]]:
 
 
 def _nearest(image: NDArray[np.uint8], mask: F32, donors: Sequence[Sequence[tuple[F32, F32]]]) -> float:
-    """The maximum correlation of the defect in a crop with any view of any donor, -1..1; 0 where it is flat.
-
-    All views are compared at a quarter of the size, and the most similar ones at full size.
-    """
+    """The maximum correlation (-1..1, 0 where flat) of the defect in a crop with any view of any donor."""
     pixels = _resized(np.asarray(image, np.float32), _SIDE_PX)
     cover = _resized(mask, _SIDE_PX)
     rows, columns = np.nonzero(cover >= max(float(cover.max()) / 2, 1e-6))
@@ -270,11 +252,8 @@ def _nearest(image: NDArray[np.uint8], mask: F32, donors: Sequence[Sequence[tupl
 def correlation(patch: F32, corner: tuple[int, int], wide: F32, shift: int) -> float:
     """The maximum normalized cross-correlation of a patch within a shift of its place, channels together.
 
-    Args:
-        patch: float32 h x w x3.
-        corner: Its top and left in a crop.
-        wide: float32, the other crop, wider by `shift` on each side.
-        shift: Maximum shift in pixels.
+    The patch is float32 h x w x3, `corner` its top and left in a crop; `wide` is the other crop, wider by `shift`
+    pixels on each side.
     """
     height, width = patch.shape[:2]
     top, left = corner

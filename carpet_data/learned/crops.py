@@ -37,11 +37,8 @@ class Example:
     """One training image that shows a defect.
 
     Attributes:
-        sample: Its id.
-        class_name: Class of the defect.
         image: uint8 HxWx3 or HxW.
-        mask: bool HxW: its pixels of the class.
-        box: The box around them.
+        mask: bool HxW: its pixels of the class; `box` is around them.
         group: Group of the sample: images of one group show the same piece; None for a piece of its own.
     """
 
@@ -71,13 +68,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GeneratedCrop:
-    """One sample of a network, for sheets and for the check for copies.
-
-    Attributes:
-        class_name: The class that was asked for.
-        image: uint8 c x c x3.
-        mask: float32 c x c, 0..1.
-    """
+    """One sample of a network: uint8 c x c x3 with a mask float32 c x c, 0..1; for sheets and the check for copies."""
 
     class_name: str
     image: NDArray[np.uint8]
@@ -90,7 +81,6 @@ class CropDataset:
 
     Attributes:
         classes: Defect classes, sorted; a label is the index of one.
-        examples: Of all classes.
         background: uint8 good images (or defect images with their defects removed).
         facts: class -> what its masks say.
         read: Ids of the samples that were read.
@@ -111,13 +101,6 @@ class CropDataset:
     @classmethod
     def of(cls, dataset: Dataset, split: str, recipe: Recipe, *, crop_px: int, context: float) -> CropDataset:
         """The crops of the training images of a split.
-
-        Args:
-            dataset: A prepared data set.
-            split: Split whose training images are used.
-            recipe: Says how many hosts are enough, and whether images show objects.
-            crop_px: Width and height of a crop.
-            context: How much wider than the defect a window is.
 
         Raises:
             DataError: An image or mask cannot be read.
@@ -181,11 +164,8 @@ class CropDataset:
     def draw(self, rng: np.random.Generator, count: int, defect_share: float, *, only: int | None = None) -> Batch:
         """A random batch of crops with their masks, moved, zoomed, lit and, for textures, flipped.
 
-        Args:
-            rng: Draws everything.
-            count: Number of crops.
-            defect_share: Expected share of crops that show a defect, each class as often; the others are clean.
-            only: The label of the one class whose masks are used; None for all.
+        The expected share `defect_share` shows a defect, each class as often; the others are clean. `only` is the label
+        of the one class whose masks are used; None for all.
         """
         size = self.crop_px
         images = np.empty((count, size, size, 3), np.uint8)

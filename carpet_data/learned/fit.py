@@ -160,19 +160,9 @@ def fit_first(
     like: Path | None = None,
     progress: Progress | None = None,
 ) -> bool:
-    """Train a learned recipe unless its model exists; other recipes need nothing.
+    """Train a learned recipe unless its model exists, and say whether it was trained; other recipes need nothing.
 
-    Args:
-        root: A prepared data set.
-        recipe: Any recipe.
-        split: Split whose training images are used.
-        seed: Seed of the fit.
-        device: As `FitOptions.device`.
-        like: Another prepared data set; if it has the model of the very same training images, that is copied.
-        progress: Called with each step.
-
-    Returns:
-        Whether a model was trained.
+    `like` is another prepared data set: if it has the model of the very same training images, that is copied.
 
     Raises:
         As `fit`.

@@ -49,21 +49,13 @@ _FINAL_SHARE = 0.1
 
 
 class Learner(Protocol):
-    """What one method trains.
-
-    Attributes:
-        steps: Number of steps, all stages together.
-        batch_size: Crops in a step, for messages.
-    """
+    """What one method trains, in a number of steps (all stages together), with `batch_size` crops in each."""
 
     steps: int
     batch_size: int
 
     def step(self, number: int) -> Mapping[str, torch.Tensor]:
-        """One optimization step.
-
-        Args:
-            number: From 0; all randomness is a function of it and the seed.
+        """One optimization step, numbered from 0; all randomness is a function of the number and the seed.
 
         Returns:
             Losses by name, scalars, detached and left on the device.

@@ -38,13 +38,9 @@ class FitPlan:
     """A fit that can start.
 
     Attributes:
-        dataset: A prepared data set.
-        split: Split whose training images are used.
-        recipe: A learned one.
         folder: Where the model is or will be.
         data: The training crops, of the classes with enough donors.
         donors: class -> number of donors, of all classes.
-        notes: What the user should know.
     """
 
     dataset: Dataset

@@ -36,13 +36,7 @@ _WARM_UP = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Runtime:
-    """Where a fit runs, and from which seed.
-
-    Attributes:
-        accelerator: Of Hugging Face accelerate: one process, or one of several that share the work.
-        precision: "bf16" or "full".
-        seed: Seed of the fit.
-    """
+    """Where a fit runs (one process of accelerate, or one of several that share the work), and from which seed."""
 
     accelerator: Accelerator
     precision: Literal["full", "bf16"]
@@ -52,10 +46,8 @@ class Runtime:
     def at(cls, device: str = "auto", *, precision: Literal["auto", "full", "bf16"] = "auto", seed: int = 0) -> Runtime:
         """The runtime on a device, see `carpet_data.networks.devices.resolve`.
 
-        Args:
-            device: "auto", "cpu", "cuda", "cuda:1", "mps". Under `accelerate launch` each process has its own GPU.
-            precision: "auto" is bf16 where the hardware multiplies it (GPUs since Ampere, CPUs with AMX).
-            seed: Seed of the fit, 0 or more.
+        Under `accelerate launch` each process has its own GPU. The precision "auto" is bf16 where the hardware
+        multiplies it (GPUs since Ampere, CPUs with AMX).
 
         Raises:
             UsageError: The device is unknown or not available, this process already uses another one, or the seed is
@@ -145,13 +137,9 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], device: torch.device
 
 
 def rate(step: int, steps: int, *, max_warm_up: int | None = None, last: float = 0.05) -> float:
-    """The learning rate of a step as a share of the largest one: a linear rise, then half a cosine.
+    """The learning rate of a step (from 0) as a share of the largest one: a linear rise, then half a cosine.
 
-    Args:
-        step: From 0.
-        steps: Number of steps.
-        max_warm_up: Maximum number of steps of the rise; None for a tenth of all.
-        last: The share at the end.
+    The rise takes at most `max_warm_up` steps, None for a tenth of all; the cosine ends at the share `last`.
     """
     warm = max(1, round(_WARM_UP * steps))
     if max_warm_up is not None:

@@ -87,10 +87,7 @@ def _version(package: str) -> str | None:
 def write(fitted: Fitted, copies: str, history: Sequence[Mapping[str, float]]) -> None:
     """Write the card of a model into its folder, with the curve of its losses.
 
-    Args:
-        fitted: The model.
-        copies: What was found about copies of donors, as text.
-        history: Rows of step, seconds and mean losses; empty if nothing was trained.
+    `history` holds rows of step, seconds and mean losses; it is empty if nothing was trained.
     """
     pictures = sorted(path.name for path in fitted.folder.glob("samples-*.png"))[-1:]
     if history:

@@ -20,13 +20,7 @@ _EDGE_PX = 2
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A square of an image, half-open; beyond the image, it shows the image mirrored.
-
-    Attributes:
-        x: Left column.
-        y: Top row.
-        side: Columns and rows.
-    """
+    """A square of an image, half-open, from its top left corner; beyond the image, it shows the image mirrored."""
 
     x: int
     y: int
@@ -47,12 +41,9 @@ class Window:
 
 
 def around(box: Box, crop_px: int, context: float) -> Window:
-    """The window around a defect: `context` times its longer side, at least the size of the network.
+    """The window around a defect: `context` times its longer side, at least the size of the network (`crop_px`).
 
-    Args:
-        box: Box of the defect.
-        crop_px: Width and height of what the network sees.
-        context: 1 for the defect alone, 2 for as much background again.
+    A context of 1 is the defect alone, 2 as much background again.
     """
     x, y, width, height = box
     side = max(crop_px, round(context * max(width, height)))
@@ -100,16 +91,10 @@ def enlarged(values: F32, window: Window) -> F32:
 
 
 def laid_back(host: Image, window: Window, values: F32, mask: Mask) -> Image:
-    """The host with new pixels under a mask, all others unchanged byte for byte.
+    """The host (uint8 HxWx3 or HxW, not written to) with new pixels under a mask, all others unchanged byte for byte.
 
-    Args:
-        host: uint8 HxWx3 or HxW; not written to.
-        window: Where `values` go.
-        values: float32 side x side x3, levels 0..255; for a grayscale host their mean is used.
-        mask: bool HxW, inside the window and the host.
-
-    Returns:
-        uint8, the shape of the host.
+    `values` are float32 side x side x3, levels 0..255, for the window; a grayscale host takes their mean. The mask,
+    bool HxW, lies inside the window and the host.
     """
     result: Image = host.copy()
     rows, columns = window.inside(host.shape[0], host.shape[1])
@@ -124,11 +109,7 @@ def laid_back(host: Image, window: Window, values: F32, mask: Mask) -> Image:
 def without_cut_off(mask: Mask, window: Window) -> Mask:
     """A mask without the components that reach an edge of the window inside the image, where they would look cut off.
 
-    A weak network puts specks into corners; the defect in the middle stays.
-
-    Args:
-        mask: bool HxW, of the whole image.
-        window: Where it was drawn.
+    A weak network puts specks into corners; the defect in the middle stays. The mask is of the whole image, bool HxW.
     """
     height, width = mask.shape
     rows, columns = window.inside(height, width)

@@ -24,14 +24,9 @@ _LATE = 4
 class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Predicts clean channels from noisy ones, conditions, time and label; saved by `save_pretrained`.
 
-    Args:
-        channels_in: Noisy channels and conditions together.
-        channels_out: Predicted channels.
-        labels: Number of labels.
-        widths: Channels of each level, multiples of 8; each level halves the size.
-        block_px: Pixels across a block: 1, 2 or 4.
-        layers: Residual blocks a level.
-        attention: Whether the lowest level looks everywhere; without it the receptive field stays small.
+    `channels_in` counts noisy channels and conditions together. `widths` are channels of each level, multiples of 8,
+    each level at half the size; `block_px` is 1, 2 or 4. With `attention` the lowest level looks everywhere; without it
+    the receptive field stays small.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -84,12 +79,8 @@ def clean_of(found: torch.Tensor, noisy: torch.Tensor, kept: torch.Tensor) -> to
     """Clean channels from the output of a network; with hardly any noise, they are nearly the noisy ones.
 
     A network that predicts a whole image blurs it even where nothing is missing. EDM (Karras et al. 2022) passes the
-    noisy image at every time; here it passes only late, which suits small networks.
-
-    Args:
-        found: n x channels x c x c.
-        noisy: The same shape.
-        kept: alphas_cumprod of the time, 0..1; n x1 x1 x1 or a single number.
+    noisy image at every time; here it passes only late, which suits small networks. `kept` is alphas_cumprod of the
+    time, 0..1, n x1 x1 x1 or a single number; the channels are n x channels x c x c.
     """
     through = kept**_LATE
     return through / kept.clamp(min=1e-12).sqrt() * noisy + (1 - through) * found
@@ -104,15 +95,10 @@ def guided(
     unknown: int,
     guidance: float,
 ) -> torch.Tensor:
-    """The output of a network with classifier-free guidance (Ho and Salimans 2022).
+    """The output of a network with classifier-free guidance (Ho and Salimans 2022); at 1 the network runs once.
 
-    Args:
-        network: Takes values, times and labels, as `Denoiser`.
-        values: n x channels x c x c.
-        time: Of the schedule.
-        labels: int64 n.
-        unknown: The label of no class.
-        guidance: Scale; at 1 the network runs once.
+    The network takes values (n x channels x c x c), times and labels (int64 n), as `Denoiser`; `unknown` is the label
+    of no class.
     """
     if guidance == 1:
         return network(values, torch.full_like(labels, time), labels)
@@ -123,13 +109,10 @@ def guided(
 
 
 def weight(kept: torch.Tensor) -> torch.Tensor:
-    """The weight of an error of clean pixels at a time of the schedule.
+    """The weight of an error of clean pixels at a time of the schedule, of which `kept` is alphas_cumprod (0..1).
 
     Weighted by 1 + SNR it is the error of velocity (Salimans and Ho 2022); the weight is bounded as in Min-SNR (Hang et
     al. 2023): crops with little noise have little to learn from.
-
-    Args:
-        kept: alphas_cumprod of the time, 0..1.
     """
     return (1 / (1 - kept)).clamp(max=_MOST_WEIGHT)
 

@@ -23,17 +23,11 @@ def new_mask(
     deform_frac: float,
     bend_frac: float,
 ) -> tuple[Mask, dict[str, Any]]:
-    """Draw a mask such as the class could have on this host.
+    """Draw a mask such as the class could have on this host, bool HxW and not empty, and say what was drawn.
 
-    Args:
-        scene: Its donors give shapes, the first leads; its host and foreground give places.
-        rng: Draws everything.
-        morph_range: How far the shape goes towards the second donor's.
-        deform_frac: As `new_shape.deform`.
-        bend_frac: Largest curve and wave of thin shapes; objects are not bent.
-
-    Returns:
-        bool HxW, the host's size, not empty; and what was drawn.
+    The donors give shapes: the first leads, and is morphed by a share from `morph_range` towards the second; host and
+    foreground give places. `deform_frac` is that of `new_shape.deform`, `bend_frac` the largest curve and wave of thin
+    shapes; objects are not bent.
 
     Raises:
         Redraw: No donor has a mask, or the drawn shape has no room on the host.

@@ -44,16 +44,11 @@ def seen(noisy: torch.Tensor, clean: torch.Tensor, masks: torch.Tensor) -> torch
 
 @dataclass(frozen=True, eq=False)
 class Sampler:
-    """A trained network, ready to sample.
+    """A trained network in eval mode, ready to sample crops of `crop_px` pixels.
 
     Attributes:
-        model: In eval mode, on its device.
-        schedule: The noise schedule of training.
         classes: The label of a class is its index; the next one is clean background, and the last one no class.
-        crop_px: Width and height of what it draws.
         context: How much wider than the defect its windows are.
-        scale: Color scale of the crops.
-        device: Where the model is.
     """
 
     model: Denoiser
@@ -116,7 +111,7 @@ class Sampler:
         guidance: float = 1.5,
         solver: str = "dpm-solver",
     ) -> F32:
-        """Repaint crops within their masks.
+        """Repaint crops within their masks; float32 n x c x c x3, levels 0..255.
 
         Args:
             hosts: uint8 n x c x c x3: the background; outside the masks it stays unchanged.
@@ -128,9 +123,6 @@ class Sampler:
             steps: Denoising steps; fewer if the schedule has fewer times below the strength.
             guidance: Classifier-free guidance scale; 1 for none.
             solver: "ddim" or "dpm-solver".
-
-        Returns:
-            float32 n x c x c x3, levels 0..255.
         """
         host, first = (self.scale(tensors(images, self.device)) for images in (hosts, shown))
         mask = torch.from_numpy(np.ascontiguousarray(masks, np.float32)).to(self.device)[:, None]

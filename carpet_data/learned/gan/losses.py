@@ -23,14 +23,8 @@ def augmented(values: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Differentiable augmentation (Zhao et al., NeurIPS 2020): brightness, saturation, contrast, shift, cutout.
 
     Real and generated crops are augmented the same way before they are judged, so that nothing of it leaks into the
-    generated ones, and gradients pass through it.
-
-    Args:
-        values: n x (3 + m) x c x c, -1..1: colors, then m channels (a mask) that are moved but not recolored.
-        rng: Draws them.
-
-    Returns:
-        The same shape; what is shifted in, and the cutout, is 0.
+    generated ones, and gradients pass through it. They are n x (3 + m) x c x c, -1..1: colors, then m channels (a mask)
+    that are moved but not recolored. What is shifted in, and the cutout, is 0.
     """
     return _holed(_shifted(_recolored(values, rng), rng), rng)
 
@@ -97,10 +91,7 @@ def defect_only(values: torch.Tensor) -> torch.Tensor:
 def diversity(fake: torch.Tensor, real: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """How much crops of one class differ within a batch, relative to real ones; near 0 after a mode collapse.
 
-    Args:
-        fake: n x k x c x c.
-        real: The same shape.
-        labels: int64 n, of both; 1 where no two are equal.
+    Crops are n x k x c x c, `labels` int64 n of both; 1 where no two labels are equal.
     """
     alike = (labels[:, None] == labels[None]) & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
 

@@ -57,10 +57,6 @@ class Gan(LearnedMethod):
     def open(self, folder: Path, device: str) -> None:
         """Load what `GanLearner.save` wrote.
 
-        Args:
-            folder: Of the weights.
-            device: As for `carpet_data.networks.devices.resolve`.
-
         Raises:
             DataError: The folder does not hold the networks of this method.
             MissingExtraError: The extra `generate` is not installed.

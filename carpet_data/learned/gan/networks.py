@@ -50,15 +50,7 @@ def sizes_of(crop_px: int) -> tuple[int, ...]:
 def grains_of(
     rng: np.random.Generator, count: int, crop_px: int, device: torch.device, strength: float = 1.0
 ) -> list[torch.Tensor]:
-    """The grain that both generators take, count x1 x size x size for each size but the first.
-
-    Args:
-        rng: Draws it.
-        count: Crops.
-        crop_px: Pixels across and down.
-        device: Device of the tensors.
-        strength: Its standard deviation.
-    """
+    """The grain of both generators, of deviation `strength`: count x1 x size x size for each size but the first."""
     return [strength * noise(rng, (count, 1, size, size), device) for size in sizes_of(crop_px)[1:]]
 
 
@@ -129,12 +121,9 @@ def _bounded(values: torch.Tensor, reach: float) -> torch.Tensor:
 class BackgroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Clean background from a latent; saved by `save_pretrained`.
 
-    Args:
-        crop_px: Pixels across and down.
-        latent: Length of the latent.
-        width: Channels at full size; each smaller level has twice as many, up to 256.
-        mean: Of the colors of crops, -1..1.
-        axes: Their principal axes, as columns: what the network varies, each as strong as the data set varies it.
+    `width` counts channels at full size; each smaller level has twice as many, up to 256. `mean` is that of the colors
+    of crops, -1..1, and `axes` (columns) their principal axes: what the network varies, each as strong as the data set
+    does.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -157,12 +146,7 @@ class BackgroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, latents: torch.Tensor, grains: Sequence[torch.Tensor]) -> torch.Tensor:
-        """n x3 x c x c, -1..1.
-
-        Args:
-            latents: n x latent, standard normal.
-            grains: n x1 x size x size, standard normal, for each size but the first.
-        """
+        """n x3 x c x c, -1..1, from standard normal latents (n x latent) and grains (as `grains_of`)."""
         size = sizes_of(self.config.crop_px)[0]
         values = self.first(latents).unflatten(1, (-1, size, size))
         levels = [functional.glu(self.first_norm(values), dim=1)]
@@ -198,13 +182,8 @@ class _Styled(nn.Module):
 class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """The mask and the residual of a defect for given background; saved by `save_pretrained`.
 
-    Args:
-        labels: Number of defect classes.
-        crop_px: Pixels across and down.
-        latent: Length of the latent.
-        width: Channels at full size; each smaller level has twice as many, up to 256.
-        style: Length of the style.
-        axes: Principal axes of the colors of crops, as columns: along them a defect changes the background.
+    `width` counts channels at full size; each smaller level has twice as many, up to 256. `axes` are the principal axes
+    of the colors of crops, as columns: along them a defect changes the background.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -242,16 +221,10 @@ class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def forward(
         self, background: torch.Tensor, latents: torch.Tensor, labels: torch.Tensor, grains: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The background with a defect on it.
+        """The background (n x3 x c x c, -1..1) with a defect on it, and the mask (n x1 x c x c, 0..1).
 
-        Args:
-            background: n x3 x c x c, -1..1.
-            latents: n x latent, standard normal.
-            labels: int64 n.
-            grains: n x1 x size x size, standard normal, for each size but the first.
-
-        Returns:
-            n x3 x c x c, -1..1, and the mask n x1 x c x c, 0..1: where it is 0 the background is as it was.
+        Where the mask is 0 the background is as it was. Latents and grains are standard normal, as for
+        `BackgroundGenerator`; labels are int64 n.
         """
         style = self.mapping(torch.cat([latents, self.label(labels)], dim=1))
         size = sizes_of(self.config.crop_px)[0]
@@ -278,15 +251,11 @@ def _room(crop_px: int) -> torch.Tensor:
 
 
 class Discriminator(nn.Module):
-    """How real crops with masks look: as a whole, in parts, and for their class.
+    """How real crops with masks look: as a whole, in parts, and for their class (`labels` counts good too).
 
     Spectral norm keeps it tame (Miyato et al. 2018); the class enters as a projection (Miyato and Koyama 2018); the
-    spread of a batch is shown to it (Karras et al. 2018), so that a generator that repeats itself is found out.
-
-    Args:
-        labels: Number of labels, good included.
-        crop_px: Pixels across and down.
-        width: Channels after the first layer; each smaller level has twice as many, up to 256.
+    spread of a batch is shown to it (Karras et al. 2018), so that a generator that repeats itself is found out. `width`
+    counts channels after the first layer; each smaller level has twice as many, up to 256.
     """
 
     def __init__(self, labels: int, crop_px: int, width: int) -> None:
@@ -312,11 +281,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Judge crops.
-
-        Args:
-            values: n x4 x c x c, -1..1: colors and mask.
-            labels: int64 n.
+        """Judge crops, n x4 x c x c, -1..1 (colors and mask), of labels int64 n.
 
         Returns:
             Scores n x k (the first of the whole, the others of parts), mean features n x f, and the crops redrawn from

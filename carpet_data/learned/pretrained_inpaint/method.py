@@ -67,10 +67,6 @@ class PretrainedInpaint(LearnedMethod):
     def open(self, folder: Path, device: str) -> None:
         """Find the pipeline that a fit was made with; it is loaded with the first image.
 
-        Args:
-            folder: What the learner's `save` wrote.
-            device: Where it will compute.
-
         Raises:
             WeightsError: The pipeline is gone or has changed.
             DataError: The folder holds no model of this method.

@@ -32,9 +32,7 @@ class Base:
 
     Attributes:
         name: As in the recipe.
-        folder: Where it is.
         revision: Commit on the hub; None for a folder.
-        variant: Variant of its weight files.
         kind: Class of the pipeline.
         sha256: Hash of its settings and the weights of the variant.
     """
@@ -53,12 +51,9 @@ class Base:
 
 
 def find(name: str, *, revision: str | None = None, variant: str | None = None) -> Base:
-    """Find a pipeline: a folder, else a name on the hub, which is downloaded once and then taken from its cache.
+    """Find a pipeline: a folder that `save_pretrained` wrote, else "owner/name" on the hub, downloaded only once.
 
-    Args:
-        name: Folder that `save_pretrained` wrote, or "owner/name".
-        revision: Branch, tag or commit on the hub.
-        variant: Variant of the weight files.
+    `revision` is a branch, tag or commit on the hub; `variant` that of the weight files.
 
     Raises:
         WeightsError: The pipeline is not found, the hub cannot be reached, or its weights are not safetensors.

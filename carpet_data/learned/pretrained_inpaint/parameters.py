@@ -151,12 +151,6 @@ class PretrainedParameters(BaseModel):
 
 
 def prompt_of(class_name: str, fit: PretrainedFit, prompts: Mapping[str, str] | None = None) -> str:
-    """The prompt of a class; `metal_contamination` is read as "metal contamination".
-
-    Args:
-        class_name: Class of the data set.
-        fit: Gives subject and prompts.
-        prompts: class -> prompt that replaces the one of the fit.
-    """
+    """The prompt of a class, from `prompts` or else the fit; `metal_contamination` is read as "metal contamination"."""
     template = {**fit.prompts, **(prompts or {})}.get(class_name, fit.prompt)
     return template.format(subject=fit.subject, defect=class_name.replace("_", " ").strip())

@@ -56,11 +56,9 @@ def dtype_of(name: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device
 
 
 def celled(mask: Mask, cell_px: int) -> Mask:
-    """A mask extended to whole cells: a latent pixel stands for 8x8, and a thin scratch must not fall between them.
+    """A mask (bool c x c, c a multiple of `cell_px`) extended to whole cells.
 
-    Args:
-        mask: bool c x c, c a multiple of `cell_px`.
-        cell_px: Width of a cell in pixels.
+    A latent pixel stands for 8x8, and a thin scratch must not fall between them.
     """
     rows, columns = mask.shape[0] // cell_px, mask.shape[1] // cell_px
     cells = mask.reshape(rows, cell_px, columns, cell_px).any(axis=(1, 3))
@@ -69,12 +67,7 @@ def celled(mask: Mask, cell_px: int) -> Mask:
 
 @dataclass(eq=False)
 class Painter:
-    """An opened pipeline.
-
-    Attributes:
-        pipe: The pipeline.
-        device: Where it computes.
-    """
+    """An opened pipeline, and the device where it computes."""
 
     pipe: Any
     device: torch.device
@@ -85,14 +78,7 @@ class Painter:
     def open(
         cls, base: Base, device: torch.device, dtype: torch.dtype, memory: MemoryRules, lora: Path | None = None
     ) -> Painter:
-        """Load a pipeline.
-
-        Args:
-            base: The pipeline.
-            device: Where it computes.
-            dtype: Type of its weights.
-            memory: Switches that save memory.
-            lora: Folder of LoRA weights to add; None for none.
+        """Load a pipeline, with the LoRA weights of a folder where one is given.
 
         Raises:
             WeightsError: It cannot be loaded, or is not for inpainting.
@@ -113,11 +99,6 @@ class Painter:
 
     def texts(self, prompt: str, negative: str = "", *, guided: bool = True) -> Texts:
         """The embeddings of a prompt, cached; empty if the pipeline cannot give them.
-
-        Args:
-            prompt: What to show.
-            negative: What to lead away from.
-            guided: Whether guidance is used.
 
         Raises:
             DataError: The pipeline takes no negative prompt and one is given.
@@ -163,18 +144,11 @@ class Painter:
         steps: int = 30,
         strength: float = 1.0,
     ) -> F32:
-        """Repaint what a mask covers.
+        """Repaint what a mask (bool c x c) covers of an image (uint8 c x c x3).
 
-        Args:
-            image: uint8 c x c x3.
-            mask: bool c x c.
-            prompt: What to paint.
-            rng: Source of all randomness.
-            negative: What to lead away from.
-            prompt_noise: Gaussian noise on the embeddings, in their standard deviations.
-            guidance: Classifier-free guidance scale; 1 or less for none.
-            steps: Denoising steps from pure noise.
-            strength: 1 starts from pure noise, less from the image with that much noise (SDEdit, Meng et al. 2022).
+        `negative` is what to lead away from, `prompt_noise` Gaussian noise on the embeddings in their standard
+        deviations, `guidance` the classifier-free guidance scale (1 or less for none), `steps` those from pure noise. A
+        strength of 1 starts from pure noise, less from the image with that much noise (SDEdit, Meng et al. 2022).
 
         Returns:
             float32 c x c x3, levels 0..255. Outside the mask it is near the image, not equal to it.

@@ -54,12 +54,6 @@ def encoded(data: CropDataset, painter: Painter, count: int, rng: np.random.Gene
     """Draw crops that show defects, and encode them.
 
     The mode of the encoder's distribution is taken: its spread is small, and the same crop then stays the same.
-
-    Args:
-        data: The training crops.
-        painter: The pipeline with the encoder.
-        count: Number of crops.
-        rng: Draws crops and boxes.
     """
     found: list[tuple[torch.Tensor, ...]] = []
     at_once = max(1, _AT_ONCE_PX // data.crop_px**2)
