@@ -17,7 +17,7 @@ from carpet_data.diagnosis import image_checks, name_checks, set_checks, similar
 from carpet_data.diagnosis.codes import CODES
 from carpet_data.diagnosis.inputs import PREPARED, Inputs, open_inputs
 from carpet_data.diagnosis.inspect import Report, inspect
-from carpet_data.diagnosis.set_checks import Facts
+from carpet_data.diagnosis.set_checks import ImageFacts
 from carpet_data.formats import ReadOptions
 from carpet_data.grouping.duplicates import Search
 
@@ -115,7 +115,7 @@ def _examine(
     inputs: Inputs, root: Path, near_duplicates: bool, workers: int | None, progress: Progress | None
 ) -> Iterator[Problem]:
     yield from inputs.problems
-    facts: list[Facts] = []
+    facts: list[ImageFacts] = []
     search = Search(len(inputs.jobs), near=near_duplicates)
     jobs = sorted(inputs.jobs, key=lambda job: job.image)
     for done, report in enumerate(executor.run(inspect, jobs, workers=workers), start=1):
@@ -141,17 +141,17 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
     )
 
 
-def _facts(report: Report) -> Facts:
+def _facts(report: Report) -> ImageFacts:
     job, info = report.job, report.image.info
     annotated = bool(job.masks) or job.sample is not None
     empty = job.empty_is_good and all(seen.values is not None and seen.values.largest == 0 for seen in report.masks)
     class_name = GOOD if empty else job.class_name
     if info is None:
-        return Facts(job.image, class_name, annotated)
-    return Facts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY)
+        return ImageFacts(job.image, class_name, annotated)
+    return ImageFacts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY)
 
 
-def _of_names(inputs: Inputs, facts: Sequence[Facts]) -> Iterator[Problem]:
+def _of_names(inputs: Inputs, facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     images = [fact.image for fact in facts]
     loco = list(name_checks.loco_masks((*inputs.orphans, *inputs.unknown), images))
     explained = {name for each in loco for name in each.files}
@@ -164,7 +164,7 @@ def _of_names(inputs: Inputs, facts: Sequence[Facts]) -> Iterator[Problem]:
         yield from check(images)
 
 
-def _of_duplicates(inputs: Inputs, facts: Sequence[Facts], search: Search, root: Path) -> Iterator[Problem]:
+def _of_duplicates(inputs: Inputs, facts: Sequence[ImageFacts], search: Search, root: Path) -> Iterator[Problem]:
     links = search.links()
     if not links:
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 from carpet_data.core.problems import Problem
 from carpet_data.dataset import Dataset, MaskFile, MaskStack, Sample, Split
 from carpet_data.diagnosis.codes import problem
-from carpet_data.diagnosis.inspect import Job
+from carpet_data.diagnosis.inspect import InspectJob
 from carpet_data.errors import CarpetDataError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.folder import DEFECT
@@ -33,7 +33,7 @@ class Inputs:
 
     name: str
     format: str
-    jobs: tuple[Job, ...] = ()
+    jobs: tuple[InspectJob, ...] = ()
     masked: bool = True
     orphans: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Inputs:
     # Without class folders the mask decides whether an image is good.
     unclassed = tree.format == "folder" and not any(f"/{DEFECT}/" in f"/{entry.image}" for entry in tree.entries)
     jobs = [
-        Job(
+        InspectJob(
             tree.root,
             entry.image,
             entry.class_name,
@@ -123,8 +123,8 @@ def _of_prepared(root: Path) -> Iterator[Problem]:
     yield from (each for each in verify(root) if each.code != "file-missing")
 
 
-def _job(dataset: Dataset, sample: Sample) -> Job:
-    plain = Job(dataset.root, sample.image_path, sample.class_name)
+def _job(dataset: Dataset, sample: Sample) -> InspectJob:
+    plain = InspectJob(dataset.root, sample.image_path, sample.class_name)
     match sample.annotation:
         case MaskFile(path=path, threshold=threshold):
             return replace(plain, masks=(path,), threshold=threshold)

@@ -21,7 +21,7 @@ from carpet_data.grouping.descriptors import Descriptor, describe
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class InspectJob:
     """One image to inspect; paths are relative to the root, POSIX.
 
     Attributes:
@@ -95,7 +95,7 @@ class Report:
         load_problem: Why such an annotation could not be loaded.
     """
 
-    job: Job
+    job: InspectJob
     image: Seen
     masks: tuple[Seen, ...] = ()
     descriptor: Descriptor | None = None
@@ -104,7 +104,7 @@ class Report:
     load_problem: Problem | None = None
 
 
-def inspect(job: Job) -> Report:
+def inspect(job: InspectJob) -> Report:
     """Inspect one image and its masks. Pure, so that any worker process may run it."""
     image, descriptor = _inspect_image(job)
     seen: list[Seen] = []
@@ -141,7 +141,7 @@ def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
         return problem("too-large" if large else "not-an-image", where, error.what, hint=error.hint if large else None)
 
 
-def _inspect_image(job: Job) -> tuple[Seen, Descriptor | None]:
+def _inspect_image(job: InspectJob) -> tuple[Seen, Descriptor | None]:
     opened = _open(job.root, job.image)
     if isinstance(opened, Problem):
         return Seen(job.image, opened), None
@@ -203,7 +203,7 @@ def _measure(values: NDArray[Any], threshold: int, colored: bool, in_alpha: bool
     )
 
 
-def _load(job: Job) -> tuple[tuple[int, int] | None, Problem | None]:
+def _load(job: InspectJob) -> tuple[tuple[int, int] | None, Problem | None]:
     assert job.sample is not None
     try:
         mask = masks.load(job.root, job.sample)

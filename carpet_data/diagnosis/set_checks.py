@@ -15,7 +15,7 @@ _SMALL = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ImageFacts:
     """What the checks of the set need to know of one image.
 
     Attributes:
@@ -31,19 +31,19 @@ class Facts:
     grey: bool | None = None
 
 
-def no_images(facts: Sequence[Facts]) -> Iterator[Problem]:
+def no_images(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     """no-images."""
     if not facts:
         yield problem("no-images", ".", "no image was found")
 
 
-def no_good(facts: Sequence[Facts]) -> Iterator[Problem]:
+def no_good(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     """no-good."""
     if facts and not any(fact.class_name == GOOD for fact in facts):
         yield problem("no-good", ".", "all images belong to defect classes")
 
 
-def class_small(facts: Sequence[Facts]) -> Iterator[Problem]:
+def class_small(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     """class-small."""
     for name, count in sorted(_classes(facts).items()):
         if 1 < count < _SMALL:
@@ -51,18 +51,18 @@ def class_small(facts: Sequence[Facts]) -> Iterator[Problem]:
             yield problem("class-small", name, f"the class has {count} images: {enough}")
 
 
-def class_single(facts: Sequence[Facts]) -> Iterator[Problem]:
+def class_single(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     """class-single."""
     for name, count in sorted(_classes(facts).items()):
         if count == 1:
             yield problem("class-single", name, "the class has a single image")
 
 
-def _classes(facts: Sequence[Facts]) -> Counter[str]:
+def _classes(facts: Sequence[ImageFacts]) -> Counter[str]:
     return Counter(fact.class_name for fact in facts)
 
 
-def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Problem]:
+def mask_missing(facts: Sequence[ImageFacts], *, masked: bool) -> Iterator[Problem]:
     """mask-missing, or no-masks where the data set has no masks at all."""
     defects = [fact for fact in facts if fact.class_name != GOOD]
     without = [fact for fact in defects if not fact.annotated]
@@ -73,7 +73,7 @@ def mask_missing(facts: Sequence[Facts], *, masked: bool) -> Iterator[Problem]:
         yield problem("mask-missing", fact.image, f"its class is {fact.class_name}, and it has no mask")
 
 
-def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Problem]:
+def size_unlike_rest(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     """size-unlike-rest: where nearly all images have one size."""
     sizes = Counter(fact.size for fact in facts if fact.size is not None)
     if len(sizes) < 2:
@@ -87,7 +87,7 @@ def size_unlike_rest(facts: Sequence[Facts]) -> Iterator[Problem]:
             yield problem("size-unlike-rest", fact.image, what)
 
 
-def sizes_vary(facts: Sequence[Facts]) -> Iterator[Problem]:
+def sizes_vary(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     """sizes-vary: where no size is that of nearly all images."""
     sizes = Counter(fact.size for fact in facts if fact.size is not None)
     if len(sizes) < 2 or sizes.most_common(1)[0][1] >= _NEARLY_ALL * sizes.total():
@@ -97,7 +97,7 @@ def sizes_vary(facts: Sequence[Facts]) -> Iterator[Problem]:
     yield problem("sizes-vary", ".", what)
 
 
-def channels_mixed(facts: Sequence[Facts]) -> Iterator[Problem]:
+def channels_mixed(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     """channels-mixed: the images of the rarer kind, each."""
     known = [fact for fact in facts if fact.grey is not None]
     grey = [fact for fact in known if fact.grey]

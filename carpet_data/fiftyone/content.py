@@ -24,7 +24,7 @@ from carpet_data.errors import CarpetDataError
 from carpet_data.fiftyone.fields import gate_field, prediction_field
 from carpet_data.fiftyone.outcomes import Outcomes
 
-__all__ = ["Annotation", "Box", "Entry", "MaskJob", "Part", "draw", "image_key", "mask_key"]
+__all__ = ["Annotation", "MaskJob", "Part", "ShownInstance", "ShownSample", "draw", "image_key", "mask_key"]
 
 Part: TypeAlias = Literal["record", "model", "mask", "class", "image"]
 _PARTS: tuple[Part, ...] = ("record", "model", "mask", "class", "image")
@@ -37,7 +37,7 @@ _XYWH: TypeAlias = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Box:
+class ShownInstance:
     """One instance: class, box as fractions of the image, and the bool mask [height, width] of the box in pixels."""
 
     label: str
@@ -56,7 +56,7 @@ class Annotation:
         pixels: uint8 HxW, 0 or 255, for annotations without a mask file; None for those with one.
     """
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[ShownInstance, ...]
     area: int | None
     pixels: NDArray[np.uint8] | None = None
 
@@ -85,7 +85,7 @@ def draw(job: MaskJob) -> Annotation | CarpetDataError:
         drawn = _shapes(job) if isinstance(job.sample.annotation, Shapes) else _mask(job)
     except CarpetDataError as error:
         return error
-    only_boxes = (Box(name, _relative(box, job.sample)) for name, box in job.boxes)
+    only_boxes = (ShownInstance(name, _relative(box, job.sample)) for name, box in job.boxes)
     return Annotation((*drawn.boxes, *only_boxes), drawn.area, drawn.pixels)
 
 
@@ -97,7 +97,7 @@ def _mask(job: MaskJob) -> Annotation:
         x, y, width, height = (int(value) for value in regions.bbox[number])
         inside = Runs(height, width, runs.column - x, runs.start - y, runs.stop - y, runs.value)
         box = _relative((x, y, width, height), sample)
-        boxes.append(Box(name, box, to_binary(inside), int(regions.area[number])))
+        boxes.append(ShownInstance(name, box, to_binary(inside), int(regions.area[number])))
     is_stack = isinstance(sample.annotation, MaskStack)
     pixels = to_binary(regions.runs).astype(np.uint8) * _DEFECT if is_stack else None
     has_mask = sample.annotation is not None or (sample.class_name == GOOD and not job.boxes)
@@ -119,7 +119,7 @@ def _shapes(job: MaskJob) -> Annotation:
             height, width = int(rows[-1]) + 1 - y, int(columns[-1]) + 1 - x
             inside = np.ascontiguousarray(mask[y : y + height, x : x + width])
             box = _relative((x, y, width, height), sample)
-            boxes.append(Box(shape.class_name, box, inside, int(inside.sum())))
+            boxes.append(ShownInstance(shape.class_name, box, inside, int(inside.sum())))
             pixels[mask] = _DEFECT
     return Annotation(tuple(boxes), int((pixels > 0).sum()), pixels)
 
@@ -130,7 +130,7 @@ def _relative(box: _XYWH, sample: Sample) -> _XYWH:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ShownSample:
     """One sample with its side of the split (None outside it) and the predictions of the last run."""
 
     job: MaskJob

@@ -17,7 +17,7 @@ from carpet_data.errors import UsageError
 from carpet_data.fiftyone.options import CurateOptions
 from carpet_data.store import curation, description
 from carpet_data.store.choices import Choices, changes_of, load, save
-from carpet_data.store.curation import Change
+from carpet_data.store.curation import SampleChange
 from carpet_data.store.journal import refuse_unfinished
 from carpet_data.store.leaks import ancestors
 from carpet_data.store.lock import locked
@@ -196,13 +196,15 @@ def export_choices(
     return choices
 
 
-def _wanted(choices: Choices | PathLike | None, options: CurateOptions) -> Callable[[Dataset], tuple[Change, ...]]:
+def _wanted(
+    choices: Choices | PathLike | None, options: CurateOptions
+) -> Callable[[Dataset], tuple[SampleChange, ...]]:
     """What gives the changes once the data set is read."""
     if choices is not None and CurateOptions(real=options.real, dry_run=options.dry_run) != options:
         hint = "leave tags, views and the database out"
         raise UsageError("choices are given, so none can come from FiftyOne", hint=hint)
 
-    def wanted(dataset: Dataset) -> tuple[Change, ...]:
+    def wanted(dataset: Dataset) -> tuple[SampleChange, ...]:
         if choices is None:
             return changes_of(dataset, _from_fiftyone(dataset, options), real=options.real)
         made = choices if isinstance(choices, Choices) else load(Path(choices))
@@ -220,7 +222,7 @@ def _from_fiftyone(dataset: Dataset, options: CurateOptions) -> Choices:
 def _result(
     root: Path,
     dataset: Dataset | None,
-    changes: Sequence[Change],
+    changes: Sequence[SampleChange],
     number: int | None = None,
     *,
     completed: bool = False,

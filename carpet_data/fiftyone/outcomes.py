@@ -12,14 +12,14 @@ from carpet_data.store import runs
 from carpet_data.store.names import component
 from carpet_data.store.runs import Prediction, RunInfo
 
-__all__ = ["Outcome", "Outcomes", "last_run", "read_outcomes"]
+__all__ = ["ImageOutcome", "Outcomes", "last_run", "read_outcomes"]
 
 _TEST = "test"
 _COMMANDS = ("validate", "train")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImageOutcome:
     """The prediction of a run for one image under one condition.
 
     Attributes:
@@ -54,7 +54,7 @@ class Outcomes:
 
     run: Path
     main: str
-    conditions: Mapping[str, Mapping[str, Outcome]]
+    conditions: Mapping[str, Mapping[str, ImageOutcome]]
     heatmaps: Mapping[str, Path] = field(default_factory=dict)
     heatmaps_run: Path | None = None
 
@@ -115,14 +115,14 @@ def _damage(run: RunInfo, number: int, why: str) -> DataError:
     return DataError(f"the line is not a prediction {why}", where=where, hint=hint)
 
 
-def _outcome(lines: Sequence[Prediction], names: Sequence[str]) -> Outcome:
+def _outcome(lines: Sequence[Prediction], names: Sequence[str]) -> ImageOutcome:
     """The predictions for one image, averaged."""
     # An epoch may have been chosen by validation images, so predictions for them flatter: as a test image comes first.
     lines = [line for line in lines if line.side == _TEST] or lines
     shares = [sum(values) / len(lines) for values in zip(*(line.probabilities for line in lines), strict=True)]
     best = max(sorted(range(len(names)), key=lambda number: names[number]), key=lambda number: shares[number])
     losses = [line.loss for line in lines if math.isfinite(line.loss)]
-    return Outcome(lines[0].truth, names[best], shares[best], sum(losses) / len(losses) if losses else None)
+    return ImageOutcome(lines[0].truth, names[best], shares[best], sum(losses) / len(losses) if losses else None)
 
 
 def _main(conditions: tuple[str, ...]) -> str:
@@ -133,7 +133,7 @@ def _main(conditions: tuple[str, ...]) -> str:
     return (both or list(conditions))[-1]
 
 
-def _heatmaps(folder: Path, conditions: Mapping[str, Mapping[str, Outcome]]) -> dict[str, Path]:
+def _heatmaps(folder: Path, conditions: Mapping[str, Mapping[str, ImageOutcome]]) -> dict[str, Path]:
     """RUN/heatmaps/ID.png of the images that have one."""
     files = {path.name: path for path in (folder / runs.HEATMAPS).glob("*.png")}
     ids = {sample_id for per in conditions.values() for sample_id in per} if files else set()

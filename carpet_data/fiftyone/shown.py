@@ -8,7 +8,7 @@ from typing import Any
 
 from carpet_data.dataset import Dataset
 from carpet_data.errors import CarpetDataError, DataError
-from carpet_data.fiftyone.content import Entry, MaskJob
+from carpet_data.fiftyone.content import MaskJob, ShownSample
 from carpet_data.fiftyone.fields import prediction_field
 from carpet_data.fiftyone.outcomes import Outcomes, last_run, read_outcomes
 from carpet_data.formats import read
@@ -41,9 +41,9 @@ class Shown:
     problems: tuple[CarpetDataError, ...] = ()
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[ShownSample]:
         """Its samples with all that is known of them."""
-        return [Entry(job, self.sides.get(job.sample.id), self.outcomes) for job in self.jobs]
+        return [ShownSample(job, self.sides.get(job.sample.id), self.outcomes) for job in self.jobs]
 
     @property
     def condition_fields(self) -> list[str]:

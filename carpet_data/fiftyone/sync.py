@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import CarpetDataError, DataError
-from carpet_data.fiftyone.content import Annotation, Entry, MaskJob, Part, changed, draw, state_of
+from carpet_data.fiftyone.content import Annotation, MaskJob, Part, ShownSample, changed, draw, state_of
 from carpet_data.fiftyone.fields import ID, STATE
 
 __all__ = ["Synced", "sync"]
@@ -43,7 +43,7 @@ class Synced:
 class _Task:
     """A sample that has to be written: the state to note, the parts to write, and whether FiftyOne lacks it yet."""
 
-    entry: Entry
+    entry: ShownSample
     state: str
     parts: tuple[Part, ...]
     new: bool
@@ -52,7 +52,7 @@ class _Task:
 def sync(
     fiftyone: Any,
     dataset: Any,
-    entries: Sequence[Entry],
+    entries: Sequence[ShownSample],
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -107,7 +107,7 @@ class _Run:
         self.updated = 0
         self.problems: list[CarpetDataError] = []
 
-    def plan(self, entries: Iterable[Entry], before: dict[str, str | None]) -> Iterator[_Task]:
+    def plan(self, entries: Iterable[ShownSample], before: dict[str, str | None]) -> Iterator[_Task]:
         """The samples that have to be written, and which parts of them."""
         for entry in entries:
             sample_id, image = entry.job.sample.id, entry.job.image

@@ -32,8 +32,8 @@ from carpet_data.store.output import check_apart, fresh_folder
 __all__ = [
     "ALL",
     "Export",
+    "ExportJob",
     "ExportResult",
-    "Job",
     "Tally",
     "Written",
     "default_out",
@@ -117,7 +117,7 @@ def parts(dataset: Dataset, split: str | None) -> dict[str, tuple[Sample, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[O]):
+class ExportJob(Generic[O]):
     """One sample of one part, and how it is to be written.
 
     Attributes:
@@ -202,7 +202,7 @@ class Export(Generic[O]):
     options: O
     progress: Progress | None = None
 
-    def render(self, render: Callable[[Job[O]], Written], *, masks_needed: bool = True) -> Iterator[Written]:
+    def render(self, render: Callable[[ExportJob[O]], Written], *, masks_needed: bool = True) -> Iterator[Written]:
         """Write every sample, and yield what became of it, in the order of the parts and ids.
 
         `render` is a module-level function, since it runs in worker processes. With `masks_needed`, a defect image
@@ -212,8 +212,8 @@ class Export(Generic[O]):
             ProblemsError: Samples with a problem, all of them up to a bound.
         """
         dataset = self.dataset
-        jobs: Iterator[Job[O]] = (
-            Job(dataset.root, self.folder, part, sample, dataset.connectivity, dataset.categories, self.options)
+        jobs: Iterator[ExportJob[O]] = (
+            ExportJob(dataset.root, self.folder, part, sample, dataset.connectivity, dataset.categories, self.options)
             for part, samples in self.parts.items()
             for sample in samples
         )
@@ -252,7 +252,9 @@ class Export(Generic[O]):
         )
 
 
-def _guarded(render: Callable[[Job[Any]], Written], masks_needed: bool, job: Job[Any]) -> Written | CarpetDataError:
+def _guarded(
+    render: Callable[[ExportJob[Any]], Written], masks_needed: bool, job: ExportJob[Any]
+) -> Written | CarpetDataError:
     """Run one job; its problem comes back as a value, so that one run shows them all."""
     sample = job.sample
     try:

@@ -9,7 +9,7 @@ import numpy as np
 
 from carpet_data.core.images import encode_png
 from carpet_data.errors import DataError
-from carpet_data.formats.export import Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.options import MasksOptions
 from carpet_data.formats.registry import Format, summary_of
 from carpet_data.formats.voc import indexed
@@ -39,7 +39,7 @@ def write(export: Export[MasksOptions]) -> ExportResult:
     return export.result(tally)
 
 
-def _render(job: Job[MasksOptions]) -> Written:
+def _render(job: ExportJob[MasksOptions]) -> Written:
     regions = job.regions()
     sample = job.sample
     of_class = np.array([job.categories.index(name) + 1 for name in regions.class_names], np.int64)

@@ -23,14 +23,14 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Side
 from carpet_data.errors import DataError
 from carpet_data.formats import tree
-from carpet_data.formats.export import ALL, Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.export import ALL, Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
 from carpet_data.formats.glance import Folder
 from carpet_data.formats.listing import Listing, is_image, is_known, walk
 from carpet_data.formats.options import MvtecOptions
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.registry import Format, ReadOptions, summary_of
-from carpet_data.formats.tree import Entry, Tree
+from carpet_data.formats.tree import ImageEntry, Tree
 from carpet_data.store.names import component
 
 MASK_ENDINGS = ("_mask", "")
@@ -47,14 +47,14 @@ class Shot:
     path: str
 
 
-def entries_of(shots: Sequence[Shot], mask_of: Mapping[str, str]) -> tuple[Entry, ...]:
+def entries_of(shots: Sequence[Shot], mask_of: Mapping[str, str]) -> tuple[ImageEntry, ...]:
     """What each image is of, by its folder, and its mask (image path -> mask path, for those that have one)."""
     good = good_names({shot.folder for shot in shots})
     entries = []
     for shot in shots:
         class_name = GOOD if shot.folder in good else shot.folder
         mask = mask_of.get(shot.path)
-        entries.append(Entry(shot.path, class_name, shot.side, () if mask is None else ((mask, class_name),)))
+        entries.append(ImageEntry(shot.path, class_name, shot.side, () if mask is None else ((mask, class_name),)))
     return tuple(entries)
 
 
@@ -139,7 +139,7 @@ def write(export: Export[MvtecOptions]) -> ExportResult:
     return export.result(tally, _notes(export, tally))
 
 
-def _render(job: Job[MvtecOptions]) -> Written:
+def _render(job: ExportJob[MvtecOptions]) -> Written:
     sample = job.sample
     side = _side(job)
     notes = []
@@ -165,7 +165,7 @@ def _render(job: Job[MvtecOptions]) -> Written:
     return Written(side, regions, unmarked=unmarked, notes=tuple(notes))
 
 
-def _side(job: Job[MvtecOptions]) -> str:
+def _side(job: ExportJob[MvtecOptions]) -> str:
     if job.options.sides == "keep" and job.part != ALL:
         return job.part
     return "train" if job.sample.class_name == GOOD and job.part in ("train", ALL) else "test"

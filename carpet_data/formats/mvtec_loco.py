@@ -26,7 +26,7 @@ from carpet_data.formats.mvtec import shots_of
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import Format, ReadOptions, summary_of
-from carpet_data.formats.tree import Entry, Tree
+from carpet_data.formats.tree import ImageEntry, Tree
 
 CONFIG = "defects_config.json"
 
@@ -58,7 +58,9 @@ def scan(root: Path, _: ReadOptions | None = None) -> Tree:
         class_name = GOOD if shot.folder in good else shot.folder
         masks = files.get(paired.mask_of.get(shot.path, ""), [])
         entries.append(
-            Entry(shot.path, class_name, shot.side, tuple((mask, class_name) for mask in masks), stacked=bool(masks))
+            ImageEntry(
+                shot.path, class_name, shot.side, tuple((mask, class_name) for mask in masks), stacked=bool(masks)
+            )
         )
     return Tree(
         root,

@@ -32,7 +32,7 @@ from carpet_data.formats.registry import ReadOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ImageEntry:
     """One image by its name.
 
     Attributes:
@@ -65,7 +65,7 @@ class Tree:
     root: Path
     format: str
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ImageEntry, ...]
     orphans: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     license: str = ""
@@ -73,7 +73,7 @@ class Tree:
     problems: tuple[CarpetDataError, ...] = ()
 
 
-def annotation_of(entry: Entry, threshold: int) -> Annotation | None:
+def annotation_of(entry: ImageEntry, threshold: int) -> Annotation | None:
     """How the masks of an entry are to be read."""
     if not entry.masks:
         return None
@@ -82,7 +82,7 @@ def annotation_of(entry: Entry, threshold: int) -> Annotation | None:
     return MaskFile(entry.masks[0][0], threshold)
 
 
-def ids_of(entries: Sequence[Entry]) -> list[str]:
+def ids_of(entries: Sequence[ImageEntry]) -> list[str]:
     """A readable id for each entry: side, class and stem; where two would be equal, a hash of the path is added.
 
     The id of an image depends on its own path and on those it collides with, so adding images changes no other id.

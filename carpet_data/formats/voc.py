@@ -21,7 +21,7 @@ from carpet_data.core.masks import Regions
 from carpet_data.core.masks.runs import Runs, to_values
 from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError
-from carpet_data.formats.export import Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.options import VocOptions
 from carpet_data.formats.registry import Format, summary_of
 from carpet_data.store.names import component
@@ -71,7 +71,7 @@ def _check_categories(dataset: Dataset) -> None:
             )
 
 
-def _render(database: str, job: Job[VocOptions]) -> Written:
+def _render(database: str, job: ExportJob[VocOptions]) -> Written:
     regions = job.regions()
     sample, options = job.sample, job.options
     stem = _listable(job)
@@ -92,7 +92,7 @@ def _render(database: str, job: Job[VocOptions]) -> Written:
     return job.written(regions, record=stem)
 
 
-def _listable(job: Job[VocOptions]) -> str:
+def _listable(job: ExportJob[VocOptions]) -> str:
     """The stem, if the lists of ImageSets can hold it: readers strip their lines and skip those that begin with #."""
     stem = job.stem
     if stem != stem.strip() or stem.startswith("#") or not stem.isprintable():
@@ -135,7 +135,7 @@ def palette_png(values: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _xml(job: Job[VocOptions], regions: Regions, image_name: str, database: str) -> str:
+def _xml(job: ExportJob[VocOptions], regions: Regions, image_name: str, database: str) -> str:
     sample = job.sample
     depth = 1 if probe(job.root / sample.image_path).mode in ("grey", "grey+alpha", "bilevel") else 3
     lines = [

@@ -21,7 +21,7 @@ _SMALLEST_GAIN = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Allocation:
     """What to distribute.
 
     Attributes:
@@ -35,7 +35,7 @@ class Problem:
     wanted: NDArray[np.bool_]
 
 
-def allocate(problem: Problem, random: np.random.Generator) -> NDArray[np.int64]:
+def allocate(problem: Allocation, random: np.random.Generator) -> NDArray[np.int64]:
     """The bin of each group, int64 G. The result depends on the problem and the generator's state alone."""
     count = len(problem.sizes)
     order = _large_first(problem.sizes.sum(axis=1), random)
@@ -58,7 +58,7 @@ def _large_first(totals: NDArray[np.int64], random: np.random.Generator) -> NDAr
 class _Search:
     """Counts of each kind in each bin, and the moves that lower the cost."""
 
-    def __init__(self, kinds: NDArray[np.int64], problem: Problem, bins: NDArray[np.int64]) -> None:
+    def __init__(self, kinds: NDArray[np.int64], problem: Allocation, bins: NDArray[np.int64]) -> None:
         self._kinds = kinds.astype(np.float64)
         self._present = kinds > 0
         self._targets = problem.targets

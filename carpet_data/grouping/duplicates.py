@@ -177,14 +177,14 @@ def near_links(planes: _PlaneStore, *, threshold: float = THRESHOLD) -> list[Lin
     return links
 
 
-def _stretch(sizes: Sequence[tuple[int, int]], pair: neighbors.Candidate) -> tuple[float, float]:
+def _stretch(sizes: Sequence[tuple[int, int]], pair: neighbors.PairToCompare) -> tuple[float, float]:
     width, height = sizes[pair.b]
     if neighbors.swaps_sides(pair.turn):
         width, height = height, width
     return width / sizes[pair.a][0], height / sizes[pair.a][1]
 
 
-def _detail(pair: neighbors.Candidate, match: alignment.Match) -> str:
+def _detail(pair: neighbors.PairToCompare, match: alignment.Match) -> str:
     across, down = (round(100 * part) for part in match.shift_frac)
     shift = f"shifted by {across} %, {down} %" if across or down else ""
     return ", ".join(part for part in (pair.turn, shift) if part)

@@ -31,7 +31,7 @@ TURNS: tuple[tuple[str, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Candidate:
+class PairToCompare:
     """A pair worth comparing.
 
     Attributes:
@@ -44,7 +44,7 @@ class Candidate:
     turn: str
 
 
-def candidates(signatures: NDArray[np.float32], *, cells: int = CELLS) -> list[Candidate]:
+def candidates(signatures: NDArray[np.float32], *, cells: int = CELLS) -> list[PairToCompare]:
     """The pairs worth comparing, the most likely first, by signatures (float32 Nx2xFxF, see `descriptors.signature`).
 
     Takes O(n²) multiplications in blocks of `cells` similarities, so that memory does not grow with the number of
@@ -56,7 +56,7 @@ def candidates(signatures: NDArray[np.float32], *, cells: int = CELLS) -> list[C
     # What all images of a set have in common (its weave) says nothing; with few images the mean is hardly known.
     common = signatures.mean(axis=0) * (count / (count + _SHRINK))
     known = _unit(signatures - common)
-    found: dict[Candidate, float] = {}
+    found: dict[PairToCompare, float] = {}
     block = max(1, cells // count)
     for start in range(0, count, block):
         rows = slice(start, start + block)
@@ -67,9 +67,9 @@ def candidates(signatures: NDArray[np.float32], *, cells: int = CELLS) -> list[C
     return sorted(found, key=lambda pair: (-found[pair], pair))
 
 
-def _collect(found: dict[Candidate, float], similarity: NDArray[np.float32], start: int, which: int) -> None:
+def _collect(found: dict[PairToCompare, float], similarity: NDArray[np.float32], start: int, which: int) -> None:
     def note(row: int, column: int, value: float, turn: str) -> None:
-        pair = Candidate(min(start + row, column), max(start + row, column), turn)
+        pair = PairToCompare(min(start + row, column), max(start + row, column), turn)
         # Turned comparisons come after all plain ones, which mostly settle the pair.
         found[pair] = max(found.get(pair, -9.0), value - (3.0 if turn else 0.0))
 

@@ -19,7 +19,7 @@ from carpet_data.core import seeds
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Side, Split
 from carpet_data.errors import DataError, UsageError
-from carpet_data.grouping.allocation import Problem, allocate
+from carpet_data.grouping.allocation import Allocation, allocate
 
 _SIDES_OF: dict[int, tuple[Side, ...]] = {2: ("train", "test"), 3: ("train", "val", "test")}
 
@@ -236,9 +236,9 @@ def _sizes(pool: Pool) -> NDArray[np.int64]:
     return sizes
 
 
-def _with_total(sizes: NDArray[np.int64], targets: NDArray[np.float64], wanted: NDArray[np.bool_]) -> Problem:
+def _with_total(sizes: NDArray[np.int64], targets: NDArray[np.float64], wanted: NDArray[np.bool_]) -> Allocation:
     """The problem with a last column for all images: else the odd image of every class would go to the same bin."""
-    return Problem(
+    return Allocation(
         np.hstack([sizes, sizes.sum(axis=1, keepdims=True)]),
         np.hstack([targets, targets.sum(axis=1, keepdims=True)]),
         np.hstack([wanted, np.zeros((len(wanted), 1), dtype=np.bool_)]),

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.learned.windows import Window, cut, enlarged, laid_back, part_of
+from carpet_data.learned.windows import CropWindow, cut, enlarged, laid_back, part_of
 from carpet_data.synthesis.contract import Image, Mask
 from carpet_data.synthesis.ops.visible import visible_levels, visible_mask
 
@@ -22,7 +22,7 @@ _FINE_PX = 5
 
 def composed(
     host: Image,
-    window: Window,
+    window: CropWindow,
     generated: F32,
     within: Mask,
     *,

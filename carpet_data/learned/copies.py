@@ -21,7 +21,7 @@ from carpet_data.core.results import Result
 from carpet_data.core.sheets import evenly
 from carpet_data.errors import MissingExtraError
 from carpet_data.learned.crops import CropDataset, Example, GeneratedCrop
-from carpet_data.learned.windows import Window, cut
+from carpet_data.learned.windows import CropWindow, cut
 from carpet_data.networks import devices
 from carpet_data.synthesis.contract import Image
 
@@ -212,14 +212,14 @@ def _by_pixels(
     )
 
 
-def _views(image: Image, window: Window, *, flips: bool) -> list[tuple[F32, F32]]:
+def _views(image: Image, window: CropWindow, *, flips: bool) -> list[tuple[F32, F32]]:
     """A donor in every way that counts as the same picture, at full size and a quarter; wider by the maximum shift."""
     found = []
     wide_px = _SIDE_PX + 2 * _SHIFT_PX
     for zoom in _ZOOMS:
         side = round(window.side * zoom * wide_px / _SIDE_PX)
         aside = (side - window.side) // 2
-        wide = cut(image, Window(window.x - aside, window.y - aside, side), wide_px).astype(np.float32)
+        wide = cut(image, CropWindow(window.x - aside, window.y - aside, side), wide_px).astype(np.float32)
         coarse = _resized(wide, wide_px // _COARSE)
         found += [(wide[::down, ::across], coarse[::down, ::across]) for down, across in _turns(flips)]
     return found

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.dataset import GOOD, Dataset
-from carpet_data.learned.windows import Window, around, cut, cut_mask
+from carpet_data.learned.windows import CropWindow, around, cut, cut_mask
 from carpet_data.synthesis.contract import Box, Facts, Image, Mask
 from carpet_data.synthesis.engine import sources
 from carpet_data.synthesis.engine.train_images import TrainImages
 from carpet_data.synthesis.recipe.model import Recipe
 
-__all__ = ["Batch", "CropDataset", "Example", "GeneratedCrop"]
+__all__ = ["CropBatch", "CropDataset", "Example", "GeneratedCrop"]
 
 F32 = NDArray[np.float32]
 
@@ -51,7 +51,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class CropBatch:
     """Crops as a network takes them, still in numpy.
 
     Attributes:
@@ -148,7 +148,7 @@ class CropDataset:
     def _of_class(self) -> tuple[tuple[Example, ...], ...]:
         return tuple(tuple(e for e in self.examples if e.class_name == name) for name in self.classes)
 
-    def window(self, example: Example) -> Window:
+    def window(self, example: Example) -> CropWindow:
         """The window of an example, not moved."""
         return around(example.box, self.crop_px, self.context)
 
@@ -161,7 +161,7 @@ class CropDataset:
         """All examples, not moved, uint8 n x c x c x3."""
         return np.stack([self.crop(example)[0] for example in self.examples])
 
-    def draw(self, rng: np.random.Generator, count: int, defect_share: float, *, only: int | None = None) -> Batch:
+    def draw(self, rng: np.random.Generator, count: int, defect_share: float, *, only: int | None = None) -> CropBatch:
         """A random batch of crops with their masks, moved, zoomed, lit and, for textures, flipped.
 
         The expected share `defect_share` shows a defect, each class as often; the others are clean. `only` is the label
@@ -184,9 +184,9 @@ class CropDataset:
                 image, label = self._clean(window.side, rng), self.good
             image, mask = self._varied(image, mask, rng)
             images[row], masks[row], labels[row] = image, mask, label
-        return Batch(images, masks, labels)
+        return CropBatch(images, masks, labels)
 
-    def _moved(self, example: Example, rng: np.random.Generator) -> Window:
+    def _moved(self, example: Example, rng: np.random.Generator) -> CropWindow:
         window = self.window(example)
         # Still wide enough for the box of the defect, whatever the zoom.
         side = max(self.crop_px, max(example.box[2:]), round(window.side * rng.uniform(*_ZOOM)))
@@ -197,14 +197,14 @@ class CropDataset:
         # Moved only as far as the defect stays whole: a network would learn the cut as the end of a defect.
         x = min(max(x, left + width - side), left)
         y = min(max(y, top + height - side), top)
-        return Window(x, y, side)
+        return CropWindow(x, y, side)
 
     def _clean(self, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
         image = self.background[int(rng.integers(len(self.background)))]
         height, width = image.shape[:2]
         x = int(rng.integers(max(1, width - side + 1))) - max(0, side - width) // 2
         y = int(rng.integers(max(1, height - side + 1))) - max(0, side - height) // 2
-        return cut(image, Window(x, y, side), self.crop_px)
+        return cut(image, CropWindow(x, y, side), self.crop_px)
 
     def _varied(self, image: NDArray[np.uint8], mask: F32, rng: np.random.Generator) -> tuple[NDArray[np.uint8], F32]:
         flips = rng.integers(2, size=2)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Scale"]
+__all__ = ["ColorScale"]
 
 _MIN_DEVIATION = 0.06
 """Minimum deviation, of -1..1: on plain background with hardly any, a defect would be far beyond the noise."""
@@ -19,7 +19,7 @@ _MIN_COLOR = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ColorScale:
     """Brings the colors of crops to a mean of 0 and a deviation of about 1 along each of their principal axes.
 
     Noise schedules are made for such values. A carpet uses a tenth of the range and is almost gray: without the scale,
@@ -34,7 +34,7 @@ class Scale:
     axes: tuple[tuple[float, ...], ...]
 
     @classmethod
-    def of(cls, crops: NDArray[np.uint8]) -> Scale:
+    def of(cls, crops: NDArray[np.uint8]) -> ColorScale:
         """The scale of crops, uint8 n x c x c x3."""
         values = crops.reshape(-1, 3).astype(np.float64) / 127.5 - 1.0
         variances, vectors = np.linalg.eigh(np.cov(values.T, bias=True))
@@ -74,7 +74,7 @@ class Scale:
         return {"mean": list(self.mean), "axes": [list(row) for row in self.axes]}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Scale:
+    def from_json(cls, values: Mapping[str, Any]) -> ColorScale:
         """From plain values.
 
         Raises:

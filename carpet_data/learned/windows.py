@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Box, Image, Mask
 
-__all__ = ["Window", "around", "cut", "cut_mask", "enlarged", "laid_back", "mask_on", "part_of", "without_cut_off"]
+__all__ = ["CropWindow", "around", "cut", "cut_mask", "enlarged", "laid_back", "mask_on", "part_of", "without_cut_off"]
 
 F32 = NDArray[np.float32]
 
@@ -19,7 +19,7 @@ _EDGE_PX = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CropWindow:
     """A square of an image, half-open, from its top left corner; beyond the image, it shows the image mirrored."""
 
     x: int
@@ -40,17 +40,17 @@ class Window:
         return slice(rows.start - self.y, rows.stop - self.y), slice(columns.start - self.x, columns.stop - self.x)
 
 
-def around(box: Box, crop_px: int, context: float) -> Window:
+def around(box: Box, crop_px: int, context: float) -> CropWindow:
     """The window around a defect: `context` times its longer side, at least the size of the network (`crop_px`).
 
     A context of 1 is the defect alone, 2 as much background again.
     """
     x, y, width, height = box
     side = max(crop_px, round(context * max(width, height)))
-    return Window(x + (width - side) // 2, y + (height - side) // 2, side)
+    return CropWindow(x + (width - side) // 2, y + (height - side) // 2, side)
 
 
-def cut(image: Image, window: Window, crop_px: int) -> Image:
+def cut(image: Image, window: CropWindow, crop_px: int) -> Image:
     """The window around a box: `context` times its longer side, at least `crop_px` wide."""
     part = _padded(image, window)
     if part.ndim == 2:
@@ -58,12 +58,12 @@ def cut(image: Image, window: Window, crop_px: int) -> Image:
     return np.asarray(_resized(part, crop_px), np.uint8)
 
 
-def cut_mask(mask: Mask, window: Window, crop_px: int) -> F32:
+def cut_mask(mask: Mask, window: CropWindow, crop_px: int) -> F32:
     """The crop that the network sees of an image, uint8 crop_px x crop_px x3; gray becomes three equal channels."""
     return np.asarray(_resized(part_of(mask, window).astype(np.float32), crop_px), np.float32)
 
 
-def part_of(mask: Mask, window: Window) -> Mask:
+def part_of(mask: Mask, window: CropWindow) -> Mask:
     """The share of each pixel that a mask covers, float32 crop_px x crop_px, 0..1.
 
     A thin scratch leaves a trace at any scale; beyond the image the mask is empty.
@@ -75,7 +75,7 @@ def part_of(mask: Mask, window: Window) -> Mask:
     return part
 
 
-def mask_on(size: tuple[int, int], window: Window, part: Mask) -> Mask:
+def mask_on(size: tuple[int, int], window: CropWindow, part: Mask) -> Mask:
     """The part of a mask in a window at the scale of the image, bool side x side; empty beyond the image."""
     mask: Mask = np.zeros(size, np.bool_)
     rows, columns = window.inside(*size)
@@ -84,13 +84,13 @@ def mask_on(size: tuple[int, int], window: Window, part: Mask) -> Mask:
     return mask
 
 
-def enlarged(values: F32, window: Window) -> F32:
+def enlarged(values: F32, window: CropWindow) -> F32:
     """The mask of a window, bool side x side, on an image of (height, width); what is beyond the image is dropped."""
     size = (window.side, window.side)
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def laid_back(host: Image, window: Window, values: F32, mask: Mask) -> Image:
+def laid_back(host: Image, window: CropWindow, values: F32, mask: Mask) -> Image:
     """The host (uint8 HxWx3 or HxW, not written to) with new pixels under a mask, all others unchanged byte for byte.
 
     `values` are float32 side x side x3, levels 0..255, for the window; a grayscale host takes their mean. The mask,
@@ -106,7 +106,7 @@ def laid_back(host: Image, window: Window, values: F32, mask: Mask) -> Image:
     return result
 
 
-def without_cut_off(mask: Mask, window: Window) -> Mask:
+def without_cut_off(mask: Mask, window: CropWindow) -> Mask:
     """A mask without the components that reach an edge of the window inside the image, where they would look cut off.
 
     A weak network puts specks into corners; the defect in the middle stays. The mask is of the whole image, bool HxW.
@@ -131,7 +131,7 @@ def _covered(start: int, length: int, size: int) -> slice:
     return slice(min(max(start, 0), size), min(max(start + length, 0), size))
 
 
-def _padded(image: Image, window: Window) -> Image:
+def _padded(image: Image, window: CropWindow) -> Image:
     height, width = image.shape[:2]
     if min(window.x, window.y) >= 0 and window.y + window.side <= height and window.x + window.side <= width:
         return image[window.y : window.y + window.side, window.x : window.x + window.side]

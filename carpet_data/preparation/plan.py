@@ -23,7 +23,7 @@ _MOST_PROBLEMS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PreparePlan:
     """What was decided.
 
     Attributes:
@@ -38,7 +38,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Planner:
+class PreparePlanner:
     """How to plan: the options, whether to skip images with problems, processes and progress."""
 
     read: ReadOptions
@@ -48,7 +48,7 @@ class Planner:
     workers: int | None
     progress: Progress | None
 
-    def plan(self, dataset: Dataset, unread: Sequence[CarpetDataError]) -> Plan:
+    def plan(self, dataset: Dataset, unread: Sequence[CarpetDataError]) -> PreparePlan:
         """Look at every image and mask of a raw data set, group and split; `unread` are images the reader skipped.
 
         Raises:
@@ -83,7 +83,7 @@ class Planner:
         )
         links = tuple(link.to_json() for link in groups.links)
         draft = Draft(dataset.root, description, planned, splits, links, made)
-        return Plan(draft, groups, named, problems, tuple(notes))
+        return PreparePlan(draft, groups, named, problems, tuple(notes))
 
     def _read_masks(self, dataset: Dataset) -> tuple[dict[str, MaskForm], list[CarpetDataError]]:
         jobs = ((str(dataset.root), sample) for sample in dataset)

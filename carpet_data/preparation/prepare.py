@@ -20,7 +20,7 @@ from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
 from carpet_data.preparation import partitions
 from carpet_data.preparation.options import GroupOptions, SplitOptions
-from carpet_data.preparation.plan import Plan, Planner, part
+from carpet_data.preparation.plan import PreparePlan, PreparePlanner, part
 from carpet_data.store.creating import check_out, create
 from carpet_data.store.output import check_apart
 
@@ -152,7 +152,7 @@ def prepare(
     dataset = formats.read(root, replace(read_options, on_problem=unread.append) if skip_faulty else read_options)
     if dataset.format == "prepared":
         raise UsageError("it is prepared already", where=root, hint="add a split to it: carpet-data split")
-    planner = Planner(read_options, split_options, group_options, skip_faulty, workers, progress)
+    planner = PreparePlanner(read_options, split_options, group_options, skip_faulty, workers, progress)
     plan = planner.plan(dataset, unread)
     resumed = 0
     if not dry_run:
@@ -163,7 +163,7 @@ def prepare(
     return _result(out, plan, resumed=resumed, dry_run=dry_run)
 
 
-def _result(out: Path, plan: Plan, *, resumed: int, dry_run: bool) -> PrepareResult:
+def _result(out: Path, plan: PreparePlan, *, resumed: int, dry_run: bool) -> PrepareResult:
     draft = plan.draft
     class_of = {each.id: each.source.class_name for each in draft.samples}
     empty = tuple(
@@ -191,7 +191,7 @@ def _result(out: Path, plan: Plan, *, resumed: int, dry_run: bool) -> PrepareRes
     )
 
 
-def _mask_notes(plan: Plan, empty: tuple[str, ...]) -> list[str]:
+def _mask_notes(plan: PreparePlan, empty: tuple[str, ...]) -> list[str]:
     samples = plan.draft.samples
     notes = []
     if empty:

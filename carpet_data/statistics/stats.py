@@ -19,7 +19,7 @@ from carpet_data.formats.export import parts
 from carpet_data.statistics.summary import (
     ClassStats,
     DefectStats,
-    Measured,
+    ImageCounts,
     imbalance,
     measure,
     of_classes,
@@ -64,7 +64,7 @@ class Stats(Result):
     classes: tuple[ClassStats, ...]
     defects: tuple[DefectStats, ...]
     image_sizes: tuple[tuple[int, int, int], ...]
-    measured: tuple[Measured, ...]
+    measured: tuple[ImageCounts, ...]
     skipped: tuple[CarpetDataError, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -136,12 +136,12 @@ def stats(
 
 def _measured(
     dataset: Dataset, samples: Sequence[Sample], workers: int | None, progress: Progress | None
-) -> tuple[list[Measured], list[CarpetDataError]]:
-    measured: list[Measured] = []
+) -> tuple[list[ImageCounts], list[CarpetDataError]]:
+    measured: list[ImageCounts] = []
     skipped: list[CarpetDataError] = []
     jobs = ((dataset.root, sample, dataset.connectivity) for sample in samples)
     for done, result in enumerate(executor.run(measure, jobs, workers=workers, chunk=32), start=1):
-        if isinstance(result, Measured):
+        if isinstance(result, ImageCounts):
             measured.append(result)
         else:
             skipped.append(result)

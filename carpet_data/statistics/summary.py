@@ -27,7 +27,7 @@ class InstanceSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ImageCounts:
     """One image; `annotated` says whether it has a mask or another annotation, which may be empty."""
 
     id: str
@@ -38,7 +38,7 @@ class Measured:
     instances: tuple[InstanceSize, ...]
 
 
-def measure(job: tuple[Path, Sample, Connectivity]) -> Measured | CarpetDataError:
+def measure(job: tuple[Path, Sample, Connectivity]) -> ImageCounts | CarpetDataError:
     """Measure one sample of a data set (its root, the sample, the connectivity of instances). Pure.
 
     Returns:
@@ -63,7 +63,9 @@ def measure(job: tuple[Path, Sample, Connectivity]) -> Measured | CarpetDataErro
             regions.class_names, regions.area.tolist(), regions.bbox.tolist(), strict=True
         )
     )
-    return Measured(sample.id, sample.class_name, sample.width, sample.height, sample.annotation is not None, instances)
+    return ImageCounts(
+        sample.id, sample.class_name, sample.width, sample.height, sample.annotation is not None, instances
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,9 @@ def distribution(values: Iterable[float]) -> Distribution | None:
     return Distribution(*np.quantile(array, [0, 0.25, 0.5, 0.75, 1]).tolist()) if array.size else None
 
 
-def of_classes(measured: Sequence[Measured], side_of: Mapping[str, str], sides: Sequence[str]) -> list[ClassStats]:
+def of_classes(measured: Sequence[ImageCounts], side_of: Mapping[str, str], sides: Sequence[str]) -> list[ClassStats]:
     """Each image class, `good` first, then by number of images."""
-    members: dict[str, list[Measured]] = {}
+    members: dict[str, list[ImageCounts]] = {}
     for each in measured:
         members.setdefault(each.class_name, []).append(each)
     result: list[ClassStats] = []
@@ -140,7 +142,7 @@ def of_classes(measured: Sequence[Measured], side_of: Mapping[str, str], sides: 
     return result
 
 
-def of_defects(measured: Sequence[Measured], categories: Sequence[str]) -> list[DefectStats]:
+def of_defects(measured: Sequence[ImageCounts], categories: Sequence[str]) -> list[DefectStats]:
     """Each defect type, also those without instances, in the order of the categories."""
     instances: dict[str, list[InstanceSize]] = {name: [] for name in categories}
     images: Counter[str] = Counter()

@@ -14,7 +14,7 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
 from carpet_data.store import description
-from carpet_data.store.curation import Change, relabelled
+from carpet_data.store.curation import SampleChange, relabelled
 from carpet_data.store.json_files import read_json, write_json
 from carpet_data.store.manifest import Tombstone
 
@@ -107,7 +107,7 @@ def _texts(values: dict[str, Any], key: str) -> dict[str, str]:
     return found
 
 
-def changes_of(dataset: Dataset, choices: Choices, *, real: bool) -> tuple[Change, ...]:
+def changes_of(dataset: Dataset, choices: Choices, *, real: bool) -> tuple[SampleChange, ...]:
     """What choices change in a prepared data set, sorted by id; with `real`, real samples that are not kept go too.
 
     Raises:
@@ -138,8 +138,10 @@ def changes_of(dataset: Dataset, choices: Choices, *, real: bool) -> tuple[Chang
     problems += _unknown_classes(dataset, by_id, relabel)
     if problems:
         raise ProblemsError.of(problems)
-    changes = [Change(by_id[sample_id], Tombstone(by_id[sample_id], why)) for sample_id, why in drops.items()]
-    changes += [Change(by_id[sample_id], relabelled(by_id[sample_id], name)) for sample_id, name in relabel.items()]
+    changes = [SampleChange(by_id[sample_id], Tombstone(by_id[sample_id], why)) for sample_id, why in drops.items()]
+    changes += [
+        SampleChange(by_id[sample_id], relabelled(by_id[sample_id], name)) for sample_id, name in relabel.items()
+    ]
     return tuple(sorted(changes, key=lambda change: change.before.id))
 
 

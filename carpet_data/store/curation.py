@@ -32,7 +32,7 @@ _IDENTITY = "curation "
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SampleChange:
     """What a curation makes of one sample; `after` is a tombstone where it is dropped."""
 
     before: Sample
@@ -49,12 +49,12 @@ class Curation:
     """
 
     number: int
-    changes: tuple[Change, ...]
+    changes: tuple[SampleChange, ...]
     applied: bool
     absent: frozenset[str] = frozenset()
 
 
-def apply(root: Path, changes: Sequence[Change], *, command: str) -> Curation:
+def apply(root: Path, changes: Sequence[SampleChange], *, command: str) -> Curation:
     """Make at least one change (see `relabelled` and `Tombstone`) to a prepared folder whose lock is held.
 
     Raises:
@@ -179,7 +179,7 @@ def folder_of(root: Path, number: int) -> Path:
     return root / UNDO / f"{number:03d}"
 
 
-def _moves(number: int, changes: Sequence[Change]) -> list[tuple[str, str]]:
+def _moves(number: int, changes: Sequence[SampleChange]) -> list[tuple[str, str]]:
     """(path before, path after) of every file that a curation moves, relative to the root."""
     moves = []
     for change in changes:
@@ -307,7 +307,7 @@ def _load(root: Path, number: int) -> Curation:
         what = f"curation {number} can no longer be undone: its undo folder is missing"
         raise DataError(what, where=path.parent, hint="restore the folder")
     rows = read_lines(path, "restore the file")
-    changes: list[Change] = []
+    changes: list[SampleChange] = []
     try:
         _, header = next(rows)
         absent = frozenset(header["absent"])
@@ -315,7 +315,7 @@ def _load(root: Path, number: int) -> Curation:
             before = manifest.from_json(row["before"])
             if isinstance(before, Tombstone):
                 raise ValueError("a dropped sample cannot have changed")
-            changes.append(Change(before, manifest.from_json(row["after"])))
+            changes.append(SampleChange(before, manifest.from_json(row["after"])))
     except (StopIteration, KeyError, TypeError, ValueError) as error:
         raise DataError(f"the record of the curation is damaged ({error})", where=path, hint="restore it") from error
     return Curation(number, tuple(changes), True, absent)

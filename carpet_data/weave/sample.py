@@ -19,7 +19,7 @@ from carpet_data.store.output import fresh_folder
 from carpet_data.weave.defects import DEFECTS
 from carpet_data.weave.image import MIN_SIZE, generator, render
 
-__all__ = ["Job", "SampleResult", "sample", "write_image"]
+__all__ = ["SampleResult", "WeaveJob", "sample", "write_image"]
 
 _MAX_SIZE = 4096
 """Drawing takes about 200 bytes per pixel: 3.5 GB per worker at this size."""
@@ -49,7 +49,7 @@ https://creativecommons.org/publicdomain/zero/1.0/
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class WeaveJob:
     """One image to draw and write: number k of a class in train or test, `size` pixels wide and high."""
 
     root: Path
@@ -79,14 +79,14 @@ def _folder_of(key: str) -> tuple[str, str]:
     return "test", GOOD if key == _TEST_GOOD else key
 
 
-def _jobs(root: Path, counts: Mapping[str, int], *, seed: int, size: int) -> Iterator[Job]:
+def _jobs(root: Path, counts: Mapping[str, int], *, seed: int, size: int) -> Iterator[WeaveJob]:
     for key, count in counts.items():
         part, class_name = _folder_of(key)
         for k in range(count):
-            yield Job(root, part, class_name, k, seed, size)
+            yield WeaveJob(root, part, class_name, k, seed, size)
 
 
-def write_image(job: Job) -> None:
+def write_image(job: WeaveJob) -> None:
     """Draw one image and write it with its mask; the bytes depend on the job's seed, part, class, k and size alone."""
     rendered = render(job.class_name, generator(job.seed, job.part, job.class_name, job.k, job.size), job.size)
     job.image_path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from helpers.scenes import SIDE, carpet, carpet_scene, check_candidate, donor, f
 from carpet_data.synthesis.contract import Candidate, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
 from carpet_data.synthesis.ops.donor_style import measure
-from carpet_data.synthesis.ops.guided_quilting import Source
+from carpet_data.synthesis.ops.guided_quilting import LaidDonor
 from carpet_data.synthesis.ops.pose import sides_of
 from carpet_data.synthesis.ops.stain_transfer import stained
 
@@ -220,4 +220,4 @@ def test_a_donor_that_is_all_stain_or_none_is_drawn_again(marked: bool) -> None:
     shape[20:40, 20:40] = True
     whole = np.full((60, 60), marked)
     with pytest.raises(Redraw, match="no clean texture"):
-        stained(window, shape, Source(window, whole, np.ones_like(whole)), np.random.default_rng(0))
+        stained(window, shape, LaidDonor(window, whole, np.ones_like(whole)), np.random.default_rng(0))

@@ -11,7 +11,7 @@ import pytest
 from carpet_data.core.images import read, read_values
 from carpet_data.weave import DEFECTS, make_cloth, render
 from carpet_data.weave.image import Rendered, generator
-from carpet_data.weave.sample import Job, sample, write_image
+from carpet_data.weave.sample import WeaveJob, sample, write_image
 from carpet_data.weave.strands import Strand, curve, lay
 from carpet_data.weave.surface import Box, Surface, grid
 
@@ -147,11 +147,11 @@ def test_progress_counts_up(tmp_path: Path) -> None:
 
 
 def test_a_job_travels_and_names_its_files(tmp_path: Path) -> None:
-    job = pickle.loads(pickle.dumps(Job(tmp_path, "test", "cut", 12, 0, 64)))
+    job = pickle.loads(pickle.dumps(WeaveJob(tmp_path, "test", "cut", 12, 0, 64)))
     write_image(job)
     assert (tmp_path / "test" / "cut" / "012.png").is_file()
     assert (tmp_path / "ground_truth" / "cut" / "012_mask.png").is_file()
-    assert Job(tmp_path, "train", "good", 0, 0, 64).mask_path is None
+    assert WeaveJob(tmp_path, "train", "good", 0, 0, 64).mask_path is None
 
 
 def flat(size: int, height: float = 0.0) -> Surface:

@@ -56,7 +56,7 @@ class Check(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _CheckJob:
     path: Path
     image: dict[str, Any]
     annotations: tuple[dict[str, Any], ...]
@@ -103,7 +103,7 @@ def check(
     documents = [coco_file.load(path) for path in coco_file.json_files(coco)]
     dataset = against if isinstance(against, Dataset) or against is None else read(against, read_options)
     problems: list[Problem] = []
-    jobs: list[_Job] = []
+    jobs: list[_CheckJob] = []
     seen: set[str] = set()
     for document in documents:
         structural = list(coco_rules.structure(document))
@@ -132,7 +132,7 @@ def check(
     )
 
 
-def _jobs(document: CocoDocument, dataset: Dataset | None, *, merged: bool) -> Iterator[_Job]:
+def _jobs(document: CocoDocument, dataset: Dataset | None, *, merged: bool) -> Iterator[_CheckJob]:
     by_image: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     for annotation in document.annotations:
         by_image[repr(annotation.get("image_id"))].append(annotation)
@@ -140,7 +140,7 @@ def _jobs(document: CocoDocument, dataset: Dataset | None, *, merged: bool) -> I
     find_sample = _finder(dataset)
     for image in document.images:
         sample = find_sample(str(image.get("file_name")))
-        yield _Job(
+        yield _CheckJob(
             document.path,
             image,
             tuple(by_image.get(repr(image.get("id")), ())),
@@ -176,7 +176,7 @@ def _missing(dataset: Dataset, documents: Iterable[CocoDocument], seen: set[str]
         )
 
 
-def _not_in_source(job: _Job, dataset: Dataset) -> Problem:
+def _not_in_source(job: _CheckJob, dataset: Dataset) -> Problem:
     return Problem(
         "error",
         "coco-not-in-source",
@@ -186,7 +186,7 @@ def _not_in_source(job: _Job, dataset: Dataset) -> Problem:
     )
 
 
-def _look(job: _Job) -> _Looked:
+def _look(job: _CheckJob) -> _Looked:
     """Decode one image's annotations and hold them against its file, their own boxes, and the source."""
     name = str(job.image.get("file_name"))
     where = f"{job.path} ({name})"
@@ -219,7 +219,7 @@ def _look(job: _Job) -> _Looked:
 
 
 def _compare(
-    job: _Job,
+    job: _CheckJob,
     root: Path,
     sample: Sample,
     decoded: list[tuple[str, NDArray[np.bool_]]],

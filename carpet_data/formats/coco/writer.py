@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from carpet_data.core.masks import Regions, polygons, rle
 from carpet_data.dataset import Dataset
-from carpet_data.formats.export import Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.options import CocoOptions
 from carpet_data.version import __version__
 
@@ -60,7 +60,7 @@ def _info(export: Export[CocoOptions]) -> dict[str, Any]:
     }
 
 
-def _render(job: Job[CocoOptions]) -> Written:
+def _render(job: ExportJob[CocoOptions]) -> Written:
     """One sample as JSON: its image and its annotations, each without its opening brace and ids."""
     sample, regions = job.sample, job.regions()
     placed = job.place_image(f"images/{job.image_name}")
@@ -118,7 +118,7 @@ class _CocoStream:
                 self._file.write(self._tail.encode())
 
 
-def _annotations(regions: Regions, job: Job[CocoOptions]) -> Iterator[str]:
+def _annotations(regions: Regions, job: ExportJob[CocoOptions]) -> Iterator[str]:
     category_ids = {name: number for number, name in enumerate(job.categories, start=1)}
     boxes, areas = regions.bbox.tolist(), regions.area.tolist()
     for class_name, box, area, segmentation in zip(

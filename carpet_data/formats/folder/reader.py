@@ -22,7 +22,7 @@ from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.pairing import Named, Pairing, Place, pair, stem
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.formats.tree import Entry, Tree
+from carpet_data.formats.tree import ImageEntry, Tree
 
 DEFECT = "defect"
 """The class of an image with a mask, where no folder names one."""
@@ -100,7 +100,7 @@ def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
             class_name = GOOD if mask is None else DEFECT
         else:
             class_name = GOOD if spot.folder in good else spot.folder
-        entries.append(Entry(spot.path, class_name, spot.side, () if mask is None else ((mask, class_name),)))
+        entries.append(ImageEntry(spot.path, class_name, spot.side, () if mask is None else ((mask, class_name),)))
     unknown += [path for path in listing.files if not is_image(path) and not is_known(path)]
     found = Tree(
         root,

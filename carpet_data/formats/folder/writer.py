@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from carpet_data.formats.export import Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.options import FolderOptions
 from carpet_data.store.names import component
 
@@ -25,7 +25,7 @@ def write(export: Export[FolderOptions]) -> ExportResult:
     return export.result(tally, [] if export.options.empty_classes else _notes(missing))
 
 
-def _render(job: Job[FolderOptions]) -> Written:
+def _render(job: ExportJob[FolderOptions]) -> Written:
     job.place_image(f"{job.part}/{component(job.sample.class_name)}/{job.image_name}")
     return job.written()
 

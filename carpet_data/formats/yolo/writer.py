@@ -17,7 +17,7 @@ from carpet_data.core.masks import Regions, polygons
 from carpet_data.core.masks.polygons import Ring
 from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset, Sample
-from carpet_data.formats.export import Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.options import YoloOptions
 
 _SEVERAL_PARTS = "several parts"
@@ -40,7 +40,7 @@ def write(export: Export[YoloOptions]) -> ExportResult:
     return export.result(tally, _notes(export.parts, tally))
 
 
-def _render(job: Job[YoloOptions]) -> Written:
+def _render(job: ExportJob[YoloOptions]) -> Written:
     regions = job.regions()
     job.place_image(f"images/{job.part}/{job.image_name}")
     numbers = [job.categories.index(name) for name in regions.class_names]

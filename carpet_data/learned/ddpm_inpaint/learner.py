@@ -14,7 +14,7 @@ from carpet_data.learned.ddpm_inpaint.denoiser import Denoiser, clean_of, masked
 from carpet_data.learned.ddpm_inpaint.parameters import DdpmInpaintParameters
 from carpet_data.learned.ddpm_inpaint.sampling import Sampler, hidden, seen
 from carpet_data.learned.fit_runtime import EMAModel, Runtime, averaged, noise, rate, restore, state_of, tensors
-from carpet_data.learned.scale import Scale
+from carpet_data.learned.scale import ColorScale
 from carpet_data.networks import devices
 
 __all__ = ["DdpmInpaintLearner"]
@@ -37,7 +37,7 @@ class DdpmInpaintLearner:
         optimizer = torch.optim.AdamW(model.parameters(), lr=fit.learning_rate, weight_decay=_WEIGHT_DECAY)
         self._model, self._optimizer = runtime.prepare(model.train(), optimizer)
         self._average = EMAModel(runtime.bare(self._model).parameters(), decay=fit.ema, foreach=True)
-        self._scale = Scale.of(data.all_crops())
+        self._scale = ColorScale.of(data.all_crops())
         self._schedule = schedule()
         self._kept = self._schedule.alphas_cumprod.to(runtime.device)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from carpet_data.synthesis.contract import Mask, Scene
-from carpet_data.synthesis.ops.new_instance import Limits, distinct_donors, draw, drawn_turn, places_for
+from carpet_data.synthesis.ops.new_instance import InstanceLimits, distinct_donors, draw, drawn_turn, places_for
 from carpet_data.synthesis.ops.placement import drawn_corner
 
 __all__ = ["new_mask"]
@@ -34,7 +34,7 @@ def new_mask(
     """
     donors, size = distinct_donors(scene), (scene.host.shape[0], scene.host.shape[1])
     angle = drawn_turn(donors[0], size, rng) if scene.foreground is None else 0.0
-    instance = draw(scene, donors, angle, Limits(_AREA_SLACK, morph_range, deform_frac, bend_frac), rng)
+    instance = draw(scene, donors, angle, InstanceLimits(_AREA_SLACK, morph_range, deform_frac, bend_frac), rng)
     shape = instance.shape[instance.inner]
     x, y = drawn_corner(places_for(scene, shape, instance.sides), rng)
     mask = np.zeros(size, np.bool_)

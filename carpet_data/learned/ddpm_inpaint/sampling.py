@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from carpet_data.learned.ddpm_inpaint.denoiser import Denoiser, clean_of, guided
 from carpet_data.learned.fit_runtime import levels, noise, tensors
 from carpet_data.learned.load_fitted import label_of, reading
-from carpet_data.learned.scale import Scale
+from carpet_data.learned.scale import ColorScale
 from carpet_data.networks import devices
 
 __all__ = ["Sampler", "hidden", "seen"]
@@ -56,7 +56,7 @@ class Sampler:
     classes: tuple[str, ...]
     crop_px: int
     context: float
-    scale: Scale
+    scale: ColorScale
     device: torch.device
 
     def save(self, folder: Path) -> None:
@@ -84,7 +84,7 @@ class Sampler:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             classes = tuple(str(name) for name in facts["classes"])
             crop_px, context = int(facts["crop_px"]), float(facts["context"])
-            scale = Scale.from_json(facts["scale"])
+            scale = ColorScale.from_json(facts["scale"])
             # Offline: a missing folder must not be looked up on the hub by name.
             model = Denoiser.from_pretrained(folder / "denoiser", local_files_only=True, low_cpu_mem_usage=False)
             schedule = DDPMScheduler.from_pretrained(folder / "schedule", local_files_only=True)

@@ -32,7 +32,7 @@ from carpet_data.learned.fit_runtime import (
 from carpet_data.learned.gan.losses import area_gap, augmented, defect_only, diversity, mode_seeking
 from carpet_data.learned.gan.networks import BackgroundGenerator, DefectBranch, Discriminator, grains_of
 from carpet_data.learned.gan.parameters import BACKGROUND, BRANCH, CLASSES, GanParameters
-from carpet_data.learned.scale import Scale
+from carpet_data.learned.scale import ColorScale
 from carpet_data.networks import devices
 
 __all__ = ["GanLearner"]
@@ -53,7 +53,7 @@ class GanLearner:
         self.background_steps = min(round(fit.ground_share * fit.steps), fit.steps - 1)
         count = len(data.classes)
 
-        colors = Scale.of(data.all_crops())
+        colors = ColorScale.of(data.all_crops())
         with devices.seeded(runtime.seed):
             background = BackgroundGenerator(fit.crop_px, fit.latent, fit.width, mean=colors.mean, axes=colors.axes)
             branch = DefectBranch(count, fit.crop_px, fit.latent, fit.width // 2, axes=colors.axes)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from carpet_data.learned.compose import composed
 from carpet_data.learned.gan.parameters import BRANCH, CLASSES, GanFitParameters, GanParameters
 from carpet_data.learned.load_fitted import label_of, opened, reading
-from carpet_data.learned.windows import Window, around, cut, enlarged, mask_on, without_cut_off
+from carpet_data.learned.windows import CropWindow, around, cut, enlarged, mask_on, without_cut_off
 from carpet_data.synthesis.contract import Candidate, Donor, Image, LearnedMethod, Mask, Redraw, Scene
 from carpet_data.synthesis.engine.gates import area_range
 from carpet_data.synthesis.ops.masks import mask_box
@@ -113,7 +113,7 @@ def _generated(
     return levels(made), masks[:, 0].cpu().numpy()
 
 
-def _first_sound(masks: F32, window: Window, share: float | None, scene: Scene, level: float) -> tuple[int, Mask]:
+def _first_sound(masks: F32, window: CropWindow, share: float | None, scene: Scene, level: float) -> tuple[int, Mask]:
     """The first of several drawn masks that can be used: its number, and its mask on the host, bool HxW.
 
     Raises:
@@ -130,7 +130,9 @@ def _first_sound(masks: F32, window: Window, share: float | None, scene: Scene, 
     raise Redraw(found)
 
 
-def _placed(scene: Scene, donor: Donor, fit: GanFitParameters, rng: np.random.Generator) -> tuple[Window, float | None]:
+def _placed(
+    scene: Scene, donor: Donor, fit: GanFitParameters, rng: np.random.Generator
+) -> tuple[CropWindow, float | None]:
     """The window on the host, and which share of the defect should lie on the object; None for textures.
 
     Raises:
@@ -143,7 +145,7 @@ def _placed(scene: Scene, donor: Donor, fit: GanFitParameters, rng: np.random.Ge
     if scene.foreground is None or donor.foreground is None:
         side = around((0, 0, wide, high), fit.crop_px, fit.context * zoom).side
         x, y = (int(rng.integers(room + 1)) if (room := size - side) > 0 else room // 2 for size in (width, height))
-        return Window(x, y, side), None
+        return CropWindow(x, y, side), None
     shape = _turned(tight, turn_between(donor.foreground, scene.foreground))
     corner = drawn_corner(same_part(shape, (height, width), donor, scene.foreground), rng)
     box = (*corner, shape.shape[1], shape.shape[0])

@@ -108,7 +108,7 @@ class _Excitation(nn.Module):
 
 
 def _coloured(model: nn.Module, mean: Sequence[float], axes: Sequence[Sequence[float]]) -> None:
-    """The colors of the data set, as `carpet_data.learned.scale.Scale` has them, beside the weights."""
+    """The colors of the data set, as `carpet_data.learned.scale.ColorScale` has them, beside the weights."""
     model.register_buffer("colour_mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
     model.register_buffer("colour_axes", torch.tensor(axes, dtype=torch.float32))
 

@@ -77,7 +77,7 @@ class DonorPaste(Method):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Job:
+class _PasteJob:
     """One paste: the scene, its donor in the host's channels, what was measured on both.
 
     Attributes:
@@ -105,7 +105,7 @@ class _Job:
         return self.scene.host.shape[1], self.scene.host.shape[0]
 
 
-def _prepared(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) -> _Job:
+def _prepared(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) -> _PasteJob:
     donor = scene.donors[0]
     if not donor.mask.any():
         raise Redraw(f"the mask of the donor {donor.id} is empty")
@@ -118,7 +118,7 @@ def _prepared(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) -
         donor = replace(donor, mask=tightened(donor.image, donor.mask))
     keeps_weave = character.texture >= RICH_TEXTURE and character.style in ("tint", "seam")
     rhythm = _rhythm(scene.host) if keeps_weave and not scene.facts.is_object else (0, 0)
-    return _Job(scene, p, donor, character, rhythm, _poses(scene, donor))
+    return _PasteJob(scene, p, donor, character, rhythm, _poses(scene, donor))
 
 
 def _some_components(donor: Donor, share: float, rng: np.random.Generator) -> Donor:
@@ -164,13 +164,13 @@ def _poses(scene: Scene, donor: Donor) -> tuple[Pose, Pose] | None:
     return None if host is None or own is None else (host, own)
 
 
-def _geometry(job: _Job, rng: np.random.Generator) -> Geometry:
+def _geometry(job: _PasteJob, rng: np.random.Generator) -> Geometry:
     if job.poses is not None:
         return donor_geometry.on_object(job.character, *job.poses, job.p, rng)
     return donor_geometry.on_texture(job.donor, job.character, job.rhythm, job.host_size, job.p, rng)
 
 
-def _placed(job: _Job, geometry: Geometry, rng: np.random.Generator) -> tuple[Patch, int, int, float | None]:
+def _placed(job: _PasteJob, geometry: Geometry, rng: np.random.Generator) -> tuple[Patch, int, int, float | None]:
     """The donor warped, its corner on the host, and the mismatch of its collar there where it was measured."""
     scene, p = job.scene, job.p
     donor = _near(job.donor, _COLLAR_USED_PX[job.style])
@@ -243,7 +243,7 @@ def _check_on_object(foreground: Mask | None, donor: Donor, patch: Patch, x: int
 
 
 def _blended(
-    job: _Job, patch: Patch, below: Image, foreground: Mask | None, rng: np.random.Generator
+    job: _PasteJob, patch: Patch, below: Image, foreground: Mask | None, rng: np.random.Generator
 ) -> tuple[Image, Mask, float | None]:
     """The blended pixels, the region that may belong to the mask, and the seam's energy where there is a seam."""
     if job.style == "tint":
@@ -263,7 +263,7 @@ def _blended(
     return _with_seam(job, patch, below, foreground)
 
 
-def _with_seam(job: _Job, patch: Patch, below: Image, foreground: Mask | None) -> tuple[Image, Mask, float]:
+def _with_seam(job: _PasteJob, patch: Patch, below: Image, foreground: Mask | None) -> tuple[Image, Mask, float]:
     within = depth_of(patch.mask)
     depth = float(within.max())
     if job.woven:

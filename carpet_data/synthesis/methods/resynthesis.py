@@ -11,9 +11,16 @@ from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Method
 from carpet_data.synthesis.methods.parameters import Parameters, ShareRange, VisibleLevels
 from carpet_data.synthesis.ops.compositing import candidate, join
 from carpet_data.synthesis.ops.donor_style import Character, measure
-from carpet_data.synthesis.ops.guided_quilting import Source, mosaic
+from carpet_data.synthesis.ops.guided_quilting import LaidDonor, mosaic
 from carpet_data.synthesis.ops.masks import grown
-from carpet_data.synthesis.ops.new_instance import Instance, Limits, distinct_donors, draw, drawn_turn, places_for
+from carpet_data.synthesis.ops.new_instance import (
+    InstanceLimits,
+    NewInstance,
+    distinct_donors,
+    draw,
+    drawn_turn,
+    places_for,
+)
 from carpet_data.synthesis.ops.new_shape import is_thin
 from carpet_data.synthesis.ops.placement import drawn_corner, place_alike
 from carpet_data.synthesis.ops.pose import sides_of
@@ -81,7 +88,7 @@ class Resynthesis(Method):
         stain = p.fill == "tint" or (p.fill == "auto" and tinted)
         rim = int(np.clip(0.12 * np.sqrt(donors[0].mask.sum()), 6, 16))
         angle = _angle(donors[0], size, character, p, rng) if scene.foreground is None else 0.0
-        limits = Limits(p.area_slack, p.morph_range, p.deform_frac, p.bend_frac, mirrored_too=True)
+        limits = InstanceLimits(p.area_slack, p.morph_range, p.deform_frac, p.bend_frac, mirrored_too=True)
         search = 0 if stain else _SEARCH_PX
         instance = draw(scene, donors, angle, limits, rng, rim_px=rim, search_px=search)
         shape = instance.shape[instance.inner]
@@ -113,7 +120,7 @@ def _angle(
 
 
 def _stained(
-    scene: Scene, instance: Instance, shape: Mask, free: Mask, rim: int, rng: np.random.Generator
+    scene: Scene, instance: NewInstance, shape: Mask, free: Mask, rim: int, rng: np.random.Generator
 ) -> tuple[Image, Mask, int, int]:
     """Give the host's own texture the donor's stain: the window, where it is new, and its corner."""
     x, y = drawn_corner(free, rng)
@@ -124,7 +131,7 @@ def _stained(
 
 def _quilted(
     scene: Scene,
-    instance: Instance,
+    instance: NewInstance,
     shape: Mask,
     free: Mask,
     p: ResynthesisParameters,
@@ -150,7 +157,7 @@ def _quilted(
 
 
 def _on_object(
-    scene: Scene, instance: Instance, lead: Source, free: Mask, reach: int, rng: np.random.Generator
+    scene: Scene, instance: NewInstance, lead: LaidDonor, free: Mask, reach: int, rng: np.random.Generator
 ) -> tuple[int, int]:
     """The place where the object around the leading donor lies on the host's: its outline shows best where it is."""
     rows, columns = instance.inner

@@ -31,7 +31,7 @@ _GUIDE_WEIGHT = 1500.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class LaidDonor:
     """A donor laid into the frame of the new shape.
 
     Attributes:
@@ -44,14 +44,14 @@ class Source:
     mask: Mask
     valid: Mask
 
-    def like(self, image: Image) -> Source:
+    def like(self, image: Image) -> LaidDonor:
         """The source in as many channels as an image."""
         return replace(self, image=in_channels(self.image, image))
 
-    def part(self, rows: slice, columns: slice) -> Source:
+    def part(self, rows: slice, columns: slice) -> LaidDonor:
         """A window of the frame."""
         image, mask = np.ascontiguousarray(self.image[rows, columns]), np.ascontiguousarray(self.mask[rows, columns])
-        return Source(image, mask, np.ascontiguousarray(self.valid[rows, columns]))
+        return LaidDonor(image, mask, np.ascontiguousarray(self.valid[rows, columns]))
 
 
 def lay_donor(
@@ -62,7 +62,7 @@ def lay_donor(
     flip: bool = False,
     scale: float = 1.0,
     bend: tuple[float, float, float] = (0.0, 0.0, 0.0),
-) -> Source:
+) -> LaidDonor:
     """Turn, flip, scale and bend a donor, and lay the center of its defect on the center of the frame (rows, columns).
 
     The turn is counter-clockwise; a flip swaps left and right first; `bend` is curve, wave and phase as in `warp.bow`,
@@ -93,11 +93,11 @@ def lay_donor(
     if not mask.any():
         # A defect of one pixel may fall between the samples.
         mask[frame[0] // 2, frame[1] // 2] = True
-    return Source(image, mask, valid)
+    return LaidDonor(image, mask, valid)
 
 
 def mosaic(
-    shape: Mask, sources: Sequence[Source], rng: np.random.Generator, *, patch_px: int, rim_px: int, light: bool
+    shape: Mask, sources: Sequence[LaidDonor], rng: np.random.Generator, *, patch_px: int, rim_px: int, light: bool
 ) -> tuple[Image, Mask]:
     """Fill a shape (bool HxW, the frame) and the rim around it from parts of the sources, laid into the same frame.
 
@@ -148,7 +148,7 @@ class _Mosaic:
     """
 
     shape: Mask
-    sources: Sequence[Source]
+    sources: Sequence[LaidDonor]
     guide: F32
     guides: Sequence[F32]
     canvas: Image

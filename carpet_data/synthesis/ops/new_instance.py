@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from carpet_data.synthesis.contract import Donor, Mask, Redraw, Scene
-from carpet_data.synthesis.ops.guided_quilting import Source, lay_donor
+from carpet_data.synthesis.ops.guided_quilting import LaidDonor, lay_donor
 from carpet_data.synthesis.ops.masks import cropped, window_of
 from carpet_data.synthesis.ops.new_shape import centerd, is_thin, new_shape, turned
 from carpet_data.synthesis.ops.placement import free_places, same_part
@@ -19,7 +19,7 @@ _INSET_FRAC = 0.04
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class InstanceLimits:
     """How far an instance may differ from its donors.
 
     Attributes:
@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Instance:
+class NewInstance:
     """A new shape and what to fill it from, in one frame.
 
     Attributes:
@@ -50,7 +50,7 @@ class Instance:
     """
 
     shape: Mask
-    sources: list[Source]
+    sources: list[LaidDonor]
     inner: tuple[slice, slice]
     sides: Sides
     drawn: Mapping[str, Any]
@@ -97,12 +97,12 @@ def draw(
     scene: Scene,
     donors: Sequence[Donor],
     angle_deg: float,
-    limits: Limits,
+    limits: InstanceLimits,
     rng: np.random.Generator,
     *,
     rim_px: int = 0,
     search_px: int = 0,
-) -> Instance:
+) -> NewInstance:
     """Draw an instance for a host; a shape larger than the host is cut off.
 
     The first of the donors, as `distinct_donors` gives them, leads. `angle_deg` turns them on a texture,
@@ -138,7 +138,7 @@ def draw(
     if not shape[inner].any():
         raise Redraw("the drawn shape is larger than the host")
     drawn |= {"area_px": int(shape.sum()), "edges": sorted(sides)}
-    return Instance(shape, sources, inner, sides, drawn)
+    return NewInstance(shape, sources, inner, sides, drawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class _Ranges:
 
 def _thread(
     lead: Donor, ranges: _Ranges, rng: np.random.Generator, margin: int, *, straight: bool
-) -> tuple[Mask, list[Source], dict[str, Any]]:
+) -> tuple[Mask, list[LaidDonor], dict[str, Any]]:
     """A thin defect: its texture runs along it, so donor and shape are bent as one."""
     most = 0.0 if straight else ranges.bend_frac
     curve, wave = (float(rng.uniform(-most, most)) for _ in range(2))
@@ -177,8 +177,8 @@ def _thread(
 
 
 def _blob(
-    donors: Sequence[Donor], ranges: _Ranges, limits: Limits, rng: np.random.Generator, margin: int
-) -> tuple[Mask, list[Source], dict[str, Any]]:
+    donors: Sequence[Donor], ranges: _Ranges, limits: InstanceLimits, rng: np.random.Generator, margin: int
+) -> tuple[Mask, list[LaidDonor], dict[str, Any]]:
     """A defect with an inside: a new outline, the donors laid about its center, each also mirrored."""
     flip = ranges.flip
     turns = list(zip(donors, ranges.angles_deg, strict=True))

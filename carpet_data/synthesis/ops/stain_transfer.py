@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 
 from carpet_data.synthesis.contract import Image, Mask, Redraw
-from carpet_data.synthesis.ops.guided_quilting import Source
+from carpet_data.synthesis.ops.guided_quilting import LaidDonor
 from carpet_data.synthesis.ops.masks import grown, shrunk, signed_distance
 from carpet_data.synthesis.ops.pixels import F32, blurred, grey, to_bytes
 
 _CLOUDS_PX = 14.0
 
 
-def stained(window: Image, shape: Mask, source: Source, rng: np.random.Generator) -> Image:
+def stained(window: Image, shape: Mask, source: LaidDonor, rng: np.random.Generator) -> Image:
     """Give the texture in a window the stain of a donor: its color, its contrast, its cloudiness.
 
     Window (uint8 HxWx3 or HxW of the host), shape (bool HxW) and source have one frame and as many channels; `rng`

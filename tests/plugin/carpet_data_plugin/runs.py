@@ -11,7 +11,7 @@ from carpet_data.core.masks import rle
 from carpet_data.dataset import Dataset, Sample, Shape, Shapes
 from carpet_data.errors import DataError
 from carpet_data.formats import Format, ReadOptions
-from carpet_data.formats.export import Export, ExportResult, Job, Tally, Written
+from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.glance import Folder
 from carpet_data.formats.tree import from_samples
 
@@ -42,7 +42,7 @@ def write(export: Export[Any]) -> ExportResult:
     return export.result(tally)
 
 
-def _render(job: Job[Any]) -> Written:
+def _render(job: ExportJob[Any]) -> Written:
     regions = job.regions()
     image = job.place_image(f"{job.part}/{job.image_name}")
     side = None if job.part == "all" else job.part

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from carpet_data.learned.compose import composed
-from carpet_data.learned.windows import Window, cut
+from carpet_data.learned.windows import CropWindow, cut
 
 CROP = 32
 
@@ -42,7 +42,7 @@ def test_only_the_mask_changes(
     seed: int, grey: bool, x: int, y: int, side: int, radius: int, feather_px: float
 ) -> None:
     host = host_of(seed, grey)
-    window = Window(x, y, side)
+    window = CropWindow(x, y, side)
     within = disc(96, 48, 48, radius)
     generated = np.random.default_rng(seed).uniform(0, 255, (CROP, CROP, 3)).astype(np.float32)
     before = host.copy()
@@ -61,7 +61,7 @@ def test_only_the_mask_changes(
 @given(st.integers(0, 9), st.booleans(), st.integers(-20, 40), st.integers(16, 110))
 def test_the_host_itself_as_a_crop_changes_nothing(seed: int, grey: bool, x: int, side: int) -> None:
     host = host_of(seed, grey)
-    window = Window(x, 10, side)
+    window = CropWindow(x, 10, side)
     same = cut(host, window, CROP).astype(np.float32)
     image, mask = composed(host, window, same, disc(96, 48, 48, 30))
     assert not mask.any()
@@ -74,7 +74,7 @@ def test_a_paste_made_again_as_it_was_is_the_paste(seed: int, grey: bool) -> Non
     host, pasted = host_of(seed, grey), host_of(seed, grey)
     within = disc(96, 48, 48, 20)
     pasted[within] = 255 - pasted[within] // 2
-    window = Window(10, 12, 70)
+    window = CropWindow(10, 12, 70)
     image, mask = composed(host, window, cut(pasted, window, CROP).astype(np.float32), within, detail=pasted)
     deep = disc(96, 48, 48, 17)
     assert mask[deep].mean() > 0.95
@@ -84,7 +84,7 @@ def test_a_paste_made_again_as_it_was_is_the_paste(seed: int, grey: bool) -> Non
 @pytest.mark.parametrize("grey", [False, True])
 def test_under_a_stain_the_weave_runs_on_and_in_a_hole_it_ends(grey: bool) -> None:
     host = host_of(3, grey)
-    window, within, deep = Window(0, 0, 96), disc(96, 48, 48, 30), disc(96, 48, 48, 20)
+    window, within, deep = CropWindow(0, 0, 96), disc(96, 48, 48, 30), disc(96, 48, 48, 20)
     seen = cut(host, window, CROP).astype(np.float32)
     stain, hole = seen * 0.5, np.full_like(seen, 20.0)
 
@@ -102,7 +102,7 @@ def test_the_change_fades_towards_the_rim() -> None:
     host = np.full((96, 96, 3), 100, np.uint8)
     within = disc(96, 48, 48, 20)
     generated = np.full((CROP, CROP, 3), 200.0, np.float32)
-    image, mask = composed(host, Window(0, 0, 96), generated, within, feather_px=8)
+    image, mask = composed(host, CropWindow(0, 0, 96), generated, within, feather_px=8)
     assert image[48, 48, 0] == 200
     line = image[48, 48:69, 0].astype(int)
     assert (np.diff(line) <= 0).all()
@@ -114,7 +114,7 @@ def test_a_scratch_of_one_pixel_keeps_its_full_strength() -> None:
     host = np.full((96, 96), 100, np.uint8)
     within = np.zeros((96, 96), np.bool_)
     within[40, 20:70] = True
-    image, mask = composed(host, Window(0, 0, 96), np.full((CROP, CROP, 3), 30.0, np.float32), within)
+    image, mask = composed(host, CropWindow(0, 0, 96), np.full((CROP, CROP, 3), 30.0, np.float32), within)
     assert (image[40, 22:68] == 30).all()
     assert mask[40, 22:68].all()
 
@@ -122,7 +122,7 @@ def test_a_scratch_of_one_pixel_keeps_its_full_strength() -> None:
 def test_a_window_beside_the_image_changes_nothing() -> None:
     host = host_of(0, False)
     generated = np.zeros((CROP, CROP, 3), np.float32)
-    for window in (Window(200, 0, 40), Window(-80, 0, 60), Window(0, 96, 50)):
+    for window in (CropWindow(200, 0, 40), CropWindow(-80, 0, 60), CropWindow(0, 96, 50)):
         image, mask = composed(host, window, generated, np.ones((96, 96), np.bool_))
         assert (image == host).all()
         assert not mask.any()
@@ -131,7 +131,7 @@ def test_a_window_beside_the_image_changes_nothing() -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_mask_that_fills_the_window_has_no_rim() -> None:
     host = np.full((96, 96, 3), 100, np.uint8)
-    window = Window(40, 40, 16)
+    window = CropWindow(40, 40, 16)
     image, mask = composed(
         host, window, np.full((CROP, CROP, 3), 200.0, np.float32), disc(96, 48, 48, 40), feather_px=0.1
     )

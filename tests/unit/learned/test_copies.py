@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from carpet_data import networks
 from carpet_data.learned.copies import correlation, measure
 from carpet_data.learned.crops import CropDataset, Example, GeneratedCrop
-from carpet_data.learned.windows import Window
+from carpet_data.learned.windows import CropWindow
 from carpet_data.networks import Weights
 
 SIDE = 160
@@ -90,7 +90,7 @@ def test_a_moved_and_zoomed_copy_is_found(taught: CropDataset, shift: tuple[int,
     for one in taught.examples:
         window = taught.window(one)
         side = round(window.side * zoom)
-        moved = Window(window.x - (side - window.side) // 2 + shift[0], window.y + shift[1], side)
+        moved = CropWindow(window.x - (side - window.side) // 2 + shift[0], window.y + shift[1], side)
         drawn.append(GeneratedCrop(one.class_name, cut(one.image, moved, 64), cut_mask(one.mask, moved, 64)))
     assert measure(taught, drawn).near_copies == 1.0
 

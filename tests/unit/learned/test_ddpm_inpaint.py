@@ -20,7 +20,7 @@ from carpet_data.learned.ddpm_inpaint.method import DdpmInpaint
 from carpet_data.learned.ddpm_inpaint.parameters import DdpmInpaintFit, DdpmInpaintParameters
 from carpet_data.learned.ddpm_inpaint.sampling import Sampler
 from carpet_data.learned.fit_runtime import Runtime
-from carpet_data.learned.windows import Window
+from carpet_data.learned.windows import CropWindow
 from carpet_data.synthesis.contract import Candidate, Facts, Redraw, Scene
 from carpet_data.synthesis.ops.masks import mask_box
 
@@ -115,7 +115,7 @@ def test_overfitting_one_crop_drives_the_loss_down_and_returns_that_crop(tmp_pat
 class _Still(CropDataset):
     """Crops whose windows do not move, nor their light change."""
 
-    def _moved(self, example: Example, rng: np.random.Generator) -> Window:
+    def _moved(self, example: Example, rng: np.random.Generator) -> CropWindow:
         return self.window(example)
 
     def _varied(self, image: Any, mask: Any, rng: np.random.Generator) -> tuple[Any, Any]:

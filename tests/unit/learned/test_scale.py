@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from carpet_data.learned.fit_runtime import tensors
-from carpet_data.learned.scale import Scale
+from carpet_data.learned.scale import ColorScale
 
 
 def crops_of(kind: str, seed: int = 0) -> NDArray[np.uint8]:
@@ -27,7 +27,7 @@ def crops_of(kind: str, seed: int = 0) -> NDArray[np.uint8]:
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(["carpet", "plain", "grey", "colours"]), st.integers(0, 99), st.integers(0, 99))
 def test_there_and_back(kind: str, seed: int, other: int) -> None:
-    scale = Scale.of(crops_of(kind, seed))
+    scale = ColorScale.of(crops_of(kind, seed))
     images = tensors(np.random.default_rng(other).integers(0, 256, (2, 8, 9, 3), np.uint8), torch.device("cpu"))
     scaled = scale(images)
     assert torch.isfinite(scaled).all()
@@ -38,7 +38,7 @@ def test_there_and_back(kind: str, seed: int, other: int) -> None:
 @pytest.mark.parametrize(("kind", "least"), [("carpet", 1), ("colours", 3), ("grey", 1)])
 def test_the_axes_have_a_deviation_of_one_where_there_is_colour(kind: str, least: int) -> None:
     crops = crops_of(kind)
-    scaled = Scale.of(crops)(tensors(crops, torch.device("cpu")))
+    scaled = ColorScale.of(crops)(tensors(crops, torch.device("cpu")))
     flat = scaled.permute(1, 0, 2, 3).reshape(3, -1)
     deviations = flat.std(dim=1).tolist()
     assert sum(abs(value - 1) < 0.02 for value in deviations) >= least

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from carpet_data.learned.windows import (
-    Window,
+    CropWindow,
     around,
     cut,
     cut_mask,
@@ -22,7 +22,7 @@ from carpet_data.learned.windows import (
     without_cut_off,
 )
 
-windows = st.builds(Window, st.integers(-40, 40), st.integers(-40, 40), st.integers(1, 48))
+windows = st.builds(CropWindow, st.integers(-40, 40), st.integers(-40, 40), st.integers(1, 48))
 
 
 @st.composite
@@ -33,7 +33,7 @@ def images(draw: st.DrawFn) -> NDArray[np.uint8]:
     return np.random.default_rng(draw(st.integers(0, 99))).integers(0, 256, shape, np.uint8)
 
 
-def padded(image: NDArray[Any], window: Window) -> NDArray[Any]:
+def padded(image: NDArray[Any], window: CropWindow) -> NDArray[Any]:
     """The window by numpy's own reflection."""
     height, width = image.shape[:2]
     before, after = max(0, -window.y), max(0, window.y + window.side - height)
@@ -45,7 +45,9 @@ def padded(image: NDArray[Any], window: Window) -> NDArray[Any]:
 
 
 @given(images(), windows)
-def test_a_cut_at_its_own_size_is_the_image_mirrored_beyond_its_edges(image: NDArray[np.uint8], window: Window) -> None:
+def test_a_cut_at_its_own_size_is_the_image_mirrored_beyond_its_edges(
+    image: NDArray[np.uint8], window: CropWindow
+) -> None:
     found = cut(image, window, window.side)
     expected = padded(image, window)
     if image.ndim == 2:
@@ -73,7 +75,7 @@ def test_a_window_holds_its_defect_in_its_middle(box: tuple[int, int, int, int],
 
 @given(windows, st.integers(1, 30), st.integers(1, 30), st.integers(0, 99), st.integers(1, 40))
 def test_a_reduced_mask_keeps_its_area_and_every_trace(
-    window: Window, height: int, width: int, seed: int, crop_px: int
+    window: CropWindow, height: int, width: int, seed: int, crop_px: int
 ) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < 0.2
     rows, columns = window.inside(height, width)
@@ -89,7 +91,7 @@ def test_a_reduced_mask_keeps_its_area_and_every_trace(
 
 
 @given(windows, st.integers(1, 30), st.integers(1, 30), st.integers(0, 99))
-def test_a_mask_comes_back_where_the_window_sees_it(window: Window, height: int, width: int, seed: int) -> None:
+def test_a_mask_comes_back_where_the_window_sees_it(window: CropWindow, height: int, width: int, seed: int) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < 0.5
     part = part_of(mask, window)
     assert part.shape == (window.side, window.side)
@@ -105,7 +107,7 @@ def test_a_mask_comes_back_where_the_window_sees_it(window: Window, height: int,
 
 @given(images(), windows, st.integers(0, 99))
 def test_what_is_laid_back_changes_the_mask_and_nothing_else(
-    host: NDArray[np.uint8], window: Window, seed: int
+    host: NDArray[np.uint8], window: CropWindow, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     rows, columns = window.inside(*host.shape[:2])
@@ -126,7 +128,7 @@ def test_what_is_laid_back_changes_the_mask_and_nothing_else(
 
 
 @given(images(), windows)
-def test_a_cut_laid_back_is_the_host(host: NDArray[np.uint8], window: Window) -> None:
+def test_a_cut_laid_back_is_the_host(host: NDArray[np.uint8], window: CropWindow) -> None:
     mask = np.zeros(host.shape[:2], np.bool_)
     rows, columns = window.inside(*mask.shape)
     if rows.stop > rows.start and columns.stop > columns.start:
@@ -137,14 +139,14 @@ def test_a_cut_laid_back_is_the_host(host: NDArray[np.uint8], window: Window) ->
 @given(st.integers(1, 60), st.integers(8, 32), st.floats(0, 255))
 def test_a_plain_crop_stays_plain_when_enlarged(side: int, crop_px: int, level: float) -> None:
     values = np.full((crop_px, crop_px, 3), level, np.float32)
-    found = enlarged(values, Window(0, 0, side))
+    found = enlarged(values, CropWindow(0, 0, side))
     assert found.shape == (side, side, 3)
     assert np.abs(found - np.float32(level)).max() < 1e-2
 
 
 def test_what_reaches_the_edge_of_the_window_inside_the_image_is_dropped() -> None:
     width = 300
-    window = Window(width - 64, 100, 64)
+    window = CropWindow(width - 64, 100, 64)
 
     def strip(first: int, last: int) -> NDArray[np.bool_]:
         mask = np.zeros((256, width), np.bool_)
