@@ -26,6 +26,7 @@ from carpet_data.store.runs import RunInfo
 
 if TYPE_CHECKING:
     from carpet_data.experiments.sweep_plan import Line
+    from carpet_data.experiments.sweep_run import Shared
 
 __all__ = ["SweepResult", "sweep"]
 
@@ -88,6 +89,7 @@ def sweep(
     overwrite: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
+    **changes: Any,
 ) -> SweepResult:
     """Train every row of a table on the training images of a split, and score each once on its test images.
 
@@ -102,12 +104,13 @@ def sweep(
         split: The split; None for "main".
         overwrite: Replace the run at `out`, or start over where an interrupted one would be resumed.
         workers: Processes that decode images; None for one per core.
-        progress: Called with (epochs done, epochs in all).
+        progress: Called with (epochs done, total epochs).
+        **changes: Options by their names, such as seeds=5.
 
     Raises:
         DataError: The folder is not a prepared data set, a side is empty, or an image cannot be read.
         LeakError: A held-out image would reach training.
-        UsageError: The split or the device is unknown, or the table or a row of it is invalid.
+        UsageError: An option, the split or the device is unknown, or the table or a row of it is invalid.
         OutputError: `out` holds something else.
         WeightsError: No row can be run, or weights are damaged or cannot be downloaded.
         MissingExtraError: The extra `train` is not installed.
@@ -116,7 +119,7 @@ def sweep(
     from carpet_data.networks import devices
     from carpet_data.store import leaks
 
-    options = options or SweepOptions()
+    options = SweepOptions.of(options, changes)
     rows = sweep_table.load(table, freeze=options.freeze)
     dataset, name = opened(folder_of(root), split)
     leaks.refuse_leaks(dataset, name)
@@ -131,37 +134,57 @@ def sweep(
     run, resumed = _run(dataset, name, settings, str(device), out, overwrite)
     began = time.perf_counter()
     with lock.locked(run.folder, "sweep"):
-        shared = sweep_run.Shared(
-            dataset,
-            samples,
-            (line.settings for line in lines if not line.missing),
-            device=device,
-            cache=dataset.root / runs.RUNS / runs.CACHE if out is None else None,
-            workers=workers,
-        )
-        try:
-            found = sweep_run.run(lines, shared, run.folder, seeds=seeds, device=device, progress=progress)
-        except CarpetDataError:
-            # A run that failed before anything in it was worth keeping leaves no folder.
-            if not (run.folder / sweep_records.FOLDER).exists():
-                shutil.rmtree(run.folder, ignore_errors=True)
-            raise
-        result = SweepResult(
-            run=run.folder,
-            name=dataset.name,
-            table=rows.name,
-            split=name,
-            images={side: len(those) for side, those in samples.items()},
-            seeds=seeds,
-            rows=found,
-            seconds=time.perf_counter() - began,
-            resumed=resumed,
-            notes=_notes(dataset, samples, lines, found, seeds),
-        )
+        cache = dataset.root / runs.RUNS / runs.CACHE if out is None else None
+        used = [line.settings for line in lines if not line.missing]
+        shared = sweep_run.Shared(dataset, samples, used, device=device, cache=cache, workers=workers)
+        found = _trained(lines, shared, run.folder, seeds, progress)
+        notes = _notes(dataset, samples, lines, found, seeds)
+        result = _result(run, resumed, samples, found, time.perf_counter() - began, notes)
         _write(run, result, samples["test"])
-        classes = sorted({sample.class_name for those in samples.values() for sample in those})
-        runs.finish(run, result.seconds, {"classes": sorted(classes, key=lambda each: each != GOOD)})
+        runs.finish(run, result.seconds, {"classes": _classes(samples)})
     return result
+
+
+def _trained(
+    lines: tuple[Line, ...], shared: Shared, folder: Path, seeds: tuple[int, ...], progress: Progress | None
+) -> tuple[LineResult, ...]:
+    from carpet_data.experiments import sweep_run
+
+    try:
+        return sweep_run.run(lines, shared, folder, seeds=seeds, progress=progress)
+    except CarpetDataError:
+        # A run that failed before anything in it was worth keeping leaves no folder.
+        if not (folder / sweep_records.FOLDER).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _result(
+    run: RunInfo,
+    resumed: bool,
+    samples: Mapping[Side, Sequence[Sample]],
+    rows: tuple[LineResult, ...],
+    seconds: float,
+    notes: tuple[str, ...],
+) -> SweepResult:
+    return SweepResult(
+        run=run.folder,
+        name=str(run.dataset["name"]),
+        table=str(run.settings["table"]),
+        split=str(run.dataset["split"]),
+        images={side: len(those) for side, those in samples.items()},
+        seeds=tuple(run.settings["seeds"]),
+        rows=rows,
+        seconds=seconds,
+        resumed=resumed,
+        notes=notes,
+    )
+
+
+def _classes(samples: Mapping[Side, Sequence[Sample]]) -> list[str]:
+    """All class names, good first."""
+    names = {sample.class_name for those in samples.values() for sample in those}
+    return sorted(names, key=lambda name: (name != GOOD, name))
 
 
 def _run(
@@ -197,23 +220,7 @@ def _notes(
     seeds: Sequence[int],
 ) -> tuple[str, ...]:
     notes = [f"{line.name}: {line.weights.note}" for line in lines if line.weights is not None and line.weights.note]
-    missing = sum(bool(line.missing) for line in lines)
-    if missing:
-        stand_in = next((line for line in lines if line.fallback), None)
-        instead = (
-            "--fallback efficientnet_lite0 runs another network instead"
-            if stand_in is None
-            else f"{stand_in.architecture} ran instead, marked as fallback"
-        )
-        notes.append(
-            f"{counted(missing, 'row')} not run, because their weights are not available locally; --download downloads "
-            f"them, and {instead}"
-        )
-    notes += [
-        f"{line.name}: {line.missing}"
-        for line, asked in zip(found, lines, strict=True)
-        if line.missing and not asked.missing
-    ]
+    notes += _missing_notes(lines, found)
     if "val" not in samples:
         notes.append(
             f"the split has no validation side, so there is no validation loss or accuracy; to have them: "
@@ -226,10 +233,28 @@ def _notes(
     )
     if len(seeds) > 1:
         notes.append(f"metrics are means over {len(seeds)} seeds; the interval is of the test images, seeds add none")
-    trained = Counter(sample.class_name for sample in samples["train"])
-    unseen = sorted({sample.class_name for sample in samples["test"]} - set(trained))
-    notes += [f"{name} has no training image: it will never be predicted" for name in unseen]
+    trained, tested = ({sample.class_name for sample in samples[side]} for side in ("train", "test"))
+    notes += [f"{name} has no training image: it will never be predicted" for name in sorted(tested - trained)]
     return tuple(dict.fromkeys(notes))
+
+
+def _missing_notes(lines: Sequence[Line], found: Sequence[LineResult]) -> list[str]:
+    """Which rows did not run: those without weights in one sentence, those that failed one by one."""
+    notes: list[str] = []
+    missing = sum(bool(line.missing) for line in lines)
+    if missing:
+        stand_in = next((line for line in lines if line.fallback), None)
+        instead = (
+            "--fallback efficientnet_lite0 runs another network instead"
+            if stand_in is None
+            else f"{stand_in.architecture} ran instead, marked as fallback"
+        )
+        notes.append(
+            f"{counted(missing, 'row')} not run, because their weights are not available locally; --download downloads "
+            f"them, and {instead}"
+        )
+    failed = [line for line, planned in zip(found, lines, strict=True) if line.missing and not planned.missing]
+    return notes + [f"{line.name}: {line.missing}" for line in failed]
 
 
 def _write(run: RunInfo, result: SweepResult, test: Sequence[Sample]) -> None:

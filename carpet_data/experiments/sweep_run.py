@@ -61,7 +61,7 @@ class Shared:
         # Where one line of a size needs masks, they are loaded for all.
         self._of_size = {each.resize: each for each in sorted(options, key=lambda each: each.mix == "mask-cutmix")}
         self._budget = _MEMORY_BYTES // (3 * max(1, len(self._of_size)))
-        self._device = device
+        self.device = device
         self._cache = FeatureCache(cache, memory_bytes=_FEATURE_BYTES)
         self._workers = workers
         self._sides: dict[int, Sides] = {}
@@ -93,7 +93,7 @@ class Shared:
         """
         sides, count = self.sides(options.resize), options.number_of_views
         compute = partial(
-            extract, network, device=self._device, batch_size=max(options.batch_size, 2), cache=self._cache
+            extract, network, device=self.device, batch_size=max(options.batch_size, 2), cache=self._cache
         )
         strength = options.augment if count > 1 else "none"
         train = compute(sides.train, views=count, strength=strength, seed=options.seed)
@@ -106,7 +106,6 @@ def run(
     folder: Path,
     *,
     seeds: Sequence[int],
-    device: torch.device,
     progress: Progress | None = None,
 ) -> tuple[LineResult, ...]:
     """Train every line with every seed; what the run folder keeps already is not trained again.
@@ -120,7 +119,6 @@ def run(
         shared: Their images.
         folder: The run folder; every training is kept there as soon as it is done.
         seeds: Of the trainings.
-        device: Where.
         progress: Called with each epoch, of those of all rows.
 
     Returns:
@@ -135,7 +133,7 @@ def run(
         (line for line in lines if not line.missing),
         key=lambda line: (line.architecture, line.weights_name, line.settings.pooling, line.settings.resize),
     )
-    trainer = _Trainer(shared, device)
+    trainer = _Trainer(shared)
     total = sum(line.settings.epochs for line in ready) * len(seeds)
     found: dict[str, list[Record]] = {line.name: [] for line in lines}
     failed: dict[str, str] = {}
@@ -165,15 +163,14 @@ def run(
 class _Trainer:
     """Trains one line after the other; the network of the last one is kept for the next."""
 
-    def __init__(self, shared: Shared, device: torch.device) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._device = device
         self._key: tuple[object, ...] = ()
         self._network: Network | None = None
 
     def train(self, line: Line, seed: int, progress: Progress | None) -> Record:
         """One training, timed with the features that it is the first to need."""
-        options = line.settings.but(seed=seed, device=str(self._device))
+        options = line.settings.but(seed=seed, device=str(self._shared.device))
         began = time.perf_counter()
         trained = self._head if options.frozen else self._whole
         history, kept, val, test = trained(line, options, progress)
@@ -201,7 +198,7 @@ class _Trainer:
         if options.retrain_head or options.lmr:
             head = fresh_head(network.feature_size, head.out_features, seed=options.seed)
         chooser = val if options.patience is not None else None
-        done = fit_head(train, chooser, options, head=head, device=self._device, progress=progress)
+        done = fit_head(train, chooser, options, head=head, device=self._shared.device, progress=progress)
         found = None if val is None else predict_features(done.head, val)
         return done.history, done.best_epoch, found, predict_features(done.head, test)
 
@@ -211,7 +208,7 @@ class _Trainer:
         pinned = options.but(architecture=line.architecture, weights=line.weights.wanted)
         chooser = sides.val if options.patience is not None else None
         done = fit(pinned, sides.train, chooser, progress=progress)
-        judge = partial(predict, done.network, device=self._device, batch_size=max(options.batch_size, 32))
+        judge = partial(predict, done.network, device=self._shared.device, batch_size=max(options.batch_size, 32))
         return done.history, done.best_epoch, None if sides.val is None else judge(sides.val), judge(sides.test)
 
     def _built(self, line: Line, options: TrainOptions) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,13 +17,13 @@ from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import DataError
 from carpet_data.metrics import accuracy, balanced_accuracy, confusion
 from carpet_data.networks.checkpoints import Checkpoint, Keeper, optimizer_tensors, restore_optimizer
-from carpet_data.training import optimizers
 from carpet_data.training.evaluate import Predictions
-from carpet_data.training.options import TrainOptions
+from carpet_data.training.options import Schedule, TrainOptions
 from carpet_data.training.sampling import batches, total_steps
 
-__all__ = ["TRAINING", "Course", "Epoch", "History"]
+__all__ = ["TRAINING", "Course", "Epoch", "History", "rate_factor"]
 
+_DROPS = 3
 TRAINING = "training"
 """The name of the steps that are epochs."""
 
@@ -115,7 +116,7 @@ class Course:
         self._name = name
         self._progress = progress
         self._scaler = scaler
-        self._optimizer = optimizers.make(options, parameters)
+        self._optimizer = _optimizer(options, parameters)
         self._steps, self._epochs = total_steps(count, options)
         found = self._keeper.found(resume)
         if found is not None:
@@ -161,7 +162,7 @@ class Course:
             logits: float (n, k), what the loss was computed from.
             truth: int64 (n,), the classes of the images.
         """
-        self._rate = optimizers.set_rate(self._optimizer, self._options, self.steps, self._steps)
+        self._rate = _set_rate(self._optimizer, self._options, self.steps, self._steps)
         self._optimizer.zero_grad(set_to_none=True)
         if self._scaler is None:
             torch.autograd.backward(loss)
@@ -255,3 +256,38 @@ class Course:
             if f"best.{name}" in found.tensors
         }
         restore_optimizer(self._optimizer, found.tensors)
+
+
+def _optimizer(options: TrainOptions, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer of the options for these parameters."""
+    chosen = list(parameters)
+    rate, decay = options.learning_rate, options.weight_decay
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(chosen, lr=rate, momentum=options.momentum, weight_decay=decay)
+    if options.optimizer == "adamw":
+        return torch.optim.AdamW(chosen, lr=rate, weight_decay=decay)
+    return torch.optim.Adam(chosen, lr=rate, weight_decay=decay)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, options: TrainOptions, step: int, steps: int) -> float:
+    """Set the learning rate of a step, from 0, and return it."""
+    rate = options.learning_rate * rate_factor(options.schedule, step, steps)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def rate_factor(schedule: Schedule, step: int, steps: int) -> float:
+    """What the learning rate is multiplied by at a step: a pure function, so that a resumed training has the same.
+
+    Args:
+        schedule: "constant": 1; "cosine": from 1 down to nearly 0 along half a cosine (Loshchilov and Hutter 2017);
+            "step": a tenth after each third (He et al. 2016).
+        step: From 0.
+        steps: Total number of steps of the training.
+    """
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * step / steps))
+    if schedule == "step":
+        return float(0.1 ** (_DROPS * step // steps))
+    return 1.0

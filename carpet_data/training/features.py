@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,37 @@ def extract(
         UsageError: Several views of strength "none", or images too small for the network.
         DeviceMemoryError: A batch does not fit into memory.
     """
+    _check(views, strength)
+    network.check_size(table.size, table.size)
+    device = network.head.weight.device if device is None else device
+    shape, total = (views, len(table), network.feature_size), views * len(table)
+    key = "" if cache is None else _key(network, table, views, strength, seed, device)
+    values = None if cache is None else cache.get(key, shape)
+    if values is not None:
+        if progress is not None:
+            progress(Step(total, total, "computing features"))
+        return FeatureTable(values, table.labels, table.ids, table.classes, table.origins)
+    values = np.empty(shape, np.float32)
+    training = network.training
+    network.to(device).eval()
+    try:
+        with torch.inference_mode(), memory_guard(batch_size, device, size=table.size):
+            for view, start in product(range(views), range(0, len(table), batch_size)):
+                rows = slice(start, min(start + batch_size, len(table)))
+                pixels, _ = variation.augment(
+                    table.pixels[rows], None, strength=strength, seed=seed, ids=table.ids[rows], view=view
+                )
+                values[view, rows] = network.features(network.prepare(pixels)).float().cpu().numpy()
+                if progress is not None:
+                    progress(Step(view * len(table) + rows.stop, total, "computing features"))
+    finally:
+        network.train(training)
+    if cache is not None:
+        cache.put(key, values)
+    return FeatureTable(values, table.labels, table.ids, table.classes, table.origins)
+
+
+def _check(views: int, strength: str) -> None:
     if views < 1:
         raise UsageError(f"invalid number of views {views}", hint="use 1 or more")
     if views > 1 and strength == "none":
@@ -93,34 +125,6 @@ def extract(
             f"{views} views without augmentation would all be the same", hint="use --augment light, or one view"
         )
     variation.check(strength)
-    network.check_size(table.size, table.size)
-    device = network.head.weight.device if device is None else device
-    key = "" if cache is None else _key(network, table, views, strength, seed, device)
-    if cache is not None:
-        known = cache.get(key, (views, len(table), network.feature_size))
-        if known is not None:
-            if progress is not None:
-                progress(Step(views * len(table), views * len(table), "computing features"))
-            return FeatureTable(known, table.labels, table.ids, table.classes, table.origins)
-    values = np.empty((views, len(table), network.feature_size), np.float32)
-    training = network.training
-    network.to(device).eval()
-    try:
-        with torch.inference_mode(), memory_guard(batch_size, device, size=table.size):
-            for view in range(views):
-                for start in range(0, len(table), batch_size):
-                    rows = slice(start, min(start + batch_size, len(table)))
-                    pixels, _ = variation.augment(
-                        table.pixels[rows], None, strength=strength, seed=seed, ids=table.ids[rows], view=view
-                    )
-                    values[view, rows] = network.features(network.prepare(pixels)).float().cpu().numpy()
-                    if progress is not None:
-                        progress(Step(view * len(table) + rows.stop, views * len(table), "computing features"))
-    finally:
-        network.train(training)
-    if cache is not None:
-        cache.put(key, values)
-    return FeatureTable(values, table.labels, table.ids, table.classes, table.origins)
 
 
 def _key(network: Network, table: ImageTable, views: int, strength: str, seed: int, device: torch.device) -> str:

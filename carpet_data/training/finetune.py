@@ -72,7 +72,6 @@ def fit_network(
     """
     network.check_size(train.size, train.size)
     network.to(device).freeze(options.freeze)
-    classes = len(train.classes)
     shares = Shares.of(options, train.classes, train.origins)
     loss_of = losses.make(options.loss, torch.from_numpy(train.counts()), device)
     course = Course(
@@ -87,25 +86,38 @@ def fit_network(
     )
     with devices.deterministic(device), devices.memory_guard(options.batch_size, device, size=train.size), course:
         for epoch in course.epochs():
-            network.train()
             chosen = order(train.labels, options.sampling, seed=options.seed, epoch=epoch, shares=shares)
-            rng = generator(options.seed, "mix", 0, epoch)
-            # Dropout draws from torch's own generator: lent for the epoch, so that it can be done again.
-            with devices.seeded(options.seed, epoch, device=device):
-                for batch in _prepared(train, course.batches(chosen), options, epoch, pinned=device.type == "cuda"):
-                    labels = torch.from_numpy(batch.labels).to(device)
-                    soft = losses.soft_labels(labels, classes, options.label_smoothing)
-                    x, soft = _mixed(network.prepare(batch.pixels), soft, batch, options, rng, train.classes)
-                    with devices.amp(device, options.amp):
-                        logits = network(x)
-                    course.step(loss_of(logits, soft), logits, labels)
+            _train_epoch(network, train, chosen, course, loss_of, options, epoch, device)
             found = None
             if val is not None:
                 found = predict(network, val, device, batch_size=options.batch_size, amp=options.amp)
-            course.end_epoch(found, classes)
+            course.end_epoch(found, len(train.classes))
     course.take_best()
     network.eval()
     return course
+
+
+def _train_epoch(
+    network: Network,
+    train: ImageTable,
+    chosen: NDArray[np.int64],
+    course: Course,
+    loss_of: losses.Loss,
+    options: TrainOptions,
+    epoch: int,
+    device: torch.device,
+) -> None:
+    network.train()
+    rng = generator(options.seed, "mix", 0, epoch)
+    # Dropout draws from torch's own generator: lent for the epoch, so that it can be done again.
+    with devices.seeded(options.seed, epoch, device=device):
+        for batch in _prepared(train, course.batches(chosen), options, epoch, pinned=device.type == "cuda"):
+            labels = torch.from_numpy(batch.labels).to(device)
+            soft = losses.soft_labels(labels, len(train.classes), options.label_smoothing)
+            x, soft = _mixed(network.prepare(batch.pixels), soft, batch, options, rng, train.classes)
+            with devices.amp(device, options.amp):
+                logits = network(x)
+            course.step(loss_of(logits, soft), logits, labels)
 
 
 def _mixed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from carpet_data.errors import UsageError
 from carpet_data.networks import devices
 from carpet_data.networks.checkpoints import Keeper
 from carpet_data.networks.network import fresh_head
-from carpet_data.training import lmr, losses, mixing
+from carpet_data.training import losses, mixing
 from carpet_data.training.course import TRAINING, Course, History
 from carpet_data.training.evaluate import Predictions, of_logits
 from carpet_data.training.features import FeatureTable
@@ -90,20 +91,17 @@ def fit_head(
     again = int(options.retrain_head or options.lmr)
     if again:
         options = second_stage(options)
-    count, classes, labels = len(train), len(train.classes), train.labels
+    classes = len(train.classes)
     mean, deviation = _moments(train.values, options.standardize)
-    values = _on(device, train.values, mean, deviation, options.standardize)
+    images = _Images.of(train, _on(device, train.values, mean, deviation, options.standardize), options, again)
     held_out = None if val is None else _on(device, val.values[0], mean, deviation, options.standardize)
-    truth = torch.from_numpy(labels).to(device)
-    counts = torch.from_numpy(np.bincount(labels, minlength=classes)).to(device)
     learner = _start(head, train.values.shape[2], classes, options).to(device)
-    loss_of = losses.make(options.loss, counts.cpu(), device)
-    shares = Shares.of(options, train.classes, train.origins)
+    loss_of = losses.make(options.loss, images.counts.cpu(), device)
     course = Course(
         dict(learner.state_dict(keep_vars=True)),
         learner.parameters(),
         options,
-        count,
+        len(train),
         keeper=keeper,
         resume=resume,
         name="training head" if again else TRAINING,
@@ -112,24 +110,51 @@ def fit_head(
     small = options.batch_size * learner.in_features * classes <= _SMALL
     with devices.one_thread(learner.weight.device if small else None), course:
         for epoch in course.epochs():
-            chosen = order(labels, options.sampling, seed=options.seed, epoch=epoch, stage=again, shares=shares)
-            views = view_of(count, len(values), seed=options.seed, epoch=epoch)[chosen]
-            rows = torch.from_numpy(chosen).to(device)
-            shown, shown_truth = values[torch.from_numpy(views).to(device), rows], truth[rows]
-            soft = losses.soft_labels(shown_truth, classes, options.label_smoothing)
-            rng = generator(options.seed, "mix", again, epoch)
-            for batch in course.batches(np.arange(count)):
-                start, stop = int(batch[0]), int(batch[-1]) + 1
-                x, y, t = shown[start:stop], soft[start:stop], shown_truth[start:stop]
-                if options.lmr:
-                    x, y = lmr.mix(x, t, y, counts, options.few_shot, rng)
-                elif options.mix == "mixup":
-                    x, y = mixing.mixup(x, y, rng, options.mix_alpha)
+            for x, y, truth in images.batches(course, epoch):
                 logits = learner(x)
-                course.step(loss_of(logits, y), logits, t)
+                course.step(loss_of(logits, y), logits, truth)
             course.end_epoch(_predicted(learner, held_out, val), classes)
     course.take_best()
     return HeadFit(_unfolded(learner, mean, deviation), course.history, course.best_epoch, course.steps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """What batches are made from: features float (views, n, d), classes int64 (n,) and their counts on the device."""
+
+    values: torch.Tensor
+    truth: torch.Tensor
+    counts: torch.Tensor
+    labels: NDArray[np.int64]
+    shares: Shares
+    options: TrainOptions
+    stage: int
+
+    @classmethod
+    def of(cls, train: FeatureTable, values: torch.Tensor, options: TrainOptions, stage: int) -> _Images:
+        counts = torch.from_numpy(np.bincount(train.labels, minlength=len(train.classes)))
+        truth = torch.from_numpy(train.labels)
+        shares = Shares.of(options, train.classes, train.origins)
+        device = values.device
+        return cls(values, truth.to(device), counts.to(device), train.labels, shares, options, stage)
+
+    def batches(self, course: Course, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Features, soft labels and classes of each batch of an epoch."""
+        options, seed, count = self.options, self.options.seed, len(self.labels)
+        chosen = order(self.labels, options.sampling, seed=seed, epoch=epoch, stage=self.stage, shares=self.shares)
+        views = view_of(count, len(self.values), seed=seed, epoch=epoch)[chosen]
+        rows = torch.from_numpy(chosen).to(self.values.device)
+        shown, truth = self.values[torch.from_numpy(views).to(self.values.device), rows], self.truth[rows]
+        soft = losses.soft_labels(truth, len(self.counts), options.label_smoothing)
+        rng = generator(seed, "mix", self.stage, epoch)
+        for batch in course.batches(np.arange(count)):
+            part = slice(int(batch[0]), int(batch[-1]) + 1)
+            x, y, t = shown[part], soft[part], truth[part]
+            if options.lmr:
+                x, y = mixing.lmr(x, t, y, self.counts, options.few_shot, rng)
+            elif options.mix == "mixup":
+                x, y = mixing.mixup(x, y, rng, options.mix_alpha)
+            yield x, y, t
 
 
 def _check(train: FeatureTable, val: FeatureTable | None) -> None:

@@ -55,13 +55,7 @@ def write_outputs(
         "best_epoch": fitted.best_epoch,
     }
     save_model(fitted.network, folder / "model", sides.classes, extra=model)
-    found: dict[str, Predictions] = {}
-    scores: dict[str, SideScores] = {}
-    for side, table in (("train", sides.train), ("val", sides.val), ("test", sides.test)):
-        if table is not None:
-            # Full precision, whatever the training used: what is reported is what a loaded model gives.
-            found[side] = predict(fitted.network, table, fitted.device, batch_size=max(options.batch_size, 32))
-            scores[side] = score(table, found[side], seed=options.seed)
+    found, scores = _scored(fitted, sides, options)
     named = {"condition": "train", "partition": split, "seed": options.seed}
     kept = [found[side].rows(sides.classes, side=side, **named) for side in found if side != "train"]  # type: ignore[arg-type]
     runs.write_predictions(folder, (row for rows in kept for row in rows))
@@ -80,6 +74,18 @@ def write_outputs(
     }
     runs.write_json(folder / runs.METRICS, metrics)
     return metrics
+
+
+def _scored(fitted: Fit, sides: Sides, options: TrainOptions) -> tuple[dict[str, Predictions], dict[str, SideScores]]:
+    """Predictions and scores of each side that has images."""
+    found: dict[str, Predictions] = {}
+    scores: dict[str, SideScores] = {}
+    for side, table in (("train", sides.train), ("val", sides.val), ("test", sides.test)):
+        if table is not None:
+            # Full precision, whatever the training used: what is reported is what a loaded model gives.
+            found[side] = predict(fitted.network, table, fitted.device, batch_size=max(options.batch_size, 32))
+            scores[side] = score(table, found[side], seed=options.seed)
+    return found, scores
 
 
 def _write_history(run: RunInfo, fitted: Fit) -> None:

@@ -126,14 +126,8 @@ def load(
         DataError: There are no samples, an image or mask is missing or damaged, or nothing is left.
         UsageError: The size is not positive, or a sample's class is not among the classes.
     """
-    if size < 1:
-        raise UsageError(f"invalid image size {size}", hint="use --resize 64 or more")
-    if not samples:
-        raise DataError("there are no images to load", where=dataset.root, hint="look at carpet-data stats")
+    _check(dataset, samples, classes, size)
     index = {name: number for number, name in enumerate(classes)}
-    strange = sorted({sample.class_name for sample in samples} - set(index))
-    if strange:
-        raise UsageError(f"unknown class {strange[0]!r}", hint=f"the classes are {', '.join(classes)}")
     store = pixel_store.open_store(
         len(samples),
         size,
@@ -158,6 +152,16 @@ def load(
         groups=tuple(sample.group if sample.group is not None else sample.id for sample in rows),
         notes=(*problems, *store.notes),
     )
+
+
+def _check(dataset: Dataset, samples: Sequence[Sample], classes: Sequence[str], size: int) -> None:
+    if size < 1:
+        raise UsageError(f"invalid image size {size}", hint="use --resize 64 or more")
+    if not samples:
+        raise DataError("there are no images to load", where=dataset.root, hint="look at carpet-data stats")
+    unknown = sorted({sample.class_name for sample in samples} - set(classes))
+    if unknown:
+        raise UsageError(f"unknown class {unknown[0]!r}", hint=f"the classes are {', '.join(classes)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

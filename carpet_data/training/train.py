@@ -137,24 +137,21 @@ def train(
         heatmaps: Maximum number of test images that get a heat map for `browse`, mistakes first; 0 for none.
         workers: Processes that decode images; None for one per core.
         progress: Called with each step: downloading weights, reading images, computing features, training, drawing.
-        **changes: Fields of `TrainOptions` by their names, such as epochs=30.
+        **changes: Options by their names, such as epochs=5 or architecture="resnet18".
 
     Raises:
         DataError: The folder is not a prepared data set, a side is empty, an image cannot be read, or the training
             images show one class only.
         LeakError: A held-out image would reach training.
-        UsageError: The split, network, device or stage is unknown, options exclude each other, or an interrupted run of
-            the same command trains another network.
+        UsageError: An option, the split, network, device or stage is unknown, options exclude each other, or an
+            interrupted run of the same command trains another network.
         OutputError: `out` holds something else.
         WeightsError: The weights cannot be had.
         DeviceMemoryError: A batch does not fit into memory.
         MissingExtraError: The extra `train` is not installed.
     """
-    from carpet_data.networks import devices  # names the extra where torch is missing
-    from carpet_data.networks.checkpoints import FILE
+    from carpet_data.networks.checkpoints import FILE  # names the extra where torch is missing
     from carpet_data.store import leaks
-    from carpet_data.training import fit, views
-    from carpet_data.training.network_choice import pinned
     from carpet_data.training.outputs import write_outputs
 
     asked = TrainOptions.of(options, changes)
@@ -162,9 +159,7 @@ def train(
     leaks.refuse_leaks(dataset, name)
     samples = samples_of(dataset, name, real_only=real_only)
     # What can be refused is refused before anything is decoded or written.
-    devices.resolve(asked.device)
-    views.check(asked.augment)
-    options, weights = pinned(asked, progress=progress)
+    options, weights = _pinned(asked, progress)
     sides = load_sides(dataset, samples, options, skip_faulty=skip_faulty, workers=workers, progress=progress)
     more = {"real_only": real_only, "skip_faulty": skip_faulty}
     run, resumed = _run(dataset, name, asked, options, weights, sides, more, out, overwrite)
@@ -178,20 +173,32 @@ def train(
         seconds = time.perf_counter() - started
         runs.finish(run, seconds, {"device": str(fitted.device)})
         (run.folder / FILE).unlink(missing_ok=True)
-    notes = (*([weights.note] if weights.note else []), *sides.notes, *fit.notes(sides.train, options))
-    return _result(run, resumed, weights, sides, fitted, metrics, seconds, notes)
+    return _result(run, resumed, options, weights, sides, fitted, metrics, seconds)
+
+
+def _pinned(asked: TrainOptions, progress: Progress | None) -> tuple[TrainOptions, Weights]:
+    from carpet_data.networks import devices
+    from carpet_data.training import views
+    from carpet_data.training.network_choice import pinned
+
+    devices.resolve(asked.device)
+    views.check(asked.augment)
+    return pinned(asked, progress=progress)
 
 
 def _result(
     run: RunInfo,
     resumed: bool,
+    options: TrainOptions,
     weights: Weights,
     sides: Sides,
     fitted: Fit,
     metrics: Mapping[str, Any],
     seconds: float,
-    notes: tuple[str, ...],
 ) -> TrainResult:
+    from carpet_data.training import fit
+
+    notes = [*([weights.note] if weights.note else []), *sides.notes, *fit.notes(sides.train, options)]
     return TrainResult(
         run=run.folder,
         model=run.folder / "model",

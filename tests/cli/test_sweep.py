@@ -130,6 +130,15 @@ def test_features_are_computed_once_a_size_and_network(
     assert loads == [32, 32, 40, 40]  # train and test of each
 
 
+def test_options_are_given_by_name_too(prepared: Path, tmp_path: Path) -> None:
+    swept = sweep(prepared, write(tmp_path), tmp_path / "run", workers=1, seed=3, seeds=2)
+    assert swept.seeds == (3, 4)
+    with pytest.raises(UsageError, match="unknown option 'sed'") as refused:
+        sweep(prepared, write(tmp_path), tmp_path / "other", sed=3)
+    assert "seed" in (refused.value.hint or "")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_row_is_what_train_makes_of_its_settings(prepared: Path, tmp_path: Path) -> None:
     swept = sweep(prepared, write(tmp_path), tmp_path / "run", SweepOptions(seed=3), workers=1).rows[1]
     settings = swept.settings.but(seed=3)

@@ -22,12 +22,15 @@ from helpers.command import Called
 from carpet_data import store
 from carpet_data.cli import common
 from carpet_data.core.progress import Step
+from carpet_data.errors import UsageError
 from carpet_data.networks import load_model
 from carpet_data.networks.checkpoints import FILE
 from carpet_data.store import runs
 from carpet_data.store.names import component
 from carpet_data.training import tables
 from carpet_data.training.evaluate import predict
+from carpet_data.training.options import TrainOptions
+from carpet_data.training.train import train
 
 Run = Callable[..., Called]
 SUPPORT = Path(__file__).resolve().parents[1]
@@ -315,6 +318,19 @@ def test_wrong_use_ends_in_words(root: Path, run: Run, words: tuple[str, ...], c
     assert "Traceback" not in failed.err
     assert failed.code in (code, 2)
     assert not list(root.glob("runs/train-*"))
+
+
+def test_options_are_given_by_name_too(root: Path, tmp_path: Path) -> None:
+    small = TrainOptions(architecture="resnet18", weights="none", resize=32, device="cpu")
+    done = train(root, tmp_path / "run", small, worst=0, heatmaps=0, workers=1, epochs=2)
+    assert (done.architecture, done.epochs) == ("resnet18", 2)
+    assert runs.read(tmp_path / "run").settings["epochs"] == 2
+    with pytest.raises(UsageError, match="unknown option 'epoch'") as refused:
+        train(root, tmp_path / "other", epoch=2)
+    assert "epochs" in (refused.value.hint or "")
+    with pytest.raises(UsageError, match="--epochs must be at least 1"):
+        train(root, tmp_path / "other", epochs=0)
+    assert not (tmp_path / "other").exists()
 
 
 def test_an_unprepared_folder_says_how_to_prepare_it(root: Path, run: Run, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_full_memory_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"architecture": "resnet19"}, "resnet18"),
         ({"resize": 64}, "images are of 32 pixels"),
         ({"device": "cuda:99"}, "--device"),
-        ({"augment": "strongly"}, "no augmentation"),
+        ({"augment": "strongly"}, "unknown augmentation"),
     ],
 )
 def test_wrong_use_is_named(changes: dict[str, Any], words: str) -> None:

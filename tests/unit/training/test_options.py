@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from carpet_data.errors import UsageError
-from carpet_data.training.optimizers import factor
+from carpet_data.training.course import rate_factor
 from carpet_data.training.options import TrainOptions
 
 
@@ -61,10 +61,10 @@ def test_views_follow_the_augmentation() -> None:
 
 
 def test_schedules_by_hand() -> None:
-    assert [factor("constant", step, 9) for step in (0, 8)] == [1.0, 1.0]
-    assert [factor("cosine", step, 4) for step in (0, 2)] == pytest.approx([1.0, 0.5])
-    assert factor("cosine", 3, 4) == pytest.approx(0.5 * (1 - 2**-0.5))
-    assert [factor("step", step, 9) for step in (0, 2, 3, 5, 6, 8)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert [rate_factor("constant", step, 9) for step in (0, 8)] == [1.0, 1.0]
+    assert [rate_factor("cosine", step, 4) for step in (0, 2)] == pytest.approx([1.0, 0.5])
+    assert rate_factor("cosine", 3, 4) == pytest.approx(0.5 * (1 - 2**-0.5))
+    assert [rate_factor("step", step, 9) for step in (0, 2, 3, 5, 6, 8)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 def test_options_and_runs_need_no_torch() -> None:
