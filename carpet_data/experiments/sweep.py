@@ -40,13 +40,9 @@ class SweepResult(Result):
     Attributes:
         run: The run folder.
         name: The data set's name.
-        table: The table's name.
-        split: The split.
         images: side -> number of images.
-        seeds: Of the trainings.
-        rows: What was found of each row, then of what stood in for rows without weights.
+        rows: The result of each row, then of each network that stood in for rows without weights.
         seconds: Duration of the run; of a resumed one, of its last part.
-        resumed: Whether an interrupted run was resumed.
         notes: What the user should know.
     """
 

@@ -27,7 +27,6 @@ class Line:
     Attributes:
         name: "row 3", or "fallback 2".
         settings: How it is trained; architecture and weights are those of the file, so "auto" stays "auto".
-        architecture: The network.
         weights: What it starts with; None where they are not available locally.
         missing: Why it is not run; empty where it is.
         fallback: Whether it stands in for rows without weights.
@@ -63,12 +62,8 @@ def plan(
 ) -> tuple[Line, ...]:
     """Find the weights of every row, and refuse what cannot be trained before anything is.
 
-    Args:
-        table: The rows.
-        fallback: The network that stands in for rows without weights; None for the table's, "none" for none.
-        download: Download weights that torchvision publishes and that are not available locally.
-        has_val: Whether the split has validation images, without which no row may have patience.
-        progress: Called with (done, total) in MiB of a download.
+    `fallback` is the network that stands in for rows without weights: None for the table's, "none" for none. `download`
+    downloads weights that torchvision publishes. Without validation images (`has_val`) no row may have patience.
 
     Returns:
         One line per row, in its order; then the fallback's, one for each different training.

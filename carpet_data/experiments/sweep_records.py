@@ -26,15 +26,12 @@ class Record:
     """One training of one line.
 
     Attributes:
-        seed: Of the training.
-        epochs: Trained.
         train_loss: In the epoch that was kept, over its batches.
         train_accuracy: Likewise.
         val_loss: Of the classifier that was kept; None without validation images.
         val_accuracy: Likewise.
         test_loss: Likewise, on test.
         right: Number of test images whose class it predicts.
-        test_images: Number of test images.
         seconds: Duration, features included where no line before had computed them.
         history: The epochs, plain values.
         predictions: Of the test images.

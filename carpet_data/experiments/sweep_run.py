@@ -38,10 +38,8 @@ class Shared:
     """What the lines of a sweep share: images decoded once per size, and features computed once per size and network.
 
     Args:
-        dataset: Says where the files are.
         samples: Of each side; val may be empty.
         options: Of all lines.
-        device: Where features are computed.
         cache: A folder where features are kept for the next run; None to keep none.
         workers: Processes that decode; None for one per core.
     """
@@ -114,12 +112,8 @@ def run(
     `patience` does validation choose the epoch. A training that fails (it diverges, or its batches do not fit into
     memory) does not stop the others.
 
-    Args:
-        lines: As `sweep_plan.plan` gives them.
-        shared: Their images.
-        folder: The run folder; every training is kept there as soon as it is done.
-        seeds: Of the trainings.
-        progress: Called with each epoch, of those of all rows.
+    The lines are those of `sweep_plan.plan`; every training is kept in the run folder as soon as it is done. `progress`
+    is called with each epoch, of those of all rows.
 
     Returns:
         One result per line, in their order.

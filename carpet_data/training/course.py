@@ -80,16 +80,13 @@ class Course:
     Args:
         weights: All numbers of what is trained, by name; written to in place.
         parameters: Those that learn.
-        options: Of the training.
         count: Number of training images.
-        keeper: Of the checkpoint; None for none.
-        resume: Resume from the keeper's checkpoint, if there is one.
-        name: Of the steps for `progress`.
-        progress: Called after each epoch.
+        keeper: None to keep no checkpoint.
+        name: Of the steps for `progress`, which is called after each epoch.
         scaler: Of the gradients, for mixed precision.
 
     Raises:
-        DataError: The checkpoint is of another training.
+        DataError: The checkpoint belongs to another training.
     """
 
     def __init__(
@@ -155,13 +152,7 @@ class Course:
         return batches(order, self._options.batch_size)[: self._steps - self.steps]
 
     def step(self, loss: torch.Tensor, logits: torch.Tensor, truth: torch.Tensor) -> None:
-        """Take a step.
-
-        Args:
-            loss: Mean loss of the batch.
-            logits: float (n, k), what the loss was computed from.
-            truth: int64 (n,), the classes of the images.
-        """
+        """Take a step by the mean loss of a batch, computed from logits, float (n, k); truth is its classes, int64."""
         self._rate = _set_rate(self._optimizer, self._options, self.steps, self._steps)
         self._optimizer.zero_grad(set_to_none=True)
         if self._scaler is None:
@@ -178,11 +169,7 @@ class Course:
         self.steps += 1
 
     def end_epoch(self, val: Predictions | None, classes: int) -> None:
-        """Take in the end of an epoch.
-
-        Args:
-            val: Of the validation images; None without.
-            classes: Number of classes.
+        """Take in the end of an epoch, with the predictions of the validation images; None without any.
 
         Raises:
             DataError: The loss is not a number any more.

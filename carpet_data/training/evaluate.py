@@ -30,7 +30,6 @@ class Predictions:
     """Predictions of samples, row by row.
 
     Attributes:
-        ids: Of the samples.
         truth: int64 (n,), indices of classes.
         probabilities: float64 (n, k); each row sums to 1.
         losses: float64 (n,), cross-entropy of each.
@@ -96,13 +95,7 @@ def predict(
 ) -> Predictions:
     """Predict the class of each image.
 
-    Args:
-        network: Put on the device; its mode stays.
-        table: The images.
-        device: Where to compute; None for where the network is.
-        batch_size: Number of images at a time.
-        amp: Mixed precision on a GPU.
-        progress: Called with (done, total) in images.
+    The network is moved to the device (None for where it is), and keeps its mode; `amp` is mixed precision on a GPU.
 
     Raises:
         UsageError: The images are too small for the network.
@@ -168,12 +161,7 @@ class SideScores:
 
 
 def score(table: ImageTable, found: Predictions, *, seed: int) -> SideScores:
-    """Score the predictions of a table's images.
-
-    Args:
-        table: The images, row by row those of the predictions.
-        found: The predictions.
-        seed: Of the bootstrap.
+    """Score the predictions of a table's images, row by row; the seed is that of the bootstrap.
 
     Raises:
         DataError: There are no images.

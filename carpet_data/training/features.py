@@ -34,8 +34,6 @@ class FeatureTable:
     Attributes:
         values: float32 (views, n, d); view 0 is of the plain images.
         labels: int64 (n,), indices into classes.
-        ids: Of the samples.
-        classes: The names of the classes.
         origins: "real" or "synthetic".
     """
 
@@ -72,16 +70,8 @@ def extract(
 
     Always in full precision and eval mode, so that the batch size and the order of the images change last bits only.
 
-    Args:
-        network: Its body is used; it is put on the device, and back into the mode that it was in.
-        table: The images.
-        views: How many, the plain image among them.
-        strength: How views 1 … differ, see `views.check`.
-        seed: Of the views.
-        device: Where to compute; None for where the network is.
-        batch_size: Images at a time.
-        cache: Where features are kept; None to keep none.
-        progress: Called with (done, total) in images.
+    The body of the network is used; it is moved to the device (None for where it is), and keeps its mode. `views`
+    counts the plain image too; views 1 … differ by `strength`, see `views.check`. A cache of None keeps no features.
 
     Raises:
         UsageError: Several views of strength "none", or images too small for the network.

@@ -52,22 +52,13 @@ def fit_network(
 ) -> Course:
     """Train a network on images.
 
-    Args:
-        network: Changed in place; afterwards on the device, in eval mode, with the best epoch's weights.
-        train: The images; with masks for mask-cutmix.
-        val: Images that choose the best epoch; None to take the last.
-        options: Of the training.
-        device: Where to compute.
-        keeper: Of the checkpoint, written after each epoch; None for none.
-        resume: Resume from the keeper's checkpoint, if there is one.
-        progress: Called after each epoch.
-
-    Returns:
-        What the training went through: history, best epoch, steps.
+    The network is changed in place; afterwards it is on the device, in eval mode, with the best epoch's weights.
+    Validation images choose the best epoch; None takes the last. The keeper writes a checkpoint after each epoch, None
+    none; with `resume` the training resumes from it, if there is one.
 
     Raises:
         UsageError: The network has no such stage to freeze, or the images are too small for it.
-        DataError: The training diverges, or the checkpoint is of another one.
+        DataError: The training diverges, or the checkpoint belongs to another one.
         DeviceMemoryError: A batch does not fit into memory.
     """
     network.check_size(train.size, train.size)

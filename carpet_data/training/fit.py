@@ -41,8 +41,7 @@ class Fit:
         best_epoch: Of that history, from 1; the last one without validation images.
         second: The epochs in which the head was retrained, where a trained backbone got a second stage.
         steps: Number of optimizer steps of all stages.
-        device: Where it was trained.
-        seconds: Features and training.
+        seconds: For features and training.
     """
 
     network: Network
@@ -94,15 +93,10 @@ def fit(
 ) -> Fit:
     """Train a classifier.
 
-    Args:
-        options: How.
-        train: The images, with masks for mask-cutmix.
-        val: Images that choose the best epoch and end the training early; None for neither.
-        folder: Where the checkpoint is kept; None to keep none.
-        resume: Resume from the checkpoint there, if there is one: the result is that of a training never interrupted,
-            to the bit on the CPU.
-        cache: Where features are kept for the next run; None to keep none.
-        progress: Called while features are computed and after each epoch.
+    The images need masks for mask-cutmix. Validation images choose the epoch and end the training early; None does
+    neither. The folder keeps the checkpoint, None none. With `resume` the training resumes from the checkpoint there,
+    if there is one: the result is that of a training never interrupted, to the bit on the CPU. The cache keeps features
+    for the next run, None none. `progress` is called while features are computed and after each epoch.
 
     Raises:
         DataError: Fewer than two classes have training images, the training diverges, or the checkpoint is of another

@@ -40,12 +40,8 @@ def heat(
     The channels of the last spatial map are weighted by the mean gradient of the class's logit, added up and cut at 0.
     A vision transformer has no such map: there it is the patches that enter its last block.
 
-    Args:
-        network: In any mode, frozen or not; it is put on the device, and nothing else of it changes.
-        pixels: uint8 (n, s, s, 3) RGB.
-        targets: int64 (n,): the class of interest of each image.
-        device: Where to compute; None for where the network is.
-        batch_size: Images at a time.
+    The network may be in any mode, frozen or not; it is moved to the device (None for where it is) and otherwise
+    unchanged. Pixels are uint8 (n, s, s, 3) RGB; targets, int64 (n,), are the class of interest of each image.
 
     Returns:
         float32 (n, s, s) in [0, 1]: 1 at an image's strongest place; all 0 where nothing speaks for the class.
@@ -111,15 +107,7 @@ def _leaves(network: Network) -> Iterator[list[torch.Tensor]]:
 
 
 def overlay(pixels: U8, warmth: F32) -> U8:
-    """Heat laid over an image: where there is none the image is as it was.
-
-    Args:
-        pixels: uint8 (s, s, 3) RGB.
-        warmth: float32 (s, s) in [0, 1].
-
-    Returns:
-        uint8 (s, s, 3) RGB.
-    """
+    """Heat, float32 (s, s) in [0, 1], laid over an image, uint8 (s, s, 3) RGB; without heat the image is unchanged."""
     colors = cv2.applyColorMap(np.rint(warmth * _HOTTEST).astype(np.uint8), cv2.COLORMAP_TURBO)[:, :, ::-1]
     share = (_STRONGEST * np.sqrt(warmth))[:, :, None]
     return np.rint(pixels * (1 - share) + colors * share).astype(np.uint8)

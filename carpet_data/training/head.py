@@ -37,9 +37,7 @@ class HeadFit:
 
     Attributes:
         head: Linear, d -> k, on the CPU; of the best epoch.
-        history: Every epoch.
         best_epoch: From 1; the last one without validation images.
-        steps: Number of optimizer steps.
     """
 
     head: nn.Linear
@@ -72,20 +70,14 @@ def fit_head(
     With `options.retrain_head` or `options.lmr` the training is the second stage of those methods, see
     `second_stage`; what the first would leave is the backbone, which made the features.
 
-    Args:
-        train: The features; an epoch shows one view of each image, see `sampling.view_of`.
-        val: Features whose plain view chooses the best epoch; None to take the last.
-        options: Of the training.
-        head: To start from; it is not changed. None for the fresh one of the options' seed. With `options.standardize`
-            the training starts from zero instead.
-        device: Where to compute.
-        keeper: Of the checkpoint; None for none.
-        resume: Resume from the keeper's checkpoint, if there is one.
-        progress: Called after each epoch.
+    An epoch shows one view of each image, see `sampling.view_of`. The plain view of the validation features chooses the
+    best epoch; None takes the last. `head` is where training starts, and is not changed; None starts from a fresh one
+    by the options' seed, and `options.standardize` from zero. A keeper of None keeps no checkpoint; with `resume` the
+    training resumes from the keeper's checkpoint, if there is one.
 
     Raises:
         UsageError: There are no features, or those of validation have another size.
-        DataError: The training diverges, or the checkpoint is of another one.
+        DataError: The training diverges, or the checkpoint belongs to another one.
     """
     _check(train, val)
     again = int(options.retrain_head or options.lmr)

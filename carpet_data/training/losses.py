@@ -56,15 +56,7 @@ class Loss:
     adjustment: torch.Tensor
 
     def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch.
-
-        Args:
-            logits: float (n, k).
-            labels: float (n, k), each row summing to 1.
-
-        Returns:
-            A scalar.
-        """
+        """The loss of a batch: logits, float (n, k), and labels, float (n, k), each row summing to 1."""
         logs = torch.log_softmax(logits.float() + self.adjustment, dim=1)
         return -(labels * logs * self.weights).sum(dim=1).mean()
 
@@ -72,10 +64,8 @@ class Loss:
 def make(name: LossName, counts: torch.Tensor, device: torch.device | str = "cpu") -> Loss:
     """The loss of a name.
 
-    Args:
-        name: "cross-entropy", "effective-number" (Cui et al. 2019) or "logit-adjusted" (Menon et al. 2021).
-        counts: Train images of each class, (k,).
-        device: Where the logits will be.
+    Names: "cross-entropy", "effective-number" (Cui et al. 2019) or "logit-adjusted" (Menon et al. 2021). `counts` are
+    the training images of each class, (k,).
     """
     ones, zeros = torch.ones(len(counts)), torch.zeros(len(counts))
     weights = effective_number_weights(counts) if name == "effective-number" else ones

@@ -138,7 +138,7 @@ def lmr(
         features: float (n, d).
         labels: int64 (n,).
         soft: float (n, k), the labels to train on.
-        counts: Train images of each class, (k,).
+        counts: Training images of each class, (k,).
         few_shot: The largest count of a few-shot class.
         rng: Draws partners and shares.
 
@@ -158,7 +158,7 @@ def contribution(counts: torch.Tensor, few_shot: int, largest: float = _LARGEST)
     """c(y), the share of the reconstruction for each class.
 
     Args:
-        counts: Train images of each class, (k,).
+        counts: Training images of each class, (k,).
         few_shot: F, the largest count of a few-shot class.
         largest: C, the share for a class of one image.
 

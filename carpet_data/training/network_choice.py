@@ -38,12 +38,7 @@ def refuse_other_network(
 
     The same command would otherwise train two networks, as where weights could be downloaded at one time only.
 
-    Args:
-        root: The data set.
-        command: "train" or "validate".
-        asked: The options before `pinned`.
-        settings: Those of the new run, with the network pinned.
-        dataset: Its data set, with fingerprint and split.
+    `asked` are the options before `pinned`; settings and dataset are those that run.json would have.
 
     Raises:
         UsageError: There is such a run.

@@ -32,20 +32,9 @@ def write_outputs(
     heatmaps: int,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write all files of a training but run.json.
+    """Write all files of a training but run.json, and return the contents of metrics.json.
 
-    Args:
-        run: Its folder.
-        fitted: The trained network.
-        sides: The images.
-        options: Of the training.
-        split: The split's name, which is the partition of the predictions.
-        worst: Number of the worst test images that are drawn.
-        heatmaps: Maximum number of test images that get a heat map.
-        progress: Called with (done, total) in heat maps.
-
-    Returns:
-        The contents of metrics.json.
+    The split's name is the partition of the predictions; `worst` and `heatmaps` are numbers of test images.
     """
     folder = run.folder
     model = {

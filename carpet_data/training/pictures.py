@@ -41,15 +41,9 @@ def write_heatmaps(
 ) -> list[Path]:
     """Write Grad-CAM (Selvaraju et al., ICCV 2017) of the class that was predicted, for mistakes first.
 
-    Args:
-        folder: Gets `{id}.png` of each: 8-bit gray, of the table's size, 0 where nothing speaks for the class, 255 at
-            the image's strongest place.
-        network: That made the predictions.
-        table: The images, row by row those of the predictions.
-        predictions: Of the network.
-        count: Maximum number of images; 0 for none.
-        device: Where to compute; None for where the network is.
-        progress: Called with (done, total) in images.
+    The folder gets `{id}.png` of each: 8-bit gray, of the table's size, 0 where nothing speaks for the class, 255 at
+    the image's strongest place. The table's images are row by row those of the predictions, which the network made.
+    `count` is the maximum number of images, 0 for none; a device of None is where the network is.
 
     Returns:
         The files, in the order of `mistakes_first`.
@@ -93,17 +87,8 @@ def write_worst(
 ) -> list[Path]:
     """Write the images of the largest losses, worst first: the image, and Grad-CAM of the class that was predicted.
 
-    Args:
-        folder: Gets `{id}.png` of each.
-        network: That made the predictions.
-        table: The images, row by row those of the predictions.
-        predictions: Of the network.
-        count: Number of images.
-        device: Where to compute; None for where the network is.
-        sheet_path: A PNG that shows them all; None for none.
-
-    Returns:
-        The files of the images, worst first.
+    The table's images are row by row those of the predictions. The folder gets `{id}.png` of each, and `sheet_path` a
+    PNG that shows them all. Returns the files of the images, worst first.
     """
     assert table.ids == predictions.ids, "the predictions are of these images"
     rows = predictions.worst(count)
@@ -129,16 +114,8 @@ def write_worst(
 def panel(pixels: U8, warmth: NDArray[np.float32], title: str, truth: str, predicted: str, probability: float) -> U8:
     """One image beside its heat, under its name and its prediction.
 
-    Args:
-        pixels: uint8 (s, s, 3) RGB.
-        warmth: float32 (s, s) in [0, 1].
-        title: Such as the sample's id.
-        truth: Its class.
-        predicted: The class that was predicted, green where it is right, else red.
-        probability: Of that class.
-
-    Returns:
-        uint8 HxWx3 RGB.
+    `pixels` are uint8 (s, s, 3) RGB, `warmth` float32 (s, s) in [0, 1]. The prediction is green where it is right, else
+    red. Returns uint8 HxWx3 RGB.
     """
     shown = cv2.resize(pixels, (_TILE, _TILE), interpolation=_how(pixels)).astype(np.uint8)
     warm = cv2.resize(warmth, (_TILE, _TILE), interpolation=_how(warmth)).astype(np.float32)

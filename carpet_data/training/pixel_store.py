@@ -72,13 +72,9 @@ class Store:
 def open_store(count: int, size: int, *, masks: bool, memory_bytes: int, folder: Path | None, key: str) -> Store:
     """Make room for images.
 
-    Args:
-        count: Of images.
-        size: Pixels across and down.
-        masks: Whether each has a mask.
-        memory_bytes: More than this goes to disk.
-        folder: Where files are kept for the next run; None for files that are gone when this process ends.
-        key: The name of such a file; everything that its bytes depend on must be in it.
+    Images are of `size` pixels across and down. What takes more than `memory_bytes` goes to disk: into the folder,
+    where the next run finds it, or, with None, into files that are gone when this process ends. Everything that the
+    bytes of such a file depend on must be in its name, `key`.
 
     Raises:
         OutputError: The files cannot be written.

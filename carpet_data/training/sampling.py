@@ -36,26 +36,16 @@ class Shares:
 
     @classmethod
     def of(cls, options: TrainOptions, classes: Sequence[str], origins: Sequence[str]) -> Shares:
-        """What the settings say of these images.
-
-        Args:
-            options: Of the training.
-            classes: Names; labels are places in them.
-            origins: "real" or "synthetic" of each image.
-        """
+        """The shares that the options give; labels are indices of `classes`, origins "real" or "synthetic"."""
         good = classes.index(GOOD) if GOOD in classes else None
         synthetic = np.array([origin == "synthetic" for origin in origins], dtype=np.bool_)
         return cls(good, options.good_share, synthetic, options.synthetic_share)
 
     def strata(self, labels: I64, probabilities: NDArray[np.float64]) -> tuple[I64, NDArray[np.float64]]:
-        """Classes cut in two by origin, and how likely each of the 2 k strata is to be drawn.
+        """Classes split in two by origin, and how likely each of the 2 k strata is to be drawn.
 
-        Args:
-            labels: int64 (n,).
-            probabilities: float64 (k,), of each class.
-
-        Returns:
-            int64 (n,), 2 label + origin; float64 (2 k,).
+        From labels, int64 (n,), and the probability of each class, float64 (k,): int64 (n,), 2 label + origin; and
+        float64 (2 k,).
         """
         wanted = probabilities.copy()
         if self.good is not None and self.good_share is not None and self.good < len(wanted):
@@ -94,16 +84,11 @@ def order(
     come in shuffled rounds, so that none comes a third time before each has come twice (Kang et al. 2020 draw
     independently; rounds have the same expectation and less noise).
 
-    Args:
-        labels: int64 (n,).
-        sampling: See `draws`.
-        seed: Of the training.
-        epoch: From 0.
-        stage: 0, or 1 in the second stage of cRT and LMR.
-        shares: Of `good` and of the synthetic images; without part in "instance".
+    Labels are int64 (n,); epochs count from 0; the stage is 1 in the second stage of cRT and LMR, else 0. `shares`, of
+    `good` and of the synthetic images, are not used by "instance".
 
     Returns:
-        int64 (n,), places in `labels`.
+        int64 (n,), indices of `labels`.
     """
     rng = generator(seed, "order", stage, epoch)
     count = len(labels)
@@ -144,14 +129,7 @@ def total_steps(count: int, options: TrainOptions) -> tuple[int, int]:
 def view_of(count: int, views: int, *, seed: int, epoch: int) -> I64:
     """Which view of each image an epoch shows: each image goes through its views in an order of its own.
 
-    Args:
-        count: Images.
-        views: Views of each.
-        seed: Of the training.
-        epoch: From 0; the order comes again every `views` epochs.
-
-    Returns:
-        int64 (count,).
+    int64 (count,); epochs count from 0, and the order repeats every `views` epochs.
     """
     if views == 1:
         return np.zeros(count, np.int64)

@@ -38,9 +38,7 @@ class ImageTable:
     """Images of one size with what is known of each; row i of everything is one sample.
 
     Attributes:
-        ids: Of the samples.
         labels: int64 (n,), indices into classes.
-        classes: The names of the classes.
         pixels: uint8 (n, s, s, 3) RGB, in memory or mapped from a file; not to be written to.
         masks: uint8 (n, s, s), 1 where any defect pixel falls into the pixel, else 0; None where not asked for.
         origins: "real" or "synthetic".
@@ -110,17 +108,11 @@ def load(
     Images that are not square are squeezed to size × size, as the published protocols do: nothing is cut off, at the
     price of shapes. Shrinking averages over areas, enlarging is bilinear; grey becomes three equal channels.
 
-    Args:
-        dataset: Says where the files are.
-        samples: To load; rows come in their order.
-        classes: Names; a sample's label is the index of its class.
-        size: Pixels across and down.
-        masks: Load the defect masks too.
-        workers: Processes; None for one per core where there is enough to do.
-        memory_bytes: A larger table lies in a file and is mapped, which is slower and noted.
-        cache_folder: Where such a file is kept for the next run; None for a temporary one.
-        on_problem: "raise", or "skip" to skip what cannot be read, with a note.
-        progress: Called with (done, total) in images.
+    Rows come in the order of the samples; a sample's label is the index of its class. `size` is pixels across and down;
+    `masks` loads the defect masks too; workers are processes, None for one per core where there is enough to do. A
+    table larger than `memory_bytes` is kept in a file and mapped, which is slower and noted: in `cache_folder` for the
+    next run, or, with None, in a temporary file. "skip" skips what cannot be read, with a note. `progress` counts
+    images.
 
     Raises:
         DataError: There are no samples, an image or mask is missing or damaged, or nothing is left.
@@ -190,16 +182,10 @@ def load_sides(
     memory_bytes: int = _MEMORY_BYTES,
     progress: Progress | None = None,
 ) -> Sides:
-    """Decode and resize the images of all sides.
+    """Decode and resize the images of all sides; val may be empty.
 
-    Args:
-        dataset: Says where the files are.
-        samples: Of each side; val may be empty.
-        options: Their size, and whether masks are needed.
-        skip_faulty: Skip what cannot be read, with a note.
-        workers: Processes; None for one per core.
-        memory_bytes: As for `load`, of each side.
-        progress: Called with (done, total) in images of all sides.
+    The options give their size, and whether masks are needed. `skip_faulty` skips what cannot be read, with a note;
+    the rest is as for `load`, `memory_bytes` counting for each side.
 
     Raises:
         DataError: An image cannot be read; or none of a side can.

@@ -35,18 +35,14 @@ class TrainResult(Result):
         run: The run folder.
         model: The folder of the trained network in it.
         name: The data set's name.
-        architecture: The network that was trained.
         weights: The name of its weights at the start; "none" for random ones.
-        device: Where it was trained.
         classes: In the order of the network's outputs.
         images: side -> number of images.
         synthetic: Number of synthetic ones among the training images.
         metrics: The contents of metrics.json: those of train, val and test.
-        epochs: Trained, until the end or until patience ran out.
-        best_epoch: Whose weights were kept, from 1.
-        steps: Number of optimizer steps.
+        epochs: Number of epochs trained, until the end or until patience ran out.
+        best_epoch: The epoch whose weights were kept, from 1.
         seconds: Duration of the run; of a resumed one, of its last part.
-        resumed: Whether an interrupted run was resumed.
         notes: What the user should know.
     """
 
