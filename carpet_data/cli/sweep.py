@@ -40,11 +40,11 @@ from carpet_data.experiments.sweep_options import SweepOptions
 def sweep(root: Path | None, table: str, as_json: bool, quiet: bool, **values: Any) -> None:
     """Train every configuration in a table and compare the results.
 
-    Rows share decoded images and the features of frozen backbones. The run folder keeps the table as Markdown and CSV,
-    the 95 % interval of each test accuracy as a plot, and every prediction.
+    Rows share decoded images and the features of frozen backbones. The run folder contains the table as Markdown and
+    CSV, a plot of the 95 % interval of each test accuracy, and every prediction.
 
-    Nothing is downloaded unless asked for: a row whose weights are not available locally says so. Running the command
-    again resumes an interrupted sweep; finished rows are not trained again.
+    Nothing is downloaded without --download: a row whose weights are not available locally is reported and not run.
+    Running the command again resumes an interrupted sweep; finished rows are not trained again.
 
     \b
     Example:

@@ -50,14 +50,14 @@ from carpet_data.training.options import TrainOptions
 def train(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
     """Train a classifier and score it on the test images.
 
-    The network is ResNet-18 with ImageNet weights, downloaded once if needed; where they cannot be had,
-    EfficientNet-Lite0 is used instead, and a note says so. Its backbone is frozen unless --freeze says otherwise:
-    features are computed once, and the head trains on them in seconds. Validation chooses the epoch; the test images
-    are used once, at the end. The run folder keeps the model, the metrics, the prediction of every image, learning
-    curves, confusion, recalls, and where the network looked (Grad-CAM): the worst test images drawn, and heat maps that
-    browse lays over the images.
+    The network is ResNet-18 with ImageNet weights, downloaded once if needed; if they are unavailable,
+    EfficientNet-Lite0 is used instead, with a note. The backbone is frozen by default (see --freeze): features are
+    computed once, and the head trains on them in seconds. The validation images select the epoch; the test images are
+    used once, at the end. The run folder contains the model, the metrics, the prediction of every image, learning
+    curves, the confusion matrix, recalls, and Grad-CAM heat maps: pictures of the worst test images, and maps that
+    browse shows over the images.
 
-    Running the command again resumes an interrupted run, to the same result.
+    Running the command again resumes an interrupted run and gives the same result.
 
     \b
     Example:

@@ -21,8 +21,8 @@ class SweepOptions(Options):
     device: str = option("auto", "Device: auto, cpu, cuda, cuda:1 or mps.", metavar="NAME")
     fallback: str | None = option(
         None,
-        "Network to use for rows whose weights are not available locally; none for none.",
+        "Network to use for rows whose weights are not available locally; 'none' skips such rows.",
         metavar="NETWORK",
         unset="as in the table",
     )
-    download: bool = option(False, "Download torchvision's weights that are not available locally.")
+    download: bool = option(False, "Download torchvision weights that are not available locally.")

@@ -51,7 +51,7 @@ class TrainOptions(Options):
     epochs: int = option(100, "Number of passes over the training images.", minimum=1)
     steps: int | None = option(
         None,
-        "Number of optimizer steps, instead of --epochs, so that data sets of unequal size train equally long.",
+        "Number of optimizer steps, instead of --epochs, to train equally long on data sets of any size.",
         minimum=1,
     )
     learning_rate: float = option(0.001, "Initial learning rate.", flag="--lr", above=0, maximum=1000)
@@ -77,30 +77,33 @@ class TrainOptions(Options):
     sampling: Sampling = option("instance", "Sampling: each image once, class-balanced, or square-root balanced.")
     good_share: float | None = option(
         None,
-        "Share of good images among those drawn, with --sampling balanced or sqrt.",
+        "Share of good images in an epoch, with --sampling balanced or sqrt.",
         unset="as for any class",
         above=0,
         below=1,
     )
     synthetic_share: float | None = option(
         None,
-        "Share of synthetic images among those drawn of a defect class, with --sampling balanced or sqrt.",
+        "Share of synthetic images within each defect class in an epoch, with --sampling balanced or sqrt.",
         unset="their share of the class",
         above=0,
         below=1,
     )
     loss: LossName = option("cross-entropy", "Loss function.")
-    label_smoothing: float = option(0.0, "Share of a label that is spread over all classes.", minimum=0, below=1)
+    label_smoothing: float = option(
+        0.0, "Label smoothing: share of each label that is spread over all classes.", minimum=0, below=1
+    )
     mix: Mix = option("none", "Mixing of image pairs; mask-cutmix pastes whole defects.")
     mix_alpha: float = option(1.0, "Alpha of the Beta distribution for mixup and CutMix.", above=0)
     standardize: bool = option(
-        False, "With a frozen backbone: features of mean 0 and standard deviation 1, and a head that starts at zero."
+        False,
+        "Standardization of a frozen backbone's features to mean 0 and standard deviation 1; the head starts at zero.",
     )
     retrain_head: bool = option(
         False, "Second stage that retrains the head on class-balanced batches (cRT).", flag="--crt"
     )
-    lmr: bool = option(False, "The same second stage, on features mixed by Long-Tail Mixed Reconstruction.")
-    few_shot: int = option(20, "For LMR: maximum number of training images of a few-shot class.", minimum=1)
+    lmr: bool = option(False, "Second stage as with --crt, on features mixed by Long-Tail Mixed Reconstruction (LMR).")
+    few_shot: int = option(20, "Maximum number of training images of a few-shot class, with --lmr.", minimum=1)
     patience: int | None = option(
         None,
         "Number of epochs without a better validation metric after which training stops.",
@@ -151,6 +154,6 @@ class TrainOptions(Options):
         return _AUGMENTED_VIEWS if self.views is None else self.views
 
     def digest(self) -> str:
-        """A hex digest of what decides the result; the device is left out, so that a run may move."""
+        """A hex digest of what decides the result; the device is not part of it, so that a run may move."""
         values = {name: value for name, value in self.to_json().items() if name != "device"}
         return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
