@@ -270,7 +270,6 @@ def correlation(patch: F32, corner: tuple[int, int], wide: F32, shift: int) -> f
 
 
 def _resized(image: NDArray[Any], side: int, enlarge: int = cv2.INTER_LINEAR) -> NDArray[Any]:
-    """A square image at another size."""
     if image.shape[0] == side:
         return image
     how = cv2.INTER_AREA if image.shape[0] > side else enlarge
@@ -297,8 +296,6 @@ def _by_features(
 
 
 class _Network:
-    """Features of crops."""
-
     def __init__(self, network: Network, device: torch.device) -> None:
         self.name = f"{network.architecture} ({network.weights.name})"
         self._network = network.to(device).eval()

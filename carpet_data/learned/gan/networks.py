@@ -107,7 +107,7 @@ class _Excitation(nn.Module):
         return late * weights
 
 
-def _coloured(model: nn.Module, mean: Sequence[float], axes: Sequence[Sequence[float]]) -> None:
+def _colored(model: nn.Module, mean: Sequence[float], axes: Sequence[Sequence[float]]) -> None:
     """The colors of the data set, as `carpet_data.learned.scale.ColorScale` has them, beside the weights."""
     model.register_buffer("colour_mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
     model.register_buffer("colour_axes", torch.tensor(axes, dtype=torch.float32))
@@ -136,7 +136,7 @@ class BackgroundGenerator(ModelMixin, ConfigMixin):  # type: ignore[misc]
         axes: Sequence[Sequence[float]] = _PLAIN,
     ) -> None:
         super().__init__()
-        _coloured(self, mean, axes)
+        _colored(self, mean, axes)
         sizes = sizes_of(crop_px)
         widths = _widths(len(sizes), width)
         self.first = nn.Linear(latent, 2 * widths[0] * sizes[0] ** 2)
@@ -197,7 +197,7 @@ class DefectBranch(ModelMixin, ConfigMixin):  # type: ignore[misc]
         axes: Sequence[Sequence[float]] = _PLAIN,
     ) -> None:
         super().__init__()
-        _coloured(self, _GREY, axes)
+        _colored(self, _GREY, axes)
         self.register_buffer("room", _room(crop_px))
         sizes = sizes_of(crop_px)
         widths = _widths(len(sizes), width)

@@ -238,7 +238,6 @@ def _loaded(base: Base, dtype: torch.dtype) -> Any:
 
 
 def _move(pipe: Any, device: torch.device, memory: MemoryRules) -> None:
-    """Move the pipeline to the device, as a whole or part by part."""
     if memory.attention_slicing:
         pipe.enable_attention_slicing()
     if memory.vae_slicing:

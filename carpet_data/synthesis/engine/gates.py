@@ -107,18 +107,13 @@ def changed(after: Image, before: Image) -> Mask:
 
 
 def visibility(after: Image, before: Image, mask: Mask) -> float:
-    """How far the change inside the mask stands above the host's own variation.
+    """How far the change inside the mask (bool hxw, not empty) stands above the host's own variation in its box.
 
     A scratch stands out pixel by pixel, a pale stain only as a region, so the change is measured at two scales, pixels
     and blocks of 4x4, and the larger ratio counts: the mean change inside the mask over the variation of the host in
     the box, which is its difference from itself smoothed (by a box of 9). The variation is a median, so that the
     outline of an object that runs through the box does not count as noise. Unrelated texture of the same kind scores
-    about 2.
-
-    Args:
-        after: uint8 hxwx3 or hxw, the candidate in its box.
-        before: The host in this box.
-        mask: bool hxw, not empty.
+    about 2. Both images are uint8 hxwx3 or hxw.
     """
     pixels = _ratio(after, before, mask)
     size = (max(1, round(mask.shape[1] / _BLOCK_PX)), max(1, round(mask.shape[0] / _BLOCK_PX)))

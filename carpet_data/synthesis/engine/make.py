@@ -176,7 +176,6 @@ def _class_requests(
 
 
 def _sources(request: SynthesisRequest, class_name: str, model: ModelOnDevice | None) -> Sources:
-    """The source images of a class, refused where the method cannot work with them."""
     dataset, recipe, options = request.dataset, request.recipe, request.options
     method = recipe.load_method()
     found = sources.build(dataset, options.split, class_name, recipe, workers=options.workers)

@@ -178,7 +178,6 @@ def _problem(model: type[BaseModel], found: Any, place: Place, document: Documen
 
 
 def _fields(model: type[BaseModel], loc: Place) -> list[str]:
-    """The field names at a place of a model."""
     for part in loc:
         field = model.model_fields.get(str(part))
         inner = None if field is None else field.annotation
