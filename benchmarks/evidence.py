@@ -32,7 +32,7 @@ import carpet_data
 from carpet_data import store
 from carpet_data.core.progress import Step
 from carpet_data.dataset import GOOD, Dataset, Side, Split
-from carpet_data.experiments import compare, trainings, workspaces
+from carpet_data.experiments import compare, comparison, workspaces
 from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import BASELINE_TRAINING, METHODS, standard
 from carpet_data.experiments.partitions import Folder, Partition
@@ -279,8 +279,8 @@ def run(
         conditions,
         seeds=SEEDS,
         classes=classes,
-        done=trainings.read(journal),
-        keep=lambda training: trainings.append(journal, training),
+        done=comparison.read(journal),
+        keep=lambda training: comparison.append(journal, training),
         cache=work / "features",
         progress=show,
     )

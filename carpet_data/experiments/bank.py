@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ _CHUNK = 512
 """Number of images that are decoded at a time; their pixels are not kept."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class FeatureBank:
     """Features by image, in memory.
 
@@ -34,59 +36,44 @@ class FeatureBank:
     of the data set, are known already. The views of an image depend on its id and on `seed` only, so every condition
     and every repeat sees the same ones and differs by when it shows which.
 
-    Args:
+    Attributes:
         network: Its frozen body makes the features.
         size: Side in pixels of the square that images are resized to.
         seed: Random seed of the views.
-        device: Where to compute.
-        batch_size: Number of images at a time.
         cache: A folder where features are kept for the next run; None to keep none.
-        workers: Number of processes that decode; None for one per core.
-        progress: Called with each step.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        *,
-        size: int,
-        seed: int,
-        device: torch.device,
-        batch_size: int = 64,
-        cache: Path | None = None,
-        workers: int | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        self._network = network
-        self._size = size
-        self._seed = seed
-        self._device = device
-        self._batch_size = batch_size
-        self._cache = None if cache is None else FeatureCache(cache)
-        self._workers = workers
-        self._progress = progress
-        self._known: dict[tuple[str, str], dict[tuple[str, int], F32]] = {}
+    network: Network
+    size: int
+    seed: int
+    device: torch.device
+    batch_size: int = 64
+    cache: Path | None = None
+    workers: int | None = None
+    progress: Progress | None = None
+    _known: dict[tuple[str, str], dict[tuple[str, int], F32]] = field(default_factory=dict, init=False, repr=False)
 
     def add(self, folder: Folder, samples: Sequence[Sample], settings: TrainOptions) -> None:
         """Compute what is not known yet of the views that settings ask for; see `table`."""
         strength, views = _shown(settings)
+        cache = None if self.cache is None else FeatureCache(self.cache)
         missing = [s for s in samples if self._find(s, strength, views) is None]
         done, total = 0, views * len(missing)
         for start in range(0, len(missing), _CHUNK):
             chunk = missing[start : start + _CHUNK]
             # Labels play no part in features; one name for all keeps the table free of the classes.
             names = sorted({sample.class_name for sample in chunk})
-            images = tables.load(folder.dataset, chunk, names, size=self._size, workers=self._workers)
+            images = tables.load(folder.dataset, chunk, names, size=self.size, workers=self.workers)
             found = extract(
-                self._network,
+                self.network,
                 images,
                 views=views,
                 strength=strength,
-                seed=self._seed,
-                device=self._device,
-                batch_size=self._batch_size,
-                cache=self._cache,
-                progress=part_of(self._progress, done, total),
+                seed=self.seed,
+                device=self.device,
+                batch_size=self.batch_size,
+                cache=cache,
+                progress=part_of(self.progress, done, total),
             )
             done += views * len(chunk)
             for row, sample in enumerate(chunk):
@@ -110,7 +97,7 @@ class FeatureBank:
         for folder, samples in folders:
             self.add(folder, samples, settings)
         everything = [sample for _, samples in folders for sample in samples]
-        values = np.empty((views, len(everything), self._network.feature_size), np.float32)
+        values = np.empty((views, len(everything), self.network.feature_size), np.float32)
         for row, sample in enumerate(everything):
             known = self._find(sample, strength, views)
             assert known is not None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import Sample
 from carpet_data.errors import UsageError
 from carpet_data.experiments.bank import FeatureBank
-from carpet_data.experiments.comparison import Comparison
+from carpet_data.experiments.comparison import Comparison, Training
 from carpet_data.experiments.conditions import BASELINE, Condition
 from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
-from carpet_data.experiments.trainings import Training
 from carpet_data.networks import devices
 from carpet_data.training import tables, views
 from carpet_data.training.evaluate import Predictions, predict, predict_features
@@ -76,7 +76,11 @@ def run(
         classes = classes_of(partitions)
     classes = tuple(classes)
     found = {training.key: training for training in done}
-    experiment = _Experiment(tuple(conditions), tuple(seeds), classes, cache, workers, progress)
+    for condition in conditions:
+        views.check(condition.settings.augment)
+    device = devices.resolve(conditions[0].settings.device)
+    bank = _bank(conditions[0].settings, classes, device, cache, workers, progress)
+    experiment = _Experiment(tuple(conditions), tuple(seeds), classes, device, bank, workers, progress)
     notes = list[str]()
     names = list[str]()
     for partition in partitions:
@@ -89,7 +93,8 @@ def run(
             found[training.key] = training
             if keep is not None:
                 keep(training)
-    made = tuple(training for training in found.values() if training.condition in experiment.names)
+    wanted = {condition.name for condition in conditions}
+    made = tuple(training for training in found.values() if training.condition in wanted)
     return Comparison(classes, tuple(conditions), baseline, made, tuple(dict.fromkeys(notes)))
 
 
@@ -119,40 +124,33 @@ def refuse_unequal(conditions: Sequence[Condition], baseline: str) -> None:
                 )
 
 
+def _bank(
+    settings: TrainOptions,
+    classes: tuple[str, ...],
+    device: torch.device,
+    cache: Path | None,
+    workers: int | None,
+    progress: Progress | None,
+) -> FeatureBank | None:
+    """The features that all conditions share; None where more than the head trains."""
+    if not settings.frozen:
+        return None
+    network = prepare_network(settings, classes)
+    size, seed = settings.resize, settings.seed
+    return FeatureBank(network, size=size, seed=seed, device=device, cache=cache, workers=workers, progress=progress)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Experiment:
     """What the partitions of one comparison share."""
 
-    def __init__(
-        self,
-        conditions: tuple[Condition, ...],
-        seeds: tuple[int, ...],
-        classes: tuple[str, ...],
-        cache: Path | None,
-        workers: int | None,
-        progress: Progress | None,
-    ) -> None:
-        self.conditions = conditions
-        self.names = frozenset(condition.name for condition in conditions)
-        self.seeds = seeds
-        self.classes = classes
-        self.workers = workers
-        self.progress = progress
-        self.settings = conditions[0].settings
-        for condition in conditions:
-            views.check(condition.settings.augment)
-        self.device = devices.resolve(self.settings.device)
-        self.bank: FeatureBank | None = None
-        if self.settings.frozen:
-            network = prepare_network(self.settings, classes)
-            self.bank = FeatureBank(
-                network,
-                size=self.settings.resize,
-                seed=self.settings.seed,
-                device=self.device,
-                cache=cache,
-                workers=workers,
-                progress=progress,
-            )
+    conditions: tuple[Condition, ...]
+    seeds: tuple[int, ...]
+    classes: tuple[str, ...]
+    device: torch.device
+    bank: FeatureBank | None
+    workers: int | None
+    progress: Progress | None
 
     def trainings(self, partition: Partition, done: dict[tuple[str, str, int], Training]) -> Iterable[Training]:
         """Train what is not done yet on a partition."""
@@ -173,7 +171,7 @@ class _Experiment:
                 self.bank.table(partition.train(condition), self.classes, condition.settings)
         finished = total - len(wanted)
         for condition in self.conditions:
-            seeds = [seed for name, seed in ((each.name, seed) for each, seed in wanted) if name == condition.name]
+            seeds = [seed for each, seed in wanted if each is condition]
             if not seeds:
                 continue
             real, synthetic = partition.counts(condition)

@@ -1,17 +1,23 @@
-"""A finished comparison: every prediction, and the metrics, intervals and paired tests made of them. No torch here."""
+"""A comparison: its training runs, which a journal keeps, and the metrics, intervals and paired tests made of them.
+
+No torch here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError
 from carpet_data.experiments.conditions import Condition
-from carpet_data.experiments.trainings import Training
 from carpet_data.metrics import (
     BALANCED_ACCURACY,
     MACRO_F1,
@@ -28,11 +34,53 @@ from carpet_data.metrics import (
     sign_flip,
 )
 from carpet_data.reporting.pages import ComparisonMetrics, ConditionMetrics, Contrast
+from carpet_data.store.runs import Prediction
 
-__all__ = ["Comparison"]
+__all__ = ["JOURNAL", "Comparison", "Training", "append", "read"]
+
+JOURNAL = "trainings.partial.jsonl"
+"""In a run folder: the training runs done so far, one per line; removed when the run is finished."""
 
 _FEW_UNITS = 6
 """With fewer test groups in a class the bootstrap's intervals are too narrow (see `metrics.PairedResult`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training run.
+
+    Attributes:
+        condition: Its name.
+        partition: Its name.
+        seed: Random seed of the training.
+        real_images: Number of real training images.
+        synthetic_images: Number of synthetic ones.
+        steps: Optimizer steps.
+        predictions: On the test images.
+        units: The group of each of them; images of a group are not independent.
+        untrained: Classes without a training image.
+    """
+
+    condition: str
+    partition: str
+    seed: int
+    real_images: int
+    synthetic_images: int
+    steps: int
+    predictions: tuple[Prediction, ...]
+    units: tuple[str, ...]
+    untrained: tuple[str, ...] = ()
+
+    def labels(self, classes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The true and the predicted class of each test image, as indices of `classes`."""
+        place = {name: number for number, name in enumerate(classes)}
+        truth = np.array([place[each.truth] for each in self.predictions], np.int64)
+        return truth, np.array([place[each.predicted] for each in self.predictions], np.int64)
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Condition, partition and seed."""
+        return self.condition, self.partition, self.seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,21 +128,17 @@ class Comparison:
         mine = self._of(condition)
         if not mine:
             raise DataError(f"the condition {condition} was not trained", hint="run the comparison again")
-        rows = [
-            (prediction, unit)
-            for training in mine
-            for prediction, unit in zip(training.predictions, training.units, strict=True)
-        ]
-        place = {name: number for number, name in enumerate(self.classes)}
+        rows = [prediction for training in mine for prediction in training.predictions]
+        labels = [training.labels(self.classes) for training in mine]
         return Outcome.of(
             condition,
             self.classes,
-            partitions=[prediction.partition for prediction, _ in rows],
-            seeds=[prediction.seed for prediction, _ in rows],
-            samples=[prediction.id for prediction, _ in rows],
-            units=[unit for _, unit in rows],
-            truth=np.array([place[prediction.truth] for prediction, _ in rows], np.int64),
-            predicted=np.array([place[prediction.predicted] for prediction, _ in rows], np.int64),
+            partitions=[prediction.partition for prediction in rows],
+            seeds=[prediction.seed for prediction in rows],
+            samples=[prediction.id for prediction in rows],
+            units=[unit for training in mine for unit in training.units],
+            truth=np.concatenate([truth for truth, _ in labels]),
+            predicted=np.concatenate([predicted for _, predicted in labels]),
             pooled=self.pooled,
         )
 
@@ -160,8 +204,11 @@ class Comparison:
 
     def _condition(self, condition: Condition) -> ConditionMetrics:
         outcome, mine = self._outcomes[condition.name], self._of(condition.name)
-        by_training = tuple((training.partition, training.seed, _alone(training, self.classes)) for training in mine)
-        table = confusion(outcome.truth, outcome.predicted, len(self.classes))
+        count = len(self.classes)
+        # Of one training run alone, over the classes that it was tested on.
+        alone = [balanced_accuracy(confusion(*training.labels(self.classes), count)) for training in mine]
+        by_training = tuple((each.partition, each.seed, value) for each, value in zip(mine, alone, strict=True))
+        table = confusion(outcome.truth, outcome.predicted, count)
         return ConditionMetrics(
             balanced_accuracy=self._estimate(outcome, BALANCED_ACCURACY, enough=self.testable),
             macro_f1=self._estimate(outcome, MACRO_F1, enough=self.testable),
@@ -217,16 +264,35 @@ class Comparison:
         return self.metrics.to_json()
 
 
-def _alone(training: Training, classes: tuple[str, ...]) -> float:
-    """Balanced accuracy of one training run, over the classes that it was tested on."""
-    place = {name: number for number, name in enumerate(classes)}
-    truth = np.array([place[prediction.truth] for prediction in training.predictions], np.int64)
-    predicted = np.array([place[prediction.predicted] for prediction in training.predictions], np.int64)
-    return balanced_accuracy(confusion(truth, predicted, len(classes)))
-
-
 def _means(by_training: tuple[tuple[str, int, float], ...]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for partition, _, value in by_training:
         found.setdefault(partition, []).append(value)
     return {partition: sum(values) / len(values) for partition, values in found.items()}
+
+
+def append(folder: Path, training: Training) -> None:
+    """Record a training run in a run folder, so that an interrupted comparison resumes after it."""
+    line = json.dumps(asdict(training), ensure_ascii=False, allow_nan=False) + "\n"
+    with (folder / JOURNAL).open("ab") as file:
+        file.write(line.encode(errors="backslashreplace"))
+
+
+def read(folder: Path) -> tuple[Training, ...]:
+    """The training runs that a run folder records; a line that a kill cut short is removed from the file."""
+    path = folder / JOURNAL
+    if not path.is_file():
+        return ()
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        path.write_bytes(whole)
+    return tuple(_from_json(json.loads(line)) for line in whole.splitlines())
+
+
+def _from_json(values: Mapping[str, Any]) -> Training:
+    predictions = tuple(
+        Prediction(**{**row, "probabilities": tuple(row["probabilities"])}) for row in values["predictions"]
+    )
+    texts = {name: tuple(values[name]) for name in ("units", "untrained")}
+    return Training(**{**values, **texts, "predictions": predictions})

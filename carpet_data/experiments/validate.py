@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from carpet_data.core.options import divided
 from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import DataFolder, folder_of
 from carpet_data.errors import CarpetDataError, DataError
-from carpet_data.experiments import trainings
+from carpet_data.experiments import comparison as journal
 from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.experiments.partitions import Partition
@@ -106,12 +106,12 @@ def validate(
     planned = _planned(plan, weights, options.seeds)
     if dry_run:
         return planned
-    run, resumed = _opened(
-        plan, options, asked, training, weights, None if out is None else Path(out), overwrite=overwrite
-    )
+    place = None if out is None else Path(out)
+    run, resumed = _opened(plan, options, asked, training, weights, place, overwrite=overwrite)
     cache = plan.dataset.root / runs.RUNS / runs.CACHE if out is None else None
     with lock.locked(run.folder, "validate"):
-        return _run(plan, run, replace(planned, resumed=resumed), options, training, cache, workers, progress)
+        validation = _Validation(plan, run.folder, options, training, cache, workers, progress)
+        return validation.finish(run, replace(planned, resumed=resumed))
 
 
 def _opened(
@@ -153,103 +153,103 @@ def _opened(
     )
 
 
-def _run(
-    plan: Plan,
-    run: RunInfo,
-    planned: ValidateResult,
-    options: ValidateOptions,
-    training: TrainOptions,
-    cache: Path | None,
-    workers: int | None,
-    progress: Progress | None,
-) -> ValidateResult:
-    from carpet_data.networks import devices
+@dataclass(frozen=True, slots=True)
+class _Validation:
+    """A validation in its run folder."""
 
-    started = time.perf_counter()
-    try:
-        found, checks = _compare(plan, run.folder, options, training, cache, workers, progress)
-    except CarpetDataError:
-        if not (run.folder / trainings.JOURNAL).exists():
-            shutil.rmtree(run.folder, ignore_errors=True)
-        raise
-    result = replace(
-        planned,
-        plan=_trained(planned.plan, found),
-        run=run.folder,
-        report=run.folder / "report.html",
-        verdicts=judge(found, plan.judged),
-        comparison=found.metrics,
-        checks=checks,
-        notes=tuple(dict.fromkeys((*plan.notes, *found.notes))),
-        seconds=time.perf_counter() - started,
-        dry_run=False,
-    )
-    _write(plan, run, found, result, training)
-    runs.finish(run, result.seconds, {"device": str(devices.resolve(training.device))})
-    for name in (trainings.JOURNAL, CHECKS):
-        (run.folder / name).unlink(missing_ok=True)
-    if not options.keep_work:
-        shutil.rmtree(run.folder / WORK, ignore_errors=True)
-    return result
+    plan: Plan
+    folder: Path
+    options: ValidateOptions
+    training: TrainOptions
+    cache: Path | None
+    workers: int | None
+    progress: Progress | None
 
+    def finish(self, run: RunInfo, planned: ValidateResult) -> ValidateResult:
+        """Do what is not done yet, and write the pages; the folder goes where nothing was trained before an error."""
+        from carpet_data.networks import devices
 
-def _compare(
-    plan: Plan,
-    folder: Path,
-    options: ValidateOptions,
-    training: TrainOptions,
-    cache: Path | None,
-    workers: int | None,
-    progress: Progress | None,
-) -> tuple[Comparison, dict[str, tuple[Check, ...]]]:
-    from carpet_data.experiments import compare
+        started = time.perf_counter()
+        try:
+            found, checks = self._compare()
+        except CarpetDataError:
+            if not (self.folder / journal.JOURNAL).exists():
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        result = replace(
+            planned,
+            plan=_trained(planned.plan, found),
+            run=self.folder,
+            report=self.folder / "report.html",
+            verdicts=judge(found, self.plan.judged),
+            comparison=found.metrics,
+            checks=checks,
+            notes=tuple(dict.fromkeys((*self.plan.notes, *found.notes))),
+            seconds=time.perf_counter() - started,
+            dry_run=False,
+        )
+        _write(self.plan, run, found, result, self.training)
+        runs.finish(run, result.seconds, {"device": str(devices.resolve(self.training.device))})
+        for name in (journal.JOURNAL, CHECKS):
+            (self.folder / name).unlink(missing_ok=True)
+        if not self.options.keep_work:
+            shutil.rmtree(self.folder / WORK, ignore_errors=True)
+        return result
 
-    done, checks = trainings.read(folder), _read_checks(folder)
-    have = {each.key for each in done}
+    def _compare(self) -> tuple[Comparison, dict[str, tuple[Check, ...]]]:
+        from carpet_data.experiments import compare
 
-    def partitions() -> Iterator[Partition]:
-        """Those with something left to do, one at a time: each is gone before the next is made."""
-        for number, name in enumerate(plan.splits):
-            wanted = {(condition.name, name, seed) for condition in plan.conditions for seed in range(options.seeds)}
+        done, checks = journal.read(self.folder), _read_checks(self.folder)
+        comparison = compare.run(
+            self._partitions({each.key for each in done}, checks),
+            self.plan.conditions,
+            seeds=range(self.options.seeds),
+            classes=self.plan.dataset.classes,
+            done=done,
+            keep=lambda each: journal.append(self.folder, each),
+            cache=self.cache,
+            workers=self.workers,
+            progress=self.progress,
+        )
+        return comparison, checks
+
+    def _partitions(self, done: set[tuple[str, str, int]], checks: dict[str, tuple[Check, ...]]) -> Iterator[Partition]:
+        """Those with something left to do, one at a time: each is gone before the next is made.
+
+        The first one fills in the shortcut checks where they are missing.
+        """
+        names, seeds = [condition.name for condition in self.plan.conditions], range(self.options.seeds)
+        for number, name in enumerate(self.plan.splits):
             unchecked = number == 0 and not checks
-            if wanted <= have and not unchecked:
+            if {(condition, name, seed) for condition in names for seed in seeds} <= done and not unchecked:
                 continue
-            work, keep, device = folder / WORK, options.keep_work, training.device
-            with plan.partition(name, work, keep=keep, workers=workers, device=device, progress=progress) as partition:
+            with self.plan.partition(
+                name,
+                self.folder / WORK,
+                keep=self.options.keep_work,
+                workers=self.workers,
+                device=self.training.device,
+                progress=self.progress,
+            ) as partition:
                 if unchecked:
-                    checks.update(_check(partition, folder, training, workers, progress))
+                    checks.update(self._check(partition))
                 yield partition
 
-    comparison = compare.run(
-        partitions(),
-        plan.conditions,
-        seeds=range(options.seeds),
-        classes=plan.dataset.classes,
-        done=done,
-        keep=lambda each: trainings.append(folder, each),
-        cache=cache,
-        workers=workers,
-        progress=progress,
-    )
-    return comparison, checks
+    def _check(self, partition: Partition) -> dict[str, tuple[Check, ...]]:
+        """Look for shortcuts in the synthetic images of a partition, and record the answers."""
+        from carpet_data.experiments import shortcut_check
 
-
-def _check(
-    partition: Partition, folder: Path, training: TrainOptions, workers: int | None, progress: Progress | None
-) -> dict[str, tuple[Check, ...]]:
-    """Look for shortcuts in the synthetic images of a partition, and record the answers."""
-    from carpet_data.experiments import shortcut_check
-
-    # A leak is refused before anything of the images is looked at.
-    partition.refuse_leaks()
-    checks = {}
-    for pool, made in partition.pools.items():
-        if progress is not None:
-            progress(Step(0, None, f"looking for shortcuts in {pool}"))
-        chosen = shortcut_check.suspects(partition.folder, made)
-        checks[pool] = shortcut_check.examine(chosen, training, workers=workers)
-    runs.write_json(folder / CHECKS, {pool: [each.to_json() for each in found] for pool, found in checks.items()})
-    return checks
+        # A leak is refused before anything of the images is looked at.
+        partition.refuse_leaks()
+        checks = {}
+        for pool, made in partition.pools.items():
+            if self.progress is not None:
+                self.progress(Step(0, None, f"looking for shortcuts in {pool}"))
+            chosen = shortcut_check.suspects(partition.folder, made)
+            checks[pool] = shortcut_check.examine(chosen, self.training, workers=self.workers)
+        recorded = {pool: [each.to_json() for each in found] for pool, found in checks.items()}
+        runs.write_json(self.folder / CHECKS, recorded)
+        return checks
 
 
 def _read_checks(folder: Path) -> dict[str, tuple[Check, ...]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core.results import Result
+from carpet_data.core.sheets import evenly
 from carpet_data.dataset import Sample
 from carpet_data.experiments.quality.texture_statistics import BINS, Crop
 
@@ -188,12 +189,16 @@ def _table(crops: Sequence[Crop], scale: Scale) -> F64:
     """The standardized statistics of at most `_MOST` crops, evenly chosen."""
     if not crops:
         return np.zeros((0, len(scale.mean)))
-    chosen = np.linspace(0, len(crops) - 1, min(len(crops), _MOST)).round().astype(int)
-    return scale.apply(np.stack([crops[k].statistics for k in chosen]))
+    return scale.apply(np.stack([crop.statistics for crop in evenly(crops, _MOST)]))
+
+
+def _squared(rows: F64, others: F64) -> F64:
+    """The squared distance of every row to every other one."""
+    return np.asarray((rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)[None] - 2 * rows @ others.T, np.float64)
 
 
 def _nearest(rows: F64, others: F64, *, itself: bool = False) -> F64:
-    squared = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)[None] - 2 * rows @ others.T
+    squared = _squared(rows, others)
     if itself:
         np.fill_diagonal(squared, np.inf)
     return np.asarray(np.sqrt(np.maximum(squared, 0)).min(axis=1), np.float64)
@@ -202,7 +207,7 @@ def _nearest(rows: F64, others: F64, *, itself: bool = False) -> F64:
 def _diversity(rows: F64) -> float | None:
     if len(rows) < 2:
         return None
-    squared = (rows**2).sum(axis=1)[:, None] + (rows**2).sum(axis=1)[None] - 2 * rows @ rows.T
+    squared = _squared(rows, rows)
     np.fill_diagonal(squared, 0)
     return float(np.sqrt(np.maximum(squared, 0)).sum() / (len(rows) * (len(rows) - 1)))
 

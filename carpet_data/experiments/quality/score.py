@@ -16,7 +16,7 @@ from carpet_data.experiments.options import DEFAULT_BACKBONE, ScoreOptions
 from carpet_data.experiments.quality import distances as scoring
 from carpet_data.experiments.quality.distances import Scale
 from carpet_data.experiments.quality.score_result import Group, ScoreResult
-from carpet_data.experiments.quality.texture_statistics import Crop, Job, Measured, measure
+from carpet_data.experiments.quality.texture_statistics import Crop, Job, measure
 from carpet_data.formats import read
 
 if TYPE_CHECKING:
@@ -89,13 +89,16 @@ def _group(
     network: StageFeatures | None,
 ) -> Group:
     made = tuple(crop for sample in samples for crop in crops.get(sample.id, ()) if crop.class_name == class_name)
+    feature_distance = None
+    if network is not None and made and real:
+        feature_distance = scoring.kernel_distance(network(made), network(real))
     return Group(
         class_name,
         recipe,
         len(samples),
         scoring.acceptance(samples),
         scoring.distances(made, real, scale),
-        _feature_distance(network, made, real),
+        feature_distance,
         made,
     )
 
@@ -106,11 +109,12 @@ def _measured(
     """Sample id -> its defects, and what could not be measured."""
     crops: dict[str, tuple[Crop, ...]] = {}
     skipped: list[CarpetDataError] = []
-    for done, found in enumerate(executor.run(measure, jobs, workers=workers, chunk=8), start=1):
-        if isinstance(found, Measured):
-            crops[found.id] = found.crops
-        else:
+    measured = executor.run(measure, jobs, workers=workers, chunk=8)
+    for done, (job, found) in enumerate(zip(jobs, measured, strict=True), start=1):
+        if isinstance(found, CarpetDataError):
             skipped.append(found)
+        else:
+            crops[job.sample.id] = found
         if progress is not None:
             progress(Step(done, len(jobs), "scoring"))
     return crops, skipped
@@ -154,9 +158,3 @@ def _default_is_local() -> bool:
     above = os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")
     cache = Path(os.environ.get("TORCH_HOME", Path(above) / "torch")) / "hub" / "checkpoints"
     return any(cache.glob(f"{DEFAULT_BACKBONE}-*.pth"))
-
-
-def _feature_distance(features: StageFeatures | None, made: Sequence[Crop], real: Sequence[Crop]) -> float | None:
-    if features is None or len(made) < 2 or len(real) < 2:
-        return None
-    return scoring.kernel_distance(features(made), features(real))

@@ -16,7 +16,7 @@ from carpet_data.dataset import Connectivity, Sample
 from carpet_data.errors import CarpetDataError
 from carpet_data.synthesis.contract import Image, Mask
 
-__all__ = ["BINS", "NAMES", "Crop", "Job", "Measured", "describe", "measure"]
+__all__ = ["BINS", "NAMES", "Crop", "Job", "describe", "measure"]
 
 F64 = NDArray[np.float64]
 
@@ -38,14 +38,7 @@ _SIDE = 128
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One sample to measure.
-
-    Attributes:
-        root: The data set's folder.
-        sample: With a mask.
-        connectivity: Which pixels belong to one defect.
-        pixels: Whether the crops are needed too, for a network.
-    """
+    """One sample with a mask to measure; `pixels` says whether the crops are needed too, for a network."""
 
     root: Path
     sample: Sample
@@ -74,21 +67,8 @@ class Crop:
     inside: NDArray[np.float32] | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """One image.
-
-    Attributes:
-        id: The sample's id.
-        crops: Its defects, the eight largest at most.
-    """
-
-    id: str
-    crops: tuple[Crop, ...]
-
-
-def measure(job: Job) -> Measured | CarpetDataError:
-    """Measure the defects of one sample; an error in its files is returned. Pure."""
+def measure(job: Job) -> tuple[Crop, ...] | CarpetDataError:
+    """Measure the defects of one sample, the eight largest at most; an error in its files is returned. Pure."""
     sample = job.sample
     try:
         regions = masks.find(masks.load(job.root, sample), connectivity=job.connectivity)
@@ -108,7 +88,7 @@ def measure(job: Job) -> Measured | CarpetDataError:
         pixels, weight = _square(crop, mask) if job.pixels else (None, None)
         area = float(regions.area[k]) / (sample.width * sample.height)
         crops.append(Crop(regions.class_names[k], statistics, colors, area, pixels, weight))
-    return Measured(sample.id, tuple(crops))
+    return tuple(crops)
 
 
 def describe(image: Image, mask: Mask) -> tuple[F64, F64]:

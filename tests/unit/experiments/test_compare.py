@@ -12,9 +12,9 @@ from carpet_data.errors import LeakError, UsageError
 from carpet_data.experiments import bank as bank_module
 from carpet_data.experiments import compare
 from carpet_data.experiments.bank import FeatureBank
+from carpet_data.experiments.comparison import Training
 from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING, METHODS, standard
 from carpet_data.experiments.partitions import Partition
-from carpet_data.experiments.trainings import Training
 from carpet_data.training import tables
 from carpet_data.training.features import extract
 from carpet_data.training.fit import prepare_network

@@ -7,9 +7,8 @@ import json
 import pytest
 
 from carpet_data.errors import DataError
-from carpet_data.experiments.comparison import Comparison
+from carpet_data.experiments.comparison import Comparison, Training, append, read
 from carpet_data.experiments.conditions import BASELINE, standard
-from carpet_data.experiments.trainings import Training, append, read
 from carpet_data.experiments.verdict import judge
 from carpet_data.store.runs import Prediction
 
