@@ -103,9 +103,9 @@ class FeatureBank:
             assert known is not None
             values[:, row] = known
         place = {name: number for number, name in enumerate(classes)}
-        strange = sorted({sample.class_name for sample in everything} - set(place))
-        if strange:
-            raise UsageError(f"unknown class {strange[0]!r} (known: {', '.join(classes)})", hint="name all classes")
+        unknown = sorted({sample.class_name for sample in everything} - set(place))
+        if unknown:
+            raise UsageError(f"unknown class {unknown[0]!r} (known: {', '.join(classes)})", hint="name all classes")
         labels = np.array([place[sample.class_name] for sample in everything], np.int64)
         ids, origins = tuple(s.id for s in everything), tuple(s.origin for s in everything)
         return FeatureTable(values, labels, ids, tuple(classes), origins)

@@ -57,7 +57,7 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "crt": ("head retrained on balanced batches (cRT, Kang et al. 2020)", {"retrain_head": True}),
     "lmr": ("Long-Tail Mixed Reconstruction (Perrett et al. 2023)", {"lmr": True}),
 }
-"""Remedies for a long tail without synthetic images: name -> (description, changed settings).
+"""Methods for a long tail without synthetic images: name -> (description, changed settings).
 
 The losses correct for the class frequencies themselves, so they see the images as they are; correcting by sampling too
 would do it twice.
@@ -91,12 +91,8 @@ def standard(
 ) -> tuple[Condition, ...]:
     """The conditions that are always compared: real-only, the baseline, and two for each set of synthetic images.
 
-    Between the baseline and `real + POOL` the synthetic images are the only difference.
-
-    Args:
-        settings: Of the baseline.
-        pools: Names of the sets of synthetic images.
-        methods: Of METHODS: additional conditions on real images.
+    Between the baseline, which has these settings, and `real + POOL` the synthetic images are the only difference.
+    Each of `methods`, names of METHODS, is an additional condition on real images.
 
     Raises:
         UsageError: An unknown method, or a duplicate name.
@@ -132,14 +128,10 @@ def standard(
 
 
 def method_condition(name: str, settings: TrainOptions = BASELINE_TRAINING) -> Condition:
-    """The condition of a remedy for the long tail that needs no synthetic images.
-
-    Args:
-        name: Of METHODS.
-        settings: Of the baseline.
+    """The condition of a long-tail method that needs no synthetic images.
 
     Raises:
-        UsageError: An unknown method.
+        UsageError: The name is not one of METHODS.
     """
     if name not in METHODS:
         raise UsageError(f"unknown method {name!r}", hint=f"use one of: {', '.join(METHODS)}")

@@ -95,10 +95,10 @@ class Partition:
             found.append((pool, pool.synthetic()))
         only = condition.only.get(self.name)
         if only is not None:
-            strange = sorted(only - {sample.id for _, samples in found for sample in samples})
-            if strange:
+            unknown = sorted(only - {sample.id for _, samples in found for sample in samples})
+            if unknown:
                 raise UsageError(
-                    f"{strange[0]!r} is not a training sample of {condition.name} in the partition {self.name}",
+                    f"{unknown[0]!r} is not a training sample of {condition.name} in the partition {self.name}",
                     hint="name samples on the train side of its split",
                 )
             found = [(folder, tuple(s for s in samples if s.id in only)) for folder, samples in found]

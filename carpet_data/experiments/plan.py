@@ -133,15 +133,9 @@ class Plan:
     def partition(
         self, name: str, work: Path, *, keep: bool, workers: int | None, device: str, progress: Progress | None
     ) -> Iterator[Partition]:
-        """A partition with its synthetic images, made where needed; the workspaces are removed at the end.
+        """A partition with its synthetic images, made where needed in workspaces below `work`.
 
-        Args:
-            name: Of the partition.
-            work: The folder of the workspaces.
-            keep: Do not remove them.
-            workers: Number of processes of the synthesis.
-            device: Where learned recipes are fitted and sampled.
-            progress: Called with each step.
+        They are removed at the end unless `keep`.
         """
         if not self.synthesizes:
             folder = self.folder(name)

@@ -22,11 +22,9 @@ GOOD_LEAST = 0.9
 
 
 def judge(comparison: Comparison, conditions: Sequence[str]) -> tuple[Verdict, ...]:
-    """A verdict on each of these conditions.
+    """A verdict on each of these conditions, such as "real + synthetic", of a finished comparison.
 
-    Args:
-        comparison: Finished.
-        conditions: Names, such as "real + synthetic"; the p-values of several are adjusted for multiple comparisons.
+    The p-values of several are adjusted for multiple comparisons.
     """
     by_name = {contrast.condition: contrast for contrast in comparison.metrics.contrasts}
     contrasts = [by_name[name] for name in conditions]

@@ -24,12 +24,7 @@ TARGET = 100
 
 
 def create(root: Path, dataset: Dataset, split: Split) -> None:
-    """Make a workspace; an existing one is left as it is.
-
-    Args:
-        root: The folder to write.
-        dataset: A prepared data set; its real samples are taken.
-        split: Its sides; ids of synthetic samples are left out. Samples outside it are not taken.
+    """Make a workspace of the real samples in a split of a prepared data set; an existing one is left as it is.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -61,12 +56,7 @@ def real_split(dataset: Dataset, split: Split) -> Split:
 
 
 def redrawn(dataset: Dataset, split: Split, seed: int) -> Split:
-    """Another random partition of the same real images: grouped, stratified, with the same fractions.
-
-    Args:
-        dataset: A prepared data set.
-        split: The split whose images and fractions are taken.
-        seed: Random seed.
+    """Another random partition of the real images in a split: grouped, stratified, with the same fractions.
 
     Raises:
         DataError: The split has no train or no test image.

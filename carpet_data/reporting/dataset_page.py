@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from carpet_data.dataset import Side
 from carpet_data.reporting.pages import ValidationPage
 from carpet_data.reporting.thumbnails import Thumbnail
 from carpet_data.statistics.summary import DefectStats
@@ -179,7 +180,7 @@ class DatasetPage:
     evidence: Evidence
     recipes: tuple[RecipeRow, ...]
     provenance: Mapping[str, Any]
-    splits: Mapping[str, Mapping[str, int]]
+    splits: Mapping[str, Mapping[Side, int]]
     notes: tuple[str, ...]
     versions: Mapping[str, str]
 

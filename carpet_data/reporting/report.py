@@ -14,7 +14,7 @@ from carpet_data import formats, store
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
-from carpet_data.dataset import DataFolder, Dataset, Split, folder_of
+from carpet_data.dataset import DataFolder, Dataset, folder_of
 from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.formats.export import default_out
 from carpet_data.reporting import contents
@@ -94,7 +94,8 @@ def report(
     out = default_out(root, "report.html") if out is None else Path(out)
     _check_out(out, root, overwrite=overwrite)
     dataset = formats.read(root)
-    table = _score(None if score is None else Path(score), dataset.root)
+    score_file = dataset.root / SCORE if score is None else Path(score)
+    table = read_score(score_file) if score is not None or score_file.is_file() else None
     page = _page(dataset, dataset.split_name(split), table, workers, progress)
     data = render("dataset.html", page=page).encode(errors="backslashreplace")
     with making(out):
@@ -114,13 +115,6 @@ def _check_out(out: Path, root: Path, *, overwrite: bool) -> None:
     if any(folder == inside or folder in inside.parents for folder in kept):
         raise UsageError("the report would lie among the data", where=out, hint="write it elsewhere")
     check_file(out, overwrite=overwrite)
-
-
-def _score(path: Path | None, root: Path) -> ScoreTable | None:
-    if path is not None:
-        return read_score(path)
-    path = root / SCORE
-    return read_score(path) if path.is_file() else None
 
 
 def _page(
@@ -146,14 +140,10 @@ def _page(
         evidence=evidence,
         recipes=contents.made_by(dataset),
         provenance=_provenance(dataset, split) if prepared else {"Read from": dataset.format},
-        splits={name: _counts(each) for name, each in sorted(dataset.splits.items())},
+        splits={name: each.counts() for name, each in sorted(dataset.splits.items())},
         notes=_notes([*measured.skipped, *problems, *damaged]),
         versions={"python": platform.python_version(), **runs.versions()},
     )
-
-
-def _counts(split: Split) -> dict[str, int]:
-    return {str(side): count for side, count in split.counts().items()}
 
 
 def _notes(problems: list[CarpetDataError]) -> tuple[str, ...]:

@@ -17,12 +17,7 @@ __all__ = ["Suspects", "examine", "suspects"]
 
 
 def examine(chosen: Suspects, settings: TrainOptions, *, workers: int | None = None) -> tuple[Check, ...]:
-    """Every question about one set of synthetic images.
-
-    Args:
-        chosen: The images.
-        settings: Image size and network of the probes.
-        workers: Number of processes that read images; None for one per core.
+    """Every question about one set of synthetic images; the settings give image size and network of the probes.
 
     Raises:
         ImageError: An image or mask cannot be read.

@@ -48,10 +48,7 @@ Reading: TypeAlias = tuple[NDArray[np.float64], F32]
 
 
 def read_cues(job: tuple[Path, Sample]) -> Reading:
-    """The cues of one image outside its defect.
-
-    Args:
-        job: The root of the data set, and the sample.
+    """The cues of one image outside its defect; `job` is the root of the data set, and the sample.
 
     Raises:
         ImageError: The image or its mask cannot be read.

@@ -77,10 +77,6 @@ def _unit(sample: Sample) -> str:
 def auc(ones: F64, zeros: F64) -> float:
     """The share of pairs in which the one is larger, ties counted half (Hanley and McNeil 1982); nan without pairs.
 
-    Args:
-        ones: float64 (m,).
-        zeros: float64 (n,).
-
     Examples:
         >>> auc(np.array([2.0, 3.0]), np.array([1.0, 2.0]))
         0.875
@@ -102,11 +98,7 @@ def chance(value: float, m: int, n: int) -> float:
 
 
 def by_unit(values: NDArray[Any], units: Sequence[str]) -> tuple[F64, tuple[str, ...]]:
-    """The mean of each unit's values, nan left out: images of one unit are not independent evidence.
-
-    Args:
-        values: float (n, …).
-        units: One per image.
+    """The mean of each unit's values (n, …), nan left out: images of one unit are not independent evidence.
 
     Returns:
         float64 (units, …), nan where a unit has no value, and the units' names, sorted.
