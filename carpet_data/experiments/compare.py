@@ -75,7 +75,8 @@ def run(
         partitions = tuple(partitions)
         classes = classes_of(partitions)
     classes = tuple(classes)
-    found = {training.key: training for training in done}
+    known = {condition.name for condition in conditions}
+    found = {training.key: training for training in done if training.condition in known}
     for condition in conditions:
         views.check(condition.settings.augment)
     device = devices.resolve(conditions[0].settings.device)
@@ -93,9 +94,7 @@ def run(
             found[training.key] = training
             if keep is not None:
                 keep(training)
-    wanted = {condition.name for condition in conditions}
-    made = tuple(training for training in found.values() if training.condition in wanted)
-    return Comparison(classes, tuple(conditions), baseline, made, tuple(dict.fromkeys(notes)))
+    return Comparison(classes, tuple(conditions), baseline, tuple(found.values()), tuple(dict.fromkeys(notes)))
 
 
 def refuse_unequal(conditions: Sequence[Condition], baseline: str) -> None:

@@ -160,11 +160,11 @@ class Comparison:
     def notes(self) -> tuple[str, ...]:
         """What limits the metrics, a sentence each."""
         few = {name: count for name, count in self.units.items() if 0 < count < _FEW_UNITS}
-        lonely = ", ".join(name for name, count in few.items() if count == 1)
+        single = ", ".join(name for name, count in few.items() if count == 1)
         notes = list(self.given)
-        if lonely:
+        if single:
             notes.append(
-                f"{lonely} has a single group of test images, so there is no interval and no test; use more partitions "
+                f"{single} has a single group of test images, so there is no interval and no test; use more partitions "
                 "(--partitions) or more test images"
             )
         elif few:

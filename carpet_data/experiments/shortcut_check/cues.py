@@ -149,9 +149,9 @@ def named_cues(chosen: Suspects, made: tuple[F64, F32], real: tuple[F64, F32]) -
         return Check(question, "not run", "the masks cover everything")
     found.sort(reverse=True)
     strongest, _, strongest_name = found[0]
-    guilty = [f"{name} (AUC {share:.2f})" for share, likely, name in found if share > LIMIT and likely < CHANCE]
-    if guilty:
-        detail = f"outside the defects, synthetic images differ from real ones by: {', '.join(guilty)}"
+    telling = [f"{name} (AUC {share:.2f})" for share, likely, name in found if share > LIMIT and likely < CHANCE]
+    if telling:
+        detail = f"outside the defects, synthetic images differ from real ones by: {', '.join(telling)}"
         return Check(question, "flagged", detail, strongest)
     detail = f"the strongest of {len(_NAMES)} cues is {strongest_name} (AUC {strongest:.2f}; 0.5 is guessing)"
     return Check(question, "passed", detail, strongest)
