@@ -6,19 +6,7 @@ import hashlib
 
 import numpy as np
 
-from carpet_data.errors import UsageError
-
-__all__ = ["generator", "refuse_negative", "sequence"]
-
-
-def refuse_negative(seed: int) -> None:
-    """Refuse a seed that no tree can grow from.
-
-    Raises:
-        UsageError: It is negative.
-    """
-    if seed < 0:
-        raise UsageError(f"--seed must be at least 0 (got {seed})")
+__all__ = ["generator", "sequence"]
 
 
 def sequence(seed: int, *key: str | int) -> np.random.SeedSequence:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import os
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from carpet_data.errors import UsageError
+from carpet_data.errors import UsageError, nearest
 from carpet_data.synthesis.recipe import files, strict_yaml
 from carpet_data.synthesis.recipe import shipped as shipped_files
 from carpet_data.synthesis.recipe.strict_yaml import Document, Place
@@ -150,8 +149,8 @@ def _known(values: Mapping[str, Any], known: tuple[str, ...], place: Place, docu
         where = _where(document, (*place, name), path)
         if place and name in _ELSEWHERE:
             raise UsageError(f"{name} cannot be set per row", where=where, hint=f"use {_ELSEWHERE[name]}")
-        near = [_OTHER_NAMES[name]] if place and name in _OTHER_NAMES else difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use: {', '.join(known)}"
+        other = _OTHER_NAMES.get(name) if place else None
+        hint = nearest(other or name, known).strip() or f"use: {', '.join(known)}"
         raise UsageError(f"unknown {'setting' if place else 'key'} {name!r}", where=where, hint=hint)
 
 

@@ -70,12 +70,7 @@ def pool_of(class_of: Mapping[str, str], group_of: Mapping[str, str] | None) -> 
 
 
 def generator(seed: int, *words: str) -> np.random.Generator:
-    """A generator of its own for each seed and purpose.
-
-    Raises:
-        UsageError: The seed is negative.
-    """
-    seeds.refuse_negative(seed)
+    """A generator of its own for each seed and purpose."""
     return seeds.generator(seed, "\x1f".join(words))
 
 

@@ -50,10 +50,8 @@ class Runtime:
         multiplies it (GPUs since Ampere, CPUs with AMX).
 
         Raises:
-            UsageError: The device is unknown or not available, this process already uses another one, or the seed is
-                negative.
+            UsageError: The device is unknown or not available, or this process already uses another one.
         """
-        seeds.refuse_negative(seed)
         found = devices.resolve(device)
         is_cpu = found.type == "cpu"
         # accelerate keeps the first device of a process: a second one would be taken for the first, or refused with a

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 
 from carpet_data.core.plugins import Registry
-from carpet_data.errors import CarpetDataError, MissingExtraError, UsageError
+from carpet_data.errors import CarpetDataError, MissingExtraError, UsageError, nearest
 
 __all__ = ["LITE", "NETWORKS", "Body", "Input", "architectures", "check", "make", "torchvision_models"]
 
@@ -105,8 +104,7 @@ def check(architecture: str) -> None:
         known = tuple(TIMM + name for name in _timm(architecture).list_models())
         if architecture in known:
             return
-    near = difflib.get_close_matches(architecture, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "use a classifier of torchvision, such as resnet18"
+    hint = nearest(architecture, known).strip() or "use a classifier of torchvision, such as resnet18"
     raise UsageError(f"unknown network {architecture!r}", hint=hint)
 
 

@@ -12,7 +12,6 @@ from carpet_data.core.executor import run
 from carpet_data.core.images import write_png
 from carpet_data.core.progress import Progress, Step
 from carpet_data.core.results import Result
-from carpet_data.core.seeds import refuse_negative
 from carpet_data.dataset import GOOD
 from carpet_data.errors import UsageError, nearest
 from carpet_data.store.output import fresh_folder
@@ -165,7 +164,8 @@ def sample(
     """
     if not MIN_SIZE <= size <= _MAX_SIZE:
         raise UsageError(f"--size must be {MIN_SIZE} to {_MAX_SIZE} (got {size})", hint="use 256 or 1024")
-    refuse_negative(seed)
+    if seed < 0:
+        raise UsageError(f"--seed must be at least 0 (got {seed})")
     wanted = _counts(counts or {}, _LONG_TAIL_COUNTS if long_tail else _DEFAULT_COUNTS)
     total = sum(wanted.values())
     out = Path(out)

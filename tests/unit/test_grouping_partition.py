@@ -130,11 +130,9 @@ def test_wrong_fractions(wrong: tuple[float, ...]) -> None:
         by_fractions(samples({"a": 4}), fractions=wrong)
 
 
-def test_wrong_sides_seed_and_pool() -> None:
+def test_wrong_sides_and_pool() -> None:
     with pytest.raises(UsageError):
         by_fractions(samples({"a": 4}), sides=("test", "train"))
-    with pytest.raises(UsageError):
-        by_fractions(samples({"a": 4}), seed=-1)
     with pytest.raises(DataError):
         by_fractions({})
 

@@ -7,7 +7,6 @@ importing the library asks the network for a newer version.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import random
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from carpet_data.errors import UsageError
+from carpet_data.errors import UsageError, nearest
 from carpet_data.synthesis.contract import Image, Mask
 
 _REFUSED = {
@@ -122,8 +121,7 @@ def _check_nodes(tree: Any, known: Mapping[str, Any]) -> None:
         raise _wrong("a transform has no __class_fullname__", "write each as albumentations.to_dict does")
     name = tree["__class_fullname__"]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "see the documentation of albumentations 2.0.8"
+        hint = nearest(name, known).strip() or "see the documentation of albumentations 2.0.8"
         raise _wrong(f"unknown transform {name!r}", hint)
     if name in _REFUSED or "Dropout" in name:
         reason = _REFUSED.get(name, "it may erase the defect, and the mask would not follow")

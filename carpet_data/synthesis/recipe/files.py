@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
 import json
 import os
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from carpet_data.errors import DataError, ProblemsError, UsageError
+from carpet_data.errors import DataError, ProblemsError, UsageError, nearest
 from carpet_data.synthesis.recipe import registry, strict_yaml
 from carpet_data.synthesis.recipe import shipped as shipped_files
 from carpet_data.synthesis.recipe.model import Envelope, Recipe
@@ -168,8 +167,7 @@ def _problem(model: type[BaseModel], found: Any, place: Place, document: Documen
     name = ".".join(str(part) for part in (*place, *loc))
     if found["type"] == "extra_forbidden":
         known = _fields(model, loc[:-1])
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the fields here are {', '.join(known) or 'none'}"
+        hint = nearest(str(loc[-1]), known).strip() or f"the fields here are {', '.join(known) or 'none'}"
         return DataError(f"unknown field {name!r}", where=where, hint=hint)
     given = found["input"]
     shown = f", not {json.dumps(given, ensure_ascii=False)}" if isinstance(given, str | int | float) else ""

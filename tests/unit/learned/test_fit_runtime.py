@@ -18,8 +18,3 @@ def test_another_device_in_the_same_process_is_refused(monkeypatch: pytest.Monke
         Runtime.at("cuda", precision="full")
     assert "another process" in str(caught.value.hint)
     assert Runtime.at("cpu", precision="full").device.type == "cpu"
-
-
-def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"must be at least 0 \(got -1\)"):
-        Runtime.at("cpu", precision="full", seed=-1)
