@@ -175,7 +175,7 @@ class CropDataset:
             label = int(rng.integers(len(self.classes))) if only is None else only
             of_class = self._of_class[label]
             example = of_class[int(rng.integers(len(of_class)))]
-            window = self._moved(example, rng)
+            window = self.drawn_window(example, rng)
             is_defect = rng.random() < defect_share
             mask = cut_mask(example.mask, window, size)
             if is_defect:
@@ -186,7 +186,7 @@ class CropDataset:
             images[row], masks[row], labels[row] = image, mask, label
         return CropBatch(images, masks, labels)
 
-    def _moved(self, example: Example, rng: np.random.Generator) -> CropWindow:
+    def drawn_window(self, example: Example, rng: np.random.Generator) -> CropWindow:
         window = self.window(example)
         # Still wide enough for the box of the defect, whatever the zoom.
         side = max(self.crop_px, max(example.box[2:]), round(window.side * rng.uniform(*_ZOOM)))

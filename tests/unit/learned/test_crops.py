@@ -42,7 +42,7 @@ def test_a_defect_is_whole_in_every_crop(
     data = crops_of(example("a", box), crop_px=crop_px, context=context)
     rng = np.random.default_rng(seed)
     for _ in range(8):
-        window = data._moved(data.examples[0], rng)
+        window = data.drawn_window(data.examples[0], rng)
         assert window.x <= box[0]
         assert window.y <= box[1]
         assert window.x + window.side >= box[0] + box[2]

@@ -115,7 +115,7 @@ def test_overfitting_one_crop_drives_the_loss_down_and_returns_that_crop(tmp_pat
 class _Still(CropDataset):
     """Crops whose windows do not move, nor their light change."""
 
-    def _moved(self, example: Example, rng: np.random.Generator) -> CropWindow:
+    def drawn_window(self, example: Example, rng: np.random.Generator) -> CropWindow:
         return self.window(example)
 
     def _varied(self, image: Any, mask: Any, rng: np.random.Generator) -> tuple[Any, Any]:

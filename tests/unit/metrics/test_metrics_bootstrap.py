@@ -69,13 +69,16 @@ def test_two_strata_of_one_unit_are_joined() -> None:
 
 
 def test_weights_are_drawn_stratum_by_stratum() -> None:
-    members = [np.array([0, 2, 4]), np.array([1, 3])]
-    chunks = list(bootstrap._weights(members, 1000, 300, np.random.default_rng(0)))
-    assert [len(chunk) for chunk in chunks] == [300, 300, 300, 100]
-    weights = np.concatenate(chunks)
-    assert np.allclose(weights[:, members[0]].sum(axis=1), 3)
-    assert np.allclose(weights[:, members[1]].sum(axis=1), 2)
-    assert np.allclose(weights.mean(axis=0), 1, atol=0.1)
+    # All units of class 0 are right and all of class 1 are wrong: only other weights of a stratum would change this.
+    outcome = right_and_wrong({0: [(2, 2)] * 3, 1: [(2, 0)] * 2})
+    values = bootstrap.resample([outcome], ACCURACY, resamples=1000, seed=0)
+    assert values.shape == (1, 1000)
+    assert np.allclose(values, 0.6)
+    # Within a stratum the units do change places, each as often.
+    mixed = right_and_wrong({0: [(2, 2), (2, 0), (2, 0)], 1: [(2, 2)] * 2})
+    recalls = bootstrap.resample([mixed], recall_of(0, "c0"), resamples=10_000, seed=0)
+    assert recalls.mean() == pytest.approx(1 / 3, abs=0.02)
+    assert recalls.std() > 0.1
 
 
 @pytest.mark.parametrize("statistic", [ACCURACY, BALANCED_ACCURACY, MACRO_F1, recall_of(1, "c1")])
