@@ -187,6 +187,7 @@ class CropDataset:
         return CropBatch(images, masks, labels)
 
     def drawn_window(self, example: Example, rng: np.random.Generator) -> CropWindow:
+        """A window at a drawn place and zoom; the box of the defect is whole in it."""
         window = self.window(example)
         # Still wide enough for the box of the defect, whatever the zoom.
         side = max(self.crop_px, max(example.box[2:]), round(window.side * rng.uniform(*_ZOOM)))

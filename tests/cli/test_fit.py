@@ -15,7 +15,6 @@ from helpers.command import Called
 from carpet_data import store as layout
 from carpet_data.cli import common
 from carpet_data.errors import UsageError
-from carpet_data.learned import copies
 from carpet_data.learned.fit import fit
 from carpet_data.learned.fit_runtime import Runtime
 from carpet_data.learned.options import FitOptions
@@ -33,10 +32,10 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The method `tiny` is known, and copies are sought by pixels alone."""
     monkeypatch.setitem(registry.METHODS.builtin, tiny_learner.NAME, (tiny_learner.TARGET, "of the tests"))
-    monkeypatch.setattr(copies, "_installed", lambda device: None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 from carpet_data import store as layout
 from carpet_data.errors import DataError, DeviceMemoryError, LeakError, LockedError, OutputError, UsageError
-from carpet_data.learned import copies, fit_plan, model_card
+from carpet_data.learned import fit_plan, model_card
 from carpet_data.learned.crops import CropDataset, GeneratedCrop
 from carpet_data.learned.fit import fit
 from carpet_data.learned.options import FitOptions
@@ -40,9 +40,9 @@ SUPPORT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _no_features(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_features(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Copies are sought by pixels alone: loading a network would take most of the time of these tests."""
-    monkeypatch.setattr(copies, "_installed", lambda device: None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
 
 
 def fitted_to(root: Path, folder: Path, *, seed: int = 0, **more: Any) -> model_store.Fitted:
@@ -153,10 +153,8 @@ import torch
 torch.set_num_threads(1)
 from helpers import killing
 killing.arm(target, when, int(number))
-from carpet_data.learned import copies
 from carpet_data.learned.fit import fit
 from carpet_data.learned.options import FitOptions
-copies._installed = lambda device: None
 fit(root, Path(recipe), FitOptions(device="cpu", checkpoint_s=0))
 """
 

@@ -12,7 +12,6 @@ import torch
 from helpers import synthesis, tiny_pipeline
 
 from carpet_data import store as layout
-from carpet_data.learned import copies
 from carpet_data.learned.ddpm_inpaint.denoiser import Denoiser
 from carpet_data.learned.gan.method import GanFitParameters
 from carpet_data.learned.gan.networks import BackgroundGenerator, DefectBranch, grains_of
@@ -34,7 +33,7 @@ GATES = "attempts: 50\ngates: {visible: 0, area_slack: 100, border: allow, outsi
 def test_a_small_fit_is_kept_found_opened_and_used(
     name: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copies, "_installed", lambda device: None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))  # copies are sought by pixels alone
     values = SMALL[name]
     if "PIPELINE" in values:
         values = values.replace("PIPELINE", json.dumps(str(tiny_pipeline.save(tmp_path / "pipeline"))))
@@ -58,7 +57,7 @@ def test_a_small_fit_is_kept_found_opened_and_used(
 def test_a_pipeline_is_used_as_it_is_without_a_lora(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copies, "_installed", lambda device: None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))  # copies are sought by pixels alone
     pipeline = json.dumps(str(tiny_pipeline.save(tmp_path / "pipeline")))
     file = tmp_path / "plain.yaml"
     fit = f"fit: {{precision: full, crop_px: 64, lora_rank: 0, pipeline: {pipeline}}}"
