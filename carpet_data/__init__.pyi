@@ -35,12 +35,12 @@ from carpet_data.errors import UsageError as UsageError
 from carpet_data.errors import WeightsError as WeightsError
 from carpet_data.experiments.conditions import BASELINE_TRAINING as BASELINE_TRAINING
 from carpet_data.experiments.options import ScoreOptions as ScoreOptions
+from carpet_data.experiments.options import SweepOptions as SweepOptions
 from carpet_data.experiments.options import ValidateOptions as ValidateOptions
 from carpet_data.experiments.quality.score import score as score
 from carpet_data.experiments.quality.score_result import ScoreResult as ScoreResult
 from carpet_data.experiments.sweep import SweepResult as SweepResult
 from carpet_data.experiments.sweep import sweep as sweep
-from carpet_data.experiments.sweep_options import SweepOptions as SweepOptions
 from carpet_data.experiments.validate import validate as validate
 from carpet_data.experiments.validate_result import ValidateResult as ValidateResult
 from carpet_data.fiftyone.browse import BrowseResult as BrowseResult

@@ -19,7 +19,7 @@ from carpet_data.cli.common import (
     workers_option,
 )
 from carpet_data.cli.options import options, take
-from carpet_data.experiments.sweep_options import SweepOptions
+from carpet_data.experiments.options import SweepOptions
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What a validation and a score compare. No torch here."""
+"""Options of validations, scores and sweeps. No torch here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from carpet_data.core.options import Options, option
 from carpet_data.errors import UsageError
 from carpet_data.experiments.conditions import METHODS
 
-__all__ = ["DEFAULT_BACKBONE", "ScoreOptions", "ValidateOptions"]
+__all__ = ["DEFAULT_BACKBONE", "ScoreOptions", "SweepOptions", "ValidateOptions"]
 
 DEFAULT_BACKBONE = "resnet18"
 
@@ -93,3 +93,22 @@ class ScoreOptions(Options):
             raise UsageError(
                 "--weights without --backbone", hint=f"add --backbone, such as --backbone {DEFAULT_BACKBONE}"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions(Options):
+    """What all rows of a sweep share."""
+
+    seed: int = option(0, "Random seed of the first training of each row.", minimum=0)
+    seeds: int = option(1, "Number of training runs (seeds) per row.", minimum=1)
+    freeze: str | None = option(
+        None, "Frozen part: backbone, none, or 'until STAGE'.", metavar="WHAT", unset="as in the table"
+    )
+    device: str = option("auto", "Device: auto, cpu, cuda, cuda:1 or mps.", metavar="NAME")
+    fallback: str | None = option(
+        None,
+        "Network to use for rows whose weights are not available locally; 'none' skips such rows.",
+        metavar="NETWORK",
+        unset="as in the table",
+    )
+    download: bool = option(False, "Download torchvision weights that are not available locally.")

@@ -17,7 +17,7 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, DataFolder, Dataset, Sample, Side, folder_of
 from carpet_data.errors import CarpetDataError
 from carpet_data.experiments import sweep_records, sweep_table, sweep_text
-from carpet_data.experiments.sweep_options import SweepOptions
+from carpet_data.experiments.options import SweepOptions
 from carpet_data.experiments.sweep_records import LineResult
 from carpet_data.preparation.train_data import opened, samples_of
 from carpet_data.store import lock, runs

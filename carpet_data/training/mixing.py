@@ -21,14 +21,7 @@ Box = tuple[int, int, int, int]
 def mixup(values: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator, alpha: float) -> Mixed:
     """mixup (Zhang et al. 2018): x = λ x_i + (1 − λ) x_j, labels likewise, λ ~ Beta(α, α), one λ a batch.
 
-    Args:
-        values: float (n, …): images or features.
-        labels: float (n, k), rows summing to 1.
-        rng: Draws λ and the partners.
-        alpha: α, above 0.
-
-    Returns:
-        The mixed values and labels.
+    Values, float (n, …), are images or features; labels are float (n, k), rows summing to 1; α is above 0.
     """
     share = float(rng.beta(alpha, alpha))
     partner = torch.from_numpy(rng.permutation(len(values))).to(values.device)
@@ -41,11 +34,7 @@ def cutmix(images: torch.Tensor, labels: torch.Tensor, rng: np.random.Generator,
     λ ~ Beta(α, α); the box's center is uniform, and the labels are mixed by the area that it really has, cut at the
     border.
 
-    Args:
-        images: float (n, c, h, w).
-        labels: float (n, k), rows summing to 1.
-        rng: Draws λ, the box and the partners.
-        alpha: α, above 0.
+    Images are float (n, c, h, w); labels float (n, k), rows summing to 1; α is above 0.
     """
     partner = torch.from_numpy(rng.permutation(len(images))).to(images.device)
     x0, y0, x1, y1 = _random_box(rng, images.shape[3], images.shape[2], alpha)
@@ -134,13 +123,8 @@ def lmr(
     The paper leaves the temperature T and the largest contribution C open; the shape of c(y) follows it in that it
     falls monotonically from the rarest class to the threshold.
 
-    Args:
-        features: float (n, d).
-        labels: int64 (n,).
-        soft: float (n, k), the labels to train on.
-        counts: Training images of each class, (k,).
-        few_shot: The largest count of a few-shot class.
-        rng: Draws partners and shares.
+    Features are float (n, d), labels int64 (n,), `soft` float (n, k) the labels to train on, and `counts` the training
+    images of each class, (k,). F = `few_shot`; `rng` draws partners and shares.
 
     Returns:
         Mixed features (n, d) and labels (n, k).
@@ -157,10 +141,8 @@ def lmr(
 def contribution(counts: torch.Tensor, few_shot: int, largest: float = _LARGEST) -> torch.Tensor:
     """c(y), the share of the reconstruction for each class.
 
-    Args:
-        counts: Training images of each class, (k,).
-        few_shot: F, the largest count of a few-shot class.
-        largest: C, the share for a class of one image.
+    From the training images of each class, (k,), with F = `few_shot` and C = `largest`, the share for a class of one
+    image.
 
     Returns:
         float32 (k,): 0 for classes of more than F images.
@@ -174,11 +156,8 @@ def reconstruct(
 ) -> torch.Tensor:
     """r_i, each sample rebuilt from the others that are not few-shot.
 
-    Args:
-        features: float (n, d).
-        labels: int64 (n,).
-        is_few_shot: bool (k,).
-        temperature: T, above 0; small values copy the most similar sample.
+    Features are float (n, d), labels int64 (n,), `is_few_shot` bool (k,). T is above 0; small values copy the most
+    similar sample.
 
     Returns:
         float (n, d).
@@ -195,11 +174,7 @@ def reconstruct(
 def pair(values: torch.Tensor, labels: torch.Tensor, partner: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
     """λ_i v_i + (1 − λ_i) v_p(i) of values and labels side by side.
 
-    Args:
-        values: float (n, d).
-        labels: float (n, k).
-        partner: int64 (n,), p.
-        share: float (n, 1), λ.
+    Values are float (n, d), labels float (n, k), p = `partner` int64 (n,), λ = `share` float (n, 1).
 
     Returns:
         float (n, d + k): mixed values, then mixed labels.

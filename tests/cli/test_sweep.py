@@ -21,8 +21,8 @@ from carpet_data.core.images import read
 from carpet_data.core.progress import Step
 from carpet_data.errors import UsageError, WeightsError
 from carpet_data.experiments import sweep_table
+from carpet_data.experiments.options import SweepOptions
 from carpet_data.experiments.sweep import SweepResult, sweep
-from carpet_data.experiments.sweep_options import SweepOptions
 from carpet_data.networks import Network
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
