@@ -23,7 +23,7 @@ from carpet_data.formats.options import (
 from carpet_data.formats.registry import ReadOptions
 
 if TYPE_CHECKING:
-    from carpet_data.formats.coco.check import Check
+    from carpet_data.formats.coco.check import CocoCheck
 
 __all__ = ["check", "export", "to_coco", "to_folder", "to_masks", "to_mvtec", "to_voc", "to_yolo"]
 
@@ -187,7 +187,7 @@ def check(coco: Path, as_json: bool, quiet: bool, **values: Any) -> None:
     click.get_current_context().exit(0 if found.passed else 1)
 
 
-def _check_text(found: Check) -> str:
+def _check_text(found: CocoCheck) -> str:
     lines = []
     for problem in found.problems[:_SHOWN]:
         lines.append(f"{problem.severity}: {problem.where}: {problem.what} [{problem.code}]")

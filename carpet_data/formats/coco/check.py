@@ -29,7 +29,7 @@ _CHUNK = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Check(Result):
+class CocoCheck(Result):
     """What `check` found.
 
     Attributes:
@@ -83,7 +83,7 @@ def check(
     read_options: ReadOptions | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Check:
+) -> CocoCheck:
     """Check COCO instances.
 
     Alone: ids, references, file names, image files and their sizes, segmentations that decode, boxes and areas that
@@ -122,7 +122,7 @@ def check(
         if progress is not None:
             progress(Step(done, len(jobs), "checking"))
     problems.sort(key=lambda problem: SEVERITIES.index(problem.severity))
-    return Check(
+    return CocoCheck(
         tuple(document.path for document in documents),
         len(jobs),
         sum(len(document.annotations) for document in documents),

@@ -31,14 +31,14 @@ _SIDE = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateResult:
     """The first gate that refuses (None where all accept), and the score of each gate that applies."""
 
     refused_by: str | None
     scores: dict[str, float]
 
 
-def judge(candidate: Candidate, scene: Scene, rules: GateRules) -> Verdict:
+def judge(candidate: Candidate, scene: Scene, rules: GateRules) -> GateResult:
     """Ask every gate that applies; a null sample has no mask, so only the place of its changes is checked.
 
     Raises:
@@ -58,13 +58,13 @@ def judge(candidate: Candidate, scene: Scene, rules: GateRules) -> Verdict:
         stray = _changed_outside_box(candidate, scene.host)
         ask("inside-box", float(stray), not stray)
     if scene.null:
-        return Verdict(refused[0] if refused else None, scores)
+        return GateResult(refused[0] if refused else None, scores)
     x, y, width, height = candidate.box
     place = np.s_[y : y + height, x : x + width]
     mask = candidate.mask[place]
     area = int(np.count_nonzero(candidate.mask)) if whole else int(np.count_nonzero(mask))
     if area == 0:
-        return Verdict("empty-mask", {**scores, "empty-mask": 0.0})
+        return GateResult("empty-mask", {**scores, "empty-mask": 0.0})
     if not whole:
         after, before = candidate.image[place], scene.host[place]
         ask("visible", (seen := visibility(after, before, mask)), seen >= rules.visible)
@@ -77,7 +77,7 @@ def judge(candidate: Candidate, scene: Scene, rules: GateRules) -> Verdict:
     ask("border", float(cut), allowed or not cut)
     if not whole and scene.donors:
         ask("near-copy", (alike := donor_similarity(candidate, scene.donors)), alike <= rules.nearness)
-    return Verdict(refused[0] if refused else None, scores)
+    return GateResult(refused[0] if refused else None, scores)
 
 
 def _check_contract(candidate: Candidate, scene: Scene) -> None:
