@@ -219,7 +219,7 @@ def _notes(
     notes += _missing_notes(lines, found)
     if "val" not in samples:
         notes.append(
-            f"the split has no validation side, so there is no validation loss or accuracy; to have them: "
+            f"the split has no validation side, so there is no validation loss or accuracy; to get them: "
             f"carpet-data split {dataset.root.name} --name with-val --fractions 0.65 0.15 0.2"
         )
     count = len(samples["test"])

@@ -1,4 +1,4 @@
-"""What a sweep will run: the rows of a table with the weights that can be had, and what stands in for the others."""
+"""What a sweep will run: the rows of a table with the weights available, and the network used for the others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Line:
         settings: How it is trained; architecture and weights are those of the file, so "auto" stays "auto".
         weights: What it starts with; None where they are not available locally.
         missing: Why it is not run; empty where it is.
-        fallback: Whether it stands in for rows without weights.
+        fallback: Whether it replaces rows without weights.
     """
 
     name: str

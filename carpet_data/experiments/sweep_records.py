@@ -61,7 +61,7 @@ class LineResult:
         architecture: The network.
         weights: The name of what it started with, or of what it should have.
         missing: Why it was not run or failed; empty where it was run.
-        fallback: Whether it stands in for rows without weights.
+        fallback: Whether it replaces rows without weights.
         records: One per seed.
     """
 

@@ -106,7 +106,7 @@ def load(
     """Decode and resize images.
 
     Images that are not square are squeezed to size × size, as the published protocols do: nothing is cut off, at the
-    price of shapes. Shrinking averages over areas, enlarging is bilinear; grey becomes three equal channels.
+    price of shapes. Shrinking averages over areas, enlarging is bilinear; gray becomes three equal channels.
 
     Rows come in the order of the samples; a sample's label is the index of its class. `size` is pixels across and down;
     `masks` loads the defect masks too; workers are processes, None for one per core where there is enough to do. A

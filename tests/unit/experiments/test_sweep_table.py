@@ -1,4 +1,4 @@
-"""Tables of a sweep: what they may say, and what is said of one that is wrong."""
+"""Tables of a sweep: what they may contain, and the messages for an invalid one."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_names_that_torch_no_longer_allows(tmp_path: Path) -> None:
     assert torch.equal(network.body.state_dict()[key], state[key])
 
 
-def test_other_heads_and_helpers_are_left_out(tmp_path: Path) -> None:
+def test_other_heads_and_helpers_are_skipped(tmp_path: Path) -> None:
     state = _state("googlenet")
     state["aux1.fc1.weight"] = torch.zeros(3)
     state["fc.weight"], state["fc.bias"] = torch.zeros(7, 1024), torch.zeros(7)
@@ -191,9 +191,9 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, pooling: str) -> None:
     names = ["good", "lóch"]
     network = build(find_weights("mnasnet0_5", "none"), classes=2, seed=1, pooling=pooling).eval()  # type: ignore[arg-type]
     save_model(network, tmp_path / "run" / "model", names, extra={"size": 64})
-    back, said = load_model(tmp_path / "run")
-    assert said["classes"] == names
-    assert said["size"] == 64
+    back, description = load_model(tmp_path / "run")
+    assert description["classes"] == names
+    assert description["size"] == 64
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     with torch.inference_mode():
         assert torch.equal(network(network.prepare(pixels)), back(back.prepare(pixels)))
@@ -214,11 +214,11 @@ def test_a_model_that_is_damaged_or_of_another_network(tmp_path: Path) -> None:
     save_model(network, tmp_path, ["a", "b"])
     with pytest.raises(WeightsError, match="of squeezenet1_1"):
         find_weights("resnet18", str(tmp_path))
-    said = json.loads((tmp_path / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps({**said, "architecture": "squeezenet1_0"}))
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**description, "architecture": "squeezenet1_0"}))
     with pytest.raises(WeightsError, match="tensors differ"):
         load_model(tmp_path)
-    (tmp_path / "model.json").write_text(json.dumps({**said, "classes": None}))
+    (tmp_path / "model.json").write_text(json.dumps({**description, "classes": None}))
     with pytest.raises(WeightsError, match="classes"):
         load_model(tmp_path)
     (tmp_path / "model.json").write_text("{")

@@ -131,14 +131,14 @@ def test_one_class_alone_is_refused(settings: TrainOptions) -> None:
 
 
 @pytest.mark.parametrize("settings", [HEAD, WHOLE.but(epochs=1, mix="mask-cutmix", sampling="balanced", lmr=True)])
-def test_a_class_with_one_image_and_one_with_none_work_and_are_said(settings: TrainOptions) -> None:
+def test_a_class_with_one_image_and_one_with_none_work_and_are_noted(settings: TrainOptions) -> None:
     train = table(labels=[0] * 8 + [2])
     found = fit(settings, train, table(6, seed=1))
     assert all(torch.isfinite(value).all() for value in found.network.state_dict().values())
     assert [note.split(" has ")[0] for note in notes(train, HEAD)] == ["hole", "thread"]
 
 
-def test_lmr_with_nothing_to_rebuild_from_is_said() -> None:
+def test_lmr_with_nothing_to_rebuild_from_is_noted() -> None:
     assert notes(table(), HEAD.but(lmr=True)) == (
         "every class has at most 20 training images, so LMR rebuilds none (--few-shot)",
     )

@@ -95,7 +95,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(changes: dict[str, Any
 
 
 def test_the_best_epoch_is_chosen_by_val_and_patience_ends_the_training() -> None:
-    # Val truths that contradict train: the more is learnt, the worse.
+    # Validation labels that contradict train: the more is learned, the worse.
     values, labels = features()
     held_out, truth = features(12, seed=1)
     found = fit_head(table(values, labels), table(held_out, (truth + 1) % 3), SETTINGS.but(patience=3))

@@ -29,19 +29,19 @@ def test_mistakes_come_first_then_what_was_nearly_one() -> None:
 def test_the_file_is_the_heat_of_the_predicted_class(count: int, tmp_path: Path) -> None:
     network, table = networks.network(), networks.table(20)
     found = evaluate.predict(network, table)
-    said: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     files = write_heatmaps(
         tmp_path / "heatmaps",
         network,
         table,
         found,
         count=count,
-        progress=lambda step: said.append((step.done, step.total)),
+        progress=lambda step: steps.append((step.done, step.total)),
     )
     rows = mistakes_first(found)[:count].tolist()
     assert [file.stem for file in files] == [table.ids[row] for row in rows]
     assert sorted(tmp_path.rglob("*.png")) == sorted(files)
-    assert said[-1:] == ([(len(rows), len(rows))] if rows else [])
+    assert steps[-1:] == ([(len(rows), len(rows))] if rows else [])
     for row, file in list(zip(rows, files, strict=True))[-2:]:
         heat = gradcam.heat(network, table.pixels[row : row + 1], found.predicted[row : row + 1])[0]
         picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)

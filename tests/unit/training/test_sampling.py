@@ -31,7 +31,7 @@ def test_an_instance_epoch_is_a_shuffle_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("sampling", ["balanced", "sqrt"])
-def test_classes_come_as_often_as_said(sampling: str) -> None:
+def test_classes_come_as_often_as_specified(sampling: str) -> None:
     shown = Counter[int]()
     for epoch in range(400):
         chosen = order(LABELS, sampling, seed=0, epoch=epoch)  # type: ignore[arg-type]

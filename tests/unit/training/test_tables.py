@@ -100,7 +100,7 @@ def test_a_large_table_lies_on_disk_and_is_the_same(source: Dataset, tmp_path: P
     assert (fresh.pixels[0] == 0).all()
 
 
-def test_a_damaged_image_is_named_or_left_out(source: Dataset, tmp_path: Path) -> None:
+def test_a_damaged_image_is_named_or_skipped(source: Dataset, tmp_path: Path) -> None:
     broken, gone = source.samples[1], source.samples[5]
     path = source.root / broken.image_path
     path.write_bytes(path.read_bytes()[:200])
