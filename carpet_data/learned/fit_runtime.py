@@ -25,6 +25,7 @@ import torch  # noqa: E402 - only where it is there
 from accelerate import Accelerator, PartialState  # noqa: E402
 from diffusers.training_utils import EMAModel  # noqa: E402
 
+from carpet_data.core.memory import keep_freed_memory  # noqa: E402
 from carpet_data.networks import devices  # noqa: E402
 from carpet_data.networks.checkpoints import optimizer_tensors, restore_optimizer  # noqa: E402
 
@@ -63,7 +64,7 @@ class Runtime:
                 hint="start another process for the other device",
             )
         if is_cpu:
-            devices.keep_freed_memory()
+            keep_freed_memory()
         elif found.index is not None:
             torch.cuda.set_device(found)
         fast = _multiplies_bf16(found) if precision == "auto" else precision == "bf16"

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
 
 import numpy as np
 import torch
 
+from carpet_data.core.memory import keep_freed_memory
 from carpet_data.errors import DeviceMemoryError, UsageError
 
 __all__ = [
     "amp",
     "deterministic",
     "generator",
-    "keep_freed_memory",
     "memory_guard",
     "one_thread",
     "resolve",
@@ -26,10 +23,6 @@ __all__ = [
     "seeded",
     "synchronize",
 ]
-
-# mallopt(3) of glibc.
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_NEVER = 2**31 - 1
 
 _FULL = re.compile(r"not enough memory|can't allocate memory|cannot allocate memory|out of memory", re.IGNORECASE)
 
@@ -173,20 +166,3 @@ def memory_guard(
         if hint is None:
             hint = f"use --batch-size {batch_size // 2}" if batch_size > 1 else "use a smaller --resize or --arch"
         raise DeviceMemoryError(f"out of memory on {device} with {images} per batch", hint=hint) from error
-
-
-@cache
-def keep_freed_memory() -> bool:
-    """Let freed blocks stay with this process; once for its life.
-
-    glibc returns large blocks to the system when they are freed, and the next step of a network on the CPU asks for the
-    same ones: every page of them is then cleared and mapped again, which took 40 % of the time of a forward pass
-    (benchmarks/train.py). The process keeps what it needed at its peak.
-
-    Returns:
-        Whether it was done: False where the C library is not glibc.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    library = ctypes.CDLL(None)
-    return bool(library.mallopt(_MMAP_MAX, 0)) and bool(library.mallopt(_TRIM_THRESHOLD, _NEVER))

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+from carpet_data.core.memory import keep_freed_memory
 from carpet_data.errors import CarpetDataError
 
 Job = TypeVar("Job")
@@ -91,6 +92,7 @@ def prepare_worker(*, in_child: bool = True) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    keep_freed_memory()
     if in_child:
         # Ctrl-C reaches the whole process group; the driver alone decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

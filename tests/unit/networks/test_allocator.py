@@ -12,7 +12,7 @@ import pytest
 _PROGRAM = """
 import resource
 import torch
-from carpet_data.networks import devices
+from carpet_data.core.memory import keep_freed_memory
 
 torch.set_num_threads(1)
 
@@ -23,7 +23,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 given_back = faults()
-assert devices.keep_freed_memory()
+assert keep_freed_memory()
 # A small block may lie in the way of a large one once; what counts is what the steps settle at.
 print(given_back, min(faults() for _ in range(6)))
 """
