@@ -18,8 +18,8 @@ def keep_freed_memory() -> bool:
     """Let freed blocks stay with this process; once for its life.
 
     glibc returns large blocks to the system when they are freed, and the next image, or the next step of a network on
-    the CPU, asks for the same ones: every page of them is then cleared and mapped again. That took 40 % of the time of a
-    forward pass (benchmarks/train.py) and 4 to 10 % of an export. The process keeps what it needed at its peak.
+    the CPU, asks for the same ones: every page of them is then cleared and mapped again. That took 40 % of the time of
+    a forward pass (benchmarks/train.py) and 4 to 10 % of an export. The process keeps what it needed at its peak.
 
     Returns:
         Whether it was done: False where the C library is not glibc.

@@ -28,17 +28,25 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "cli/test_site.py": ("slow",),
     "golden/test_json_keys.py": ("torch", "slow"),
     "cli/test_stats.py": ("slow",),
+    "cli/test_unpack.py::test_interrupted_by_the_keyboard_it_leaves_nothing": ("slow",),
+    "contract/test_methods.py": ("slow",),
+    "contract/test_plugin_format.py": ("slow",),
+    "contract/test_plugin_method.py": ("slow",),
+    "contract/test_plugin_network.py": ("torch", "slow"),
+    "unit/reporting": ("slow",),
+    "unit/test_recipes.py::test_files_that_are_no_recipe": ("slow",),
     "cli/test_synthesize.py::test_the_literal_command_works_inside_a_data_folder": ("slow",),
     "cli/test_sample.py::test_writes_the_counts_asked_for": ("slow",),
     "cli/test_to_coco.py::test_real_data_come_back_to_the_pixel": ("slow",),
     "cli/test_prepare.py::test_the_homework_split": ("slow",),
     "cli/test_prepare.py::test_twice_the_same_bytes_with_any_number_of_workers": ("slow",),
     "cli/test_program.py::test_names_that_the_terminal_cannot_show": ("slow",),
-    "unit/test_executor.py::test_ray_gives_the_same_results_and_errors": ("slow",),
+    "unit/test_executor.py": ("slow",),
+    "unit/test_score.py": ("slow",),
 }
 
 
-NOT_FAST = frozenset({"browser", "kill", "oracle", "slow", "torch"})
+NOT_FAST = frozenset({"browser", "kill", "oracle", "real", "slow", "torch"})
 """Tests with one of these are left out by `pytest --fast`; their files are not even imported."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from helpers.examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from carpet_data.synthesis.ops.membrane import continued
 from carpet_data.synthesis.ops.seam import coarse_cut, cut_between
 
 SEEDS = st.integers(0, 2**32 - 1)
-RELAXED = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def noise(rng: np.random.Generator, height: int, width: int, color: bool) -> Image:
@@ -82,7 +83,7 @@ def test_any_paste_is_a_candidate_or_a_redraw() -> None:
             st.booleans(),
         )
     )
-    @settings(RELAXED, max_examples=250, derandomize=True)
+    @settings(RELAXED, max_examples=examples(250), derandomize=True)
     def check(drawn: tuple[Any, ...]) -> None:
         made.append(pastes(*drawn))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +73,7 @@ def test_two_texts_are_never_one_name(a: str, b: str) -> None:
     assert (names.component(a) == names.component(b)) == (a == b)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 5), st.booleans(), st.sampled_from([4, 8]))
 def test_instances_survive_their_conversion(seed: int, count: int, mixed: bool, connectivity: int) -> None:
     """Whatever form is chosen, the instances read back are those of the source: pixels and classes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from helpers.examples import examples
 from helpers.shapes import SHAPES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,7 +66,7 @@ def assert_exact(mask: Mask, connectivity: int) -> int:
     return count - 1
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(masks(), st.sampled_from([4, 8]))
 def test_every_pixel_comes_back(mask: Mask, connectivity: int) -> None:
     assert_exact(mask, connectivity)
@@ -89,7 +90,7 @@ def test_hostile_shapes(name: str, connectivity: int) -> None:
     assert_exact(SHAPES[name], connectivity)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(masks(), st.floats(0, 5))
 def test_simplified_polygons_lose_no_instance(mask: Mask, tolerance: float) -> None:
     regions = regions_of(mask, 8)
@@ -109,7 +110,7 @@ def test_tolerance_zero_keeps_the_mask() -> None:
             assert np.array_equal(decoded(outline, mask.shape), to_binary(runs))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(hnp.arrays(np.uint16, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.integers(0, 3)))
 def test_index_masks_come_back(values: NDArray[np.uint16]) -> None:
     runs = from_values(values)
@@ -123,7 +124,7 @@ def test_index_masks_come_back(values: NDArray[np.uint16]) -> None:
     assert sum(regions.area.tolist()) == np.count_nonzero(values)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(masks(), st.integers(1, 20))
 def test_min_area_counts_what_it_leaves_out(mask: Mask, min_area: int) -> None:
     everything = regions_of(mask, 8)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.examples import examples
 from helpers.outcomes import simulated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from carpet_data import metrics
 
 SEEDS = st.integers(0, 2**32 - 1)
-RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 STATISTICS = st.sampled_from([metrics.ACCURACY, metrics.BALANCED_ACCURACY, metrics.MACRO_F1])
 
 
@@ -87,7 +88,7 @@ def relabelled(outcome: metrics.Outcome, random: np.random.Generator) -> metrics
 
 
 @given(SEEDS, st.lists(st.integers(2, 5), min_size=2, max_size=4), st.integers(1, 3), STATISTICS)
-@settings(RELAXED, max_examples=30)
+@settings(RELAXED, max_examples=examples(30))
 def test_intervals_know_neither_the_order_of_rows_nor_the_numbers_of_classes(
     seed: int, sizes: list[int], partitions: int, statistic: metrics.Statistic
 ) -> None:
@@ -111,7 +112,7 @@ def test_intervals_know_neither_the_order_of_rows_nor_the_numbers_of_classes(
 
 
 @given(SEEDS, st.floats(-2, 2), STATISTICS)
-@settings(RELAXED, max_examples=40)
+@settings(RELAXED, max_examples=examples(40))
 def test_the_p_value_and_the_interval_tell_one_story(seed: int, lift: float, statistic: metrics.Statistic) -> None:
     pair = simulated(np.random.default_rng(seed), (3, 4, 5), lift=lift)
     result = metrics.paired_bootstrap(*pair, statistic, resamples=400, seed=seed)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.examples import examples
 from helpers.trees import image
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -89,7 +90,7 @@ def _try(root: Path, reader: Any) -> None:
 
 
 @example(("annotations", 0, "segmentation"), {"size": "\ud800"})
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(path=st.sampled_from(_PATHS), value=_VALUES)
 @example(("categories", 0, "name"), "\ud800")
 @example(("licenses", 0, "name"), "\ud800")
@@ -108,7 +109,7 @@ def test_coco(path: tuple[str | int, ...], value: Any) -> None:
         _try(root, coco_reader.read)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(data=st.binary(max_size=60))
 def test_coco_bytes(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -123,7 +124,7 @@ _NUMBERS = (
 _LINES = st.lists(st.lists(_NUMBERS, max_size=10).map(" ".join), max_size=3).map("\n".join)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(text=_LINES, data=st.none() | st.binary(max_size=20))
 def test_yolo_labels(text: str, data: bytes | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +135,7 @@ def test_yolo_labels(text: str, data: bytes | None) -> None:
         _try(root, yolo_reader.read)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example("names", ["\ud800"], None)
 @example("train", "\ud800", None)
 @example("train", "\0", None)
@@ -150,7 +151,7 @@ def test_yolo_configurations(key: str, value: Any, raw: str | None) -> None:
         _try(root, yolo_reader.read)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(value=_VALUES)
 def test_loco_configurations(value: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.examples import examples
 from helpers.shapes import write_mvtec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ def _facts(dataset: Dataset, by_class: bool) -> Facts:
 
 
 @pytest.mark.parametrize("kind", ["polygon", "rle", "yolo"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(masks=st.lists(st.tuples(st.sampled_from(["hole", "cut off"]), _MASKS), min_size=1, max_size=4))
 def test_annotation_files(kind: str, masks: list[tuple[str, NDArray[np.bool_]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +57,7 @@ def test_annotation_files(kind: str, masks: list[tuple[str, NDArray[np.bool_]]])
         assert _facts(again, kind != "yolo") == _facts(dataset, kind != "yolo")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     names=st.lists(_NAMES, min_size=1, max_size=5, unique_by=lambda name: unicodedata.normalize("NFC", name).casefold())
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ from carpet_data.weave.image import difference_mask, generator
 from carpet_data.weave.surface import Box
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.sampled_from(sorted(DEFECTS)), st.integers(0, 2**63), st.integers(0, 999), st.integers(64, 160))
 def test_every_image_has_a_mask_that_holds_the_whole_change(class_name: str, seed: int, k: int, size: int) -> None:
     rendered = render(class_name, generator(seed, "test", class_name, k, size), size)
@@ -21,7 +22,7 @@ def test_every_image_has_a_mask_that_holds_the_whole_change(class_name: str, see
     assert not np.array_equal(rendered.image, rendered.clean)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.tuples(st.floats(-50, 300), st.floats(-50, 300)),
     st.tuples(st.floats(0, 200), st.floats(0, 200)),
@@ -40,7 +41,7 @@ def test_a_box_lies_in_the_image(
         assert box.y + box.height <= size
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(8, 200), st.integers(20, 60))
 def test_a_change_of_a_square_is_found_as_that_square(seed: int, strength: float, edge: int) -> None:
     rng = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from helpers.examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +79,7 @@ names = st.lists(
 ).map("/".join)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=st.dictionaries(names, st.binary(max_size=3000), min_size=1, max_size=6), kind=st.sampled_from(KINDS))
 def test_any_tree_comes_out_whole_or_not_at_all(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], kind: str

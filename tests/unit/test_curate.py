@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers import synthesis
 from helpers.appending import append
+from helpers.examples import examples
 from helpers.sources import hashes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -352,7 +353,7 @@ def test_choices_as_a_file(tmp_path: Path) -> None:
         load(tmp_path / "none.json")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_choices_and_their_undo(made: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     root = Path(shutil.copytree(made, tmp_path_factory.mktemp("any") / "set"))

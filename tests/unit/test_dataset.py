@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.examples import examples
 from helpers.shapes import SHAPES, write_mvtec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,7 +66,7 @@ def test_instances_are_the_mask_in_parts(hostile_shapes: Path) -> None:
         assert ((whole == 1) == sample.mask()).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.sampled_from([4, 8]))
 def test_random_masks_come_back(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, seed: int, connectivity: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,7 +17,7 @@ from carpet_data.formats.yolo.writer import corner_texts, joined
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24)))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(masks)
 def test_a_mask_of_any_parts_is_one_exact_polygon(mask: NDArray[np.bool_]) -> None:
     regions = find(LabelMask(from_binary(mask), ("hole",), binary=True), merge=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ def test_grey_hosts_without_a_weave_stay_grey(kind: str) -> None:
     assert not (made.image != host)[~made.mask].any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     kind=st.sampled_from(GENERIC),
     height=st.integers(3, 60),

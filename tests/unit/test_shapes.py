@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ SHAPES = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(first=SHAPES, second=SHAPES, seed=st.integers(0, 2**32 - 1))
 def test_new_shapes_fit_their_class(first: Mask, second: Mask, seed: int) -> None:
     areas = sorted([float(first.sum()), float(second.sum())])

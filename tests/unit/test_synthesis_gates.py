@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,7 +129,7 @@ def test_broken_candidates_are_bugs(broken: dict[str, Any]) -> None:
         gates.judge(replace(square(ground), **broken), scene(ground), RULES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     width=st.integers(1, 40),
     height=st.integers(1, 40),
@@ -161,7 +162,7 @@ def test_variation_is_exact_where_it_can_be(channels: int) -> None:
     assert float(vary(ground, Variation(gain=1.1)).mean() / ground.mean()) == pytest.approx(1.1, abs=0.01)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     angle=st.floats(-10, 10),
     shift=st.tuples(st.floats(-0.2, 0.2), st.floats(-0.2, 0.2)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.sources import write_source
@@ -17,7 +18,12 @@ from carpet_data.preparation.split import split
 from carpet_data.preparation.train_data import opened, samples_of
 from carpet_data.training.train import train
 
-VERBS = (train, sweep, validate)
+
+def swept(root: Path, **more: Any) -> object:
+    return sweep(root, "homework", **more)
+
+
+VERBS = (train, swept, validate)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +57,7 @@ def test_every_verb_says_what_to_do(verb: object, prepared: Path, tmp_path: Path
         verb(prepared, split="none")  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("verb", [train, sweep], ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("verb", [train, swept], ids=lambda verb: verb.__name__)
 def test_one_class_is_refused_before_an_image_is_decoded(verb: object, tmp_path: Path) -> None:
     root = tmp_path / "set"
     prepare(write_source(tmp_path / "one", {"test/hole": 5}), root, workers=1)

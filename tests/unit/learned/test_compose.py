@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def disc(side: int, x: int, y: int, radius: int) -> NDArray[np.bool_]:
     return np.asarray((rows - y) ** 2 + (columns - x) ** 2 <= radius**2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.integers(0, 9),
     st.booleans(),
@@ -57,7 +58,7 @@ def test_only_the_mask_changes(
     assert not mask[beyond].any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 9), st.booleans(), st.integers(-20, 40), st.integers(16, 110))
 def test_the_host_itself_as_a_crop_changes_nothing(seed: int, grey: bool, x: int, side: int) -> None:
     host = host_of(seed, grey)
@@ -68,7 +69,7 @@ def test_the_host_itself_as_a_crop_changes_nothing(seed: int, grey: bool, x: int
     assert (image == host).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(0, 9), st.booleans())
 def test_a_paste_made_again_as_it_was_is_the_paste(seed: int, grey: bool) -> None:
     host, pasted = host_of(seed, grey), host_of(seed, grey)

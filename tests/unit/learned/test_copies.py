@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -177,7 +178,7 @@ def test_a_larger_crop_is_compared_at_the_same_size(taught: CropDataset) -> None
     assert measure(large, drawn).near_copies == 1.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([8, 17, 40]))
 def test_the_correlation_is_that_of_numpy(seed: int, side: int) -> None:
     """Against the definition, at the best of all places."""

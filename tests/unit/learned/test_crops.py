@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +35,7 @@ def crops_of(*examples: Example, crop_px: int = 32, context: float = 1.6, is_obj
 boxes = st.tuples(st.integers(60, 90), st.integers(60, 90), st.integers(1, 50), st.integers(1, 50))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(boxes, st.sampled_from([32, 64]), st.floats(1, 3), st.integers(0, 99))
 def test_a_defect_is_whole_in_every_crop(
     box: tuple[int, int, int, int], crop_px: int, context: float, seed: int
@@ -50,7 +51,7 @@ def test_a_defect_is_whole_in_every_crop(
         assert window.side >= crop_px
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(boxes, boxes, st.floats(0, 1), st.integers(0, 99), st.booleans())
 def test_labels_say_what_the_pixels_are(
     one: tuple[int, int, int, int], other: tuple[int, int, int, int], share: float, seed: int, is_object: bool

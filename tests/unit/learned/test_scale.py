@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers.examples import examples
 from helpers.scenes import carpet
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ def crops_of(kind: str, seed: int = 0) -> NDArray[np.uint8]:
     return np.broadcast_to(noise, (2, 16, 16, 3)).copy()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.sampled_from(["carpet", "plain", "grey", "colours"]), st.integers(0, 99), st.integers(0, 99))
 def test_there_and_back(kind: str, seed: int, other: int) -> None:
     scale = ColorScale.of(crops_of(kind, seed))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,7 +80,7 @@ def test_eight_light_views_are_the_eight_positions() -> None:
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 2**32), view=st.integers(1, 300))
 def test_masks_move_with_their_images(strength: str, seed: int, view: int) -> None:
     pixels, masks = _images()
