@@ -146,12 +146,22 @@ def test_the_app_shows_all_samples_in_color(page: Chromium, root: Path, artefact
     assert ours == []
 
 
-def test_a_class_filter_changes_the_count(page: Chromium) -> None:
+def test_a_class_filter_changes_the_count(page: Chromium, app: App) -> None:
     before = page.evaluate(COUNT)
-    page.click("document.querySelector('[data-cy=sidebar-field-arrow-enabled-class]')")
-    page.click("document.querySelector('[data-cy=checkbox-hole]')")
-    # Three real holes and three synthetic ones.
-    page.wait_for(f"{COUNT} == '6 of {before}'")
+    checkbox = "document.querySelector('[data-cy=checkbox-hole]')"
+    for last in (False, False, True):
+        try:
+            page.click("document.querySelector('[data-cy=sidebar-field-arrow-enabled-class]')")
+            # The list is drawn before its counts, which move its rows: a click before that may miss.
+            page.wait_for(f"({checkbox}?.parentElement?.innerText || '').includes('6')")
+            page.click(checkbox)
+            # Three real holes and three synthetic ones.
+            page.wait_for(f"{COUNT} == '6 of {before}'")
+            return
+        except BrowserError:
+            if last:
+                raise
+            look(page, app)
 
 
 def test_a_saved_view_opens_and_a_synthetic_sample_shows_its_recipe(
