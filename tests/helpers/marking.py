@@ -41,7 +41,9 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "cli/test_prepare.py::test_the_homework_split": ("slow",),
     "cli/test_prepare.py::test_twice_the_same_bytes_with_any_number_of_workers": ("slow",),
     "cli/test_program.py::test_names_that_the_terminal_cannot_show": ("slow",),
+    "unit/test_doctests.py": ("slow",),
     "unit/test_executor.py": ("slow",),
+    "unit/test_resynthesis.py": ("slow",),
     "unit/test_score.py": ("slow",),
 }
 

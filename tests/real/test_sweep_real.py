@@ -24,7 +24,9 @@ def test_the_homework_on_few_shots(
     prepare(real_data("mvtec/carpet"), root, SplitOptions(k_shot=2), GroupOptions(near_duplicates=False), workers=1)
     result = sweep(root, "homework", workers=1)
     rows, others = result.rows[:13], result.rows[13:]
-    assert {line.missing for line in rows} == {f"weights IMAGENET1K_V{n} not available locally: not run" for n in (1, 2)}
+    assert {line.missing for line in rows} == {
+        f"weights IMAGENET1K_V{n} not available locally: not run" for n in (1, 2)
+    }
     # Rows that differ by the network only are one training of the network that stands in.
     assert len(others) == 11
     assert len({(line.settings.resize, line.settings.epochs) for line in others}) == 11
