@@ -269,7 +269,7 @@ def _whole(fitted: Fitted, again: str) -> Fitted:
 
 
 def _missing(dataset: Dataset, split: str, recipe: Recipe, fit: str, again: str) -> DataError:
-    """Why there is no model of this recipe and these data, by what exists instead."""
+    """The error for a missing model: it names what exists instead."""
     there = listing(dataset.root)
     alike = [fitted for fitted in there if fitted.fit == fit]
     now = digests(dataset, split)
