@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from carpet_data.errors import UsageError, nearest
+from carpet_data.errors import DataError, UsageError, nearest
 from carpet_data.samples import (
     GOOD,
     MASK_THRESHOLD,
@@ -106,6 +106,7 @@ class Dataset:
         connectivity: 4 or 8: which pixels belong to one component of a binary mask.
         format: What it was read from: "mvtec", "prepared", "coco" …
         filtered: Whether its folder holds more samples, which a filter left out.
+        skipped: With `ReadOptions.skip_faulty`: one error for each image left out; its `where` is the image file.
 
     Examples:
         >>> good, hole = (Sample(n, f"{n}.png", c, 8, 8) for n, c in (("a", "good"), ("b", "hole")))
@@ -125,6 +126,7 @@ class Dataset:
     connectivity: Connectivity = 8
     format: str = ""
     filtered: bool = field(default=False, compare=False)
+    skipped: tuple[DataError, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", tuple(map(self._bound, self.samples)))

@@ -21,7 +21,7 @@ _COLORS = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 @click.command()
 @root_argument()
-@options(ReadOptions)
+@options(ReadOptions, skip=("skip_faulty",))
 @click.option(
     "--near-duplicates/--no-near-duplicates",
     default=True,

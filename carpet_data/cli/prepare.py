@@ -50,7 +50,6 @@ class SplittingCommand(click.Command):
 )
 @options(SplitOptions)
 @options(GroupOptions)
-@click.option("--skip-faulty", is_flag=True, help="Skip unreadable images instead of failing; they are listed.")
 @options(ReadOptions)
 @dry_run_option
 @common.overwrite_option

@@ -23,6 +23,7 @@ from carpet_data.cli import common
     type=click.Path(path_type=Path, dir_okay=False),
     help="Output of carpet-data score --json.  [default: DATASET/score.json if it exists]",
 )
+@common.skip_faulty_option
 @click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
 @common.overwrite_option
 @common.workers_option
@@ -33,6 +34,7 @@ def report(
     out: Path | None,
     split: str | None,
     score: Path | None,
+    skip_faulty: bool,
     open_it: bool,
     overwrite: bool,
     workers: int | None,
@@ -55,7 +57,16 @@ def report(
     ui = common.Ui(as_json=as_json, quiet=quiet)
     source = common.resolve_root(dataset)
     with ui.progress("measuring") as update:
-        result = run(source, out, split=split, score=score, overwrite=overwrite, workers=workers, progress=update)
+        result = run(
+            source,
+            out,
+            split=split,
+            score=score,
+            skip_faulty=skip_faulty,
+            overwrite=overwrite,
+            workers=workers,
+            progress=update,
+        )
     ui.result(result.to_json(), result.text())
     if open_it:
         import webbrowser

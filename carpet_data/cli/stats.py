@@ -21,6 +21,7 @@ from carpet_data.cli.common import (
 from carpet_data.cli.options import options, take
 from carpet_data.core.text import counted
 from carpet_data.formats import ReadOptions
+from carpet_data.formats.skipped import skipped_lines
 
 if TYPE_CHECKING:
     from carpet_data.statistics.stats import Stats
@@ -72,11 +73,8 @@ def stats(
     ui.result(result, _text(found))
     for path in result.get("plots", ()):
         ui.note(f"wrote {path}")
-    if found.skipped:
-        ui.note(
-            f"skipped {counted(len(found.skipped), 'image')} that could not be measured, such as {found.skipped[0]}\n"
-            "  run carpet-data doctor to see them all"
-        )
+    for line in skipped_lines(found.skipped):
+        ui.note(line)
 
 
 def _text(found: Stats) -> str:

@@ -15,6 +15,7 @@ from carpet_data.cli.common import (
     resolve_root,
     root_argument,
     run_folder_option,
+    skip_faulty_option,
     split_option,
     workers_option,
 )
@@ -27,7 +28,7 @@ from carpet_data.training.options import TrainOptions
 @split_option
 @options(TrainOptions)
 @click.option("--real-only", is_flag=True, help="Skip synthetic training images.")
-@click.option("--skip-faulty", is_flag=True, help="Skip images that cannot be read; they are listed.")
+@skip_faulty_option
 @click.option(
     "--worst",
     type=click.IntRange(min=0),

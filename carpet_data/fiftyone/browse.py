@@ -147,7 +147,7 @@ def _shown(root: str | os.PathLike[str] | None, coco: str | os.PathLike[str] | N
         return of_coco(Path(coco))
     if root is None or coco is not None:
         raise UsageError("name either a data set or a COCO file", hint="browse(root) or browse(coco=file)")
-    return of_dataset(Path(root), options.split)
+    return of_dataset(Path(root), options.split, skip_faulty=options.skip_faulty)
 
 
 def _embed(dataset: Any, shown: Shown, progress: Progress | None) -> tuple[str, tuple[CarpetDataError, ...]]:

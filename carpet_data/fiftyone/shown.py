@@ -11,7 +11,7 @@ from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.fiftyone.content import MaskJob, ShownSample
 from carpet_data.fiftyone.fields import prediction_field
 from carpet_data.fiftyone.outcomes import Outcomes, last_run, read_outcomes
-from carpet_data.formats import read
+from carpet_data.formats import ReadOptions, read
 from carpet_data.store import recipes as recipe_files
 
 __all__ = ["Shown", "of_dataset"]
@@ -51,14 +51,14 @@ class Shown:
         return [] if self.outcomes is None else [prediction_field(name) for name in self.outcomes.others]
 
 
-def of_dataset(root: Path, split: str | None) -> Shown:
-    """A data set, prepared or raw.
+def of_dataset(root: Path, split: str | None, *, skip_faulty: bool = False) -> Shown:
+    """A data set, prepared or raw; the problems name the images that `skip_faulty` leaves out.
 
     Raises:
         DataError: It cannot be read, or a run's predictions are damaged.
         UsageError: The split is unknown.
     """
-    dataset = read(root)
+    dataset = read(root, ReadOptions(skip_faulty=skip_faulty))
     split = dataset.split_name(split)
     run = last_run(dataset.root)
     outcomes = None if run is None else read_outcomes(dataset.root, run, dataset.classes)
@@ -81,7 +81,7 @@ def of_dataset(root: Path, split: str | None) -> Shown:
         split=split,
         sides={} if split is None else dict(dataset.splits[split].sides),
         outcomes=outcomes,
-        problems=problems,
+        problems=(*dataset.skipped, *problems),
     )
 
 

@@ -11,7 +11,7 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
 
@@ -19,12 +19,13 @@ from carpet_data.core import executor
 from carpet_data.core.masks import LabelMask, Regions, find, load
 from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Sample
-from carpet_data.errors import CarpetDataError, DataError, OutputError, UsageError
+from carpet_data.errors import CarpetDataError, DataError, ImageError, OutputError, ProblemsError, UsageError
 from carpet_data.formats.export_result import ExportResult, Tally, Written
 from carpet_data.formats.options import ExportOptions, ImageMode, InstanceOptions, MaskOptions
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.reading import read
 from carpet_data.formats.registry import Format, ReadOptions, writable
+from carpet_data.formats.skipped import about_image
 from carpet_data.store.files import link_or_copy
 from carpet_data.store.names import component
 from carpet_data.store.output import check_apart, fresh_folder
@@ -66,7 +67,7 @@ def export(
         to: The format's name, such as "coco", or the format itself.
         out: The output folder; None for `ROOT-{format}` beside the data.
         options: The format's options, such as CocoOptions; None for its defaults.
-        read_options: How to read `source`.
+        read_options: How to read `source`; its `skip_faulty` leaves out what cannot be exported too.
         progress: Called with (images done, images in all).
         **changes: Single options, such as `overwrite=True`.
 
@@ -91,10 +92,12 @@ def export(
     root = dataset.root if isinstance(source, Dataset) else source
     target = default_out(root, target_format.name) if out is None else Path(out)
     check_apart(target, dataset.root)
+    skip = read_options is not None and read_options.skip_faulty
     with fresh_folder(target, overwrite=chosen.overwrite) as folder:
         assert target_format.write is not None
+        of_parts = parts(dataset, split)
         return target_format.write(
-            Export(target_format.name, dataset, split, parts(dataset, split), folder, target, chosen, progress)
+            Export(target_format.name, dataset, split, of_parts, folder, target, chosen, progress, skip_faulty=skip)
         )
 
 
@@ -133,6 +136,8 @@ class ExportJob(Generic[O]):
     connectivity: Connectivity
     categories: tuple[str, ...]
     options: O
+    placed: list[Path] = field(default_factory=list, compare=False)
+    """The files written so far; they go again if the sample turns out to be at fault."""
 
     def mask(self) -> LabelMask:
         """The mask as it is, without looking for instances."""
@@ -163,6 +168,7 @@ class ExportJob(Generic[O]):
         if self.options.images == "none":
             return self.sample.image_path
         _place(self.root / self.sample.image_path, self.folder / target, self.options.images)
+        self.placed.append(self.folder / target)
         return target
 
     def write(self, target: str, data: bytes) -> None:
@@ -170,6 +176,7 @@ class ExportJob(Generic[O]):
         path = self.folder / target
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
+            self.placed.append(path)
             file.write(data)
 
     def written(self, regions: Regions | None = None, *, record: Any = None, notes: Sequence[str] = ()) -> Written:
@@ -191,6 +198,8 @@ class Export(Generic[O]):
         parts: The samples of each part: "train", "val", "test", or "all" without a split.
         folder: Where to write, an empty folder; it becomes `out` when everything is written.
         out: The output folder, as it is named in the result.
+        skip_faulty: Whether images at fault are left out instead of ending the export.
+        skipped: Those left out so far.
     """
 
     format: str
@@ -201,6 +210,8 @@ class Export(Generic[O]):
     out: Path
     options: O
     progress: Progress | None = None
+    skip_faulty: bool = False
+    skipped: list[DataError] = field(default_factory=list)
 
     def render(self, render: Callable[[ExportJob[O]], Written], *, masks_needed: bool = True) -> Iterator[Written]:
         """Write every sample, and yield what became of it, in the order of the parts and ids.
@@ -209,25 +220,30 @@ class Export(Generic[O]):
         without a mask is a problem (or skipped, as the options say).
 
         Raises:
-            ProblemsError: Samples with a problem, all of them up to a bound.
+            ProblemsError: Samples with a problem, all of them up to a bound; or, where these are left out, no sample
+                without one.
         """
         dataset = self.dataset
+        samples = [sample for samples in self.parts.values() for sample in samples]
         jobs: Iterator[ExportJob[O]] = (
             ExportJob(dataset.root, self.folder, part, sample, dataset.connectivity, dataset.categories, self.options)
             for part, samples in self.parts.items()
             for sample in samples
         )
-        total = sum(len(samples) for samples in self.parts.values())
         guarded = functools.partial(_guarded, render, masks_needed)
         problems = Problems()
         for done, outcome in enumerate(executor.run(guarded, jobs, workers=self.options.workers, chunk=_CHUNK), 1):
             if self.progress is not None:
-                self.progress(Step(done, total, "exporting"))
-            if isinstance(outcome, CarpetDataError):
+                self.progress(Step(done, len(samples), "exporting"))
+            if isinstance(outcome, DataError) and self.skip_faulty:
+                self.skipped.append(about_image(outcome, dataset.path(samples[done - 1].image_path)))
+            elif isinstance(outcome, CarpetDataError):
                 problems.add(outcome)
             elif not problems:
                 yield outcome
         problems.check()
+        if samples and len(self.skipped) == len(samples):
+            raise ProblemsError(self.skipped)
 
     def result(
         self, tally: Tally, notes: Sequence[str] = (), listings: Mapping[str, str] | None = None
@@ -249,6 +265,7 @@ class Export(Generic[O]):
             self.dataset.categories,
             counts,
             (*notes, *tally.notes()),
+            (*self.dataset.skipped, *self.skipped),
         )
 
 
@@ -268,6 +285,8 @@ def _guarded(
             )
         return render(job)
     except CarpetDataError as error:
+        for path in job.placed:
+            path.unlink(missing_ok=True)
         return error
 
 
@@ -280,6 +299,8 @@ def _place(source: Path, target: Path, mode: ImageMode) -> None:
         raise OutputError(
             "two files of the export would have this name", where=target, hint="rename one of the sources"
         )
+    if not source.is_file():
+        raise ImageError("no such file", where=source, hint="restore it, or remove its entry")
     target.parent.mkdir(parents=True, exist_ok=True)
     if mode == "link":
         link_or_copy(source, target)

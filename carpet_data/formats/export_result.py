@@ -10,6 +10,8 @@ from typing import Any
 
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
+from carpet_data.errors import DataError
+from carpet_data.formats.skipped import skipped_lines
 
 __all__ = ["ExportResult", "PartCount", "Tally", "Written"]
 
@@ -67,6 +69,7 @@ class ExportResult(Result):
         categories: Defect types in the order of their ids.
         parts: part -> its counts.
         notes: What the reader of the export should know, one sentence each.
+        skipped: Images left out because they are at fault (skip_faulty); `where` is the image.
     """
 
     format: str
@@ -77,6 +80,7 @@ class ExportResult(Result):
     categories: tuple[str, ...]
     parts: Mapping[str, PartCount]
     notes: tuple[str, ...] = ()
+    skipped: tuple[DataError, ...] = ()
 
     def text(self) -> str:
         """The result in words, a line per part."""
@@ -87,7 +91,8 @@ class ExportResult(Result):
             lines.append(f"{part:<6} {count.images:>7} images{instances}{listed}")
         if self.format != "folder":
             lines.append(f"categories: {', '.join(self.categories) or 'none'}")
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), f"{self.files} files in {self.out}"])
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join([*lines, *skipped_lines(self.skipped), f"{self.files} files in {self.out}"])
 
 
 class Tally:

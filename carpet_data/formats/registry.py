@@ -42,12 +42,7 @@ class ReadOptions(Options):
     pair_by: str | None = option(
         None, "With --from folder: regular expression; an image and a mask with equal captures belong together."
     )
-    on_problem: Callable[[CarpetDataError], None] | None = option(
-        None,
-        "Called with the problem of each image file that cannot be read, and the image is skipped; None makes it an "
-        "error. Annotation files (COCO, YOLO) must be whole in any case.",
-        flag=None,
-    )
+    skip_faulty: bool = option(False, "Leave out the images that are at fault instead of failing; they are listed.")
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,11 @@ from carpet_data.dataset import (
     Split,
     categories_of,
 )
-from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.skipped import about_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,17 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
             hint="name the folder that holds train/ and test/, or choose a format with --from",
         )
     samples: list[Sample] = []
+    skipped: list[DataError] = []
     problems = Problems()
     problems.add(*tree.problems)
     for entry, sample_id in zip(tree.entries, ids_of(tree.entries), strict=True):
         try:
             info = probe(tree.root / entry.image)
         except CarpetDataError as error:
-            (options.on_problem or problems.add)(error)
+            if options.skip_faulty:
+                skipped.append(about_image(error, tree.root / entry.image))
+            else:
+                problems.add(error)
             continue
         annotation = annotation_of(entry, options.threshold)
         samples.append(
@@ -137,6 +142,8 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
             )
         )
     problems.check()
+    if not samples:
+        raise ProblemsError(skipped)
     samples.sort(key=lambda sample: sample.id)
     return from_samples(
         samples,
@@ -145,6 +152,7 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
         license=tree.license,
         connectivity=options.connectivity,
         format=tree.format,
+        skipped=skipped,
     )
 
 
@@ -156,8 +164,9 @@ def from_samples(
     license: str = "",
     connectivity: Connectivity | None = None,
     format: str,
+    skipped: Sequence[DataError] = (),
 ) -> Dataset:
-    """A raw data set of samples; its "source" split is made of their sides."""
+    """A raw data set of samples; its "source" split is made of their sides. `skipped` are the images left out."""
     sides = {sample.id: sample.side for sample in samples if sample.side is not None}
     splits = {SOURCE_SPLIT: Split(SOURCE_SPLIT, sides, {"protocol": "the folders of the source"})} if sides else {}
     return Dataset(
@@ -169,4 +178,5 @@ def from_samples(
         license=license,
         connectivity=connectivity or 8,
         format=format,
+        skipped=tuple(skipped),
     )

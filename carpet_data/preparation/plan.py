@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from carpet_data.core import executor
@@ -10,6 +10,7 @@ from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import GOOD, MAIN_SPLIT, Dataset, Sample, Split
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats import ReadOptions
+from carpet_data.formats.skipped import about_image
 from carpet_data.grouping import duplicates
 from carpet_data.grouping.groups import Groups, Link, from_mapping, join
 from carpet_data.preparation import partitions
@@ -28,31 +29,31 @@ class PreparePlan:
 
     Attributes:
         named: "name" or "run" -> number of groups found by name.
+        skipped: One error for each image left out, those that the reader left out included.
     """
 
     draft: Draft
     groups: Groups
     named: Mapping[str, int]
-    problems: tuple[CarpetDataError, ...]
+    skipped: tuple[DataError, ...]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PreparePlanner:
-    """How to plan: the options, whether to skip images with problems, processes and progress."""
+    """How to plan: the options, processes and progress."""
 
     read: ReadOptions
     split: SplitOptions
     group: GroupOptions
-    skip_faulty: bool
     workers: int | None
     progress: Progress | None
 
-    def plan(self, dataset: Dataset, unread: Sequence[CarpetDataError]) -> PreparePlan:
-        """Look at every image and mask of a raw data set, group and split; `unread` are images the reader skipped.
+    def plan(self, dataset: Dataset) -> PreparePlan:
+        """Look at every image and mask of a raw data set, group and split.
 
         Raises:
-            ProblemsError: Images or masks with problems.
+            ProblemsError: Images or masks with problems; where these are left out, all of them have one.
             DataError: The pool is empty. UsageError: The split does not fit the data.
         """
         ids = _ids(dataset)
@@ -63,10 +64,11 @@ class PreparePlanner:
             progress=part(self.progress, 0),
         )
         mask_forms, mask_problems = self._read_masks(dataset)
-        problems = (*unread, *found.problems, *mask_problems)
+        problems = (*found.problems, *mask_problems.values())
         kept = {ids[s.id]: s for s in dataset if ids[s.id] in found.file_sha256 and s.id in mask_forms}
-        if not kept or (problems and not self.skip_faulty):
+        if not kept or (problems and not self.read.skip_faulty):
             raise ProblemsError(list(problems[:_MOST_PROBLEMS]))
+        skipped = (*dataset.skipped, *_skipped(dataset, found.problems, mask_problems))
         groups, named, notes = _group(kept, found.links, self.group)
         shared = {sample_id: group for group, members in groups.shared().items() for sample_id in members}
         planned = tuple(
@@ -83,22 +85,35 @@ class PreparePlanner:
         )
         links = tuple(link.to_json() for link in groups.links)
         draft = Draft(dataset.root, description, planned, splits, links, made)
-        return PreparePlan(draft, groups, named, problems, tuple(notes))
+        return PreparePlan(draft, groups, named, skipped, tuple(notes))
 
-    def _read_masks(self, dataset: Dataset) -> tuple[dict[str, MaskForm], list[CarpetDataError]]:
+    def _read_masks(self, dataset: Dataset) -> tuple[dict[str, MaskForm], dict[str, CarpetDataError]]:
+        """The forms of the masks, and the problems of the others, by id."""
         jobs = ((str(dataset.root), sample) for sample in dataset)
         progress = part(self.progress, 1)
         mask_forms: dict[str, MaskForm] = {}
-        problems: list[CarpetDataError] = []
+        problems: dict[str, CarpetDataError] = {}
         results = executor.run(conversion.inspect, jobs, workers=self.workers, chunk=32)
         for done, (sample, result) in enumerate(zip(dataset, results, strict=True), start=1):
             if isinstance(result, CarpetDataError):
-                problems.append(result)
+                problems[sample.id] = result
             else:
                 mask_forms[sample.id] = result
             if progress is not None:
                 progress(Step(done, len(dataset), "reading masks"))
         return mask_forms, problems
+
+
+def _skipped(
+    dataset: Dataset, of_images: Sequence[CarpetDataError], of_masks: Mapping[str, CarpetDataError]
+) -> Iterator[DataError]:
+    """One error for each image that is left out: that of its own file, else that of its mask."""
+    by_file = {error.where: error for error in of_images}
+    for sample in dataset:
+        image = dataset.path(sample.image_path)
+        error = by_file.get(str(image), of_masks.get(sample.id))
+        if error is not None:
+            yield about_image(error, image)
 
 
 def _ids(dataset: Dataset) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD
-from carpet_data.errors import CarpetDataError, UsageError
+from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
+from carpet_data.formats.skipped import skipped_lines
 from carpet_data.preparation import partitions
 from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.plan import PreparePlan, PreparePlanner, part
@@ -45,7 +46,7 @@ class PrepareResult(Result):
         masks: "kept", "binary", "index" or "none" -> images: how their masks are stored.
         empty_masks: Mask files (or images) that mark no pixel, paths in the source.
         notes: What the user should know.
-        skipped: Problems of skipped images (skip_faulty).
+        skipped: One error for each image left out (skip_faulty); `where` is the image file.
         resumed: Number of images that an earlier, interrupted run had written.
         dry_run: Nothing was written.
     """
@@ -62,7 +63,7 @@ class PrepareResult(Result):
     masks: Mapping[str, int]
     empty_masks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    skipped: tuple[CarpetDataError, ...] = field(default=())
+    skipped: tuple[DataError, ...] = ()
     resumed: int = 0
     dry_run: bool = False
 
@@ -85,9 +86,7 @@ class PrepareResult(Result):
             )
             lines.append(f"links between them: {reasons}")
         lines += [f"note: {note}" for note in self.notes]
-        lines += [f"skipped: {problem}" for problem in self.skipped[:_SHOWN]]
-        if len(self.skipped) > _SHOWN:
-            lines.append(f"skipped: {len(self.skipped) - _SHOWN} more; --json lists them")
+        lines += skipped_lines(self.skipped)
         done = "would be prepared as" if self.dry_run else "are in"
         lines.append(f"{self.samples} images {done} {self.out}")
         return "\n".join(lines)
@@ -100,7 +99,6 @@ def prepare(
     group_options: GroupOptions | None = None,
     *,
     read_options: ReadOptions | None = None,
-    skip_faulty: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     workers: int | None = None,
@@ -118,13 +116,12 @@ def prepare(
         split_options: How to split; by default into 0.8 train and 0.2 test. Several splits are called fold0, fold1 …
             (or repeat0, rotation0, out0), and "main" is the first of them.
         group_options: Which images belong together; by default near duplicates and exact copies.
-        read_options: How to read the source.
-        skip_faulty: Skip images that cannot be read or have wrong masks, instead of failing.
+        read_options: How to read the source; its `skip_faulty` leaves out images with problems instead of failing.
         overwrite: Replace a prepared data set at `out`.
         dry_run: Show what would be done and write nothing.
         workers: Processes; None for one per core.
         progress: Called with each `Step`.
-        **changes: Options of splitting and grouping by their names, such as fractions=(0.6, 0.4).
+        **changes: Options of splitting, grouping and reading by their names, such as fractions=(0.6, 0.4).
 
     Raises:
         UsageError: The options do not fit the data.
@@ -141,19 +138,18 @@ def prepare(
         >>> done.splits["main"]["hole"]
         {'train': 2, 'test': 3}
     """
-    of_split, of_groups = divided(changes, SplitOptions, GroupOptions)
+    of_split, of_groups, of_reading = divided(changes, SplitOptions, GroupOptions, ReadOptions)
     split_options, group_options = SplitOptions.of(split_options, of_split), GroupOptions.of(group_options, of_groups)
     root = Path(root)
     out = default_out(root, "prepared") if out is None else Path(out)
-    read_options = read_options or ReadOptions()
+    read_options = ReadOptions.of(read_options, of_reading)
     check_apart(out, root)
     check_out(out, overwrite=overwrite)
-    unread: list[CarpetDataError] = []
-    dataset = formats.read(root, replace(read_options, on_problem=unread.append) if skip_faulty else read_options)
+    dataset = formats.read(root, read_options)
     if dataset.format == "prepared":
         raise UsageError("it is prepared already", where=root, hint="add a split to it: carpet-data split")
-    planner = PreparePlanner(read_options, split_options, group_options, skip_faulty, workers, progress)
-    plan = planner.plan(dataset, unread)
+    planner = PreparePlanner(read_options, split_options, group_options, workers, progress)
+    plan = planner.plan(dataset)
     resumed = 0
     if not dry_run:
         command = f"prepare {root} -o {out}"
@@ -185,7 +181,7 @@ def _result(out: Path, plan: PreparePlan, *, resumed: int, dry_run: bool) -> Pre
         masks=dict(sorted(Counter(each.mask_form.form for each in draft.samples).items())),
         empty_masks=empty,
         notes=(*plan.notes, *_mask_notes(plan, empty)),
-        skipped=plan.problems,
+        skipped=plan.skipped,
         resumed=resumed,
         dry_run=dry_run,
     )

@@ -15,13 +15,15 @@ from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
 from carpet_data.dataset import DataFolder, Dataset, folder_of
-from carpet_data.errors import CarpetDataError, UsageError
+from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
+from carpet_data.formats.skipped import skipped_lines
 from carpet_data.reporting import contents
 from carpet_data.reporting.dataset_page import DatasetPage, ScoreTable
 from carpet_data.reporting.evidence import gather, read_score
 from carpet_data.reporting.render import render
-from carpet_data.statistics.stats import stats
+from carpet_data.statistics.stats import Stats, stats
 from carpet_data.store import description, names, runs
 from carpet_data.store.files import making, sha256, write_bytes
 from carpet_data.store.output import check_file
@@ -45,6 +47,7 @@ class ReportResult(Result):
         synthetic: Synthetic ones.
         verdict: Of the last validation; None without one.
         notes: What the page warns of.
+        skipped: One error for each image left out (skip_faulty); `where` is the image file.
     """
 
     out: Path
@@ -53,12 +56,13 @@ class ReportResult(Result):
     synthetic: int
     verdict: str | None
     notes: tuple[str, ...]
+    skipped: tuple[DataError, ...] = ()
 
     def text(self) -> str:
         """The result in words."""
         verdict = "no validation" if self.verdict is None else f"validation: {self.verdict}"
         lines = [f"{self.out} ({self.size / 1e6:.1f} MB): {self.real} real, {self.synthetic} synthetic; {verdict}"]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), *skipped_lines(self.skipped)])
 
 
 def report(
@@ -67,6 +71,7 @@ def report(
     *,
     split: str | None = None,
     score: str | os.PathLike[str] | None = None,
+    skip_faulty: bool = False,
     overwrite: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -81,28 +86,34 @@ def report(
         out: The HTML file; None for `NAME-report.html` beside the data set.
         split: The split that is shown; None for "main", else the source's own, else none.
         score: Output of `carpet-data score --json`; None for score.json in the data set's folder, if it exists.
+        skip_faulty: Leave out the images that are at fault instead of failing; the page names them.
         overwrite: Replace the file.
         workers: Number of processes; None for one per core.
         progress: Called with each step.
 
     Raises:
-        DataError: The data set or the score file cannot be read.
+        DataError: The data set or the score file cannot be read; ProblemsError: images or masks with problems.
         UsageError: The split is unknown, or `out` is not an HTML file or lies among the data.
         OutputError: The file exists, or cannot be written.
     """
     root = folder_of(root)
     out = default_out(root, "report.html") if out is None else Path(out)
     _check_out(out, root, overwrite=overwrite)
-    dataset = formats.read(root)
+    options = ReadOptions(skip_faulty=skip_faulty)
+    dataset = formats.read(root, options)
     score_file = dataset.root / SCORE if score is None else Path(score)
     table = read_score(score_file) if score is not None or score_file.is_file() else None
-    page = _page(dataset, dataset.split_name(split), table, workers, progress)
+    split = dataset.split_name(split)
+    measured = stats(dataset, options, split=split, workers=workers, progress=progress)
+    left_out = {error.where for error in measured.skipped}
+    shown = dataset.where(lambda sample: str(dataset.path(sample.image_path)) not in left_out)
+    page = _page(shown if left_out else dataset, measured, table)
     data = render("dataset.html", page=page).encode(errors="backslashreplace")
     with making(out):
         write_bytes(out, data)
     found = page.evidence.validation
     verdict = None if found is None else found.verdict
-    return ReportResult(out, len(data), page.real, page.synthetic, verdict, page.notes)
+    return ReportResult(out, len(data), page.real, page.synthetic, verdict, page.notes, measured.skipped)
 
 
 def _check_out(out: Path, root: Path, *, overwrite: bool) -> None:
@@ -117,10 +128,8 @@ def _check_out(out: Path, root: Path, *, overwrite: bool) -> None:
     check_file(out, overwrite=overwrite)
 
 
-def _page(
-    dataset: Dataset, split: str | None, score: ScoreTable | None, workers: int | None, progress: Progress | None
-) -> DatasetPage:
-    measured = stats(dataset.root, split=split, workers=workers, progress=progress)
+def _page(dataset: Dataset, measured: Stats, score: ScoreTable | None) -> DatasetPage:
+    split = measured.split
     classes = contents.classes(dataset, split)
     sheets, problems = contents.sheets(dataset)
     prepared = store.is_prepared(dataset.root)

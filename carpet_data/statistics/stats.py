@@ -13,9 +13,11 @@ from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
 from carpet_data.core.results import Result
 from carpet_data.dataset import GOOD, Dataset, Sample
-from carpet_data.errors import CarpetDataError
+from carpet_data.errors import DataError, ProblemsError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import parts
+from carpet_data.formats.problems import Problems
+from carpet_data.formats.skipped import about_image
 from carpet_data.statistics.summary import (
     ClassStats,
     DefectStats,
@@ -48,7 +50,7 @@ class Stats(Result):
         defects: Every defect type.
         image_sizes: (width, height, images), the most common first.
         measured: Every image, for plots; not part of the JSON.
-        skipped: What could not be measured.
+        skipped: One error for each image left out (skip_faulty); `where` is the image file.
     """
 
     root: Path
@@ -65,7 +67,7 @@ class Stats(Result):
     defects: tuple[DefectStats, ...]
     image_sizes: tuple[tuple[int, int, int], ...]
     measured: tuple[ImageCounts, ...]
-    skipped: tuple[CarpetDataError, ...] = ()
+    skipped: tuple[DataError, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The counts as plain values; at most 1000 image sizes are listed."""
@@ -88,14 +90,16 @@ def stats(
 
     Args:
         root: The folder (for COCO also the JSON file itself), or a Dataset that was read already.
-        read_options: How to read it; by default the format is recognized.
+        read_options: How to read it; by default the format is recognized. Its `skip_faulty` leaves out images with
+            problems instead of failing.
         split: The split whose sides to count; None for "main", or else the source's own, or else none. Samples that
             are not in the split are not counted.
         workers: Processes; None for one per core.
         progress: Called with each `Step`.
 
     Raises:
-        DataError: The folder is missing, its format is unknown, or images cannot be read.
+        DataError: The folder is missing, or its format is unknown.
+        ProblemsError: Images or masks with problems, all of them up to a bound.
         UsageError: Unknown split or invalid options.
 
     Examples:
@@ -111,7 +115,8 @@ def stats(
     by_side = parts(dataset, split)
     side_of = {sample.id: side for side, samples in by_side.items() for sample in samples}
     samples = sorted((sample for samples in by_side.values() for sample in samples), key=lambda sample: sample.id)
-    measured, skipped = _measured(dataset, samples, workers, progress)
+    skip = read_options is not None and read_options.skip_faulty
+    measured, skipped = _measured(dataset, samples, skip, workers, progress)
     classes = of_classes(measured, side_of, tuple(by_side))
     sizes = Counter((each.width, each.height) for each in measured)
     by_count = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
@@ -130,21 +135,27 @@ def stats(
         defects=tuple(of_defects(measured, dataset.categories)),
         image_sizes=tuple((width, height, count) for (width, height), count in by_count),
         measured=tuple(measured),
-        skipped=tuple(skipped),
+        skipped=(*dataset.skipped, *skipped),
     )
 
 
 def _measured(
-    dataset: Dataset, samples: Sequence[Sample], workers: int | None, progress: Progress | None
-) -> tuple[list[ImageCounts], list[CarpetDataError]]:
+    dataset: Dataset, samples: Sequence[Sample], skip: bool, workers: int | None, progress: Progress | None
+) -> tuple[list[ImageCounts], list[DataError]]:
     measured: list[ImageCounts] = []
-    skipped: list[CarpetDataError] = []
+    skipped: list[DataError] = []
+    problems = Problems()
     jobs = ((dataset.root, sample, dataset.connectivity) for sample in samples)
     for done, result in enumerate(executor.run(measure, jobs, workers=workers, chunk=32), start=1):
         if isinstance(result, ImageCounts):
             measured.append(result)
+        elif skip:
+            skipped.append(about_image(result, dataset.path(samples[done - 1].image_path)))
         else:
-            skipped.append(result)
+            problems.add(result)
         if progress is not None:
             progress(Step(done, len(samples), "measuring"))
+    problems.check()
+    if skipped and not measured:
+        raise ProblemsError(skipped)
     return measured, skipped

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -21,12 +21,11 @@ from carpet_data.core.masks.runs import to_binary
 from carpet_data.core.progress import Progress, Step, part_of
 from carpet_data.dataset import GOOD, Dataset, Sample, Side
 from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.formats.skipped import about_image
 from carpet_data.training import pixel_store
 from carpet_data.training.options import TrainOptions
 
 __all__ = ["ImageTable", "Sides", "load", "load_sides"]
-
-OnProblem: TypeAlias = Literal["raise", "skip"]
 
 _MEMORY_BYTES = 2 * 2**30
 _WORTH_WORKERS = 200_000_000
@@ -43,7 +42,8 @@ class ImageTable:
         masks: uint8 (n, s, s), 1 where any defect pixel falls into the pixel, else 0; None where not asked for.
         origins: "real" or "synthetic".
         groups: Samples of one group are not independent; a sample without a group has its id.
-        notes: What the user should know: images skipped, pixels kept on disk.
+        notes: What the user should know: pixels kept on disk.
+        skipped: One error for each image left out; `where` is the image file.
     """
 
     ids: tuple[str, ...]
@@ -54,6 +54,7 @@ class ImageTable:
     origins: tuple[str, ...]
     groups: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    skipped: tuple[DataError, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -100,7 +101,7 @@ def load(
     workers: int | None = None,
     memory_bytes: int = _MEMORY_BYTES,
     cache_folder: Path | None = None,
-    on_problem: OnProblem = "raise",
+    skip_faulty: bool = False,
     progress: Progress | None = None,
 ) -> ImageTable:
     """Decode and resize images.
@@ -111,7 +112,7 @@ def load(
     Rows come in the order of the samples; a sample's label is the index of its class. `size` is pixels across and down;
     `masks` loads the defect masks too; workers are processes, None for one per core where there is enough to do. A
     table larger than `memory_bytes` is kept in a file and mapped, which is slower and noted: in `cache_folder` for the
-    next run, or, with None, in a temporary file. "skip" skips what cannot be read, with a note. `progress` counts
+    next run, or, with None, in a temporary file. `skip_faulty` leaves out what cannot be read. `progress` counts
     images.
 
     Raises:
@@ -128,10 +129,10 @@ def load(
         folder=cache_folder,
         key=_key(dataset, samples, size, masks) if cache_folder is not None else "images",
     )
-    kept, problems = list(range(len(samples))), list[str]()
+    kept, skipped = list(range(len(samples))), list[DataError]()
     if not store.filled:
-        jobs = [_Job(dataset.root, sample, size, masks, on_problem == "skip") for sample in samples]
-        kept = _fill(store, jobs, problems, workers, progress)
+        jobs = [_Job(dataset.root, sample, size, masks, skip_faulty) for sample in samples]
+        kept = _fill(store, jobs, skipped, workers, progress)
     pixels, mask_pixels = store.close(len(kept))
     rows = [samples[number] for number in kept]
     return ImageTable(
@@ -142,7 +143,8 @@ def load(
         masks=mask_pixels,
         origins=tuple(sample.origin for sample in rows),
         groups=tuple(sample.group if sample.group is not None else sample.id for sample in rows),
-        notes=(*problems, *store.notes),
+        notes=store.notes,
+        skipped=tuple(skipped),
     )
 
 
@@ -158,13 +160,17 @@ def _check(dataset: Dataset, samples: Sequence[Sample], classes: Sequence[str], 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """The images to train on, to choose the epoch by, and to score; classes are those of all, good first."""
+    """The images to train on, to choose the epoch by, and to score; classes are those of all, good first.
+
+    `skipped` are the images left out, one error for each.
+    """
 
     classes: tuple[str, ...]
     train: ImageTable
     val: ImageTable | None
     test: ImageTable
     notes: tuple[str, ...]
+    skipped: tuple[DataError, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """side -> images, without empty sides."""
@@ -184,7 +190,7 @@ def load_sides(
 ) -> Sides:
     """Decode and resize the images of all sides; val may be empty.
 
-    The options give their size, and whether masks are needed. `skip_faulty` skips what cannot be read, with a note;
+    The options give their size, and whether masks are needed. `skip_faulty` leaves out what cannot be read;
     the rest is as for `load`, `memory_bytes` counting for each side.
 
     Raises:
@@ -206,7 +212,7 @@ def load_sides(
             masks=side == "train" and options.mix == "mask-cutmix",
             workers=workers,
             memory_bytes=memory_bytes,
-            on_problem="skip" if skip_faulty else "raise",
+            skip_faulty=skip_faulty,
             progress=part_of(progress, before, len(everything)),
         )
         before += len(samples[side])
@@ -214,13 +220,14 @@ def load_sides(
     notes = [note for table in loaded.values() for note in table.notes]
     if val is None:
         notes.append("the split has no validation side, so the last epoch was kept")
-    return Sides(classes, loaded["train"], val, loaded["test"], tuple(notes))
+    skipped = tuple(error for table in loaded.values() for error in table.skipped)
+    return Sides(classes, loaded["train"], val, loaded["test"], tuple(notes), skipped)
 
 
 def _fill(
     store: pixel_store.Store,
     jobs: Sequence[_Job],
-    problems: list[str],
+    skipped: list[DataError],
     workers: int | None,
     progress: Progress | None,
 ) -> list[int]:
@@ -231,7 +238,7 @@ def _fill(
         found = executor.run(_load, jobs, workers=1 if pixels < _WORTH_WORKERS else workers)
         for number, loaded in enumerate(found):
             if isinstance(loaded, CarpetDataError):
-                problems.append(f"skipped: {loaded.where or jobs[number].sample.image_path}: {loaded.what}")
+                skipped.append(about_image(loaded, jobs[number].root / jobs[number].sample.image_path))
             else:
                 store.put(len(kept), *loaded)
                 kept.append(number)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.dataset import DataFolder, Dataset, folder_of
-from carpet_data.errors import CarpetDataError
+from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.formats.skipped import skipped_lines
 from carpet_data.preparation.train_data import opened, samples_of
 from carpet_data.store import lock, runs
 from carpet_data.store.runs import RunInfo
@@ -44,6 +45,7 @@ class TrainResult(Result):
         best_epoch: The epoch whose weights were kept, from 1.
         seconds: Duration of the run; of a resumed one, of its last part.
         notes: What the user should know.
+        skipped: One error for each image left out (skip_faulty); `where` is the image file.
     """
 
     run: Path
@@ -62,6 +64,7 @@ class TrainResult(Result):
     seconds: float
     resumed: bool
     notes: tuple[str, ...] = ()
+    skipped: tuple[DataError, ...] = ()
 
     def text(self) -> str:
         """The result for people."""
@@ -82,6 +85,7 @@ class TrainResult(Result):
             *_recalls(test),
             "",
             *(f"note: {note}" for note in self.notes),
+            *skipped_lines(self.skipped),
             f"run   {self.run}",
             f"model {self.model}",
         ]
@@ -128,7 +132,7 @@ def train(
         split: The split; None for "main".
         real_only: Skip synthetic training images.
         overwrite: Replace the run at `out`, or start over where an interrupted one would be resumed.
-        skip_faulty: Skip images that cannot be read, instead of failing.
+        skip_faulty: Leave out the images that cannot be read instead of failing.
         worst: Number of the worst test images that are drawn with Grad-CAM.
         heatmaps: Maximum number of test images that get a heat map for `browse`, mistakes first; 0 for none.
         workers: Processes that decode images; None for one per core.
@@ -212,6 +216,7 @@ def _result(
         seconds=seconds,
         resumed=resumed,
         notes=(*notes, *_doubts(metrics["test"])),
+        skipped=sides.skipped,
     )
 
 

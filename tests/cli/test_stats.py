@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from helpers.command import exit_code
 
-from carpet_data.errors import OutputError, UsageError
+from carpet_data.errors import OutputError, ProblemsError, UsageError
+from carpet_data.formats import ReadOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.statistics.plots import write_plots
 from carpet_data.statistics.stats import stats
@@ -76,8 +77,6 @@ def test_instances(root: Path) -> None:
 
 
 def test_connectivity_is_the_callers(root: Path) -> None:
-    from carpet_data.formats import ReadOptions
-
     mask = np.zeros((30, 40), np.uint8)
     mask[3, 3] = mask[4, 4] = 255
     save(root / "ground_truth/cut/000_mask.png", mask)
@@ -95,11 +94,14 @@ def test_a_prepared_folder_counts_the_named_split(root: Path, tmp_path: Path) ->
         stats(out, split="other")
 
 
-def test_a_mask_that_cannot_be_read_is_skipped_and_named(root: Path) -> None:
+def test_a_mask_that_cannot_be_read_is_an_error_or_skipped_and_named(root: Path) -> None:
     (root / "ground_truth/cut/000_mask.png").write_bytes(b"no image")
-    found = stats(root, workers=1)
+    with pytest.raises(ProblemsError, match=r"000_mask\.png"):
+        stats(root, workers=1)
+    found = stats(root, ReadOptions(skip_faulty=True), workers=1)
     assert found.images == 15
-    assert [Path(error.where or "").name for error in found.skipped] == ["000_mask.png"]
+    assert [error.where for error in found.skipped] == [str(root / "test/cut/000.png")]
+    assert "000_mask.png" in found.skipped[0].what
 
 
 def test_the_number_of_workers_changes_nothing(root: Path) -> None:

@@ -76,11 +76,13 @@ def test_a_fault_can_be_left_out(
 ) -> None:
     damage(source / file)
     result = prepare(source, tmp_path / "out", workers=1, skip_faulty=True)
-    assert [fault.where for fault in result.skipped] == [str(source / file)]
+    assert [fault.where for fault in result.skipped] == [str(source / HOLE)]
+    assert message in str(result.skipped[0])
+    assert file in str(result.skipped[0])
     assert (result.samples, result.classes["hole"]) == (16, 4)
     assert "test_hole_001" not in store.read(tmp_path / "out").by_id()
-    assert str(source / file) in result.text()
-    assert result.to_json()["skipped"][0]["where"] == str(source / file)
+    assert "skipped 1 image at fault" in result.text()
+    assert result.to_json()["skipped"][0]["where"] == str(source / HOLE)
 
 
 def test_all_faults_are_named_at_once(source: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from carpet_data.core.masks.read import load
 from carpet_data.dataset import GOOD, Dataset
-from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
 from carpet_data.formats import tree
 from carpet_data.formats.folder.roles import MASK_ENDINGS, Spot, by_name, by_options, settle, spots_of, without_roles
 from carpet_data.formats.folders import good_names, license_of
@@ -22,6 +22,7 @@ from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.pairing import Named, Pairing, Place, pair, stem
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.skipped import about_image
 from carpet_data.formats.tree import ImageEntry, Tree
 
 DEFECT = "defect"
@@ -52,6 +53,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         return dataset
     empty: set[str] = set()
     problems = Problems()
+    faulty: dict[str, DataError] = {}
     for sample in dataset.samples:
         if sample.image_path not in flat or sample.annotation is None:
             continue
@@ -59,8 +61,13 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             if len(load(root, sample).runs) == 0:
                 empty.add(sample.image_path)
         except CarpetDataError as error:
-            problems.add(error)
+            if options.skip_faulty:
+                faulty[sample.image_path] = about_image(error, root / sample.image_path)
+            else:
+                problems.add(error)
     problems.check()
+    if len(faulty) == len(dataset):
+        raise ProblemsError(list(faulty.values()))
     entries = [replace(entry, class_name=GOOD) if entry.image in empty else entry for entry in found.entries]
     by_image = {
         entry.image: (sample_id, entry.class_name)
@@ -68,6 +75,8 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     }
     samples = []
     for sample in dataset.samples:
+        if sample.image_path in faulty:
+            continue
         sample_id, class_name = by_image[sample.image_path]
         samples.append(replace(sample, id=sample_id, class_name=class_name))
     return tree.from_samples(
@@ -77,6 +86,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         license=dataset.license,
         connectivity=options.connectivity,
         format=dataset.format,
+        skipped=[*dataset.skipped, *faulty.values()],
     )
 
 

@@ -13,7 +13,8 @@ from carpet_data.core.images import encode_png, read
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.core.sheets import evenly
 from carpet_data.dataset import Sample
-from carpet_data.errors import DataError
+from carpet_data.errors import DataError, ProblemsError
+from carpet_data.formats.skipped import about_image
 from carpet_data.store import manifest, names
 from carpet_data.store.files import write_bytes
 from carpet_data.store.manifest import Tombstone
@@ -42,6 +43,31 @@ def of_batch(root: Path, batch: Batch, recipe: str, added: Sequence[Sample] = ()
     )
     write_bytes(path, encode_png(draw(root, evenly(defects, SHOWN), title)))
     return path
+
+
+def readable(
+    root: Path, samples: Sequence[Sample], *, skip_faulty: bool
+) -> tuple[tuple[Sample, ...], tuple[DataError, ...]]:
+    """The samples that can be drawn, and the errors of the others.
+
+    Raises:
+        ProblemsError: Samples that cannot be drawn and are not to be skipped; or none can.
+    """
+    errors = [_problem(root, sample) for sample in samples]
+    kept = tuple(sample for sample, error in zip(samples, errors, strict=True) if error is None)
+    found = [(error, root / sample.image_path) for sample, error in zip(samples, errors, strict=True) if error]
+    if found and (not kept or not skip_faulty):
+        raise ProblemsError([error for error, _ in found])
+    return kept, tuple(about_image(error, image) for error, image in found)
+
+
+def _problem(root: Path, sample: Sample) -> DataError | None:
+    try:
+        read(root / sample.image_path)
+        masks.load(root, sample)
+    except DataError as error:
+        return error
+    return None
 
 
 def draw(root: Path, samples: Sequence[Sample], title: str) -> Image:

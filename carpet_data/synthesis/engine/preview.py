@@ -13,9 +13,10 @@ from carpet_data.core.images import encode_png
 from carpet_data.core.results import Result
 from carpet_data.core.sheets import evenly
 from carpet_data.dataset import Dataset
-from carpet_data.errors import UsageError
+from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.export import default_out
+from carpet_data.formats.skipped import skipped_lines
 from carpet_data.store.files import write_bytes
 from carpet_data.store.output import check_file
 from carpet_data.synthesis.engine import contact_sheet
@@ -34,16 +35,19 @@ class PreviewResult(Result):
         ids: Samples shown, in its order.
         width: Pixels across.
         height: Pixels down.
+        skipped: One error for each image left out (skip_faulty); `where` is the image file.
     """
 
     out: Path
     ids: tuple[str, ...]
     width: int
     height: int
+    skipped: tuple[DataError, ...] = ()
 
     def text(self) -> str:
         """The result in words."""
-        return f"{len(self.ids)} samples in {self.out} ({self.width}x{self.height})"
+        shown = f"{len(self.ids)} samples in {self.out} ({self.width}x{self.height})"
+        return "\n".join([*skipped_lines(self.skipped), shown])
 
 
 def preview(
@@ -64,7 +68,7 @@ def preview(
         class_names: Only these classes; none for all.
         origin: Only real or only synthetic samples.
         n: Maximum number of samples, evenly spaced, 1 … 200.
-        read_options: How to read a raw data set.
+        read_options: How to read a raw data set; its `skip_faulty` leaves out images with problems instead of failing.
         overwrite: Replace the picture.
 
     Raises:
@@ -79,8 +83,10 @@ def preview(
     chosen = chosen if origin is None else chosen.of_origin(origin)
     out = default_out(dataset.root, "preview.png") if out is None else Path(out)
     check_file(out, overwrite=overwrite)
-    shown = evenly(chosen.samples, n)
+    skip = read_options is not None and read_options.skip_faulty
+    shown, skipped = contact_sheet.readable(dataset.root, evenly(chosen.samples, n), skip_faulty=skip)
     what = ", ".join(class_names) or "all classes"
     picture = contact_sheet.draw(dataset.root, shown, f"{dataset.name}: {len(shown)} of {len(chosen)} ({what})")
     write_bytes(out, encode_png(picture))
-    return PreviewResult(out, tuple(sample.id for sample in shown), picture.shape[1], picture.shape[0])
+    ids = tuple(sample.id for sample in shown)
+    return PreviewResult(out, ids, picture.shape[1], picture.shape[0], (*dataset.skipped, *skipped))

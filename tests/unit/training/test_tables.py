@@ -117,20 +117,22 @@ def test_a_damaged_image_is_named_or_skipped(source: Dataset, tmp_path: Path) ->
             source.samples,
             source.classes,
             size=32,
-            on_problem="skip",
+            skip_faulty=True,
             **extra,  # type: ignore[arg-type]
         )
         rest = [sample for sample in source.samples if sample not in (broken, gone)]
         assert table.ids == tuple(sample.id for sample in rest)
         assert [table.classes[label] for label in table.labels] == [sample.class_name for sample in rest]
-        assert sum(note.startswith("skipped: ") for note in table.notes) == 2
+        assert [error.where for error in table.skipped] == [
+            str(source.root / each.image_path) for each in (broken, gone)
+        ]
         alone = tables.load(source, [rest[-1]], source.classes, size=32)
         assert np.array_equal(table.pixels[-1], alone.pixels[0])
     assert not list(folder.iterdir()), "a table with gaps is not kept"
     for sample in source.samples:
         (source.root / sample.image_path).unlink(missing_ok=True)
     with pytest.raises(DataError, match="none of the 9"):
-        tables.load(source, source.samples, source.classes, size=32, on_problem="skip")
+        tables.load(source, source.samples, source.classes, size=32, skip_faulty=True)
 
 
 def test_wrong_use(source: Dataset) -> None:
