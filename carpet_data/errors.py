@@ -3,6 +3,7 @@
 CarpetDataError
 ├── DataError              the input data are invalid (a file, a folder, a value in it)
 │   ├── ImageError         an image or mask cannot be read
+│   ├── OverlapError       annotations of different classes claim the same pixels
 │   ├── LeakError          a sample of val or test would reach training
 │   ├── WeightsError       weights of a network are missing, or do not fit it
 │   ├── DeviceMemoryError  a batch does not fit into memory
@@ -33,6 +34,7 @@ __all__ = [
     "LockedError",
     "MissingExtraError",
     "OutputError",
+    "OverlapError",
     "ProblemsError",
     "UsageError",
     "WeightsError",
@@ -82,6 +84,10 @@ class DataError(CarpetDataError):
 
 class ImageError(DataError):
     """An image or a mask cannot be read."""
+
+
+class OverlapError(DataError):
+    """Annotations of different classes claim the same pixels."""
 
 
 class LeakError(DataError):

@@ -27,6 +27,8 @@ Origin: TypeAlias = Literal["real", "synthetic"]
 Side: TypeAlias = Literal["train", "val", "test"]
 Connectivity: TypeAlias = Literal[4, 8]
 SIDES: tuple[Side, ...] = ("train", "val", "test")
+Overlap: TypeAlias = Literal["error", "first", "last", "smaller-on-top"]
+"""Which annotation decides the class of a pixel that annotations of different classes claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,17 @@ class IndexFile:
 class MaskStack:
     """Several binary mask files over one image, each one instance (MVTec LOCO's folder of masks).
 
+    Where instances of one class overlap, the smaller keeps the shared pixels.
+
     Attributes:
         files: (path relative to the root, class_name) of each instance.
         threshold: As in MaskFile; LOCO writes values as low as 1, so its reader uses 1.
+        overlap: What decides where instances of different classes overlap.
     """
 
     files: tuple[tuple[str, str], ...]
     threshold: int = 1
+    overlap: Overlap = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +93,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Instances held in an annotation file (COCO, YOLO) instead of a mask."""
+    """Instances held in an annotation file (COCO, YOLO) instead of a mask; overlaps are ruled as in MaskStack."""
 
     shapes: tuple[Shape, ...]
+    overlap: Overlap = "error"
 
 
 Annotation: TypeAlias = MaskFile | IndexFile | MaskStack | Shapes

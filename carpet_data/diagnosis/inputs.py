@@ -67,6 +67,8 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Inputs:
             entry.class_name,
             tuple(path for path, _ in entry.masks),
             stacked=entry.stacked or len(entry.masks) > 1,
+            mask_classes=tuple(name for _, name in entry.masks),
+            overlap=options.overlap,
             threshold=options.threshold,
             empty_is_good=unclassed and entry.class_name == DEFECT,
         )
@@ -128,8 +130,11 @@ def _job(dataset: Dataset, sample: Sample) -> InspectJob:
     match sample.annotation:
         case MaskFile(path=path, threshold=threshold):
             return replace(plain, masks=(path,), threshold=threshold)
-        case MaskStack(files=files, threshold=threshold):
-            return replace(plain, masks=tuple(path for path, _ in files), stacked=True, threshold=threshold)
+        case MaskStack(files=files, threshold=threshold, overlap=overlap):
+            masks, classes = tuple(path for path, _ in files), tuple(name for _, name in files)
+            return replace(
+                plain, masks=masks, mask_classes=classes, stacked=True, threshold=threshold, overlap=overlap
+            )
         case None:
             return plain
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from carpet_data.core import masks
 from carpet_data.core.images import ImageInfo, probe, read, read_values
 from carpet_data.core.images.limits import ENVIRONMENT_MAX_PIXELS
 from carpet_data.core.problems import Problem
-from carpet_data.dataset import Sample
+from carpet_data.dataset import Overlap, Sample
 from carpet_data.diagnosis import decoder_warnings, integrity
 from carpet_data.diagnosis.codes import problem
-from carpet_data.errors import CarpetDataError, ImageError
+from carpet_data.errors import CarpetDataError, ImageError, OverlapError
 from carpet_data.grouping.descriptors import Descriptor, describe
 
 
@@ -25,7 +26,9 @@ class InspectJob:
     """One image to inspect; paths are relative to the root, POSIX.
 
     Attributes:
-        stacked: Whether each mask file is one instance, so that they must not overlap.
+        stacked: Whether each mask file is one instance, so that those of different classes must not overlap.
+        mask_classes: The class of each stacked mask.
+        overlap: What decides where they do.
         threshold: Mask values of at least this are a defect.
         sample: For annotations other than binary mask files: the sample to load.
         empty_is_good: Whether an empty mask means that the image is good, because no folder tells.
@@ -36,6 +39,8 @@ class InspectJob:
     class_name: str
     masks: tuple[str, ...] = ()
     stacked: bool = False
+    mask_classes: tuple[str, ...] = ()
+    overlap: Overlap = "error"
     threshold: int = 128
     sample: Sample | None = None
     empty_is_good: bool = False
@@ -90,7 +95,7 @@ class Report:
 
     Attributes:
         descriptor: For the search for duplicates; None where the image cannot be read.
-        overlap_px: Number of pixels that more than one stacked mask marks.
+        overlap_px: Number of pixels that stacked masks of different classes mark, where no rule decides between them.
         loaded: For annotations other than binary mask files: number of instances and of defect pixels.
         load_problem: Why such an annotation could not be loaded.
     """
@@ -108,17 +113,24 @@ def inspect(job: InspectJob) -> Report:
     """Inspect one image and its masks. Pure, so that any worker process may run it."""
     image, descriptor = _inspect_image(job)
     seen: list[Seen] = []
-    stack: NDArray[np.uint16] | None = None
-    for path in job.masks:
+    by_class: dict[str, NDArray[np.bool_]] = {}
+    for path, name in itertools.zip_longest(job.masks, job.mask_classes, fillvalue=""):
         mask, values = _inspect_mask(job.root, path, 1 if job.stacked else job.threshold)
         seen.append(mask)
         if job.stacked and values is not None:
-            marked = (values > 0).astype(np.uint16)
-            if stack is None or stack.shape == marked.shape:
-                stack = marked if stack is None else stack + marked
-    overlap = 0 if stack is None else int((stack > 1).sum())
+            marked = values > 0
+            known = by_class.setdefault(name, marked)
+            if known.shape == marked.shape:
+                by_class[name] = known | marked
+    overlap = _claimed_twice(list(by_class.values())) if job.overlap == "error" else 0
     loaded, load_problem = _load(job) if job.sample is not None and image.problem is None else (None, None)
     return Report(job, image, tuple(seen), descriptor, overlap, loaded, load_problem)
+
+
+def _claimed_twice(of_classes: list[NDArray[np.bool_]]) -> int:
+    """Pixels that several classes claim; masks of another size are reported as such."""
+    alike = [mask.astype(np.uint8) for mask in of_classes if mask.shape == of_classes[0].shape]
+    return int(np.count_nonzero(np.sum(alike, axis=0) > 1)) if len(alike) > 1 else 0
 
 
 def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
@@ -211,5 +223,6 @@ def _load(job: InspectJob) -> tuple[tuple[int, int] | None, Problem | None]:
         where = error.where or job.image
         # Errors name absolute paths, problems relative ones.
         where = where.removeprefix(f"{job.root}/")
-        return None, problem("annotation", where, error.what, hint=error.hint)
+        code = "mask-overlap" if isinstance(error, OverlapError) else "annotation"
+        return None, problem(code, where, error.what, hint=error.hint)
     return (len(mask.names), int((mask.runs.stop - mask.runs.start).sum())), None

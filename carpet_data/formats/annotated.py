@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
 from carpet_data.core.images import ImageInfo, probe
-from carpet_data.dataset import GOOD, Connectivity, Dataset, Origin, Sample, Shape, Shapes, Side
-from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.dataset import GOOD, Dataset, Origin, Sample, Shape, Shapes, Side
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats.problems import Problems
+from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import from_samples, unique_ids
 
 COMBINED = "combined"
@@ -44,19 +45,23 @@ def dataset(
     *,
     root: Path,
     license: str = "",
-    connectivity: Connectivity | None,
+    options: ReadOptions,
+    problems: Problems,
     format: str,
 ) -> Dataset:
     """The data set of these images (unique paths); a sample's id is its file's stem where that is unique.
 
     The categories are in the order of their ids, unused ones too. Instances of annotation files do not depend on the
-    connectivity.
+    connectivity. Images at fault (`problems`, which knows them by root / path) are left out, and listed as skipped.
 
     Raises:
         DataError: There are no images.
+        ProblemsError: The problems that leaving out images does not settle, or every image is at fault.
     """
-    if not pictures:
+    skipped = problems.settle()
+    if not pictures and not skipped:
         raise DataError("the data set lists no images", where=root, hint="name a data set with images")
+    # Named before any is left out, so that an image is called the same with and without --skip-faulty.
     ids = unique_ids([PurePosixPath(picture.path).stem for picture in pictures], [p.path for p in pictures])
     samples = [
         Sample(
@@ -65,16 +70,32 @@ def dataset(
             picture.class_name or class_of(picture.shapes),
             picture.info.width,
             picture.info.height,
-            # A defect class without instances had an empty mask, which is something else than none.
-            annotation=Shapes(picture.shapes) if picture.shapes or picture.class_name not in (None, GOOD) else None,
+            annotation=_shapes(picture, options),
             origin=picture.origin,
             side=picture.side,
         )
         for sample_id, picture in zip(ids, pictures, strict=True)
+        if not problems.faulty(root / picture.path)
     ]
+    if not samples:
+        raise ProblemsError(skipped)
     name = root.resolve().name or "data"
-    made = from_samples(samples, root=root, name=name, license=license, connectivity=connectivity, format=format)
+    made = from_samples(
+        samples,
+        root=root,
+        name=name,
+        license=license,
+        connectivity=options.connectivity,
+        format=format,
+        skipped=skipped,
+    )
     return replace(made, categories=tuple(dict.fromkeys([*categories, *made.categories])))
+
+
+def _shapes(picture: Picture, options: ReadOptions) -> Shapes | None:
+    # A defect class without instances had an empty mask, which is something else than none.
+    marked = picture.shapes or picture.class_name not in (None, GOOD)
+    return Shapes(picture.shapes, options.overlap) if marked else None
 
 
 def class_of(shapes: Sequence[Shape]) -> str:
@@ -90,7 +111,7 @@ def measure(path: Path, problems: Problems) -> ImageInfo | None:
     try:
         return probe(path)
     except CarpetDataError as error:
-        problems.add(error)
+        problems.add(error, image=path)
         return None
 
 

@@ -186,7 +186,15 @@ class ExportJob(Generic[O]):
             return found
         unmarked = self.sample.class_name != GOOD and len(regions) == 0 and regions.too_small == 0
         present = tuple(sorted(set(regions.class_names)))
-        return replace(found, instances=len(regions), present=present, too_small=regions.too_small, unmarked=unmarked)
+        return replace(
+            found,
+            instances=len(regions),
+            present=present,
+            too_small=regions.too_small,
+            unmarked=unmarked,
+            shared_px=regions.shared_px,
+            hidden=regions.hidden,
+        )
 
 
 @dataclass(frozen=True, slots=True)

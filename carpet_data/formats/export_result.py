@@ -26,6 +26,8 @@ class Written:
         unmarked: Whether it is of a defect class, but without an instance in its mask.
         record: What the format writes about it into a file that lists all samples.
         notes: Kinds of remarks, to be counted over all samples.
+        shared_px: Pixels that several annotations claim; each was written once.
+        hidden: Annotations of which others left no pixel, so that they were not written.
     """
 
     part: str
@@ -36,6 +38,8 @@ class Written:
     unmarked: bool = False
     record: Any = None
     notes: tuple[str, ...] = ()
+    shared_px: int = 0
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,9 @@ class Tally:
             unmasked=int(sample.unmasked),
             unmarked=int(sample.unmarked),
             too_small=sample.too_small,
+            overlapping=int(sample.shared_px > 0),
+            shared_px=sample.shared_px,
+            hidden=sample.hidden,
         )
         self.remarks.update(sample.notes)
 
@@ -137,4 +144,12 @@ class Tally:
             texts.append(f"{counted(total['unmarked'], 'defect image')} with an empty mask, written without instances")
         if total["too_small"]:
             texts.append(f"skipped {counted(total['too_small'], 'instance')} below --min-area")
+        if total["shared_px"]:
+            texts.append(_overlaps(total))
         return texts
+
+
+def _overlaps(total: Counter[str]) -> str:
+    images = "1 image has" if total["overlapping"] == 1 else f"{total['overlapping']} images have"
+    text = f"{images} annotations that overlap ({counted(total['shared_px'], 'pixel')}, each written once)"
+    return text + (f"; {counted(total['hidden'], 'annotation')} repeated or covered" if total["hidden"] else "")

@@ -146,9 +146,10 @@ def _render(job: ExportJob[MvtecOptions]) -> Written:
     if side == "test" and job.part not in ("test", ALL):
         notes.append(_SYNTHETIC if sample.origin == "synthetic" else _MOVED)
     class_folder = component(sample.class_name)
-    regions = 0
+    regions = shared_px = hidden = 0
     if sample.annotation is not None:
         mask = job.mask()
+        shared_px, hidden = mask.shared_px, mask.hidden
         pixels = to_binary(mask.runs)
         if sample.class_name == GOOD and pixels.any():
             raise DataError(
@@ -162,7 +163,9 @@ def _render(job: ExportJob[MvtecOptions]) -> Written:
             notes += lost
     job.place_image(f"{side}/{class_folder}/{job.image_name}")
     unmarked = sample.class_name != GOOD and regions == 0
-    return Written(side, regions, unmarked=unmarked, notes=tuple(notes))
+    return Written(
+        side, regions, unmarked=unmarked, notes=tuple(notes), shared_px=shared_px, hidden=hidden
+    )
 
 
 def _side(job: ExportJob[MvtecOptions]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from carpet_data.core.options import Options, option
 from carpet_data.core.plugins import Registry
-from carpet_data.dataset import MASK_THRESHOLD, Connectivity, Dataset
+from carpet_data.dataset import MASK_THRESHOLD, Connectivity, Dataset, Overlap
 from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.formats.options import ExportOptions
 
@@ -35,6 +35,11 @@ class ReadOptions(Options):
     threshold: int = option(MASK_THRESHOLD, "Mask values of at least this are a defect.", minimum=1, maximum=255)
     connectivity: Connectivity | None = option(
         None, "Neighbors that belong to one instance.", unset="the data set's own, else 8"
+    )
+    overlap: Overlap = option(
+        "error",
+        "Which annotation decides the class of a pixel that annotations of different classes claim: none (an error), "
+        "the first or last in the file, or the smallest. Within a class, overlaps are always united.",
     )
     images_dir: str | None = option(None, "With --from folder: folder of the images, below the root.")
     masks_dir: str | None = option(None, "With --from folder: folder of the masks, below the root.")

@@ -20,6 +20,7 @@ from carpet_data.dataset import (
     Dataset,
     MaskFile,
     MaskStack,
+    Overlap,
     Sample,
     Side,
     Split,
@@ -74,12 +75,12 @@ class Tree:
     problems: tuple[CarpetDataError, ...] = ()
 
 
-def annotation_of(entry: ImageEntry, threshold: int) -> Annotation | None:
+def annotation_of(entry: ImageEntry, threshold: int, overlap: Overlap = "error") -> Annotation | None:
     """How the masks of an entry are to be read."""
     if not entry.masks:
         return None
     if entry.stacked or len(entry.masks) > 1:
-        return MaskStack(entry.masks)
+        return MaskStack(entry.masks, overlap=overlap)
     return MaskFile(entry.masks[0][0], threshold)
 
 
@@ -129,7 +130,7 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
             else:
                 problems.add(error)
             continue
-        annotation = annotation_of(entry, options.threshold)
+        annotation = annotation_of(entry, options.threshold, options.overlap)
         samples.append(
             Sample(
                 sample_id,

@@ -106,8 +106,8 @@ def test_overlapping_instances_of_loco(tmp_path: Path) -> None:
     save(root / "test/structural_anomalies/000.png", picture(2))
     save(root / "ground_truth/structural_anomalies/000/000.png", spot())
     save(root / "ground_truth/structural_anomalies/000/001.png", np.roll(spot(), 5, axis=1))
-    found = only(examine(root, format="mvtec-loco"), "mask-overlap")
-    assert found.what.startswith("130 pixels")
+    # Masks of one class are united, as everywhere.
+    assert examine(root, format="mvtec-loco").of("mask-overlap") == ()
 
 
 def test_many_near_duplicates_straddle_a_split_and_the_names_say_how_to_group(tmp_path: Path) -> None:
@@ -188,17 +188,19 @@ def test_an_annotation_that_cannot_be_drawn(tmp_path: Path) -> None:
     save(tmp_path / "images/a.png", picture(1))
     square = [10, 10, 30, 10, 30, 30, 10, 30]
     annotations = [
-        {"id": number, "image_id": 1, "category_id": 1, "segmentation": [square], "iscrowd": 0} for number in (1, 2)
+        {"id": number, "image_id": 1, "category_id": number, "segmentation": [square], "iscrowd": 0}
+        for number in (1, 2)
     ]
     document = {
         "images": [{"id": 1, "file_name": "a.png", "width": SIDE, "height": SIDE}],
         "annotations": annotations,
-        "categories": [{"id": 1, "name": "hole"}],
+        "categories": [{"id": 1, "name": "hole"}, {"id": 2, "name": "cut"}],
     }
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations/instances_train.json").write_text(json.dumps(document))
     diagnosis = doctor(tmp_path, workers=1)
-    assert "overlap" in only(diagnosis, "annotation").what
+    assert "annotation 2 (cut) repeats annotation 1 (hole)" in only(diagnosis, "mask-overlap").what
+    assert doctor(tmp_path, ReadOptions(overlap="first"), workers=1).of("mask-overlap") == ()
 
 
 def test_a_folder_of_images_and_masks_without_classes_may_have_empty_masks(tmp_path: Path) -> None:

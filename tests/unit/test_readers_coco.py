@@ -11,7 +11,7 @@ from helpers.trees import coco, files, image
 
 from carpet_data.core.masks import find, load, rle
 from carpet_data.dataset import Dataset, Shape, Shapes
-from carpet_data.errors import DataError, ProblemsError
+from carpet_data.errors import DataError, OverlapError, ProblemsError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.coco import reader as coco_reader
 
@@ -153,14 +153,17 @@ def test_an_image_without_size_takes_that_of_its_file(tmp_path: Path) -> None:
     assert (_read(tmp_path).samples[0].width, _read(tmp_path).samples[0].height) == (12, 8)
 
 
-def test_overlapping_instances_are_refused_when_loaded(tmp_path: Path) -> None:
+def test_overlapping_instances_of_two_classes_are_refused_when_loaded(tmp_path: Path) -> None:
     image(tmp_path / "a.png")
-    coco(tmp_path / "set.json", annotations=[_annotation(), _annotation(id=18)])
+    categories = [{"id": 3, "name": "hole"}, {"id": 4, "name": "cut"}]
+    beside = [[4, 1, 7, 1, 7, 4, 4, 4]]
+    annotations = [_annotation(), _annotation(id=18, category_id=4, segmentation=beside)]
+    coco(tmp_path / "set.json", categories=categories, annotations=annotations)
     dataset = _read(tmp_path)
-    with pytest.raises(DataError, match=r"overlap in 9 pixels") as caught:
+    with pytest.raises(OverlapError, match=r"annotation 17 \(hole\) and annotation 18 \(cut\) share 3 pixels") as caught:
         load(dataset.root, dataset.samples[0])
-    assert "annotation 18" in str(caught.value)
-    assert caught.value.hint
+    assert caught.value.where == str(dataset.root / "a.png")
+    assert "--overlap first" in str(caught.value.hint)
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {

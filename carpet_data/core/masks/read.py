@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core.images import read_values
+from carpet_data.core.masks import overlap
 from carpet_data.core.masks.runs import LabelMask, Runs, from_binary, from_values
 from carpet_data.core.masks.shapes import rasterize
-from carpet_data.dataset import GOOD, IndexFile, MaskFile, MaskStack, Sample, Shapes
+from carpet_data.dataset import GOOD, IndexFile, MaskFile, MaskStack, Sample, Shape, Shapes
 from carpet_data.errors import DataError, ImageError
 
 
@@ -21,7 +22,8 @@ def load(root: Path, sample: Sample) -> LabelMask:
     Raises:
         ImageError: A file is missing or damaged, is of another size than the image, or holds values that the
             threshold would silently drop.
-        DataError: The annotation and its file disagree, or instances overlap.
+        DataError: The annotation and its file disagree.
+        OverlapError: Instances of different classes overlap, and the annotation's rule is "error".
     """
     match sample.annotation:
         case None:
@@ -37,15 +39,19 @@ def load(root: Path, sample: Sample) -> LabelMask:
             return LabelMask(from_binary(mask), (sample.class_name,), binary=True)
         case IndexFile(path=path, table=table):
             return _index(root / path, table, sample)
-        case MaskStack(files=files, threshold=threshold):
-            files_read = [(_binary(root / path, threshold, sample), str(root / path), name) for path, name in files]
-            return _stacked(files_read, sample)
-        case Shapes(shapes=shapes):
-            layers = []
-            for shape in shapes:
-                where = f"{root / sample.image_path} ({shape.label})" if shape.label else str(root / sample.image_path)
-                layers.append((rasterize(shape, sample.height, sample.width, where), where, shape.class_name))
-            return _stacked(layers, sample)
+        case MaskStack(files=files, threshold=threshold, overlap=rule):
+            masks = ((_binary(root / path, threshold, sample), path, name) for path, name in files)
+            layers = (overlap.crop(mask, name, path) for mask, path, name in masks)
+            return overlap.stack(layers, sample.height, sample.width, rule=rule, where=str(root / sample.image_path))
+        case Shapes(shapes=shapes, overlap=rule):
+            layers = (_layer(shape, root, sample) for shape in shapes)
+            return overlap.stack(layers, sample.height, sample.width, rule=rule, where=str(root / sample.image_path))
+
+
+def _layer(shape: Shape, root: Path, sample: Sample) -> overlap.Layer:
+    where = f"{root / sample.image_path} ({shape.label})" if shape.label else str(root / sample.image_path)
+    pixels = rasterize(shape, sample.height, sample.width, where)
+    return overlap.crop(pixels, shape.class_name, shape.label)
 
 
 def _no_runs(sample: Sample) -> Runs:
@@ -87,19 +93,6 @@ def _index(path: Path, table: tuple[tuple[int, str], ...], sample: Sample) -> La
         )
     numbered = Runs(runs.height, runs.width, runs.column, runs.start, runs.stop, number)
     return LabelMask(numbered, tuple(name for _, name in table), binary=False)
-
-
-def _stacked(layers: list[tuple[NDArray[np.bool_], str, str]], sample: Sample) -> LabelMask:
-    values = np.zeros((sample.height, sample.width), np.uint16)
-    for number, (mask, where, _) in enumerate(layers, start=1):
-        if (values[mask] != 0).any():
-            raise DataError(
-                f"instances overlap in {int((values[mask] != 0).sum())} pixels; each pixel can belong to only one",
-                where=where,
-                hint="remove the overlap from one of them",
-            )
-        values[mask] = number
-    return LabelMask(from_values(values), tuple(name for _, _, name in layers), binary=False)
 
 
 def _check_size(values: NDArray[Any], path: Path, sample: Sample) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Regions:
         bbox: int64 [K, 4], x, y, width, height, half-open.
         class_names: The defect type of each instance, K names.
         too_small: Number of instances skipped for their area.
+        shared_px, hidden: As in LabelMask.
     """
 
     runs: Runs
@@ -31,6 +32,8 @@ class Regions:
     bbox: IntArray
     class_names: tuple[str, ...]
     too_small: int = 0
+    shared_px: int = 0
+    hidden: int = 0
 
     def __len__(self) -> int:
         return len(self.class_names)
@@ -64,7 +67,10 @@ def find(mask: LabelMask, *, connectivity: Connectivity = 8, merge: bool = False
         names = mask.names * count
     else:
         number, count, names = runs.value - 1, len(mask.names), mask.names
-    return _sorted(runs, number, count, names, min_area)
+    regions = _sorted(runs, number, count, names, min_area)
+    if not (mask.shared_px or mask.hidden):
+        return regions
+    return replace(regions, shared_px=mask.shared_px, hidden=mask.hidden)
 
 
 def _sorted(runs: Runs, number: IntArray, count: int, names: tuple[str, ...], min_area: int) -> Regions:

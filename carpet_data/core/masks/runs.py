@@ -53,11 +53,15 @@ class LabelMask:
         runs: Their value v belongs to names[v - 1].
         names: Defect types: one for a binary mask, one an instance otherwise.
         binary: Whether instances are to be found as connected components.
+        shared_px: Pixels that several annotations claim; each went to one of them.
+        hidden: Annotations of which other ones left no pixel.
     """
 
     runs: Runs
     names: tuple[str, ...]
     binary: bool
+    shared_px: int = 0
+    hidden: int = 0
 
 
 def from_binary(mask: NDArray[np.bool_]) -> Runs:

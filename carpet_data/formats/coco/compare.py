@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from carpet_data.core.images import read_values
 from carpet_data.core.masks.shapes import rasterize
-from carpet_data.dataset import Connectivity, IndexFile, MaskFile, MaskStack, Sample, Shapes
+from carpet_data.dataset import Connectivity, IndexFile, MaskFile, MaskStack, Overlap, Sample, Shapes
 
 
 def source_labels(root: Path, sample: Sample, connectivity: Connectivity) -> tuple[NDArray[np.int32], list[str]]:
@@ -38,14 +38,38 @@ def source_labels(root: Path, sample: Sample, connectivity: Connectivity) -> tup
             for number, (index, _) in enumerate(table, start=1):
                 labels[values == index] = number
             return labels, [name for _, name in table]
-        case MaskStack(files=files, threshold=threshold):
-            for number, (path, _) in enumerate(files, start=1):
-                labels[_mask(root / path, threshold)] = number
-            return labels, [name for _, name in files]
-        case Shapes(shapes=shapes):
-            for number, shape in enumerate(shapes, start=1):
-                labels[rasterize(shape, sample.height, sample.width, shape.label)] = number
-            return labels, [shape.class_name for shape in shapes]
+        case MaskStack(files=files, threshold=threshold, overlap=rule):
+            names = [name for _, name in files]
+            return _ruled([_mask(root / path, threshold) for path, _ in files], names, rule, labels), names
+        case Shapes(shapes=shapes, overlap=rule):
+            names = [shape.class_name for shape in shapes]
+            masks = [rasterize(shape, sample.height, sample.width, shape.label) for shape in shapes]
+            return _ruled(masks, names, rule, labels), names
+
+
+def _ruled(
+    masks: list[NDArray[np.bool_]], names: list[str], rule: Overlap, labels: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """The instance of every pixel; each set of claims is decided by itself: the class by the rule, then the smallest."""
+    claims = np.zeros(labels.shape, np.int32)
+    for number, mask in enumerate(masks, start=1):
+        claims += mask
+        labels[mask] = number
+    contested = claims > 1
+    if not contested.any():
+        return labels
+    areas = [int(mask.sum()) for mask in masks]
+    sets, which = np.unique(np.stack([mask[contested] for mask in masks]), axis=1, return_inverse=True)
+    winners = []
+    for claimed in sets.T:
+        here = np.flatnonzero(claimed).tolist()
+        winner = here[-1] if rule == "last" else here[0]
+        if rule == "smaller-on-top":
+            winner = min(here, key=lambda number: areas[number])
+        of_class = [number for number in here if names[number] == names[winner]]
+        winners.append(min(of_class, key=lambda number: areas[number]) + 1)
+    labels[contested] = np.array(winners, np.int32)[which.reshape(-1)]
+    return labels
 
 
 def _mask(path: Path, threshold: int) -> NDArray[np.bool_]:

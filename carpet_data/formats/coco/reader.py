@@ -57,13 +57,13 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         licenses.update(dict.fromkeys(_licenses(document)))
         pictures += _pictures(document, root, names, problems)
     _check_repeated(pictures, root, problems)
-    problems.check()
     return annotated.dataset(
         pictures,
         tuple(categories),
         root=root,
         license="; ".join(licenses),
-        connectivity=options.connectivity,
+        options=options,
+        problems=problems,
         format="coco",
     )
 

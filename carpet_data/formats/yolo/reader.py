@@ -58,14 +58,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             pictures.append(Picture(path, sides[path], info, shapes))
     for label in sorted(_labels(listing.files, config) - used):
         problems.say("the labels have no image", root / label, "restore the image, or remove the labels")
-    problems.check()
     names = config.names if config.names is not None else _numbered(pictures)
     return annotated.dataset(
         pictures,
         [name for name in names.values() if name != GOOD],
         root=root,
         license=license_of(listing),
-        connectivity=options.connectivity,
+        options=options,
+        problems=problems,
         format="yolo",
     )
 
