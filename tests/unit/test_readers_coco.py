@@ -160,7 +160,9 @@ def test_overlapping_instances_of_two_classes_are_refused_when_loaded(tmp_path: 
     annotations = [_annotation(), _annotation(id=18, category_id=4, segmentation=beside)]
     coco(tmp_path / "set.json", categories=categories, annotations=annotations)
     dataset = _read(tmp_path)
-    with pytest.raises(OverlapError, match=r"annotation 17 \(hole\) and annotation 18 \(cut\) share 3 pixels") as caught:
+    with pytest.raises(
+        OverlapError, match=r"annotation 17 \(hole\) and annotation 18 \(cut\) share 3 pixels"
+    ) as caught:
         load(dataset.root, dataset.samples[0])
     assert caught.value.where == str(dataset.root / "a.png")
     assert "--overlap first" in str(caught.value.hint)
