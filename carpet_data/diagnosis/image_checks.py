@@ -83,7 +83,9 @@ def _of_annotation(report: Report) -> Iterator[Problem]:
     where = report.image.where
     if report.overlap_px:
         files = tuple(seen.where for seen in report.masks)
-        yield problem("mask-overlap", where, f"masks of different classes share {report.overlap_px} pixels", files=files)
+        yield problem(
+            "mask-overlap", where, f"masks of different classes share {report.overlap_px} pixels", files=files
+        )
     if report.load_problem is not None:
         yield report.load_problem
     if report.loaded is not None and report.loaded[1] == 0 and _should_mark(report):

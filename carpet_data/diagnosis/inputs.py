@@ -132,9 +132,7 @@ def _job(dataset: Dataset, sample: Sample) -> InspectJob:
             return replace(plain, masks=(path,), threshold=threshold)
         case MaskStack(files=files, threshold=threshold, overlap=overlap):
             masks, classes = tuple(path for path, _ in files), tuple(name for _, name in files)
-            return replace(
-                plain, masks=masks, mask_classes=classes, stacked=True, threshold=threshold, overlap=overlap
-            )
+            return replace(plain, masks=masks, mask_classes=classes, stacked=True, threshold=threshold, overlap=overlap)
         case None:
             return plain
         case _:

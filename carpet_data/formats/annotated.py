@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -128,6 +129,8 @@ def polygon_problem(values: Sequence[Any], width: int, height: int) -> str | Non
     if len(values) < 6 or len(values) % 2:
         return f"a polygon has {len(values)} numbers; it needs x, y pairs of at least three points"
     for value, size in zip(values, [width, height] * (len(values) // 2), strict=True):
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"the coordinate {value} is not a finite number"
         # Compared before anything is computed of it: JSON's whole numbers may be longer than any float.
         if not -size * _MOST_COORDINATE_SIZES <= value <= size * (1 + _MOST_COORDINATE_SIZES):
             return f"the coordinate {value} is far outside of the image of {width}x{height} pixels"

@@ -163,9 +163,7 @@ def _render(job: ExportJob[MvtecOptions]) -> Written:
             notes += lost
     job.place_image(f"{side}/{class_folder}/{job.image_name}")
     unmarked = sample.class_name != GOOD and regions == 0
-    return Written(
-        side, regions, unmarked=unmarked, notes=tuple(notes), shared_px=shared_px, hidden=hidden
-    )
+    return Written(side, regions, unmarked=unmarked, notes=tuple(notes), shared_px=shared_px, hidden=hidden)
 
 
 def _side(job: ExportJob[MvtecOptions]) -> str:

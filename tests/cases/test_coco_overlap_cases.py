@@ -42,10 +42,11 @@ def truth(path: Path, rule: Overlap) -> dict[str, NDArray[np.bool_]]:
     """class name -> its pixels: the annotations painted one over the other, straight from the words of the rule."""
     document = json.loads(path.read_text())
     masks = [(pixels_of(each["segmentation"]), each["category_id"]) for each in document["annotations"]]
+    numbers = range(len(masks))
     order = {
         "first": list(reversed(masks)),
         "last": masks,
-        "smaller-on-top": sorted(masks[::-1], key=lambda each: -int(each[0].sum())),
+        "smaller-on-top": [masks[n] for n in sorted(numbers, key=lambda n: (-int(masks[n][0].sum()), -n))],
     }
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     for mask, category in order[rule] if rule != "error" else masks:

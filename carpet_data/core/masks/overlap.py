@@ -70,7 +70,8 @@ def stack(layers: Iterable[Layer], height: int, width: int, *, rule: Overlap, wh
 
     Args:
         layers: The instances.
-        height, width: Of the image, in pixels.
+        height: Rows of the image.
+        width: Columns of the image.
         rule: What decides where instances of different classes overlap.
         where: The image, for the error.
 

@@ -12,6 +12,11 @@ from carpet_data.core.masks.regions import Regions
 from carpet_data.core.masks.runs import Runs, from_counts
 
 
+_NO_CODE = "is not a character of compressed run-length counts"
+_MOST_CHUNKS = 7
+"""5 bits each: counts beyond 2^34 are longer than any image, and their sums stay below 2^63."""
+
+
 def counts(runs: Runs) -> list[int]:
     """The uncompressed counts of a mask; every value counts as set."""
     if len(runs) == 0:
@@ -57,23 +62,29 @@ def expand(text: str) -> list[int]:
     Raises:
         ValueError: The text is not such a code.
     """
-    lengths: list[int] = []
-    value = shift = 0
-    for character in text:
-        chunk = ord(character) - 48
-        if not 0 <= chunk < 64:
-            raise ValueError(f"{character!r} is not a character of compressed run-length counts")
-        value |= (chunk & 0x1F) << shift
-        shift += 5
-        if chunk & 0x20:
-            continue
-        if chunk & 0x10:
-            value -= 1 << shift
-        # From the fourth count on, COCO stores the difference to the count two before.
-        lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
-        value = shift = 0
-    if shift:
+    try:
+        chunks = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text[error.start]!r} {_NO_CODE}") from error
+    wrong = np.flatnonzero((chunks < 0) | (chunks > 63))
+    if len(wrong):
+        raise ValueError(f"{text[int(wrong[0])]!r} {_NO_CODE}")
+    ends = np.flatnonzero(chunks & 0x20 == 0)
+    if len(chunks) and (not len(ends) or ends[-1] != len(chunks) - 1):
         raise ValueError("the compressed run-length counts are cut short")
+    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))[: len(ends)]
+    if len(ends) and int((ends - starts).max()) >= _MOST_CHUNKS:
+        raise ValueError("the compressed run-length counts hold a count that is longer than any image")
+    if not len(ends):
+        return []
+    shift = 5 * (np.arange(len(chunks)) - np.repeat(starts, ends - starts + 1))
+    values = np.add.reduceat((chunks & 0x1F) << shift, starts)
+    # The highest bit of the last chunk is the sign.
+    values -= np.where(chunks[ends] & 0x10, np.int64(1) << (shift[ends] + 5), 0)
+    # From the fourth count on, COCO stores the difference to the count two before.
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    lengths: list[int] = values.tolist()
     return lengths
 
 

@@ -50,7 +50,7 @@ def source_labels(root: Path, sample: Sample, connectivity: Connectivity) -> tup
 def _ruled(
     masks: list[NDArray[np.bool_]], names: list[str], rule: Overlap, labels: NDArray[np.int32]
 ) -> NDArray[np.int32]:
-    """The instance of every pixel; each set of claims is decided by itself: the class by the rule, then the smallest."""
+    """The instance of every pixel; where several claim it, the rule decides the class, then the smallest wins."""
     claims = np.zeros(labels.shape, np.int32)
     for number, mask in enumerate(masks, start=1):
         claims += mask
