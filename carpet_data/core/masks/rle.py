@@ -11,7 +11,6 @@ from pycocotools import mask as coco_mask
 from carpet_data.core.masks.regions import Regions
 from carpet_data.core.masks.runs import Runs, from_counts
 
-
 _NO_CODE = "is not a character of compressed run-length counts"
 _MOST_CHUNKS = 7
 """5 bits each: counts beyond 2^34 are longer than any image, and their sums stay below 2^63."""

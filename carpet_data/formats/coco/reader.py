@@ -46,7 +46,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     documents = [coco_file.load(path) for path in files]
     if root.is_file():
         root = _root_of(documents[0])
-    problems = Problems()
+    problems = Problems(skip_faulty=options.skip_faulty)
     pictures: list[Picture] = []
     categories: dict[str, None] = {}
     licenses: dict[str, None] = {}

@@ -43,7 +43,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     root = config.root
     listing = walk(root)
     files = frozenset(listing.files)
-    problems = Problems()
+    problems = Problems(skip_faulty=options.skip_faulty)
     sides = _sides(config, listing.files, problems)
     pictures: list[Picture] = []
     used: set[str] = set()
