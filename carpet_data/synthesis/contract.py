@@ -22,6 +22,24 @@ Box: TypeAlias = tuple[int, int, int, int]
 """x, y, width, height, half-open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The strict order of a texture, measured in one image; see `ops.period.structure_of`.
+
+    Attributes:
+        lattice: Two vectors (x, y) in pixels that carry the texture into itself; None where no strict lattice repeats.
+        direction_deg: The angle that lines run at, clockwise from +x on the screen, -90..90; None without one.
+    """
+
+    lattice: tuple[tuple[float, float], tuple[float, float]] | None
+    direction_deg: float | None = None
+
+    @property
+    def longest_px(self) -> float:
+        """The longer side of a cell of the lattice; 0 without one."""
+        return max((float(np.hypot(*vector)) for vector in self.lattice), default=0.0) if self.lattice else 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Donor:
     """One real defect image of the train side, cut to its defects and a collar around them.
@@ -34,6 +52,7 @@ class Donor:
         size: (width, height) of the donor's image.
         foreground: bool, the donor's whole image: where its object is; None for textures. Methods that put a defect on
             the same part of the object read the object's pose from it.
+        structure: The strict order of the donor's texture around its defects; None where there is none.
     """
 
     id: str
@@ -42,6 +61,7 @@ class Donor:
     box: Box
     size: tuple[int, int]
     foreground: Mask | None = None
+    structure: Structure | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +75,7 @@ class Facts:
         centers_frac: (x, y) of every component's center, as shares of width and height.
         touches_border_share: Share of train samples whose defect reaches the image border.
         is_object: Whether images show an object on a background (screw) rather than a texture (carpet).
+        is_ordered: Whether most textures have a strict order (wire mesh, fine twill, rolled steel): see `Structure`.
     """
 
     class_name: str
@@ -63,6 +84,7 @@ class Facts:
     centers_frac: tuple[tuple[float, float], ...]
     touches_border_share: float
     is_object: bool
+    is_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +100,9 @@ class Scene:
         whole: The first donor uncut, its image and its mask, for methods that ask for it (`Method.needs_whole`).
         null: A null sample is wanted: the donors hold good texture under a real mask, so a paste that cannot be seen
             is right and must not be a Redraw.
+        structure: The strict order of the host's texture; None where there is none.
+        flips: Whether the planned variation mirrored the host left to right, and top to bottom: what must keep its
+            direction, such as light on a relief, has to be mirrored too.
     """
 
     host: Image
@@ -87,6 +112,8 @@ class Scene:
     facts: Facts
     whole: tuple[Image, Mask] | None = None
     null: bool = False
+    structure: Structure | None = None
+    flips: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,12 +125,16 @@ class Candidate:
         mask: bool HxW, the pixels that the defect visibly changed; all False for a null sample.
         box: A box that holds every changed pixel, so that gates need not look elsewhere.
         drawn: The parameters that were drawn, as plain JSON values, for the provenance.
+        around: bool, of the size of the box: what changed along with the defect although its annotators left it out,
+            such as the shading of a dent, or the place that a bent wire has left; None for nothing. The gate `outside`
+            measures the rest, the gate `around` bounds this.
     """
 
     image: Image
     mask: Mask
     box: Box
     drawn: Mapping[str, Any] = field(default_factory=dict)
+    around: Mask | None = None
 
 
 class Redraw(Exception):  # noqa: N818

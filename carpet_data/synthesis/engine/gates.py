@@ -21,6 +21,8 @@ from carpet_data.synthesis.recipe.model import GateRules
 
 _CHANGED = 8
 """A pixel counts as changed when a channel differs by more than this many of 255 levels: what an eye sees beside it."""
+_MAX_AROUND = 3.0
+"""What changes along with a defect, times the defect's own area; a thin wire leaves a wide place."""
 _BLOCK_PX = 4
 _SMOOTH_PX = 9
 _NOISE_SAMPLES = 10_000
@@ -68,7 +70,12 @@ def judge(candidate: Candidate, scene: Scene, rules: GateRules) -> GateResult:
     if not whole:
         after, before = candidate.image[place], scene.host[place]
         ask("visible", (seen := visibility(after, before, mask)), seen >= rules.visible)
-        outside = int(np.count_nonzero(changed(after, before) & ~mask)) / candidate.mask.size
+        beside = changed(after, before) & ~mask
+        if candidate.around is not None:
+            along = int(np.count_nonzero(beside & candidate.around)) / area
+            ask("around", along, along <= _MAX_AROUND or along * area <= rules.outside_frac * candidate.mask.size)
+            beside &= ~candidate.around
+        outside = int(np.count_nonzero(beside)) / candidate.mask.size
         ask("outside", outside, outside <= rules.outside_frac)
     share, (low, high) = area / candidate.mask.size, area_range(scene.facts, rules.area_slack)
     ask("area", share, bool(low <= share <= high))

@@ -77,7 +77,7 @@ def render(work: tuple[WorkerContext, ImagePlan]) -> RenderResult:
     """
     context, plan = work
     method, parameters = _method(context.target, context.parameters, context.model, context.device)
-    images = _images(context.root, context.facts.is_object)
+    images = _images(context.root, context.facts.is_object, context.facts.is_ordered)
     scene = scene_loader.load(images, plan, context.facts, whole=method.needs_whole)
     refused: Counter[str] = Counter()
     for attempt in range(context.attempts):
@@ -133,8 +133,8 @@ def _method(target: str, parameters: str, model: Path | None, device: str) -> tu
 
 
 @lru_cache(maxsize=1)
-def _images(root: Path, is_object: bool) -> TrainImages:
-    return TrainImages(root, is_object=is_object)
+def _images(root: Path, is_object: bool, is_ordered: bool) -> TrainImages:
+    return TrainImages(root, is_object=is_object, is_ordered=is_ordered)
 
 
 def make_plate(work: tuple[Path, Sample]) -> None:

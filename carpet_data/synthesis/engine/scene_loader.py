@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from carpet_data.synthesis.contract import Box, Donor, Facts, Image, Mask, Scene
+from carpet_data.synthesis.contract import Box, Donor, Facts, Image, Mask, Scene, Structure
 from carpet_data.synthesis.engine.plan import ImagePlan, Variation
 from carpet_data.synthesis.engine.sources import DonorRef
 from carpet_data.synthesis.engine.train_images import TrainImages, collared
@@ -39,6 +39,8 @@ def load(images: TrainImages, plan: ImagePlan, facts: Facts, *, whole: bool) -> 
         textures=tuple(in_channels(images.host(ref), host) for ref in plan.textures),
         facts=facts,
         null=plan.null,
+        structure=vary_structure(images.structure(plan.host), plan.variation, host.shape[1], host.shape[0]),
+        flips=(plan.variation.flip_x, plan.variation.flip_y),
     )
 
 
@@ -69,11 +71,13 @@ def _null_donor(images: TrainImages, plan: ImagePlan, ref: DonorRef, facts: Fact
         left, top = (
             int(free * share) for free, share in zip((width - w, height - h), plan.null_shift_frac, strict=True)
         )
-    box: Box = collared((left, top, w, h), width, height)
+    # An object, which alone is its own source, has no such order.
+    order = images.structure(plan.null_source)
+    box: Box = collared((left, top, w, h), width, height, order)
     cut = source[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
     mask = np.zeros(cut.shape[:2], np.bool_)
     mask[top - box[1] : top - box[1] + h, left - box[0] : left - box[0] + w] = shape
-    return Donor(plan.null_source.sample.id, cut, mask, box, (width, height), foreground)
+    return Donor(plan.null_source.sample.id, cut, mask, box, (width, height), foreground, order)
 
 
 def _same_part(x: float, y: float, donor: Donor, foreground: Mask | None) -> tuple[float, float]:
@@ -113,6 +117,25 @@ def vary_mask(mask: Mask, variation: Variation) -> Mask:
         warped = cv2.warpAffine(result, turn, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         result = warped.astype(np.uint8, copy=False)
     return result > 0
+
+
+def vary_structure(structure: Structure | None, variation: Variation, width: int, height: int) -> Structure | None:
+    """The same for the strict order of a host of a width and height in pixels."""
+    if structure is None:
+        return None
+    change = np.diag([-1.0 if variation.flip_x else 1.0, -1.0 if variation.flip_y else 1.0])
+    turn = matrix_of(variation, width, height)
+    if turn is not None:
+        change = turn[:, :2] @ change
+    lattice = structure.lattice
+    if lattice is not None:
+        first, second = (change @ np.array(vector) for vector in lattice)
+        lattice = ((float(first[0]), float(first[1])), (float(second[0]), float(second[1])))
+    direction = structure.direction_deg
+    if direction is not None:
+        x, y = change @ np.array([math.cos(math.radians(direction)), math.sin(math.radians(direction))])
+        direction = (math.degrees(math.atan2(y, x)) + 90.0) % 180.0 - 90.0
+    return Structure(lattice, direction)
 
 
 def _flipped(image: Image, variation: Variation) -> Image:

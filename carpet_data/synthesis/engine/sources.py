@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 from carpet_data.core import executor, masks
@@ -19,9 +19,11 @@ from carpet_data.dataset import GOOD, Connectivity, Dataset, Sample
 from carpet_data.errors import DataError, UsageError
 from carpet_data.synthesis.contract import Box, Facts, Method
 from carpet_data.synthesis.ops import foreground
+from carpet_data.synthesis.ops.period import structure_of
 from carpet_data.synthesis.recipe.model import Recipe
 
 _SUBJECTS_LOOKED_AT = 8
+_ORDERS_LOOKED_AT = 3
 _MANY_MASKS = 256
 _MAX_PLATE_FRAC = 0.25
 
@@ -98,7 +100,10 @@ def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, work
         hosts += [HostRef(sample, plate=True) for sample in defects if _can_be_plate(dataset.root, sample)]
     subject = recipe.envelope.subject
     is_object = _is_object(dataset.root, hosts) if subject == "auto" else subject == "object"
-    return Sources(class_name, donors, tuple(hosts), _facts(class_name, donors, is_object), _identity(donors, hosts))
+    facts = replace(
+        _facts(class_name, donors, is_object), is_ordered=not is_object and _is_ordered(dataset.root, hosts)
+    )
+    return Sources(class_name, donors, tuple(hosts), facts, _identity(donors, hosts))
 
 
 def _donors(
@@ -147,6 +152,19 @@ def _is_object(root: Path, hosts: Sequence[HostRef]) -> bool:
         foreground.find(read(root / host.sample.image_path)) is not None for host in hosts[::step][:_SUBJECTS_LOOKED_AT]
     ]
     return 2 * sum(seen) > len(seen)
+
+
+def _is_ordered(root: Path, hosts: Sequence[HostRef]) -> bool:
+    """Whether most of a few evenly picked hosts show a texture of a strict order."""
+    step = max(1, len(hosts) // _ORDERS_LOOKED_AT)
+    seen = [_shows_order(root, host.sample) for host in hosts[::step][:_ORDERS_LOOKED_AT]]
+    return 2 * sum(seen) > len(seen)
+
+
+@lru_cache(maxsize=256)
+def _shows_order(root: Path, sample: Sample) -> bool:
+    # Kept, because all classes of a set are put on the same hosts.
+    return structure_of(read(root / sample.image_path)) is not None
 
 
 def _identity(donors: Sequence[DonorRef], hosts: Sequence[HostRef]) -> str:

@@ -22,10 +22,11 @@ from carpet_data.core.masks.runs import Runs, to_binary
 from carpet_data.dataset import Sample
 from carpet_data.errors import DataError
 from carpet_data.store.files import write_bytes
-from carpet_data.synthesis.contract import Box, Donor, Image, Mask, Redraw
+from carpet_data.synthesis.contract import Box, Donor, Image, Mask, Redraw, Structure
 from carpet_data.synthesis.engine.sources import DonorRef, HostRef
 from carpet_data.synthesis.ops import foreground
 from carpet_data.synthesis.ops.masks import grown, window_of
+from carpet_data.synthesis.ops.period import structure_of
 from carpet_data.synthesis.ops.quilting import fill
 
 T = TypeVar("T")
@@ -34,7 +35,9 @@ PLATES = "plates"
 _PLATE_VERSION = 1
 _MAX_BYTES = 192 << 20
 """Of decoded pixels a process keeps; 64 RGB images of 1024x1024."""
-_COLLAR_PX, _COLLAR_FRAC = 24, 0.25
+_COLLAR_PX, _COLLAR_FRAC, _COLLAR_CELLS = 24, 0.25, 2.0
+_BESIDES_PX = 4
+"""So much around a mask is not taken for clean texture: annotations stop short of bent yarns and shadows."""
 _MARGIN_FRAC = 0.12
 _MARGIN_RANGE_PX = (4, 32)
 
@@ -42,9 +45,9 @@ _MARGIN_RANGE_PX = (4, 32)
 class TrainImages:
     """Decoded images of one data set; the least recently used are dropped first."""
 
-    def __init__(self, root: Path, *, is_object: bool) -> None:
+    def __init__(self, root: Path, *, is_object: bool, is_ordered: bool = False) -> None:
         self.root = root
-        self._is_object = is_object
+        self._is_object, self._is_ordered = is_object, is_ordered
         self._kept: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
         self._bytes = 0
 
@@ -64,26 +67,34 @@ class TrainImages:
             return None
         return self._get(("foreground", _bytes_of(ref.sample), str(ref.plate)), lambda: foreground.find(self.host(ref)))
 
+    def structure(self, ref: HostRef) -> Structure | None:
+        """The strict order of a host's texture; None where images show objects or no such order."""
+        if not self._is_ordered:
+            return None
+        return self._get(("structure", _bytes_of(ref.sample), str(ref.plate)), lambda: structure_of(self.host(ref)))
+
     def mask(self, sample: Sample, class_name: str) -> Mask:
         """The pixels of one class of a sample; not to be written into."""
         return self._get(("mask", _bytes_of(sample), class_name), partial(_class_mask, self.root, sample, class_name))
 
     def donor(self, ref: DonorRef, class_name: str) -> Donor:
-        """The cut of a donor: its defects of the class with a collar of 24 px, or a quarter of their box if more."""
+        """The cut of a donor: its defects of the class with a collar, see `collared`."""
 
         def cut() -> Donor:
             sample = ref.sample
-            box = collared(ref.box, sample.width, sample.height)
+            image, mask = self.image(sample), _class_mask(self.root, sample, class_name)
+            structure = structure_of(image, grown(mask, _BESIDES_PX)) if self._is_ordered else None
+            box = collared(ref.box, sample.width, sample.height, structure)
             x, y, width, height = box
             place = np.s_[y : y + height, x : x + width]
-            image = self.image(sample)
             return Donor(
                 id=sample.id,
                 image=_frozen(image[place].copy()),
-                mask=_frozen(_class_mask(self.root, sample, class_name)[place].copy()),
+                mask=_frozen(mask[place].copy()),
                 box=box,
                 size=(sample.width, sample.height),
                 foreground=foreground.find(image) if self._is_object else None,
+                structure=structure,
             )
 
         return self._get(("donor", _bytes_of(ref.sample), class_name), cut)
@@ -103,10 +114,11 @@ class TrainImages:
         return value
 
 
-def collared(box: Box, width: int, height: int) -> Box:
-    """A defect's box with its collar, inside its image."""
+def collared(box: Box, width: int, height: int, structure: Structure | None = None) -> Box:
+    """A defect's box with its collar, inside its image: 24 px, a quarter of the box, or two cells of a lattice."""
     x, y, w, h = box
-    collar = max(_COLLAR_PX, int(_COLLAR_FRAC * max(w, h)))
+    cells = _COLLAR_CELLS * structure.longest_px if structure is not None else 0.0
+    collar = max(_COLLAR_PX, int(_COLLAR_FRAC * max(w, h)), int(cells))
     left, top = max(0, x - collar), max(0, y - collar)
     return left, top, min(width, x + w + collar) - left, min(height, y + h + collar) - top
 

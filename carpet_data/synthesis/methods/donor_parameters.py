@@ -31,6 +31,13 @@ class DonorPasteParameters(Parameters):
         "cracks on a smooth surface), cutout covers it (metal, threads), seam replaces it up to the cheapest cut "
         "(holes); auto measures each donor.",
     )
+    structure: Literal["keep", "ignore"] = Field(
+        "keep",
+        description="keep: on a strict lattice (wire mesh, fine twill) the donor is laid so that both lattices "
+        "coincide and replaces the host's structure; where everything runs in one direction, donors keep it; ignore: "
+        "as on any other texture.",
+        json_schema_extra={"added": True},
+    )
     flip: bool = Field(True, description="Mirror half of the donors (never on objects).")
     turn: Literal["auto", "none", "halves", "quarters", "free"] = Field(
         "auto",

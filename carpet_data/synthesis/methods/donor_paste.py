@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Method, Redraw, Scene
-from carpet_data.synthesis.methods import donor_geometry
+from carpet_data.synthesis.methods import donor_geometry, lattice_paste
 from carpet_data.synthesis.methods.donor_geometry import Geometry, Rhythm
 from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.ops import blend, color, placement, warp
@@ -44,7 +44,8 @@ _COLLAR_USED_PX: dict[Style, int] = {"tint": 40, "relief": 20, "cutout": 16, "se
 class DonorPaste(Method):
     """Cut a training defect with its collar, warp it, find its place, match its light, blend it."""
 
-    version = 1
+    # Version 2 keeps the structure of textures: lattices, directions, the light on a relief.
+    version = 2
     donors_needed = 1
     makes_nulls = True
     Parameters: type[BaseModel] = DonorPasteParameters
@@ -56,6 +57,10 @@ class DonorPaste(Method):
             Redraw: It has no room, lands off the object, does not join the host, or cannot be seen.
         """
         p = parameters
+        lattices = lattice_paste.lattices_of(scene, scene.donors[0])
+        if lattices is not None and p.blend == "auto" and p.structure == "keep":
+            donor = _some_components(_whole_donor(scene), p.split_share, rng)
+            return lattice_paste.render(scene, donor, lattices, p, rng)
         job = _prepared(scene, p, rng)
         geometry = _geometry(job, rng)
         patch, x, y, mismatch = _placed(job, geometry, rng)
@@ -106,10 +111,7 @@ class _PasteJob:
 
 
 def _prepared(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) -> _PasteJob:
-    donor = scene.donors[0]
-    if not donor.mask.any():
-        raise Redraw(f"the mask of the donor {donor.id} is empty")
-    donor = replace(donor, image=in_channels(donor.image, scene.host))
+    donor = _whole_donor(scene)
     donor = _near(_some_components(donor, p.split_share, rng), max(_COLLAR_USED_PX.values()))
     character = measure(donor.image, donor.mask, is_object=scene.facts.is_object)
     if p.blend != "auto":
@@ -119,6 +121,13 @@ def _prepared(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) -
     keeps_weave = character.texture >= RICH_TEXTURE and character.style in ("tint", "seam")
     rhythm = _rhythm(scene.host) if keeps_weave and not scene.facts.is_object else (0, 0)
     return _PasteJob(scene, p, donor, character, rhythm, _poses(scene, donor))
+
+
+def _whole_donor(scene: Scene) -> Donor:
+    donor = scene.donors[0]
+    if not donor.mask.any():
+        raise Redraw(f"the mask of the donor {donor.id} is empty")
+    return replace(donor, image=in_channels(donor.image, scene.host))
 
 
 def _some_components(donor: Donor, share: float, rng: np.random.Generator) -> Donor:

@@ -15,6 +15,7 @@ from carpet_data.synthesis.ops.pixels import to_bytes
 
 _SPREAD_RANGE = (0.9, 1.1)
 _GAIN_RANGE = (0.5, 2.0)
+_TONE_RANGE = (0.3, 3.0)
 
 
 def match(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image:
@@ -41,6 +42,35 @@ def match(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image
         for channel_gain, mean in zip(gains, cv2.mean(image, where)[:3], strict=True)
     ]
     return np.asarray(cv2.LUT(image, np.stack(channels, axis=-1)[None]), np.uint8)
+
+
+def tone_matched(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image:
+    """A patch in the tones of the host that it coincides with: gain and offset of each channel, fitted on the ring.
+
+    Where the two show the same structure, pixel on pixel, contrast is a matter of light too, which `match` must leave.
+    Mean and spread are matched twice, the second time without what differs most; least squares would lose contrast
+    wherever the two do not coincide to the pixel. Arguments as `match`.
+    """
+    if strength <= 0 or np.count_nonzero(ring) < 64:
+        return image
+    one, other = np.atleast_3d(image), np.atleast_3d(host)
+    tables = []
+    for channel in range(one.shape[2]):
+        here, there = (values[..., channel][ring].astype(np.float32) for values in (one, other))
+        gain, offset = _fitted(here, there)
+        left = np.abs(there - gain * here - offset)
+        near = left <= np.percentile(left, 85)
+        gain, offset = _fitted(here[near], there[near])
+        gain, offset = 1 + (gain - 1) * strength, offset * strength
+        tables.append(to_bytes(np.arange(256, dtype=np.float32) * np.float32(gain) + np.float32(offset)).reshape(256))
+    table = tables[0] if image.ndim == 2 else np.stack(tables, axis=-1)[None]
+    return np.asarray(cv2.LUT(image, table), np.uint8)
+
+
+def _fitted(here: NDArray[np.float32], there: NDArray[np.float32]) -> tuple[float, float]:
+    """Gain, within bounds, and offset that bring values to others."""
+    gain = float(np.clip(float(there.std()) / max(float(here.std()), 1.0), *_TONE_RANGE))
+    return gain, float(there.mean()) - gain * float(here.mean())
 
 
 def _light(image: Image, host: Image, where: Image) -> tuple[float, float]:

@@ -17,17 +17,24 @@ _TEXTURE_PX = 120
 
 
 def candidate(
-    host: Image, corner: tuple[int, int], window: Image, mask: Mask, drawn: Mapping[str, Any] | None = None
+    host: Image,
+    corner: tuple[int, int],
+    window: Image,
+    mask: Mask,
+    drawn: Mapping[str, Any] | None = None,
+    *,
+    around: Mask | None = None,
 ) -> Candidate:
     """The host (uint8 HxWx3 or HxW, not written to) with a changed window and the defect's mask in it (bool hxw).
 
-    `corner` is the window's column and row, `drawn` what was drawn, for the provenance.
+    `corner` is the window's column and row, `drawn` what was drawn, for the provenance, `around` (bool hxw) what of the
+    window changed along with the defect, see `Candidate`.
     """
     (x, y), (height, width) = corner, mask.shape
     place = np.s_[y : y + height, x : x + width]
     image, whole = host.copy(), np.zeros(host.shape[:2], np.bool_)
     image[place], whole[place] = window, mask
-    return Candidate(image, whole, (x, y, width, height), drawn or {})
+    return Candidate(image, whole, (x, y, width, height), drawn or {}, around)
 
 
 def join(

@@ -99,7 +99,27 @@ def apply(
     whole = np.allclose(matrix, np.eye(2), atol=_EXACT)
     if whole and inner.is_identity:
         return Patch(image, mask, np.ones(mask.shape, np.bool_), foreground)
-    map_x, map_y = _affine_maps(mask.shape, matrix)
+    inverse, size = inverse_of(mask.shape, matrix)
+    return sampled(image, mask, inverse, size, inner, rng, foreground=foreground, sharp=sharp, whole=whole)
+
+
+def sampled(
+    image: Image,
+    mask: Mask,
+    inverse: NDArray[np.floating[Any]],
+    size: tuple[int, int],
+    inner: Inner,
+    rng: np.random.Generator,
+    *,
+    foreground: Mask | None = None,
+    sharp: bool = True,
+    whole: bool = False,
+) -> Patch:
+    """A cut on a canvas of a size (width, height): `inverse` (2x3) says where in the cut a pixel of the canvas lies.
+
+    `whole` says that the canvas is the cut's own frame.
+    """
+    map_x, map_y = _maps(inverse, size)
     height, width = mask.shape
     valid = (map_x > -0.51) & (map_x < width - 0.49) & (map_y > -0.51) & (map_y < height - 0.49)
     if not inner.is_identity:
@@ -119,20 +139,25 @@ def apply(
     return Patch(np.asarray(pixels, np.uint8), moved_mask(mask), valid, other)
 
 
-def _affine_maps(shape: tuple[int, ...], matrix: NDArray[np.floating[Any]]) -> tuple[F32, F32]:
-    """Where each pixel of a canvas that just holds the turned cut reads from: columns and rows of the cut."""
-    height, width = shape
+def inverse_of(
+    shape: tuple[int, ...], matrix: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """The 2x3 matrix from a canvas that just holds a turned cut back to the cut, and the canvas's width and height."""
+    height, width = shape[:2]
     center = np.array([(width - 1) / 2, (height - 1) / 2], np.float32)
     corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]]) - center
     extent = np.abs(corners @ matrix.T).max(axis=0) * 2
     canvas_width, canvas_height = (max(1, round(float(side))) for side in extent)
     inverse = np.linalg.inv(matrix.astype(np.float64))
     shift = center - inverse @ np.array([(canvas_width - 1) / 2, (canvas_height - 1) / 2])
-    us = np.arange(canvas_width, dtype=np.float32)
-    vs = np.arange(canvas_height, dtype=np.float32)[:, None]
-    map_x, map_y = (
-        np.asarray(row[0] * us + row[1] * vs + s, np.float32) for row, s in zip(inverse, shift, strict=True)
-    )
+    return np.column_stack([inverse, shift]), (canvas_width, canvas_height)
+
+
+def _maps(inverse: NDArray[np.floating[Any]], size: tuple[int, int]) -> tuple[F32, F32]:
+    """Where each pixel of a canvas (width, height) reads from: columns and rows of the cut."""
+    us = np.arange(size[0], dtype=np.float32)
+    vs = np.arange(size[1], dtype=np.float32)[:, None]
+    map_x, map_y = (np.asarray(row[0] * us + row[1] * vs + row[2], np.float32) for row in inverse)
     return map_x, map_y
 
 
