@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core import masks
-from carpet_data.core.images import ImageInfo, probe, read, read_values
+from carpet_data.core.images import ImageInfo, probe, read, read_values, shape_in_alpha, whole
 from carpet_data.core.images.limits import ENVIRONMENT_MAX_PIXELS
 from carpet_data.core.problems import Problem
 from carpet_data.dataset import Overlap, Sample
@@ -79,7 +79,7 @@ class Seen:
     Attributes:
         where: Relative to the root.
         problem: Why it could not be inspected; then nothing below is known.
-        decoder_warning: The decoder's first serious warning.
+        decoder_warning: The first serious sign of damage beside the pixels' own decoding.
     """
 
     where: str
@@ -142,7 +142,7 @@ def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
     data = integrity.read_bytes(path, where)
     if isinstance(data, Problem):
         return data
-    wrong = integrity.truncated(data, where) or integrity.damaged_png(data, where)
+    wrong = integrity.fault(data, where)
     if wrong is not None:
         return wrong
     try:
@@ -157,43 +157,42 @@ def _inspect_image(job: InspectJob) -> tuple[Seen, Descriptor | None]:
     opened = _open(job.root, job.image)
     if isinstance(opened, Problem):
         return Seen(job.image, opened), None
-    _, info = opened
+    data, info = opened
     try:
         with decoder_warnings.captured() as warned:
             descriptor = describe(job.root / job.image)
     except CarpetDataError as error:
         return Seen(job.image, problem("damaged", job.image, error.what), info), None
-    return Seen(job.image, info=info, decoder_warning=warned.text), descriptor
+    return Seen(job.image, info=info, decoder_warning=_warning(data, warned.text)), descriptor
 
 
 def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:
     opened = _open(root, where)
     if isinstance(opened, Problem):
         return Seen(where, opened), None
-    _, info = opened
+    data, info = opened
     try:
         with decoder_warnings.captured() as warned:
             values = read_values(root / where)
             colored = info.mode in ("rgb", "rgb+alpha", "palette", "other") and _differ(read(root / where))
-            in_alpha = "alpha" in info.mode and _shape_in_alpha(root / where)
+            in_alpha = shape_in_alpha(root / where)
     except CarpetDataError as error:
         return Seen(where, problem("damaged", where, error.what), info), None
     return Seen(
-        where, info=info, decoder_warning=warned.text, values=_measure(values, threshold, colored, in_alpha)
+        where,
+        info=info,
+        decoder_warning=_warning(data, warned.text),
+        values=_measure(values, threshold, colored, in_alpha),
     ), values
+
+
+def _warning(data: bytes, said: str) -> str:
+    return f"the decoder reports: {said}" if said else whole.odd_chunk(data) or ""
 
 
 def _differ(pixels: NDArray[np.uint8]) -> bool:
     """Whether the channels of an image differ anywhere."""
     return pixels.ndim == 3 and bool((pixels != pixels[:, :, :1]).any())
-
-
-def _shape_in_alpha(path: Path) -> bool:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        low, high = image.convert("RGBA").getchannel("A").getextrema()
-    return low != high
 
 
 def _measure(values: NDArray[Any], threshold: int, colored: bool, in_alpha: bool) -> MaskValues:

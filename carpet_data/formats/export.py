@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
 
 from carpet_data.core import executor
+from carpet_data.core.images import check_whole
 from carpet_data.core.masks import LabelMask, Regions, find, load
 from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Sample
@@ -26,7 +27,7 @@ from carpet_data.formats.problems import Problems
 from carpet_data.formats.reading import read
 from carpet_data.formats.registry import Format, ReadOptions, writable
 from carpet_data.formats.skipped import about_image
-from carpet_data.store.files import link_or_copy
+from carpet_data.store.files import link_or_copy, sha256
 from carpet_data.store.names import component
 from carpet_data.store.output import check_apart, fresh_folder
 
@@ -283,6 +284,7 @@ def _guarded(
     """Run one job; its problem comes back as a value, so that one run shows them all."""
     sample = job.sample
     try:
+        _check_files(job)
         if masks_needed and sample.annotation is None and sample.class_name != GOOD:
             if isinstance(job.options, MaskOptions) and job.options.skip_unmasked:
                 return Written(job.part, unmasked=True)
@@ -296,6 +298,23 @@ def _guarded(
         for path in job.placed:
             path.unlink(missing_ok=True)
         return error
+
+
+def _check_files(job: ExportJob[Any]) -> None:
+    """Refuse an image that is not whole, and files that have changed since they were prepared."""
+    sample = job.sample
+    for path, digest in ((sample.image_path, sample.image_sha256), (sample.mask_path, sample.mask_sha256)):
+        if (
+            path is not None
+            and digest is not None
+            and (job.root / path).is_file()
+            and sha256(job.root / path) != digest
+        ):
+            raise ImageError(
+                "the file has changed since it was prepared", where=job.root / path, hint="prepare the data set again"
+            )
+    if sample.image_sha256 is None:
+        check_whole(job.root / sample.image_path)
 
 
 def _place(source: Path, target: Path, mode: ImageMode) -> None:

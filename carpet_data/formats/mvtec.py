@@ -21,7 +21,6 @@ from carpet_data.core.masks.components import label
 from carpet_data.core.masks.runs import Runs, from_binary, to_binary, to_values
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Side
-from carpet_data.errors import DataError
 from carpet_data.formats import tree
 from carpet_data.formats.export import ALL, Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
@@ -151,12 +150,6 @@ def _render(job: ExportJob[MvtecOptions]) -> Written:
         mask = job.mask()
         shared_px, hidden = mask.shared_px, mask.hidden
         pixels = to_binary(mask.runs)
-        if sample.class_name == GOOD and pixels.any():
-            raise DataError(
-                "the image is labeled good, but its annotation marks a defect",
-                where=job.root / sample.image_path,
-                hint="move the image to its defect class, or remove the annotation",
-            )
         if sample.class_name != GOOD:
             job.write(f"ground_truth/{class_folder}/{job.stem}_mask.png", encode_png(pixels))
             lost, regions = _lost(mask, pixels, sample.class_name, job.connectivity)

@@ -132,7 +132,7 @@ def test_the_short_way_leaves_damage_to_the_long_one(tmp_path: Path) -> None:
         assert flat_png.decode(data[:length]) is None
     path = tmp_path / "cut.png"
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ImageError, match="damaged or truncated"):
+    with pytest.raises(ImageError, match="truncated"):
         read_values(path)
 
 

@@ -1,7 +1,17 @@
 """Images: decode, encode, limits, one codec for every file of the package."""
 
-from carpet_data.core.images.decode import SUFFIXES, read, read_values
+from carpet_data.core.images.decode import SUFFIXES, check_whole, read, read_values, shape_in_alpha
 from carpet_data.core.images.encode import encode_png, write_png
 from carpet_data.core.images.probe import ImageInfo, probe
 
-__all__ = ["SUFFIXES", "ImageInfo", "encode_png", "probe", "read", "read_values", "write_png"]
+__all__ = [
+    "SUFFIXES",
+    "ImageInfo",
+    "check_whole",
+    "encode_png",
+    "probe",
+    "read",
+    "read_values",
+    "shape_in_alpha",
+    "write_png",
+]

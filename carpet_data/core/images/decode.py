@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.core.images import flat_png
+from carpet_data.core.images import flat_png, whole
 from carpet_data.core.images.limits import check_size
 from carpet_data.core.images.probe import ImageInfo, probe
 from carpet_data.errors import ImageError
@@ -18,7 +18,6 @@ from carpet_data.errors import ImageError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """File suffixes (lower case) that count as images."""
 
-_JPEG_END = b"\xff\xd9"
 _WHOLE = "replace the file with a complete copy"
 
 
@@ -35,7 +34,7 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         ImageError: The file is missing, damaged, truncated, not an image or too large.
     """
     info = probe(path)
-    values = _decode(_bytes_of(Path(path)), info, Path(path))
+    values = _decode(_bytes_of(Path(path)), Path(path))
     pixels = _to_8_bit(values, path)
     if pixels.ndim == 3:
         if pixels.shape[2] == 2 or info.mode in ("grey", "grey+alpha", "bilevel"):
@@ -44,6 +43,22 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             # Reversed by hand: cv2.cvtColor's types do not keep uint8.
             pixels = pixels[:, :, 2::-1]
     return np.ascontiguousarray(_turn_upright(pixels, info))
+
+
+def check_whole(path: str | os.PathLike[str]) -> None:
+    """Refuse an image file that cannot be decoded, at a fraction of the price of decoding it.
+
+    A PNG or JPEG is judged by its structure (header, checksums, end), any other file is decoded.
+
+    Raises:
+        ImageError: As `read`.
+    """
+    probe(path)
+    data = _bytes_of(Path(path))
+    if whole.proves_pixels(data):
+        _check_whole(data, path)
+    else:
+        _decode(data, Path(path))
 
 
 def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArray[Any]:
@@ -62,13 +77,27 @@ def read_values(path: str | os.PathLike[str], *, general: bool = False) -> NDArr
     if flat is not None:
         return flat
     info = probe(path)
-    values = _decode(data, info, path)
+    values = _decode(data, path)
     if values.dtype not in (np.uint8, np.uint16):
         raise ImageError(f"unsupported pixel type {values.dtype}", where=path, hint="save the mask as 8-bit PNG")
     if values.ndim == 3:
         colors = values[:, :, :3] if values.shape[2] >= 3 else values[:, :, :1]
         values = colors.max(axis=2)
     return np.ascontiguousarray(_turn_upright(values, info))
+
+
+def shape_in_alpha(path: str | os.PathLike[str]) -> bool:
+    """Whether a file has an alpha channel that is not the same everywhere.
+
+    Raises:
+        ImageError: As `read`.
+    """
+    path = Path(path)
+    if "alpha" not in probe(path).mode:
+        return False
+    values = _decode(_bytes_of(path), path)
+    alpha = values[..., -1] if values.ndim == 3 and values.shape[2] in (2, 4) else None
+    return alpha is not None and bool((alpha != alpha[0, 0]).any())
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -80,10 +109,15 @@ def _bytes_of(path: Path) -> bytes:
         raise ImageError(f"it cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
 
 
-def _decode(data: bytes, info: ImageInfo, path: Path) -> NDArray[Any]:
-    if info.format == "jpeg" and _JPEG_END not in data[-64:] and data.rfind(_JPEG_END) < len(data) // 2:
-        # OpenCV fills the missing part with gray, without an error.
-        raise ImageError("the JPEG is truncated", where=path, hint=_WHOLE)
+def _check_whole(data: bytes, path: str | os.PathLike[str]) -> None:
+    # OpenCV fills what is missing with gray, without an error.
+    fault = whole.fault_of(data)
+    if fault is not None:
+        raise ImageError(fault.what, where=path, hint=_WHOLE)
+
+
+def _decode(data: bytes, path: Path) -> NDArray[Any]:
+    _check_whole(data, path)
     try:
         values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

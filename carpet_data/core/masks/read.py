@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.core.images import read_values
+from carpet_data.core.images import read_values, shape_in_alpha
 from carpet_data.core.masks import overlap
 from carpet_data.core.masks.runs import LabelMask, Runs, from_binary, from_values
 from carpet_data.core.masks.shapes import rasterize
@@ -22,21 +22,25 @@ def load(root: Path, sample: Sample) -> LabelMask:
     Raises:
         ImageError: A file is missing or damaged, is of another size than the image, or holds values that the
             threshold would silently drop.
-        DataError: The annotation and its file disagree.
+        DataError: The annotation and its file disagree, or the image is labeled good and its mask marks a defect.
         OverlapError: Instances of different classes overlap, and the annotation's rule is "error".
     """
+    mask = _load(root, sample)
+    if sample.class_name == GOOD and len(mask.runs):
+        raise DataError(
+            "the image is labeled good, but its mask marks a defect",
+            where=root / (sample.mask_path or sample.image_path),
+            hint="move the image to its defect class, or remove the mask",
+        )
+    return mask
+
+
+def _load(root: Path, sample: Sample) -> LabelMask:
     match sample.annotation:
         case None:
             return LabelMask(_no_runs(sample), (), binary=False)
         case MaskFile(path=path, threshold=threshold):
-            mask = _binary(root / path, threshold, sample)
-            if sample.class_name == GOOD and mask.any():
-                raise DataError(
-                    "the image is labeled good, but its mask marks a defect",
-                    where=root / path,
-                    hint="move the image to its defect class, or remove the mask",
-                )
-            return LabelMask(from_binary(mask), (sample.class_name,), binary=True)
+            return LabelMask(from_binary(_binary(root / path, threshold, sample)), (sample.class_name,), binary=True)
         case IndexFile(path=path, table=table):
             return _index(root / path, table, sample)
         case MaskStack(files=files, threshold=threshold, overlap=rule):
@@ -64,16 +68,30 @@ def _binary(path: Path, threshold: int, sample: Sample) -> NDArray[np.bool_]:
     _check_size(values, path, sample)
     # 16-bit files are judged as if scaled to 255.
     mask: NDArray[np.bool_] = values >= (threshold if values.dtype == np.uint8 else threshold * 257)
-    if threshold > 1 and not mask.any():
-        largest = int(values.max())
-        if largest:
-            raise ImageError(
-                f"the mask's largest value is {largest}, below the threshold {threshold}: "
-                "the whole defect would be lost",
-                where=path,
-                hint="use a lower threshold (--threshold 1), or save the mask as 0 and 255",
-            )
+    if not mask.any():
+        _refuse_lost(values, path, threshold)
     return mask
+
+
+def _refuse_lost(values: NDArray[Any], path: Path, threshold: int) -> None:
+    """Refuse a mask without a defect pixel that shows a defect in another way."""
+    largest = int(values.max())
+    if largest:
+        deep = values.dtype != np.uint8
+        raise ImageError(
+            f"the mask's largest value is {largest}{' of 65535' if deep else ''}, below the threshold {threshold}"
+            f"{' of 255' if deep else ''}: the whole defect would be lost",
+            where=path,
+            hint="save the mask as 8-bit PNG, 0 and 255"
+            if deep
+            else "use a lower threshold (--threshold 1), or save the mask as 0 and 255",
+        )
+    if shape_in_alpha(path):
+        raise ImageError(
+            "all colors of the mask are 0, its shape is in the alpha channel: the whole defect would be lost",
+            where=path,
+            hint="save the alpha channel as a grayscale PNG, 0 and 255",
+        )
 
 
 def _index(path: Path, table: tuple[tuple[int, str], ...], sample: Sample) -> LabelMask:
