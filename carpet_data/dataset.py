@@ -31,6 +31,7 @@ from carpet_data.samples import (
 
 if TYPE_CHECKING:
     from carpet_data.formats import Format
+    from carpet_data.formats.account import Account
     from carpet_data.formats.export import ExportResult
     from carpet_data.statistics.stats import Stats
     from carpet_data.synthesis.engine.preview import PreviewResult
@@ -109,6 +110,12 @@ class Dataset:
         format: What it was read from: "mvtec", "prepared", "coco" …
         filtered: Whether its folder holds more samples, which a filter left out.
         skipped: With `ReadOptions.skip_faulty`: one error for each image left out; its `where` is the image file.
+        documents: Files beside images and masks that reading used, such as COCO's JSON, YOLO's labels and data.yaml;
+            POSIX paths relative to the root. A reader fills it.
+        aside: (path of a file or folder, why) of what the reader left out on purpose, such as images without labels.
+        orphans: Masks of which no image was found; a reason to refuse, but with `skip_faulty`.
+        notes: What the reader decided that one should know, one sentence each.
+        account: What each folder was taken for, and what was left unread; None in a prepared folder.
 
     Examples:
         >>> good, hole = (Sample(n, f"{n}.png", c, 8, 8) for n, c in (("a", "good"), ("b", "hole")))
@@ -129,6 +136,11 @@ class Dataset:
     format: str = ""
     filtered: bool = field(default=False, compare=False)
     skipped: tuple[DataError, ...] = field(default=(), compare=False)
+    documents: tuple[str, ...] = field(default=(), compare=False)
+    aside: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    orphans: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    account: Account | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", tuple(map(self._bound, self.samples)))

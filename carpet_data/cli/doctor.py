@@ -14,6 +14,7 @@ from carpet_data.formats import ReadOptions
 if TYPE_CHECKING:
     from carpet_data.core.problems import Problem, Severity
     from carpet_data.diagnosis.doctor import Diagnosis
+    from carpet_data.formats.account import Account
 
 _SHOWN = 3
 _COLORS = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -70,6 +71,8 @@ def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
         f"{printable(diagnosis.name)} ({diagnosis.format}): {counted(diagnosis.images, 'image')}, "
         f"{counted(diagnosis.masks, 'mask')}" + (f"; {classes}" if classes else "")
     ]
+    if diagnosis.source is not None:
+        lines += _roles(diagnosis.source)
     by_code: dict[str, list[Problem]] = {}
     for problem in diagnosis.problems:
         by_code.setdefault(problem.code, []).append(problem)
@@ -79,6 +82,22 @@ def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
     words = (counted(counts["error"], "error"), counted(counts["warning"], "warning"), f"{counts['info']} info")
     summary = ", ".join(word for word in words if not word.startswith("0 "))
     return "\n".join([*lines, "", summary or "no problems found"])
+
+
+def _roles(source: Account) -> list[str]:
+    """What each folder was taken for, as a table."""
+    from carpet_data.core.text import counted, printable
+
+    rows = [("folder", "role", "files", "note")]
+    rows += [(printable(row.folder), row.role, str(row.files), printable(row.note)) for row in source.roles]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        f"  {folder:<{widths[0]}}  {role:<{widths[1]}}  {files:>{widths[2]}}  {note}".rstrip()
+        for folder, role, files, note in rows
+    ]
+    if source.not_read_count:
+        lines.append(f"  {counted(source.not_read_count, 'file')} not read, such as {printable(source.not_read[0])}")
+    return lines + [f"  note: {printable(note)}" for note in source.notes]
 
 
 def _block(problems: list[Problem], shown: int) -> list[str]:

@@ -19,6 +19,7 @@ from carpet_data.diagnosis.inputs import PREPARED, Inputs, open_inputs
 from carpet_data.diagnosis.inspect import Report, inspect
 from carpet_data.diagnosis.set_checks import ImageFacts
 from carpet_data.formats import ReadOptions
+from carpet_data.formats.account import Account
 from carpet_data.grouping.duplicates import Search
 
 _GREY = ("grey", "grey+alpha", "bilevel")
@@ -36,6 +37,7 @@ class Diagnosis(Result):
         masks: Number of mask files examined.
         classes: Image class -> images, `good` first, then sorted.
         problems: Errors first, then in the order of the table of codes.
+        source: What each folder was taken for; None for a prepared folder, or where nothing could be read.
     """
 
     root: Path
@@ -45,6 +47,7 @@ class Diagnosis(Result):
     masks: int
     classes: dict[str, int]
     problems: tuple[Problem, ...]
+    source: Account | None = None
 
     def counts(self) -> dict[Severity, int]:
         """Number of problems of each severity."""
@@ -108,6 +111,7 @@ def doctor(
         masks=sum(len(job.masks) for job in inputs.jobs),
         classes={name: names.count(name) for name in sorted(set(names), key=lambda name: (name != GOOD, name))},
         problems=tuple(_in_order(_examine(inputs, root, near_duplicates, workers, progress))),
+        source=inputs.account,
     )
 
 
@@ -153,7 +157,8 @@ def _facts(report: Report) -> ImageFacts:
 
 def _of_names(inputs: Inputs, facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     images = [fact.image for fact in facts]
-    loco = list(name_checks.loco_masks((*inputs.orphans, *inputs.unknown), images))
+    stray = inputs.account.unread.images if inputs.account is not None else ()
+    loco = list(name_checks.loco_masks((*inputs.orphans, *stray), images))
     explained = {name for each in loco for name in each.files}
     yield from loco
     if not loco:

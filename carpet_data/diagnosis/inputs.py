@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from carpet_data.core.problems import Problem
+from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset, MaskFile, MaskStack, Sample, Split
 from carpet_data.diagnosis.codes import problem
 from carpet_data.diagnosis.inspect import InspectJob
 from carpet_data.errors import CarpetDataError, ProblemsError, UsageError
-from carpet_data.formats import ReadOptions, read
+from carpet_data.formats import ReadOptions
+from carpet_data.formats.account import Account, of_tree
 from carpet_data.formats.folder import DEFECT
-from carpet_data.formats.reading import detect
-from carpet_data.formats.registry import readable
+from carpet_data.formats.listing import walk, walking_once
+from carpet_data.formats.reading import PREPARED, chosen, examine, reasons_against
 from carpet_data.formats.tree import Tree
+from carpet_data.formats.unread import Finding, Seen
 
-PREPARED = "prepared"
+__all__ = ["PREPARED", "Inputs", "open_inputs", "relative"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Inputs:
         unknown: Files that no reader uses.
         image_of: sample id -> image path, for the splits.
         group_of: image path -> the group it is known to belong to.
+        account: What each folder was taken for; None in a prepared folder, and where nothing could be read.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Inputs:
     image_of: Mapping[str, str] = field(default_factory=dict)
     group_of: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    account: Account | None = None
 
 
 def open_inputs(root: Path, options: ReadOptions) -> Inputs:
@@ -50,14 +55,35 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
         DataError: The folder is missing, or its format is unknown.
         UsageError: Unknown format.
     """
-    found = readable(detect(root) if options.format == "auto" else options.format)
+    found = chosen(root, options)
     options = replace(options, format=found.name)
-    if found.scan is not None:
-        return _of_tree(found.scan(root, options), options)
-    return _of_dataset(root, options)
+    if found.scan is None:
+        return _of_dataset(root, options)
+    with walking_once():
+        tree = found.scan(root, options)
+        account = of_tree(tree, walk(root))
+        seen = [Seen(entry.image, entry.class_name, bool(entry.masks)) for entry in tree.entries]
+        reasons = reasons_against(found, account, root, seen, tree.orphans, options)
+    return _of_tree(tree, options, account, _of_account(account, reasons, root))
 
 
-def _of_tree(tree: Tree, options: ReadOptions) -> Inputs:
+def _of_account(account: Account, reasons: Sequence[Finding], root: Path) -> tuple[Problem, ...]:
+    """Files without a role: what speaks against using the set, and what is worth a look."""
+    found = [
+        problem(reason.code, relative(reason.error, root), reason.error.what, hint=reason.error.hint)
+        for reason in reasons
+        if reason.code != "mask-orphan"  # every one of them is a problem of its own
+    ]
+    stopped = any(reason.code == "not-read" for reason in reasons)
+    images = account.unread.images
+    if images and not stopped:
+        found.append(
+            problem("images-not-read", images[0], f"{counted(len(images), 'image file')} not read", files=images)
+        )
+    return tuple(found)
+
+
+def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[Problem, ...]) -> Inputs:
     # Without class folders the mask decides whether an image is good.
     unclassed = tree.format == "folder" and not any(f"/{DEFECT}/" in f"/{entry.image}" for entry in tree.entries)
     jobs = [
@@ -86,17 +112,18 @@ def _of_tree(tree: Tree, options: ReadOptions) -> Inputs:
         tuple(jobs),
         masked=tree.masked_classes,
         orphans=tree.orphans,
-        unknown=tree.unknown,
+        unknown=account.unread.others,
         splits=splits,
         image_of=image_of,
-        problems=problems,
+        problems=(*unread, *problems),
+        account=account,
     )
 
 
 def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
     problems = tuple(_of_prepared(root)) if options.format == PREPARED else ()
     try:
-        dataset = read(root, options)
+        dataset, reasons = examine(root, options)
     except CarpetDataError as error:
         if isinstance(error, UsageError):
             raise
@@ -111,10 +138,15 @@ def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
         dataset.format,
         tuple(_job(dataset, sample) for sample in dataset.samples),
         masked=any(sample.annotation is not None for sample in dataset.samples),
+        orphans=dataset.orphans,
+        unknown=() if dataset.account is None else dataset.account.unread.others,
         splits=dataset.splits,
         image_of={sample.id: sample.image_path for sample in dataset.samples},
         group_of={sample.image_path: sample.group for sample in dataset.samples if sample.group is not None},
-        problems=problems,
+        problems=problems
+        if dataset.account is None
+        else problems + _of_account(dataset.account, reasons, dataset.root),
+        account=dataset.account,
     )
 
 

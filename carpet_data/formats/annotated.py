@@ -49,11 +49,13 @@ def dataset(
     options: ReadOptions,
     problems: Problems,
     format: str,
+    documents: Sequence[str] = (),
 ) -> Dataset:
     """The data set of these images (unique paths); a sample's id is its file's stem where that is unique.
 
     The categories are in the order of their ids, unused ones too. Instances of annotation files do not depend on the
     connectivity. Images at fault (`problems`, which knows them by root / path) are left out, and listed as skipped.
+    `documents` are the files that reading used beside the images, relative to the root.
 
     Raises:
         DataError: There are no images.
@@ -90,7 +92,8 @@ def dataset(
         format=format,
         skipped=skipped,
     )
-    return replace(made, categories=tuple(dict.fromkeys([*categories, *made.categories])))
+    categories = tuple(dict.fromkeys([*categories, *made.categories]))
+    return replace(made, categories=categories, documents=tuple(documents))
 
 
 def _shapes(picture: Picture, options: ReadOptions) -> Shapes | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -54,12 +57,37 @@ def composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+_KEPT: ContextVar[dict[Path, Listing] | None] = ContextVar("_KEPT", default=None)
+
+
+@contextmanager
+def walking_once() -> Iterator[None]:
+    """Within this, a folder that was listed is not listed again: who reads it and who accounts for it share a walk."""
+    if _KEPT.get() is not None:
+        yield
+        return
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def walk(root: Path) -> Listing:
     """List a folder and all below it, hidden files left out; links to folders are followed, but never in a circle.
 
     Raises:
         DataError: The folder is missing or no folder, a folder below it may not be read, or a name is not UTF-8.
     """
+    kept = _KEPT.get()
+    if kept is None:
+        return _walk(root)
+    if root not in kept:
+        kept[root] = _walk(root)
+    return kept[root]
+
+
+def _walk(root: Path) -> Listing:
     if not root.is_dir():
         raise DataError(
             "this is a file, not a folder" if root.exists() else "no such folder",

@@ -2,7 +2,7 @@
 
 ROOT/{train,validation}/good, ROOT/test_public/{good,bad} and ROOT/test_public/ground_truth/bad/STEM_mask.png
 (Heckler-Kram et al., 2025, "The MVTec AD 2 Dataset: Advanced Scenarios for Unsupervised Anomaly Detection").
-The private test images have no labels: they are skipped, and the scan lists them as unknown.
+The private test images have no labels: they are left out, and listed as such.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.registry import Format, ReadOptions, summary_of
 from carpet_data.formats.tree import Tree
 
-PUBLIC_TEST = "test_public"
+PUBLIC_TEST, PRIVATE_TEST = "test_public", "test_private"
 
 
 def scan(root: Path, _: ReadOptions | None = None) -> Tree:
@@ -32,6 +32,7 @@ def scan(root: Path, _: ReadOptions | None = None) -> Tree:
     shots: list[Shot] = []
     masks: list[Named] = []
     unknown: list[str] = []
+    private = {path.split("/", 1)[0] for path in listing.files if path.casefold().startswith(PRIVATE_TEST)}
     for path in listing.files:
         parts = path.split("/")
         public = parts[0].casefold() == PUBLIC_TEST
@@ -55,6 +56,7 @@ def scan(root: Path, _: ReadOptions | None = None) -> Tree:
         license=license_of(listing),
         masked_classes=bool(masks),
         problems=paired.problems,
+        aside=tuple((folder, "test images without published labels") for folder in sorted(private)),
     )
 
 

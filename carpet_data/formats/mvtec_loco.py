@@ -72,6 +72,7 @@ def scan(root: Path, _: ReadOptions | None = None) -> Tree:
         license=license_of(listing),
         masked_classes=bool(files),
         problems=paired.problems,
+        documents=(CONFIG,),
     )
 
 

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from carpet_data.dataset import GOOD, Dataset
-from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
+from carpet_data.formats import ways
+from carpet_data.formats.account import Account, of_dataset
 from carpet_data.formats.folders import GROUND_TRUTH, side_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder
+from carpet_data.formats.listing import walk, walking_once
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions, readable
+from carpet_data.formats.unread import Finding, Seen, findings
 
 __all__ = ["detect", "looks_like_dataset", "read"]
 
 _PARTS = frozenset({GROUND_TRUTH, "annotations", "labels", "test_public", *IMAGE_FOLDERS, *MASK_FOLDERS})
 _ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".txz", ".tar.bz2")
-_WHOLE = frozenset({"prepared", "mvtec", "mvtec-loco", "mvtec-ad2"})
+PREPARED = "prepared"
+_WHOLE = frozenset({PREPARED, "mvtec", "mvtec-loco", "mvtec-ad2"})
 """Formats that no part of a data set looks like."""
+
+_FOLDER_OPTIONS = {
+    "images_dir": "--images-dir",
+    "masks_dir": "--masks-dir",
+    "mask_suffix": "--mask-suffix",
+    "pair_by": "--pair-by",
+}
 
 _LEVELS_UP = 4
 _MOST_SHOWN = 10
@@ -41,11 +54,86 @@ def read(root: str | os.PathLike[str] | Dataset, options: ReadOptions | None = N
     """
     if isinstance(root, Dataset):
         return root
-    root = Path(root)
-    options = options or ReadOptions()
-    found = readable(detect(root) if options.format == "auto" else options.format)
+    dataset, reasons = examine(Path(root), options or ReadOptions())
+    if reasons:
+        raise ProblemsError.of([reason.error for reason in reasons])
+    return dataset
+
+
+def examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, ...]]:
+    """Read a data set, and say what speaks against using it: files that no reader understood.
+
+    With `skip_faulty`, images that such a file may belong to are left out instead, where it is known which these are.
+
+    Raises:
+        DataError, UsageError: As `read`, for all else that is wrong.
+    """
+    found = chosen(root, options)
     assert found.read is not None
-    return found.read(root, options)
+    with walking_once():
+        dataset = found.read(root, replace(options, format=found.name))
+        if found.name == PREPARED:
+            return dataset, ()
+        account = of_dataset(dataset, walk(dataset.root))
+        seen = [Seen(each.image_path, each.class_name, each.annotation is not None) for each in dataset.samples]
+        reasons = reasons_against(found, account, dataset.root, seen, dataset.orphans, options)
+    dataset = replace(dataset, account=account)
+    if options.skip_faulty and reasons:
+        return _without(dataset, reasons)
+    return dataset, reasons
+
+
+def reasons_against(
+    found: Format,
+    account: Account,
+    root: Path,
+    images: Sequence[Seen],
+    orphans: Sequence[str],
+    options: ReadOptions,
+) -> tuple[Finding, ...]:
+    """What speaks against a data set that was taken for this; nothing where a document lists the images."""
+    if found.lists_images:
+        return ()
+    return tuple(findings(account, root, images, orphans, lambda: ways.hint(root, account, options)))
+
+
+def chosen(root: Path, options: ReadOptions) -> Format:
+    """The format that reads a folder with these options.
+
+    Raises:
+        DataError: As `detect`.
+        UsageError: The format is unknown, cannot be read, or is not the one that the options are for.
+    """
+    given = [flag for name, flag in _FOLDER_OPTIONS.items() if getattr(options, name) is not None]
+    name = detect(root) if options.format == "auto" else options.format
+    if given and name != "folder":
+        how = f"this is read as {name}" if options.format == "auto" else f"not with --from {name}"
+        raise UsageError(
+            f"{' and '.join(given)} can be used with --from folder only; {how}", where=root, hint="add --from folder"
+        )
+    return readable(name)
+
+
+def _without(dataset: Dataset, reasons: Sequence[Finding]) -> tuple[Dataset, tuple[Finding, ...]]:
+    """The data set without the images that could be wrong, and the reasons that remain."""
+    left_out: dict[str, DataError] = {}
+    for reason in reasons:
+        if reason.images is not None:
+            left_out.update((image, reason.error) for image in reason.images)
+    samples = tuple(sample for sample in dataset.samples if sample.image_path not in left_out)
+    remaining = tuple(reason for reason in reasons if reason.images is None)
+    if not samples:
+        return dataset, tuple(reasons)
+    skipped = [
+        DataError(f"left out, since it may have a label that was not read: {error}", where=dataset.path(image))
+        for image, error in sorted(left_out.items())
+    ]
+    ids = {sample.id for sample in samples}
+    splits = {
+        name: replace(split, sides={key: side for key, side in split.sides.items() if key in ids})
+        for name, split in dataset.splits.items()
+    }
+    return replace(dataset, samples=samples, splits=splits, skipped=(*dataset.skipped, *skipped)), remaining
 
 
 def detect(root: str | os.PathLike[str]) -> str:

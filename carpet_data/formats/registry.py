@@ -63,6 +63,8 @@ class Format:
         looks_like: Whether a folder has this layout, by a few of its names; None if it is never guessed.
         file_suffixes: A file with one of these stands for its data set, such as ".json".
         scan: Lists images and masks by names alone, for `doctor`; None where masks are not files of their own.
+        lists_images: Whether a document lists the images and their defects (COCO): files that it does not name are no
+            part of the data set. In other formats a file that the reader does not explain can be a reason to refuse.
 
     Examples:
         >>> from carpet_data.formats import FORMATS
@@ -78,6 +80,7 @@ class Format:
     looks_like: Callable[[Folder], bool] | None = None
     file_suffixes: tuple[str, ...] = ()
     scan: Callable[[Path, ReadOptions], Tree] | None = None
+    lists_images: bool = False
 
 
 FORMATS = Registry(

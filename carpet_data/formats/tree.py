@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carpet_data.core.images import probe
@@ -62,6 +62,9 @@ class Tree:
         unknown: Files that are neither image nor mask nor known by name (license, readme).
         masked_classes: Whether a defect image without a mask is a problem (False where the format keeps none).
         problems: What the names leave open, such as a mask that fits two images.
+        documents: Other files that reading used, such as a table of classes.
+        aside: (path of a file or folder, why) of what is left out on purpose.
+        notes: What was decided that one should know, one sentence each.
     """
 
     root: Path
@@ -73,6 +76,9 @@ class Tree:
     license: str = ""
     masked_classes: bool = True
     problems: tuple[CarpetDataError, ...] = ()
+    documents: tuple[str, ...] = ()
+    aside: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def annotation_of(entry: ImageEntry, threshold: int, overlap: Overlap = "error") -> Annotation | None:
@@ -146,7 +152,7 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
     if not samples:
         raise ProblemsError(skipped)
     samples.sort(key=lambda sample: sample.id)
-    return from_samples(
+    made = from_samples(
         samples,
         root=tree.root,
         name=tree.name,
@@ -155,6 +161,12 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
         format=tree.format,
         skipped=skipped,
     )
+    return with_files(made, tree)
+
+
+def with_files(made: Dataset, tree: Tree) -> Dataset:
+    """The data set, which knows the files of its tree that are no samples."""
+    return replace(made, documents=tree.documents, aside=tree.aside, orphans=tree.orphans, notes=tree.notes)
 
 
 def from_samples(

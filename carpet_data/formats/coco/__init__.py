@@ -49,4 +49,5 @@ COCO = Format(
     options=CocoOptions,
     looks_like=_looks_like,
     file_suffixes=(".json",),
+    lists_images=True,
 )

@@ -57,6 +57,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         licenses.update(dict.fromkeys(_licenses(document)))
         pictures += _pictures(document, root, names, problems)
     _check_repeated(pictures, root, problems)
+    used = (inside(root, str(path.resolve())) for path in files)
     return annotated.dataset(
         pictures,
         tuple(categories),
@@ -65,6 +66,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         options=options,
         problems=problems,
         format="coco",
+        documents=[path for path in used if path is not None],
     )
 
 

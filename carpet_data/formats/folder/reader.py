@@ -79,7 +79,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
             continue
         sample_id, class_name = by_image[sample.image_path]
         samples.append(replace(sample, id=sample_id, class_name=class_name))
-    return tree.from_samples(
+    made = tree.from_samples(
         samples,
         root=root,
         name=dataset.name,
@@ -88,6 +88,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         format=dataset.format,
         skipped=[*dataset.skipped, *faulty.values()],
     )
+    return tree.with_files(made, found)
 
 
 def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:

@@ -8,7 +8,7 @@ not say which pixels are defect.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from carpet_data.core.images import ImageInfo
@@ -67,7 +67,18 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         options=options,
         problems=problems,
         format="yolo",
+        documents=_documents(config, used, listing.files),
     )
+
+
+def _documents(config: Config, used: set[str], files: Sequence[str]) -> list[str]:
+    """The label files that images use, and what says the classes and the images."""
+    here = set(files)
+    lists = {place for _, place in config.places}
+    about = {CLASSES, *lists} | (
+        {inside(config.root, str(config.path.resolve()))} if config.path is not None else set()
+    )
+    return sorted((used | {path for path in about if path is not None}) & here)
 
 
 def _sides(config: Config, files: tuple[str, ...], problems: Problems) -> dict[str, Side | None]:
