@@ -77,9 +77,8 @@ def _of_account(account: Account, reasons: Sequence[Finding], root: Path) -> tup
     stopped = any(reason.code == "not-read" for reason in reasons)
     images = account.unread.images
     if images and not stopped:
-        found.append(
-            problem("images-not-read", images[0], f"{counted(len(images), 'image file')} not read", files=images)
-        )
+        code, how = ("images-not-listed", "listed") if account.listed else ("images-not-read", "read")
+        found.append(problem(code, images[0], f"{counted(len(images), 'image file')} not {how}", files=images))
     return tuple(found)
 
 

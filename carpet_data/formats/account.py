@@ -26,6 +26,7 @@ Role: TypeAlias = Literal["images", "masks", "annotations", "documents", "left o
 ROLES: tuple[Role, ...] = ("images", "masks", "annotations", "documents", "left out", "not read")
 
 NO_IMAGE = "no image for them"
+UNLISTED = "not listed in the annotations"
 _MOST_ROWS = 30
 _MOST_NAMED = 20
 
@@ -58,6 +59,8 @@ class Account(Result):
         not_read_count: How many there are.
         explained: Share (0 to 1) of the image and annotation files that have a role; those left out on purpose have.
         notes: What the reader decided that one should know.
+        listed: Whether a document lists the images, so that others are no part of the data set.
+        unread: The files without a role, by kind.
     """
 
     format: str
@@ -66,12 +69,13 @@ class Account(Result):
     not_read_count: int
     explained: float
     notes: tuple[str, ...] = ()
+    listed: bool = False
     unread: Unread = field(default_factory=lambda: Unread(), repr=False, compare=False)
 
     def to_json(self) -> dict[str, object]:
         """The account as plain values; the full list of unread files stays out."""
         values = Result.to_json(self)
-        del values["unread"]
+        del values["unread"], values["listed"]
         return values
 
     def count(self, role: Role) -> int:
@@ -104,16 +108,22 @@ class _Used:
     documents: tuple[str, ...]
     aside: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    listed: bool = False
 
 
-def of_dataset(dataset: Dataset, listing: Listing) -> Account:
-    """The account of a data set as it was read, of its folder's listing."""
+def of_dataset(dataset: Dataset, listing: Listing, *, listed: bool) -> Account:
+    """The account of a data set as it was read, of its folder's listing.
+
+    Where its images are `listed` in a document, others are no part of it.
+    """
     masks = {path: "" for sample in dataset.samples for path in _mask_paths(sample)}
     masks.update(dict.fromkeys(dataset.orphans, NO_IMAGE))
     # An image that could not be read was understood all the same: it is listed where it was skipped.
-    skipped = _relative(listing, (str(error.where) for error in getattr(dataset, "skipped", ())))
+    skipped = _relative(listing, (str(error.where) for error in dataset.skipped))
     images = {sample.image_path for sample in dataset.samples} | skipped
-    return _account(listing, _Used(dataset.format, images, masks, dataset.documents, dataset.aside, dataset.notes))
+    return _account(
+        listing, _Used(dataset.format, images, masks, dataset.documents, dataset.aside, dataset.notes, listed)
+    )
 
 
 def of_tree(tree: Tree, listing: Listing) -> Account:
@@ -150,7 +160,8 @@ def _account(listing: Listing, used: _Used) -> Account:
         rows[role, _folder(path), note] += 1
     unread = _by_kind(listing, left)
     for path in left:
-        rows["not read", _folder(path), unread.annotations.get(path, "")] += 1
+        unlisted = UNLISTED if used.listed and is_image(path) else ""
+        rows["not read", _folder(path), unread.annotations.get(path, unlisted)] += 1
     missing = len(unread.images) + len(unread.annotations)
     return Account(
         used.format,
@@ -159,6 +170,7 @@ def _account(listing: Listing, used: _Used) -> Account:
         len(left),
         round(explained / (explained + missing), 4) if explained + missing else 1.0,
         used.notes,
+        used.listed,
         unread,
     )
 

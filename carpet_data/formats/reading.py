@@ -16,6 +16,7 @@ from carpet_data.formats.folders import GROUND_TRUTH, side_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder
 from carpet_data.formats.listing import walk, walking_once
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions, readable
+from carpet_data.formats.skipped import about_image
 from carpet_data.formats.unread import Finding, Seen, findings
 
 __all__ = ["detect", "looks_like_dataset", "read"]
@@ -74,7 +75,7 @@ def examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, .
         dataset = found.read(root, replace(options, format=found.name))
         if found.name == PREPARED:
             return dataset, ()
-        account = of_dataset(dataset, walk(dataset.root))
+        account = of_dataset(dataset, walk(dataset.root), listed=found.lists_images)
         seen = [Seen(each.image_path, each.class_name, each.annotation is not None) for each in dataset.samples]
         reasons = reasons_against(found, account, dataset.root, seen, dataset.orphans, options)
     dataset = replace(dataset, account=account)
@@ -124,10 +125,7 @@ def _without(dataset: Dataset, reasons: Sequence[Finding]) -> tuple[Dataset, tup
     remaining = tuple(reason for reason in reasons if reason.images is None)
     if not samples:
         return dataset, tuple(reasons)
-    skipped = [
-        DataError(f"left out, since it may have a label that was not read: {error}", where=dataset.path(image))
-        for image, error in sorted(left_out.items())
-    ]
+    skipped = [about_image(error, dataset.path(image)) for image, error in sorted(left_out.items())]
     ids = {sample.id for sample in samples}
     splits = {
         name: replace(split, sides={key: side for key, side in split.sides.items() if key in ids})

@@ -99,9 +99,7 @@ def findings(
     labels = {path: kind for path, kind in account.unread.annotations.items() if kind not in HARMLESS}
     yield from _beside(labels, root, of_key)
     yield from _of_whole_set(labels, root, images)
-    stray = {
-        path: [seen.image for seen in of_key.get(stem_key(path), ()) if seen.by_lack] for path in account.unread.images
-    }
+    stray = {path: [seen.image for seen in _nearest(path, of_key) if seen.by_lack] for path in account.unread.images}
     stray = {path: found for path, found in stray.items() if found}
     if stray:
         first, found = next(iter(stray.items()))
@@ -122,7 +120,8 @@ def notes_of(account: Account) -> tuple[str, ...]:
     for files, what in ((account.unread.images, "image"), (tuple(account.unread.annotations), "annotation file")):
         if files:
             verb = "was" if len(files) == 1 else "were"
-            notes.append(f"{counted(len(files), what)} {verb} not read, such as {files[0]}")
+            unlisted = "listed" if account.listed and what == "image" else "read"
+            notes.append(f"{counted(len(files), what)} {verb} not {unlisted}, such as {files[0]}")
     return tuple(notes)
 
 
@@ -145,7 +144,7 @@ def _orphaned(
     """Masks without an image: of one whose name differs by a sign or its case, or of any that is good by lack."""
     by_lack = tuple(seen.image for seen in images if seen.by_lack)
     for mask in orphans[:MOST_PROBLEMS]:
-        near = [seen.image for seen in of_key.get(stem_key(mask), ()) if not seen.annotated]
+        near = [seen.image for seen in _nearest(mask, of_key) if not seen.annotated]
         named = f"; its name is near that of {near[0]}" if near else ""
         yield Finding(
             "mask-orphan",
@@ -165,7 +164,7 @@ def _beside(labels: Mapping[str, str], root: Path, of_key: Mapping[str, Sequence
     for path, kind in labels.items():
         if kind in WHOLE_SET:
             continue
-        seen = of_key.get(stem_key(path), ())
+        seen = _nearest(path, of_key)
         if not seen:
             lost.append(path)
         elif not all(each.annotated for each in seen):
@@ -206,6 +205,17 @@ def _of_whole_set(labels: Mapping[str, str], root: Path, images: Sequence[Seen])
                 hint="convert it to COCO or YOLO where it can be read, or move it out of the folder",
             ),
         )
+
+
+def _nearest(path: str, of_key: Mapping[str, Sequence[Seen]]) -> list[Seen]:
+    """The images of a file's stem, those that share the most folder names with it."""
+    folders = set(path.casefold().split("/")[:-1])
+    found = [
+        (len(folders.intersection(seen.image.casefold().split("/")[:-1])), seen)
+        for seen in of_key.get(stem_key(path), ())
+    ]
+    most = max((shared for shared, _ in found), default=0)
+    return [seen for shared, seen in found if shared == most]
 
 
 def _more(count: int) -> str:

@@ -55,4 +55,4 @@ def _looks_like(folder: Folder) -> bool:
     return (folder.path / LIST).is_file()
 
 
-RUNS = Format("runs", "images beside runs.jsonl", read=read, write=write, looks_like=_looks_like)
+RUNS = Format("runs", "images beside runs.jsonl", read=read, write=write, looks_like=_looks_like, lists_images=True)
