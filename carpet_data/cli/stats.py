@@ -22,6 +22,7 @@ from carpet_data.cli.options import options, take
 from carpet_data.core.text import counted
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.skipped import skipped_lines
+from carpet_data.formats.unread import source_lines
 
 if TYPE_CHECKING:
     from carpet_data.statistics.stats import Stats
@@ -73,7 +74,7 @@ def stats(
     ui.result(result, _text(found))
     for path in result.get("plots", ()):
         ui.note(f"wrote {path}")
-    for line in skipped_lines(found.skipped):
+    for line in (*skipped_lines(found.skipped), *source_lines(found.source)):
         ui.note(line)
 
 

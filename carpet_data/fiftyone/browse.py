@@ -19,6 +19,7 @@ from carpet_data.fiftyone.content import image_key
 from carpet_data.fiftyone.options import BrowseOptions
 from carpet_data.fiftyone.shown import Shown, of_dataset
 from carpet_data.fiftyone.sync import sync
+from carpet_data.formats.account import Account
 
 __all__ = ["BrowseResult", "browse"]
 
@@ -41,6 +42,7 @@ class BrowseResult(Result):
         network: The network of the embeddings; None without them.
         views: The saved views.
         notes: Missing images, masks that cannot be read, annotations that were left out.
+        source: What each folder was taken for; None for a prepared folder or a COCO file.
         url: Where the App is; None if it was not opened.
     """
 
@@ -58,6 +60,7 @@ class BrowseResult(Result):
     views: tuple[str, ...]
     notes: tuple[CarpetDataError, ...] = ()
     url: str | None = None
+    source: Account | None = None
 
     def text(self) -> str:
         """The result in words."""
@@ -135,6 +138,7 @@ def browse(
         heatmaps=None if shown.outcomes is None else shown.outcomes.heatmaps_run,
         network=network,
         views=_present(fiftyone, dataset, shown),
+        source=shown.source,
         notes=(*shown.problems, *done.problems, *(problem for problem in unread if str(problem.where) not in named)),
     )
     return _finish(fiftyone, dataset, result, options, ready)

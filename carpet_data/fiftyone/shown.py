@@ -12,6 +12,7 @@ from carpet_data.fiftyone.content import MaskJob, ShownSample
 from carpet_data.fiftyone.fields import prediction_field
 from carpet_data.fiftyone.outcomes import Outcomes, last_run, read_outcomes
 from carpet_data.formats import ReadOptions, read
+from carpet_data.formats.account import Account
 from carpet_data.store import recipes as recipe_files
 
 __all__ = ["Shown", "of_dataset"]
@@ -28,6 +29,7 @@ class Shown:
         sides: sample id -> side of the split.
         outcomes: The predictions of the last run; None without a run.
         problems: What was left out.
+        source: What each folder was taken for; None for a prepared folder or a COCO file.
     """
 
     root: Path
@@ -39,6 +41,7 @@ class Shown:
     sides: dict[str, str] = field(default_factory=dict)
     outcomes: Outcomes | None = None
     problems: tuple[CarpetDataError, ...] = ()
+    source: Account | None = None
 
     @property
     def entries(self) -> list[ShownSample]:
@@ -82,6 +85,7 @@ def of_dataset(root: Path, split: str | None, *, skip_faulty: bool = False) -> S
         sides={} if split is None else dict(dataset.splits[split].sides),
         outcomes=outcomes,
         problems=(*dataset.skipped, *problems),
+        source=dataset.account,
     )
 
 

@@ -136,11 +136,11 @@ def of_tree(tree: Tree, listing: Listing) -> Account:
 
 def _account(listing: Listing, used: _Used) -> Account:
     rows: Counter[tuple[Role, str, str]] = Counter()
-    documents = frozenset(used.documents)
+    documents, aside = frozenset(used.documents), dict(used.aside)
     left: list[str] = []
     explained = 0
     for path in listing.files:
-        why = _why_aside(path, used.aside) if used.aside else None
+        why = _why_aside(path, aside) if aside else None
         note = ""
         role: Role
         if path in used.images:
@@ -217,8 +217,11 @@ def _relative(listing: Listing, places: Iterable[str]) -> set[str]:
     return {PurePosixPath(place).as_posix().removeprefix(root) for place in places}
 
 
-def _why_aside(path: str, aside: Iterable[tuple[str, str]]) -> str | None:
-    return next((why for place, why in aside if path == place or path.startswith(f"{place}/")), None)
+def _why_aside(path: str, aside: Mapping[str, str]) -> str | None:
+    """Why a file, or a folder above it, was left out."""
+    parts = path.split("/")
+    places = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((aside[place] for place in places if place in aside), None)
 
 
 def _folder(path: str) -> str:

@@ -275,6 +275,7 @@ class Export(Generic[O]):
             counts,
             (*notes, *tally.notes()),
             (*self.dataset.skipped, *self.skipped),
+            self.dataset.account,
         )
 
 

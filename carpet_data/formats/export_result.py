@@ -11,7 +11,9 @@ from typing import Any
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
 from carpet_data.errors import DataError
+from carpet_data.formats.account import Account
 from carpet_data.formats.skipped import skipped_lines
+from carpet_data.formats.unread import source_lines
 
 __all__ = ["ExportResult", "PartCount", "Tally", "Written"]
 
@@ -74,6 +76,7 @@ class ExportResult(Result):
         parts: part -> its counts.
         notes: What the reader of the export should know, one sentence each.
         skipped: Images left out because they are at fault (skip_faulty); `where` is the image.
+        source: What each folder was taken for; None for a prepared folder.
     """
 
     format: str
@@ -85,6 +88,7 @@ class ExportResult(Result):
     parts: Mapping[str, PartCount]
     notes: tuple[str, ...] = ()
     skipped: tuple[DataError, ...] = ()
+    source: Account | None = None
 
     def text(self) -> str:
         """The result in words, a line per part."""
@@ -96,7 +100,9 @@ class ExportResult(Result):
         if self.format != "folder":
             lines.append(f"categories: {', '.join(self.categories) or 'none'}")
         lines += [f"note: {note}" for note in self.notes]
-        return "\n".join([*lines, *skipped_lines(self.skipped), f"{self.files} files in {self.out}"])
+        return "\n".join(
+            [*lines, *skipped_lines(self.skipped), *source_lines(self.source), f"{self.files} files in {self.out}"]
+        )
 
 
 class Tally:

@@ -166,7 +166,10 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
 
 def with_files(made: Dataset, tree: Tree) -> Dataset:
     """The data set, which knows the files of its tree that are no samples."""
-    return replace(made, documents=tree.documents, aside=tree.aside, orphans=tree.orphans, notes=tree.notes)
+    images = {sample.image_path for sample in made.samples}
+    of_skipped = [path for entry in tree.entries if entry.image not in images for path, _ in entry.masks]
+    aside = (*tree.aside, *((path, "its image is left out") for path in sorted(of_skipped)))
+    return replace(made, documents=tree.documents, aside=aside, orphans=tree.orphans, notes=tree.notes)
 
 
 def from_samples(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from carpet_data.core.text import counted
+from carpet_data.core.text import counted, printable
 from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError
 from carpet_data.formats.account import Account
@@ -20,7 +20,7 @@ from carpet_data.formats.foreign import HARMLESS, WHOLE_SET
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import MOST_PROBLEMS
 
-__all__ = ["LEAST_EXPLAINED", "Finding", "Seen", "findings", "notes_of", "stem_key"]
+__all__ = ["LEAST_EXPLAINED", "Finding", "Seen", "findings", "notes_of", "source_lines", "stem_key"]
 
 LEAST_EXPLAINED = 0.9
 """A reader that explains a smaller share of the image and annotation files is refused."""
@@ -123,6 +123,11 @@ def notes_of(account: Account) -> tuple[str, ...]:
             unlisted = "listed" if account.listed and what == "image" else "read"
             notes.append(f"{counted(len(files), what)} {verb} not {unlisted}, such as {files[0]}")
     return tuple(notes)
+
+
+def source_lines(account: Account | None) -> list[str]:
+    """The notes on what was left unread, a line each, as commands print them; none for a prepared folder."""
+    return [] if account is None else [f"note: {printable(note)}" for note in notes_of(account)]
 
 
 def _refusal(account: Account, root: Path, hint: str) -> DataError:

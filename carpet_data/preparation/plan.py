@@ -10,6 +10,7 @@ from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import GOOD, MAIN_SPLIT, Dataset, Sample, Split
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats import ReadOptions
+from carpet_data.formats.account import Account
 from carpet_data.formats.skipped import about_image
 from carpet_data.grouping import duplicates
 from carpet_data.grouping.groups import Groups, Link, from_mapping, join
@@ -30,6 +31,7 @@ class PreparePlan:
     Attributes:
         named: "name" or "run" -> number of groups found by name.
         skipped: One error for each image left out, those that the reader left out included.
+        source: What each folder of the data set was taken for.
     """
 
     draft: Draft
@@ -37,6 +39,7 @@ class PreparePlan:
     named: Mapping[str, int]
     skipped: tuple[DataError, ...]
     notes: tuple[str, ...]
+    source: Account | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class PreparePlanner:
         )
         links = tuple(link.to_json() for link in groups.links)
         draft = Draft(dataset.root, description, planned, splits, links, made)
-        return PreparePlan(draft, groups, named, skipped, tuple(notes))
+        return PreparePlan(draft, groups, named, skipped, tuple(notes), dataset.account)
 
     def _read_masks(self, dataset: Dataset) -> tuple[dict[str, MaskForm], dict[str, CarpetDataError]]:
         """The forms of the masks, and the problems of the others, by id."""

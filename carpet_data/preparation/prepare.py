@@ -17,8 +17,10 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import ReadOptions
+from carpet_data.formats.account import Account
 from carpet_data.formats.export import default_out
 from carpet_data.formats.skipped import skipped_lines
+from carpet_data.formats.unread import source_lines
 from carpet_data.preparation import partitions
 from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.plan import PreparePlan, PreparePlanner, part
@@ -47,6 +49,7 @@ class PrepareResult(Result):
         empty_masks: Mask files (or images) that mark no pixel, paths in the source.
         notes: What the user should know.
         skipped: One error for each image left out (skip_faulty); `where` is the image file.
+        source: What each folder was taken for; None for a prepared folder.
         resumed: Number of images that an earlier, interrupted run had written.
         dry_run: Nothing was written.
     """
@@ -64,6 +67,7 @@ class PrepareResult(Result):
     empty_masks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     skipped: tuple[DataError, ...] = ()
+    source: Account | None = None
     resumed: int = 0
     dry_run: bool = False
 
@@ -86,7 +90,7 @@ class PrepareResult(Result):
             )
             lines.append(f"links between them: {reasons}")
         lines += [f"note: {note}" for note in self.notes]
-        lines += skipped_lines(self.skipped)
+        lines += [*skipped_lines(self.skipped), *source_lines(self.source)]
         done = "would be prepared as" if self.dry_run else "are in"
         lines.append(f"{self.samples} images {done} {self.out}")
         return "\n".join(lines)
@@ -182,6 +186,7 @@ def _result(out: Path, plan: PreparePlan, *, resumed: int, dry_run: bool) -> Pre
         empty_masks=empty,
         notes=(*plan.notes, *_mask_notes(plan, empty)),
         skipped=plan.skipped,
+        source=plan.source,
         resumed=resumed,
         dry_run=dry_run,
     )

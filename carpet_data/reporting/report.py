@@ -17,8 +17,10 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import DataFolder, Dataset, folder_of
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.formats import ReadOptions
+from carpet_data.formats.account import Account
 from carpet_data.formats.export import default_out
 from carpet_data.formats.skipped import skipped_lines
+from carpet_data.formats.unread import source_lines
 from carpet_data.reporting import contents
 from carpet_data.reporting.dataset_page import DatasetPage, ScoreTable
 from carpet_data.reporting.evidence import gather, read_score
@@ -48,6 +50,7 @@ class ReportResult(Result):
         verdict: Of the last validation; None without one.
         notes: What the page warns of.
         skipped: One error for each image left out (skip_faulty); `where` is the image file.
+        source: What each folder was taken for; None for a prepared folder.
     """
 
     out: Path
@@ -57,12 +60,20 @@ class ReportResult(Result):
     verdict: str | None
     notes: tuple[str, ...]
     skipped: tuple[DataError, ...] = ()
+    source: Account | None = None
 
     def text(self) -> str:
         """The result in words."""
         verdict = "no validation" if self.verdict is None else f"validation: {self.verdict}"
         lines = [f"{self.out} ({self.size / 1e6:.1f} MB): {self.real} real, {self.synthetic} synthetic; {verdict}"]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), *skipped_lines(self.skipped)])
+        return "\n".join(
+            [
+                *lines,
+                *(f"note: {note}" for note in self.notes),
+                *skipped_lines(self.skipped),
+                *source_lines(self.source),
+            ]
+        )
 
 
 def report(
@@ -113,7 +124,9 @@ def report(
         write_bytes(out, data)
     found = page.evidence.validation
     verdict = None if found is None else found.verdict
-    return ReportResult(out, len(data), page.real, page.synthetic, verdict, page.notes, measured.skipped)
+    return ReportResult(
+        out, len(data), page.real, page.synthetic, verdict, page.notes, measured.skipped, measured.source
+    )
 
 
 def _check_out(out: Path, root: Path, *, overwrite: bool) -> None:

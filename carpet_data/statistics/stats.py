@@ -15,6 +15,7 @@ from carpet_data.core.results import Result
 from carpet_data.dataset import GOOD, Dataset, Sample
 from carpet_data.errors import DataError, ProblemsError
 from carpet_data.formats import ReadOptions, read
+from carpet_data.formats.account import Account
 from carpet_data.formats.export import parts
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.skipped import about_image
@@ -51,6 +52,7 @@ class Stats(Result):
         image_sizes: (width, height, images), the most common first.
         measured: Every image, for plots; not part of the JSON.
         skipped: One error for each image left out (skip_faulty); `where` is the image file.
+        source: What each folder was taken for; None for a prepared folder.
     """
 
     root: Path
@@ -68,6 +70,7 @@ class Stats(Result):
     image_sizes: tuple[tuple[int, int, int], ...]
     measured: tuple[ImageCounts, ...]
     skipped: tuple[DataError, ...] = ()
+    source: Account | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The counts as plain values; at most 1000 image sizes are listed."""
@@ -136,6 +139,7 @@ def stats(
         image_sizes=tuple((width, height, count) for (width, height), count in by_count),
         measured=tuple(measured),
         skipped=(*dataset.skipped, *skipped),
+        source=dataset.account,
     )
 
 

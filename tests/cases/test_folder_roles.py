@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.trees import coco, files, image, mask
 
+from carpet_data import export, prepare, preview, report, stats
 from carpet_data.diagnosis.doctor import doctor
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.formats import ReadOptions, read
@@ -196,3 +197,31 @@ def test_stems_are_compared_without_separators_and_words_for_masks() -> None:
     }
     assert keys == {"im001"}
     assert stem_key("mask.png") == "mask"
+
+
+def test_the_mask_of_a_skipped_image_is_no_mask_without_an_image(tmp_path: Path) -> None:
+    root = mvtec(tmp_path / "set")
+    (root / "test/hole/1.png").write_bytes(b"")
+    dataset = read(root, ReadOptions(skip_faulty=True))
+    assert len(dataset) == 11
+    assert dataset.account is not None
+    assert [(row.folder, row.role) for row in dataset.account.roles if row.note] == [("ground_truth/hole", "left out")]
+
+
+def test_every_result_says_what_the_folder_was_taken_for(tmp_path: Path) -> None:
+    root = mvtec(tmp_path / "set")
+    image(root / "overview.png")
+    results = [
+        stats(root, workers=1),
+        preview(root, tmp_path / "sheet.png"),
+        export(root, "coco", tmp_path / "coco", workers=1),
+        prepare(root, tmp_path / "prepared", near_duplicates=False, workers=1),
+        report(root, tmp_path / "report.html", workers=1),
+    ]
+    for result in results:
+        source = result.to_json()["source"]
+        assert source["format"] == "mvtec"
+        assert source["not_read"] == ["overview.png"]
+        assert {"folder": "train/good", "role": "images", "files": 8, "note": ""} in source["roles"]
+    assert all("1 image was not read, such as overview.png" in result.text() for result in results[1:])
+    assert stats(tmp_path / "prepared", workers=1).to_json()["source"] is None

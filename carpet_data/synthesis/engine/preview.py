@@ -15,8 +15,10 @@ from carpet_data.core.sheets import evenly
 from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import ReadOptions
+from carpet_data.formats.account import Account
 from carpet_data.formats.export import default_out
 from carpet_data.formats.skipped import skipped_lines
+from carpet_data.formats.unread import source_lines
 from carpet_data.store.files import write_bytes
 from carpet_data.store.output import check_file
 from carpet_data.synthesis.engine import contact_sheet
@@ -36,6 +38,7 @@ class PreviewResult(Result):
         width: Pixels across.
         height: Pixels down.
         skipped: One error for each image left out (skip_faulty); `where` is the image file.
+        source: What each folder was taken for; None for a prepared folder.
     """
 
     out: Path
@@ -43,11 +46,12 @@ class PreviewResult(Result):
     width: int
     height: int
     skipped: tuple[DataError, ...] = ()
+    source: Account | None = None
 
     def text(self) -> str:
         """The result in words."""
         shown = f"{len(self.ids)} samples in {self.out} ({self.width}x{self.height})"
-        return "\n".join([*skipped_lines(self.skipped), shown])
+        return "\n".join([*skipped_lines(self.skipped), *source_lines(self.source), shown])
 
 
 def preview(
@@ -89,4 +93,4 @@ def preview(
     picture = contact_sheet.draw(dataset.root, shown, f"{dataset.name}: {len(shown)} of {len(chosen)} ({what})")
     write_bytes(out, encode_png(picture))
     ids = tuple(sample.id for sample in shown)
-    return PreviewResult(out, ids, picture.shape[1], picture.shape[0], (*dataset.skipped, *skipped))
+    return PreviewResult(out, ids, picture.shape[1], picture.shape[0], (*dataset.skipped, *skipped), dataset.account)
