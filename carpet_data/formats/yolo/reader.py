@@ -1,203 +1,120 @@
-"""YOLO segments as Ultralytics writes them: one text file per image, one line per instance, coordinates as fractions.
+"""YOLO segments as Ultralytics, Darknet and labeling tools write them: a text file for each image, a line an instance.
 
-data.yaml names the classes and the folders of the sides; without it, images/{train,val,test} (or {train,valid,test}/
-images) with labels/ beside are looked for. A line is a class number and a polygon; boxes are refused, since a box does
-not say which pixels are defect.
+A line is a class number and a polygon in fractions of the image; boxes and key points are refused, since they do not
+say which pixels are defect. An image without a label file is good, but only where others of its side have one.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
-from carpet_data.core.images import ImageInfo
-from carpet_data.dataset import GOOD, Dataset, Shape, Side
+from carpet_data.core.text import counted
+from carpet_data.dataset import GOOD, Dataset, Side
 from carpet_data.errors import DataError
 from carpet_data.formats import annotated
-from carpet_data.formats.annotated import Picture, inside, measure, polygon_problem
+from carpet_data.formats.annotated import Picture, measure
 from carpet_data.formats.folders import license_of
-from carpet_data.formats.listing import is_image, walk
+from carpet_data.formats.listing import Listing, is_image, walk
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.formats.yolo.config import CLASSES, Config, read_config
-
-_SLACK = 0.05
-"""How far outside of 0..1 a coordinate may be; drawing tools step over the edge a little."""
-
-_IMAGES, _LABELS = "images", "labels"
+from carpet_data.formats.yolo.class_names import names_beside
+from carpet_data.formats.yolo.config import Config, read_config
+from carpet_data.formats.yolo.images import lists_beside, sides_of_images
+from carpet_data.formats.yolo.label_files import LabelFiles
+from carpet_data.formats.yolo.lack import Lack
+from carpet_data.formats.yolo.lack import check as check_lack
+from carpet_data.formats.yolo.pairs import Pairs, pair
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
     """Read YOLO segments; image headers and label files are opened.
 
     Args:
-        root: The folder, or its data.yaml.
-        options: Only the connectivity is used.
+        root: The folder, its data.yaml, or Darknet's obj.data.
+        options: The connectivity, the rule for overlaps, and whether images at fault are left out.
 
     Raises:
-        DataError: Folders or data.yaml are missing or damaged.
-        ProblemsError: Labels with problems: boxes, invalid numbers, unknown classes, labels without an image.
+        DataError: Folders or data.yaml are missing or damaged; the labels are key points.
+        ProblemsError: Labels with problems: boxes, invalid numbers, unknown classes; label files without an image, and
+            images without a label file where no other of their side has one.
     """
     config = read_config(Path(root))
-    root = config.root
-    listing = walk(root)
-    files = frozenset(listing.files)
+    listing = walk(config.root)
+    config = _with_names(replace(config, places=config.places or lists_beside(config.root, listing.files)), listing)
     problems = Problems(skip_faulty=options.skip_faulty)
-    sides = _sides(config, listing.files, problems)
-    pictures: list[Picture] = []
-    used: set[str] = set()
-    for path in sorted(sides):
-        info = measure(root / path, problems)
-        label = _label_of(path)
-        if label in used:
-            problems.say(f"the labels {label} belong to several images", root / path, "rename the images")
-        used.add(label)
-        if info is not None:
-            shapes = tuple(_shapes(root, label, config.names, info, problems)) if label in files else ()
-            pictures.append(Picture(path, sides[path], info, shapes))
-    for label in sorted(_labels(listing.files, config) - used):
-        problems.say("the labels have no image", root / label, "restore the image, or remove the labels")
-    names = config.names if config.names is not None else _numbered(pictures)
-    return annotated.dataset(
+    sides = sides_of_images(config, listing.files, problems)
+    if not sides:
+        problems.check()
+    lists = tuple(place for _, place in config.places if (config.root / place).is_file())
+    pairs = pair(config.root, sides, listing.files, lists, problems)
+    notes = [*config.notes, *check_lack(Lack(config.root, sides, pairs, listing.files), problems)]
+    labels = LabelFiles(config, problems)
+    measured = (
+        _picture(path, side, pairs.label_of.get(path), labels, problems) for path, side in sorted(sides.items())
+    )
+    pictures = [picture for picture in measured if picture is not None]
+    labels.check()
+    dataset = annotated.dataset(
         pictures,
-        [name for name in names.values() if name != GOOD],
-        root=root,
+        [name for name in (config.names or _numbered(pictures)).values() if name != GOOD],
+        root=config.root,
         license=license_of(listing),
         options=options,
         problems=problems,
         format="yolo",
-        documents=_documents(config, used, listing.files),
+    )
+    left = [path for path in listing.files if is_image(path) and path not in sides] if config.places else []
+    return replace(
+        dataset,
+        documents=tuple(dict.fromkeys([*config.documents, *lists, *sorted({*pairs.label_of.values(), *pairs.copies})])),
+        aside=_aside(config, left, pairs),
+        notes=(*notes, *labels.notes(), *_more_notes(config, pictures, left)),
     )
 
 
-def _documents(config: Config, used: set[str], files: Sequence[str]) -> list[str]:
-    """The label files that images use, and what says the classes and the images."""
-    here = set(files)
-    lists = {place for _, place in config.places}
-    about = {CLASSES, *lists} | (
-        {inside(config.root, str(config.path.resolve()))} if config.path is not None else set()
+def _with_names(config: Config, listing: Listing) -> Config:
+    """The configuration with the names of a class list, where it has none of its own."""
+    if config.names is None:
+        names, lists = names_beside(config.root, listing.files)
+        return replace(config, names=names, documents=(*config.documents, *lists))
+    try:
+        names, lists = names_beside(config.root, listing.files)
+    except DataError as error:
+        return replace(config, notes=(*config.notes, f"class lists beside {_name(config)} are not used: {error.what}"))
+    notes = config.notes
+    if names is not None and list(names.values()) != list(config.names.values()):
+        notes = (*notes, f"{lists[0]} names other classes than {_name(config)}, which is used")
+    return replace(config, documents=tuple(dict.fromkeys([*config.documents, *lists])), notes=notes)
+
+
+def _name(config: Config) -> str:
+    return config.path.name if config.path is not None else "the list of images"
+
+
+def _more_notes(config: Config, pictures: list[Picture], left: list[str]) -> Iterator[str]:
+    if config.names is None and any(picture.shapes for picture in pictures):
+        yield "no file names the classes, so they are called by their numbers: write `names` in data.yaml"
+    if left:
+        yield f"{counted(len(left), 'image')} that {_name(config)} does not name: not read, such as {left[0]}"
+
+
+def _aside(config: Config, left: list[str], pairs: Pairs) -> tuple[tuple[str, str], ...]:
+    """What is left out on purpose: images that data.yaml, obj.data or lists of images do not name, and their labels."""
+    why = f"{_name(config)} does not name it"
+    return (
+        *((path, why) for path in left),
+        *((path, "labels of an image that is not read") for path in pairs.elsewhere),
     )
-    return sorted((used | {path for path in about if path is not None}) & here)
 
 
-def _sides(config: Config, files: tuple[str, ...], problems: Problems) -> dict[str, Side | None]:
-    """image -> side."""
-    sides: dict[str, Side | None] = {}
-    for side, place in config.places:
-        listed = config.root / place
-        paths = _listed(listed, config, problems) if listed.is_file() else _below(place, files)
-        for path in paths:
-            if sides.setdefault(path, side) != side:
-                problems.say(
-                    f"the image is on two sides: {sides[path]} and {side}", config.root / path, "list each image once"
-                )
-    return sides
-
-
-def _below(place: str, files: tuple[str, ...]) -> Iterator[str]:
-    prefix = f"{place}/" if place else ""
-    return (path for path in files if path.startswith(prefix) and is_image(path))
-
-
-def _listed(path: Path, config: Config, problems: Problems) -> list[str]:
-    """The images that a text file lists, a path a line, relative to it or to the root."""
-    paths: dict[str, None] = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the list of images cannot be read ({error})", where=path, hint="save it as UTF-8") from error
-    for number, line in enumerate(lines, start=1):
-        text = line.strip().replace("\\", "/")
-        if not text:
-            continue
-        places = (inside(config.root, str(path.parent.resolve() / text)), inside(config.root, text))
-        known = [place for place in places if place is not None]
-        found = next((place for place in known if (config.root / place).is_file()), None)
-        if not known:
-            problems.say(f"{text!r} leaves the data set", f"{path} (line {number})", "list images inside of it")
-        elif found is None:
-            problems.say(f"the image {text!r} was not found", f"{path} (line {number})", "put the image there")
-        else:
-            paths[found] = None
-    return list(paths)
-
-
-def _label_of(image: str) -> str:
-    """images/train/a.png -> labels/train/a.txt; the last folder called images counts, as for YOLO."""
-    parts = image.split("/")
-    for number in range(len(parts) - 2, -1, -1):
-        if parts[number].casefold() == _IMAGES:
-            parts[number] = _LABELS
-            break
-    return str(PurePosixPath(*parts).with_suffix(".txt"))
-
-
-def _labels(files: tuple[str, ...], config: Config) -> set[str]:
-    """Label files of the places that were read."""
-    folders = {_label_of(f"{place}/x").rpartition("/")[0] for _, place in config.places}
-    return {
-        path
-        for path in files
-        if path.endswith(".txt")
-        and path.rpartition("/")[2] != CLASSES
-        and _LABELS in path.split("/")[:-1]
-        and any(path.startswith(f"{folder}/") for folder in folders)
-    }
-
-
-def _shapes(
-    root: Path, label: str, names: Mapping[int, str] | None, info: ImageInfo, problems: Problems
-) -> Iterator[Shape]:
-    path = root / label
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        problems.say(f"the labels cannot be read ({error})", path, "save them as UTF-8 text")
-        return
-    for number, line in enumerate(lines, start=1):
-        words = line.split()
-        if words:
-            shape = _shape(words, names, info, f"line {number} of {label}")
-            if isinstance(shape, Shape):
-                yield shape
-            else:
-                problems.say(shape, f"{path} (line {number})", _hint(words))
-
-
-def _hint(words: list[str]) -> str:
-    if len(words) == 5:
-        return "export segments instead of boxes"
-    return "correct or remove the line, or export the labels again"
-
-
-def _shape(words: list[str], names: Mapping[int, str] | None, info: ImageInfo, label: str) -> Shape | str:
-    """The instance of a line, or what is wrong with it."""
-    try:
-        values = [float(word) for word in words]
-    except ValueError:
-        return "the line holds something other than numbers"
-    if not all(math.isfinite(value) for value in values):
-        return "the line holds something other than finite numbers"
-    if not values[0].is_integer() or values[0] < 0:
-        return f"invalid class number {words[0]}"
-    number = int(values[0])
-    name = f"class_{number}" if names is None else names.get(number)
-    if name is None:
-        return f"class {number} has no name"
-    if name == GOOD:
-        return f"a defect cannot be of the class {GOOD!r}, the class without defects; rename the class"
-    if len(values) == 5:
-        return "this is a box, and a box does not tell which pixels are defect"
-    fractions = values[1:]
-    outside = [value for value in fractions if not -_SLACK <= value <= 1 + _SLACK]
-    if outside:
-        return f"the coordinate {outside[0]:g} is not a fraction of the image (0 to 1)"
-    pixels = tuple(
-        value * size for value, size in zip(fractions, [info.width, info.height] * len(fractions), strict=False)
-    )
-    problem = polygon_problem(pixels, info.width, info.height)
-    return Shape(name, polygons=(pixels,), label=label) if problem is None else problem
+def _picture(path: str, side: Side | None, label: str | None, labels: LabelFiles, problems: Problems) -> Picture | None:
+    info = measure(labels.config.root / path, problems)
+    if info is None:
+        return None
+    shapes = () if label is None else tuple(labels.shapes(path, label, info))
+    return Picture(path, side, info, shapes)
 
 
 def _numbered(pictures: list[Picture]) -> dict[int, str]:

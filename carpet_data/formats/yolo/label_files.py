@@ -1,0 +1,119 @@
+"""The label files of a data set: what they hold, and what is wrong with them, one problem for each cause."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from carpet_data.core.images import ImageInfo
+from carpet_data.core.text import counted
+from carpet_data.dataset import Shape
+from carpet_data.errors import DataError, ProblemsError
+from carpet_data.formats.problems import Problems
+from carpet_data.formats.yolo.config import Config
+from carpet_data.formats.yolo.kinds import Kinds
+from carpet_data.formats.yolo.lines import Wrong, is_comment, numbers_of, shape_of
+from carpet_data.formats.yolo.text import text_of
+
+_MOST_ALIKE = 10
+"""More wrong lines of one kind than this are one problem."""
+
+_LEAST_ALIKE = 3
+"""This many are one problem too, where no line of the data set is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    image: str
+    where: str
+    wrong: Wrong
+
+
+@dataclass
+class LabelFiles:
+    """Reads label files, and in the end says what is wrong with them: one problem for each cause."""
+
+    config: Config
+    problems: Problems
+    lines: int = 0
+    faults: list[_Fault] = field(default_factory=list)
+    kinds: Kinds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kinds = Kinds(self.config.key_points)
+
+    def shapes(self, image: str, label: str, info: ImageInfo) -> Iterator[Shape]:
+        """The instances of one label file."""
+        path = self.config.root / label
+        try:
+            text = text_of(path)
+        except DataError as error:
+            self.problems.add(error, image=self.config.root / image)
+            return
+        for number, line in enumerate(text.splitlines(), start=1):
+            words = line.split()
+            if not words or is_comment(words):
+                continue
+            self.lines += 1
+            values = numbers_of(words)
+            if values is not None and all(map(math.isfinite, values)):
+                self.kinds.see(values)
+            shape = shape_of(words, values, self._names(), info, f"line {number} of {label}")
+            if isinstance(shape, Shape):
+                yield shape
+            else:
+                self.faults.append(_Fault(image, f"{path} (line {number})", shape))
+
+    def _names(self) -> Mapping[int, str] | None:
+        if self.config.names is not None or self.config.classes is None:
+            return self.config.names
+        return {number: f"class_{number}" for number in range(self.config.classes)}
+
+    def check(self) -> None:
+        """Give what was found to the problems.
+
+        Raises:
+            ProblemsError: The labels are key points.
+        """
+        self._check_key_points()
+        of_kind: defaultdict[str, list[_Fault]] = defaultdict(list)
+        for fault in self.faults:
+            of_kind[fault.wrong.kind].append(fault)
+        for faults in of_kind.values():
+            joined = len(faults) > _MOST_ALIKE or (len(faults) >= _LEAST_ALIKE and len(faults) == self.lines)
+            if joined and not self.problems.skip_faulty:
+                many = counted(len({fault.image for fault in faults}), "image")
+                more = f"; {len(faults)} of the {self.lines} lines are like this, of {many}"
+                self._say(faults[0], more)
+            else:
+                for fault in faults:
+                    self._say(fault)
+
+    def _say(self, fault: _Fault, more: str = "") -> None:
+        image = self.config.root / fault.image
+        self.problems.say(f"{fault.wrong.what}{more}", fault.where, fault.wrong.hint, image=image)
+
+    def _check_key_points(self) -> None:
+        shape = self.kinds.key_points
+        if shape is None:
+            return
+        stated = self.config.key_points is not None and self.config.path is not None
+        what = f"the lines are boxes with {counted(shape[0], 'key point')} (pose), not outlines"
+        if stated:
+            what = f"`kpt_shape: {list(shape)}` says that {what}"
+        error = DataError(
+            what,
+            where=self.config.path if stated else self.config.root,
+            hint="export segments (polygons or masks); key points do not tell which pixels are defect",
+        )
+        raise ProblemsError([error])
+
+    def notes(self) -> Iterator[str]:
+        """What one should know of labels that are read."""
+        if self.kinds.four_corners:
+            yield (
+                "every label line has exactly four corners, as boxes and oriented boxes have: all pixels inside of "
+                "them are taken for defect"
+            )

@@ -1,0 +1,153 @@
+"""Which label file belongs to which image: by name, never by position.
+
+Ultralytics looks for images/train/a.png in labels/train/a.txt, Darknet beside the image, Roboflow in
+train/labels/a.txt. All say the same: without the folders called images and labels, both have one path.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from carpet_data.formats.listing import composed, is_image, is_known
+from carpet_data.formats.problems import Problems
+from carpet_data.formats.yolo.class_names import is_class_list
+from carpet_data.formats.yolo.images import IMAGES, LABELS
+from carpet_data.formats.yolo.text import is_label_text
+
+_SNIFFED_BYTES = 4096
+_MOST_SNIFFED = 20
+_FOLDS: tuple[Callable[[str], str], ...] = (str, lambda key: composed(key).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The outcome.
+
+    Attributes:
+        label_of: image -> its label file.
+        copies: Label files that say the same as one that is used.
+        elsewhere: Label files of images that are no part of the data set.
+        unused: Label files of no image.
+    """
+
+    label_of: Mapping[str, str]
+    copies: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def key_of(path: str) -> str:
+    """A path without suffix and without the folders called images and labels.
+
+    Example:
+        >>> key_of("images/train/a.png"), key_of("train/labels/a.txt"), key_of("train/a.txt")
+        ('train/a', 'train/a', 'train/a')
+    """
+    *folders, name = path.split("/")
+    plain = [folder for folder in folders if folder.casefold() not in IMAGES and folder.casefold() not in LABELS]
+    return "/".join([*plain, PurePosixPath(name).stem])
+
+
+def pair(
+    root: Path, images: Collection[str], files: tuple[str, ...], others: Collection[str], problems: Problems
+) -> Pairs:
+    """Pair images and label files: equal spelling first, then without regard to case.
+
+    Problems: label files that several images share, and images with several label files that differ.
+
+    Args:
+        root: The data set's folder.
+        images: Those of the data set.
+        files: All files.
+        others: Text files that are something else, such as lists of images.
+        problems: Collects what the names leave open.
+    """
+    texts = [path for path in files if path.casefold().endswith(".txt") and path not in others and not _is_other(path)]
+    label_of: dict[str, str] = {}
+    copies: list[str] = []
+    for fold in _FOLDS:
+        taken = {*label_of.values(), *copies}
+        at = _by_key([path for path in texts if path not in taken], fold)
+        claims = _by_key([path for path in images if path not in label_of], fold)
+        for key, claimants in claims.items():
+            if key not in at:
+                continue
+            label, same, differing = _choose(root, at[key])
+            copies += same
+            label_of.update((image, label) for image in claimants)
+            _say_open(root, claimants, label, differing, problems)
+    used = {*label_of.values(), *copies}
+    left = [path for path in texts if path not in used]
+    known = {composed(key_of(path)).casefold() for path in files if is_image(path) and path not in images}
+    elsewhere = tuple(path for path in left if composed(key_of(path)).casefold() in known)
+    unused = _unused(root, [path for path in left if path not in set(elsewhere)])
+    return Pairs(label_of, tuple(copies), elsewhere, unused)
+
+
+def in_label_folder(path: str) -> bool:
+    """Whether a folder above is called labels."""
+    return not LABELS.isdisjoint(path.casefold().split("/")[:-1])
+
+
+def _is_other(path: str) -> bool:
+    return is_class_list(path) or is_known(path)
+
+
+def _by_key(paths: Iterable[str], fold: Callable[[str], str]) -> dict[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        found[fold(key_of(path))].append(path)
+    return found
+
+
+def _choose(root: Path, labels: list[str]) -> tuple[str, list[str], list[str]]:
+    """The label file of an image, those with the same content, and those with another."""
+    if len(labels) == 1:
+        return labels[0], [], []
+    # Where both are there, YOLO reads the one in labels/.
+    chosen = min(labels, key=lambda path: (not in_label_folder(path), path.count("/"), path))
+    content = (root / chosen).read_bytes()
+    same = [path for path in labels if path != chosen and (root / path).read_bytes() == content]
+    return chosen, same, [path for path in labels if path != chosen and path not in same]
+
+
+def _say_open(root: Path, images: list[str], label: str, differing: list[str], problems: Problems) -> None:
+    if len(images) > 1:
+        # All of them are at fault, by one cause.
+        for image in images if problems.skip_faulty else images[:1]:
+            problems.say(
+                f"the labels {label} belong to several images: {', '.join(images[:5])}",
+                root / image,
+                "rename the images, and give each its own labels",
+                image=root / image,
+            )
+    if differing:
+        problems.say(
+            f"it has several label files that differ: {', '.join([label, *differing])}",
+            root / images[0],
+            "keep the one that is right",
+            image=root / images[0],
+        )
+
+
+def _unused(root: Path, paths: list[str]) -> tuple[str, ...]:
+    """Of the text files that no image uses, those that are labels: by their folder, or by their content."""
+    of_folder: defaultdict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        of_folder[path.rpartition("/")[0]].append(path)
+    unused: list[str] = []
+    for members in of_folder.values():
+        if in_label_folder(members[0]):
+            unused += members
+            continue
+        looked_at = [path for path in members[:_MOST_SNIFFED] if _sniff(root / path)]
+        unused += [*looked_at, *(members[_MOST_SNIFFED:] if looked_at else ())]
+    return tuple(sorted(unused))
+
+
+def _sniff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_label_text(file.read(_SNIFFED_BYTES))
