@@ -166,7 +166,7 @@ LAYOUTS: dict[str, tuple[str, str, str, str, dict[str, str], tuple[str | None, s
         "labels/77b0-b.txt",
         {
             "classes__txt": "hole\ncut\n",
-            "notes__json": '{"categories": [{"id": 0, "name": "hole"}, {"id": 1, "name": "cut"}], "info": {"year": 2024}}',
+            "notes__json": '{"categories": [{"id": 0, "name": "hole"}, {"id": 1, "name": "cut"}], "info": {}}',
         },
         (None, None),
     ),
@@ -375,7 +375,7 @@ def test_labels_of_an_image_that_is_not_read(tmp_path: Path) -> None:
     text(root / "data.yaml", f"train: train.txt\n{NAMES}")
     dataset = read(root)
     assert classes_by_name(dataset) == {"images/a.png": "hole"}
-    assert dataset.notes == ("1 image that data.yaml does not name: not read, such as images/test/c.png",)
+    assert dataset.notes == ("images/test/c.png not read: data.yaml does not name them",)
     assert {path for path, _ in dataset.aside} == {"images/test/c.png", "labels/test/c.txt"}
 
 
@@ -398,4 +398,22 @@ def test_images_on_no_side_while_others_are(tmp_path: Path) -> None:
 def test_masks_beside_labels_are_no_images(tmp_path: Path) -> None:
     root = yolo_set(tmp_path, {"a.png": ("a.txt", outline(HOLE))}, classes__txt="hole\n")
     image(root / "masks/a.png", 0)
-    assert classes_by_name(read(root, ReadOptions(format="yolo"))) == {"a.png": "hole"}
+    dataset = read(root)
+    assert classes_by_name(dataset) == {"a.png": "hole"}
+    assert dataset.notes == ("masks/a.png not read: masks, while labels are used",)
+
+
+def test_images_called_as_lists_are(tmp_path: Path) -> None:
+    """labels.png, classes.png, train.png and readme.png have labels like all others."""
+    names = ("labels", "classes", "train", "readme", "names")
+    root = yolo_set(tmp_path, {f"{name}.png": (f"{name}.txt", outline(HOLE)) for name in names}, data__yaml=NAMES)
+    assert set(classes_by_name(read(root)).values()) == {"hole"}
+
+
+def test_label_files_that_cannot_be_opened(tmp_path: Path) -> None:
+    root = yolo_set(tmp_path, {"images/a.png": ("labels/a.txt", outline(HOLE)), "images/b.png": (None, "")})
+    (root / "labels/b.txt").symlink_to("gone.txt")
+    with pytest.raises(DataError, match=r"labels/b\.txt: it cannot be read"):
+        read(root)
+    dataset = read(root, ReadOptions(skip_faulty=True))
+    assert (len(dataset), len(dataset.skipped)) == (1, 1)

@@ -285,7 +285,9 @@ def test_classes_without_names(tmp_path: Path) -> None:
     root = _set(tmp_path, outline(HOLE), outline(CUT, 1), yaml="nc: 2\n")
     dataset = read(root)
     assert dataset.categories == ("class_0", "class_1")
-    assert dataset.notes == ("no file names the classes, so they are called by their numbers: write `names` in data.yaml",)
+    assert dataset.notes == (
+        "no file names the classes, so they are called by their numbers: write `names` in data.yaml",
+    )
     text(root / "labels/1.txt", outline(CUT, 2))
     (error,) = _errors(root)
     assert "class 2 has no name (known: 0 to 1)" in error.what

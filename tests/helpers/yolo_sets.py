@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from helpers.trees import HEIGHT, WIDTH, image
 from numpy.typing import NDArray
 
 from carpet_data.dataset import Dataset, Sample, Shapes
+from helpers.trees import HEIGHT, WIDTH, image
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels, half-open."""

@@ -29,7 +29,10 @@ def _looks_like(folder: Folder) -> bool:
 
 
 def _begins_like_coco(path: Path) -> bool:
-    """Whether one of COCO's lists begins near the file's start or end; tools write its keys in any order."""
+    """Whether one of COCO's lists begins near the file's start or end; tools write its keys in any order.
+
+    Categories alone are not enough: Label Studio writes them into notes.json, beside its YOLO labels.
+    """
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -38,7 +41,7 @@ def _begins_like_coco(path: Path) -> bool:
             file.seek(-_SNIFFED_BYTES, os.SEEK_END)
             text += file.read()
     packed = b"".join(text.split())
-    return any(key in packed for key in (b'"images":[', b'"annotations":[', b'"categories":['))
+    return any(key in packed for key in (b'"images":[', b'"annotations":['))
 
 
 COCO = Format(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from carpet_data.errors import DataError
-from carpet_data.formats.yolo.text import text_of
+from carpet_data.formats.yolo.text import holds_labels, text_of
 
 _LISTS = frozenset({"classes.txt", "class.txt", "class_names.txt", "names.txt", "labels.txt", "_darknet.labels"})
 """labelImg, Label Studio, X-AnyLabeling and makesense write classes.txt, Roboflow's Darknet export _darknet.labels."""
@@ -14,10 +14,10 @@ _LISTS = frozenset({"classes.txt", "class.txt", "class_names.txt", "names.txt", 
 _SUFFIX = ".names"
 
 
-def is_class_list(path: str) -> bool:
-    """Whether a file lists class names, by its own name."""
-    name = PurePosixPath(path).name.casefold()
-    return name in _LISTS or name.endswith(_SUFFIX)
+def is_class_list(path: Path) -> bool:
+    """Whether a file lists class names, by its own name; labels.txt may also hold the labels of labels.png."""
+    name = path.name.casefold()
+    return (name in _LISTS or name.endswith(_SUFFIX)) and not holds_labels(path)
 
 
 def names_in(path: Path) -> dict[int, str]:
@@ -46,7 +46,7 @@ def names_beside(root: Path, files: tuple[str, ...]) -> tuple[Mapping[int, str] 
     Raises:
         DataError: Two lists name different classes; or as `names_in`.
     """
-    lists = {path: names_in(root / path) for path in files if is_class_list(path)}
+    lists = {path: names_in(root / path) for path in files if is_class_list(root / path)}
     lists = {path: names for path, names in lists.items() if names}
     if not lists:
         return None, ()

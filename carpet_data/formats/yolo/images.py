@@ -52,7 +52,12 @@ def sides_of_images(config: Config, files: tuple[str, ...], problems: Problems) 
 
 
 def lists_beside(root: Path, files: tuple[str, ...]) -> tuple[tuple[Side | None, str], ...]:
-    """train.txt, val.txt and test.txt in the root, where these list images: Darknet's way, without its obj.data."""
+    """train.txt, val.txt and test.txt in the root, where these list images: Darknet's way, without its obj.data.
+
+    Nothing where folders say the sides.
+    """
+    if any(side_of(folder) is not None for path in files if is_image(path) for folder in _folders(path)):
+        return ()
     names = [path for path in files if "/" not in path and path.casefold().endswith(".txt")]
     sides = {path: side_of(PurePosixPath(path).stem) for path in names}
     return tuple((side, path) for path, side in sides.items() if side is not None and _lists_images(root / path))
@@ -72,7 +77,7 @@ def _below(place: str, files: Iterable[str]) -> Iterator[str]:
 
 def _by_folders(config: Config, files: tuple[str, ...], problems: Problems) -> dict[str, Side | None]:
     """All images below folders called images, or all but masks where there is none; the folders above say the side."""
-    images = [path for path in files if is_image(path) and MASK_FOLDERS.isdisjoint(_folders(path))]
+    images = [path for path in files if is_image(path) and not in_mask_folder(path)]
     inner = [path for path in images if not IMAGES.isdisjoint(_folders(path))]
     sides: dict[str, Side | None] = {}
     for path in inner or images:
@@ -87,6 +92,11 @@ def _by_folders(config: Config, files: tuple[str, ...], problems: Problems) -> d
         sides[path] = next(iter(said), None)
     _check_sideless(config.root, sides, problems)
     return sides
+
+
+def in_mask_folder(path: str) -> bool:
+    """Whether a folder above is called masks."""
+    return not MASK_FOLDERS.isdisjoint(_folders(path))
 
 
 def _folders(path: str) -> list[str]:

@@ -15,9 +15,8 @@ from carpet_data.formats.listing import composed, is_image, is_known
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.yolo.class_names import is_class_list
 from carpet_data.formats.yolo.images import IMAGES, LABELS
-from carpet_data.formats.yolo.text import is_label_text
+from carpet_data.formats.yolo.text import holds_labels
 
-_SNIFFED_BYTES = 4096
 _MOST_SNIFFED = 20
 _FOLDS: tuple[Callable[[str], str], ...] = (str, lambda key: composed(key).casefold())
 
@@ -65,7 +64,8 @@ def pair(
         others: Text files that are something else, such as lists of images.
         problems: Collects what the names leave open.
     """
-    texts = [path for path in files if path.casefold().endswith(".txt") and path not in others and not _is_other(path)]
+    texts = [path for path in files if path.casefold().endswith(".txt") and path not in others]
+    texts = [path for path in texts if not _is_other(root / path)]
     label_of: dict[str, str] = {}
     copies: list[str] = []
     for fold in _FOLDS:
@@ -92,8 +92,8 @@ def in_label_folder(path: str) -> bool:
     return not LABELS.isdisjoint(path.casefold().split("/")[:-1])
 
 
-def _is_other(path: str) -> bool:
-    return is_class_list(path) or is_known(path)
+def _is_other(path: Path) -> bool:
+    return is_class_list(path) or (is_known(path.name) and not holds_labels(path))
 
 
 def _by_key(paths: Iterable[str], fold: Callable[[str], str]) -> dict[str, list[str]]:
@@ -109,9 +109,16 @@ def _choose(root: Path, labels: list[str]) -> tuple[str, list[str], list[str]]:
         return labels[0], [], []
     # Where both are there, YOLO reads the one in labels/.
     chosen = min(labels, key=lambda path: (not in_label_folder(path), path.count("/"), path))
-    content = (root / chosen).read_bytes()
-    same = [path for path in labels if path != chosen and (root / path).read_bytes() == content]
+    content = _content(root / chosen)
+    same = [path for path in labels if path != chosen and content is not None and _content(root / path) == content]
     return chosen, same, [path for path in labels if path != chosen and path not in same]
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:  # whoever reads it says so
+        return None
 
 
 def _say_open(root: Path, images: list[str], label: str, differing: list[str], problems: Problems) -> None:
@@ -143,11 +150,6 @@ def _unused(root: Path, paths: list[str]) -> tuple[str, ...]:
         if in_label_folder(members[0]):
             unused += members
             continue
-        looked_at = [path for path in members[:_MOST_SNIFFED] if _sniff(root / path)]
+        looked_at = [path for path in members[:_MOST_SNIFFED] if holds_labels(root / path)]
         unused += [*looked_at, *(members[_MOST_SNIFFED:] if looked_at else ())]
     return tuple(sorted(unused))
-
-
-def _sniff(path: Path) -> bool:
-    with path.open("rb") as file:
-        return is_label_text(file.read(_SNIFFED_BYTES))

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Dataset, Side
 from carpet_data.errors import DataError
 from carpet_data.formats import annotated
@@ -21,7 +20,7 @@ from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.yolo.class_names import names_beside
 from carpet_data.formats.yolo.config import Config, read_config
-from carpet_data.formats.yolo.images import lists_beside, sides_of_images
+from carpet_data.formats.yolo.images import in_mask_folder, lists_beside, sides_of_images
 from carpet_data.formats.yolo.label_files import LabelFiles
 from carpet_data.formats.yolo.lack import Lack
 from carpet_data.formats.yolo.lack import check as check_lack
@@ -64,14 +63,12 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         options=options,
         problems=problems,
         format="yolo",
+        documents=_documents(config, lists, pairs),
     )
-    left = [path for path in listing.files if is_image(path) and path not in sides] if config.places else []
-    return replace(
-        dataset,
-        documents=tuple(dict.fromkeys([*config.documents, *lists, *sorted({*pairs.label_of.values(), *pairs.copies})])),
-        aside=_aside(config, left, pairs),
-        notes=(*notes, *labels.notes(), *_more_notes(config, pictures, left)),
-    )
+    left = [path for path in listing.files if is_image(path) and path not in sides]
+    left = [path for path in left if config.places or in_mask_folder(path)]
+    notes = [*notes, *labels.notes(), *_more_notes(config, pictures, left)]
+    return replace(dataset, aside=_aside(config, left, pairs), notes=tuple(notes))
 
 
 def _with_names(config: Config, listing: Listing) -> Config:
@@ -97,16 +94,26 @@ def _more_notes(config: Config, pictures: list[Picture], left: list[str]) -> Ite
     if config.names is None and any(picture.shapes for picture in pictures):
         yield "no file names the classes, so they are called by their numbers: write `names` in data.yaml"
     if left:
-        yield f"{counted(len(left), 'image')} that {_name(config)} does not name: not read, such as {left[0]}"
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        yield f"{left[0]}{more} not read: {_why_left(config)}"
+
+
+def _why_left(config: Config) -> str:
+    return f"{_name(config)} does not name them" if config.places else "masks, while labels are used"
+
+
+def _documents(config: Config, lists: tuple[str, ...], pairs: Pairs) -> list[str]:
+    return list(dict.fromkeys([*config.documents, *lists, *sorted({*pairs.label_of.values(), *pairs.copies})]))
 
 
 def _aside(config: Config, left: list[str], pairs: Pairs) -> tuple[tuple[str, str], ...]:
-    """What is left out on purpose: images that data.yaml, obj.data or lists of images do not name, and their labels."""
-    why = f"{_name(config)} does not name it"
-    return (
-        *((path, why) for path in left),
-        *((path, "labels of an image that is not read") for path in pairs.elsewhere),
-    )
+    """What is left out on purpose: images that nothing names, their labels, and labels of images that are gone."""
+    why = {
+        _why_left(config): left,
+        "labels of an image that is not read": pairs.elsewhere,
+        "no image uses it": pairs.unused,
+    }
+    return tuple((path, reason) for reason, paths in why.items() for path in paths)
 
 
 def _picture(path: str, side: Side | None, label: str | None, labels: LabelFiles, problems: Problems) -> Picture | None:

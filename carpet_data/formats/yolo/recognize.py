@@ -11,7 +11,7 @@ from carpet_data.formats.glance import Folder
 from carpet_data.formats.listing import is_image
 from carpet_data.formats.yolo.class_names import is_class_list
 from carpet_data.formats.yolo.images import IMAGES, LABELS
-from carpet_data.formats.yolo.text import is_label_text
+from carpet_data.formats.yolo.text import holds_labels
 
 _SNIFFED_BYTES = 1 << 16
 _MOST_NAMES = 5000
@@ -35,7 +35,9 @@ def looks_like(folder: Folder) -> bool:
 def _places(folder: Folder) -> Iterator[Folder]:
     """The folder, and those in it where images usually lie; all, if a list of classes lies beside them."""
     yield folder
-    listed = any(is_class_list(entry.name) for entry in islice(folder.entries(), _MOST_NAMES))
+    listed = any(
+        is_class_list(folder.path / entry.name) for entry in islice(folder.entries(), _MOST_NAMES) if entry.is_file()
+    )
     for name, path in islice(folder.folders.items(), _MOST_FOLDERS):
         usual = name in IMAGES or side_of(name) is not None or name.startswith("obj_")
         if not (usual or listed) or name in LABELS:
@@ -69,7 +71,7 @@ def _has_label_folder(folder: Folder) -> bool:
         return True
     # Other data sets have folders of this name too (DAGM keeps masks in Label/), so the files must be labels.
     beside = bool(folder.sides) or not IMAGES.isdisjoint(folder.folders) or folder.holds_image()
-    return beside and any(map(_is_label, first))
+    return beside and any(map(holds_labels, first))
 
 
 def _has_labels_beside(folder: Folder) -> bool:
@@ -77,15 +79,11 @@ def _has_labels_beside(folder: Folder) -> bool:
     names = [entry.name for entry in islice(folder.entries(), _MOST_NAMES)]
     texts = {PurePosixPath(name).stem: name for name in names if name.lower().endswith(".txt")}
     both = [texts[stem] for name in names if is_image(name) and (stem := PurePosixPath(name).stem) in texts]
-    return any(_is_label(folder.path / name) for name in both[:_MOST_SNIFFED])
+    return any(holds_labels(folder.path / name) for name in both[:_MOST_SNIFFED])
 
 
 def _texts(folder: Folder) -> Iterator[Path]:
-    return (path for path in folder.files(".txt") if not is_class_list(path.name))
-
-
-def _is_label(path: Path) -> bool:
-    return is_label_text(_start(path))
+    return (path for path in folder.files(".txt") if not is_class_list(path))
 
 
 def _start(path: Path) -> bytes:

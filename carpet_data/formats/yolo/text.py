@@ -9,6 +9,8 @@ from carpet_data.errors import DataError
 
 _WIDE = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
 
+_SNIFFED_BYTES = 4096
+
 
 def text_of(path: Path) -> str:
     """The content of a text file, without a byte-order mark.
@@ -40,6 +42,15 @@ def is_label_text(data: bytes) -> bool:
     # The last line may be cut off.
     looked_at = lines[:5] if len(lines) > 5 else lines[: max(len(lines) - 1, 1)]
     return bool(looked_at) and all(_is_label_line(line) for line in looked_at)
+
+
+def holds_labels(path: Path) -> bool:
+    """Whether a file looks like YOLO labels: `is_label_text` of its start."""
+    try:
+        with path.open("rb") as file:
+            return is_label_text(file.read(_SNIFFED_BYTES))
+    except OSError:  # a broken link, or no permission: whoever reads all of it says so
+        return False
 
 
 def _is_label_line(line: str) -> bool:
