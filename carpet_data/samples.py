@@ -58,6 +58,22 @@ class IndexFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassFile:
+    """A class-index mask file: each value is a class, and instances are the connected components of each class.
+
+    Attributes:
+        path: The mask, relative to the root; 8 or 16 bit, one channel or a palette, which is read by index and never by
+            color.
+        table: (value, class_name) of the defect classes that the file may hold, by value.
+        undefined: Values that are no defect: the background, and what the annotators left undecided, such as VOC's 255.
+    """
+
+    path: str
+    table: tuple[tuple[int, str], ...]
+    undefined: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
 class MaskStack:
     """Several binary mask files over one image, each one instance (MVTec LOCO's folder of masks).
 
@@ -99,7 +115,7 @@ class Shapes:
     overlap: Overlap = "error"
 
 
-Annotation: TypeAlias = MaskFile | IndexFile | MaskStack | Shapes
+Annotation: TypeAlias = MaskFile | IndexFile | ClassFile | MaskStack | Shapes
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -197,7 +213,7 @@ class Sample:
     @property
     def mask_path(self) -> str | None:
         """The one mask file, relative to the root; None without one."""
-        return self.annotation.path if isinstance(self.annotation, MaskFile | IndexFile) else None
+        return self.annotation.path if isinstance(self.annotation, MaskFile | IndexFile | ClassFile) else None
 
     @property
     def defect_classes(self) -> tuple[str, ...]:
@@ -207,7 +223,7 @@ class Sample:
                 return ()
             case MaskFile():
                 return (self.class_name,) if self.class_name != GOOD else ()
-            case IndexFile(table=table):
+            case IndexFile(table=table) | ClassFile(table=table):
                 return tuple(sorted({name for _, name in table}))
             case MaskStack(files=files):
                 return tuple(sorted({name for _, name in files}))

@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the program's help and docs/api.md from the public names.
+"""Write docs/commands.md from the program's help, docs/api.md from the public names, docs/layouts.md from the layouts.
 
 Run `python docs/make_reference.py` in the root of the project.
 """
@@ -13,6 +13,7 @@ import click
 import carpet_data
 from carpet_data.cli.app import COMMANDS, app
 from carpet_data.core.options import Options, about
+from carpet_data.formats.layouts.table import LAYOUTS
 
 COMMANDS_PAGE = Path(__file__).parent / "commands.md"
 API_PAGE = Path(__file__).parent / "api.md"
@@ -23,6 +24,19 @@ Made from the program's help by `python docs/make_reference.py`; a test compares
 
 Exit codes: 0 done, 1 data error, 2 usage error, 130 interrupted. Where ROOT may be left out, it is
 `CARPET_DATA_ROOT`, else the current folder if it is a data set.
+"""
+
+LAYOUTS_PAGE = Path(__file__).parent / "layouts.md"
+
+LAYOUTS_HEAD = """# Layouts of published data sets
+
+These are recognized without options; `--from NAME` says which one is meant. Made from the table in
+`carpet_data/formats/layouts/table.py` by `python docs/make_reference.py`; a test compares the two.
+
+Names of folders and files may be in any case, and images of any type ([reading](reading.md) has the rest). Where the
+folder that you name holds several categories, such as all of VisA, the error names them all: read one at a time.
+
+BTAD, VisA in its one-class split and MVTec AD itself have the layout `mvtec`.
 """
 
 API_HEAD = """# Python API
@@ -65,6 +79,16 @@ def _help(command: click.Command, name: str) -> str:
     return command.get_help(context).rstrip() + "\n"
 
 
+def layouts_page() -> str:
+    """A table of the layouts, then each with its tree."""
+    rows = [f"| [{each.title}](#{each.name}) | `{each.name}` | {each.about} |" for each in LAYOUTS]
+    parts = [LAYOUTS_HEAD, "\n".join(["| data set | `--from` | what is particular |", "|---|---|---|", *rows]) + "\n"]
+    for each in LAYOUTS:
+        tree = "\n".join(each.tree)
+        parts.append(f"## {each.name}\n\n{each.title}: {each.source}.\n\n```text\n{tree}\n```\n")
+    return "\n".join(parts)
+
+
 def api_page() -> str:
     """One entry for each public name, for mkdocstrings to fill in."""
     left = {name: _home(name) for name in carpet_data.__all__ if name != "__version__"}
@@ -100,4 +124,5 @@ def _home(name: str) -> str:
 
 if __name__ == "__main__":
     COMMANDS_PAGE.write_text(commands_page(), encoding="utf-8")
+    LAYOUTS_PAGE.write_text(layouts_page(), encoding="utf-8")
     API_PAGE.write_text(api_page(), encoding="utf-8")

@@ -108,7 +108,7 @@ def doctor(
         name=inputs.name,
         format=inputs.format,
         images=len(inputs.jobs),
-        masks=sum(len(job.masks) for job in inputs.jobs),
+        masks=sum(job.mask_files for job in inputs.jobs),
         classes={name: names.count(name) for name in sorted(set(names), key=lambda name: (name != GOOD, name))},
         problems=tuple(_in_order(_examine(inputs, root, near_duplicates, workers, progress))),
         source=inputs.account,

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from carpet_data.core.problems import Problem
 from carpet_data.core.text import counted
-from carpet_data.dataset import Dataset, MaskFile, MaskStack, Sample, Split
+from carpet_data.dataset import GOOD, Dataset, MaskFile, MaskStack, Sample, Split
 from carpet_data.diagnosis.codes import problem
 from carpet_data.diagnosis.inspect import InspectJob
 from carpet_data.errors import CarpetDataError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.account import Account, of_tree
-from carpet_data.formats.folder import DEFECT
 from carpet_data.formats.listing import walk, walking_once
 from carpet_data.formats.reading import PREPARED, chosen, examine, reasons_against
 from carpet_data.formats.tree import Tree
@@ -57,10 +56,10 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
     """
     found = chosen(root, options)
     options = replace(options, format=found.name)
-    if found.scan is None:
+    if found.scan is None or options.mask_classes is not None:
         return _of_dataset(root, options)
     with walking_once():
-        tree = found.scan(root, options)
+        tree = found.scan(root, options).ruled(options)
         account = of_tree(tree, walk(root))
         seen = [Seen(entry.image, entry.class_name, bool(entry.masks)) for entry in tree.entries]
         reasons = reasons_against(found, account, root, seen, tree.orphans, options)
@@ -83,8 +82,7 @@ def _of_account(account: Account, reasons: Sequence[Finding], root: Path) -> tup
 
 
 def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[Problem, ...]) -> Inputs:
-    # Without class folders the mask decides whether an image is good.
-    unclassed = tree.format == "folder" and not any(f"/{DEFECT}/" in f"/{entry.image}" for entry in tree.entries)
+    threshold = options.threshold if tree.threshold is None else tree.threshold
     jobs = [
         InspectJob(
             tree.root,
@@ -94,8 +92,8 @@ def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[P
             stacked=entry.stacked or len(entry.masks) > 1,
             mask_classes=tuple(name for _, name in entry.masks),
             overlap=options.overlap,
-            threshold=options.threshold,
-            empty_is_good=unclassed and entry.class_name == DEFECT,
+            threshold=1 if entry.stacked else threshold,
+            empty_is_good=entry.by_mask and entry.class_name != GOOD,
         )
         for entry in tree.entries
     ]

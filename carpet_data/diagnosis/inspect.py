@@ -45,6 +45,11 @@ class InspectJob:
     sample: Sample | None = None
     empty_is_good: bool = False
 
+    @property
+    def mask_files(self) -> int:
+        """Number of mask files, binary or not."""
+        return len(self.masks) or int(self.sample is not None and self.sample.mask_path is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class MaskValues:
@@ -115,10 +120,10 @@ def inspect(job: InspectJob) -> Report:
     seen: list[Seen] = []
     by_class: dict[str, NDArray[np.bool_]] = {}
     for path, name in itertools.zip_longest(job.masks, job.mask_classes, fillvalue=""):
-        mask, values = _inspect_mask(job.root, path, 1 if job.stacked else job.threshold)
+        mask, values = _inspect_mask(job.root, path, job.threshold)
         seen.append(mask)
         if job.stacked and values is not None:
-            marked = values > 0
+            marked = values >= (job.threshold if values.dtype == np.uint8 else job.threshold * 257)
             known = by_class.setdefault(name, marked)
             if known.shape == marked.shape:
                 by_class[name] = known | marked

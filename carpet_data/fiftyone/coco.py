@@ -15,8 +15,8 @@ from carpet_data.dataset import GOOD, Sample, Shape, Shapes
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.fiftyone.content import MaskJob
 from carpet_data.fiftyone.shown import Shown
-from carpet_data.formats.annotated import COMBINED
 from carpet_data.formats.coco import file as coco_file
+from carpet_data.formats.entries import COMBINED
 
 __all__ = ["of_coco"]
 

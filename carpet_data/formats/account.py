@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from carpet_data.core.results import Result
-from carpet_data.dataset import Dataset, IndexFile, MaskFile, MaskStack, Sample
+from carpet_data.dataset import ClassFile, Dataset, IndexFile, MaskFile, MaskStack, Sample
 from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, annotation_kinds
 from carpet_data.formats.listing import Listing, is_image, is_known
 
@@ -204,7 +204,7 @@ def _rows(counted: Mapping[tuple[Role, str, str], int]) -> list[FolderRole]:
 
 def _mask_paths(sample: Sample) -> tuple[str, ...]:
     match sample.annotation:
-        case MaskFile(path=path) | IndexFile(path=path):
+        case MaskFile(path=path) | IndexFile(path=path) | ClassFile(path=path):
             return (path,)
         case MaskStack(files=files):
             return tuple(path for path, _ in files)

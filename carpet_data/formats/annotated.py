@@ -12,12 +12,10 @@ from typing import Any, TypeGuard
 from carpet_data.core.images import ImageInfo, probe
 from carpet_data.dataset import GOOD, Dataset, Origin, Sample, Shape, Shapes, Side
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
+from carpet_data.formats.entries import COMBINED
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import from_samples, unique_ids
-
-COMBINED = "combined"
-"""The class of an image with defects of several types; MVTec AD calls it so."""
 
 _MOST_COORDINATE_SIZES = 1.0
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from carpet_data.dataset import GOOD, Side
 from carpet_data.formats.listing import Listing, is_known
 
-SIDE_FOLDERS: Mapping[str, Side] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SIDE_FOLDERS: Mapping[str, Side] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 """Folder name (lower case) -> side."""
 
 GROUND_TRUTH = "ground_truth"

@@ -19,6 +19,7 @@ from carpet_data.dataset import GOOD, Dataset, MaskStack, Sample, categories_of
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.formats import tree
 from carpet_data.formats.annotated import is_text
+from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
 from carpet_data.formats.glance import Folder, holds_image
 from carpet_data.formats.listing import is_image, is_known, walk
@@ -26,7 +27,7 @@ from carpet_data.formats.mvtec import shots_of
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import Format, ReadOptions, summary_of
-from carpet_data.formats.tree import ImageEntry, Tree
+from carpet_data.formats.tree import Tree
 
 CONFIG = "defects_config.json"
 

@@ -24,8 +24,16 @@ __all__ = ["detect", "looks_like_dataset", "read"]
 _PARTS = frozenset({GROUND_TRUTH, "annotations", "labels", "test_public", *IMAGE_FOLDERS, *MASK_FOLDERS})
 _ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".txz", ".tar.bz2")
 PREPARED = "prepared"
-_WHOLE = frozenset({PREPARED, "mvtec", "mvtec-loco", "mvtec-ad2"})
+_WHOLE = frozenset(
+    {
+        *(PREPARED, "masks", "mvtec", "mvtec-loco", "mvtec-ad2", "visa", "dagm", "kolektor-sdd", "kolektor-sdd2"),
+        *("aitex", "mvtec-3d", "neu-seg", "real-iad", "magnetic-tiles", "voc"),
+    }
+)
 """Formats that no part of a data set looks like."""
+
+_NAME_CLASSES = frozenset({PREPARED, "coco", "yolo", "masks"})
+"""Formats that no option gives classes."""
 
 _FOLDER_OPTIONS = {
     "images_dir": "--images-dir",
@@ -112,7 +120,9 @@ def chosen(root: Path, options: ReadOptions) -> Format:
         raise UsageError(
             f"{' and '.join(given)} can be used with --from folder only; {how}", where=root, hint="add --from folder"
         )
-    return readable(name)
+    found = readable(name)
+    _check_class_options(found, options)
+    return found
 
 
 def _without(dataset: Dataset, reasons: Sequence[Finding]) -> tuple[Dataset, tuple[Finding, ...]]:
@@ -132,6 +142,21 @@ def _without(dataset: Dataset, reasons: Sequence[Finding]) -> tuple[Dataset, tup
         for name, split in dataset.splits.items()
     }
     return replace(dataset, samples=samples, splits=splits, skipped=(*dataset.skipped, *skipped)), remaining
+
+
+def _check_class_options(found: Format, options: ReadOptions) -> None:
+    """Refuse options about classes for a format that names its classes itself."""
+    given = {
+        "--class-by": options.class_by is not None,
+        "--class-from-mask": options.class_from_mask,
+        "--mask-classes": options.mask_classes is not None,
+    }
+    flags = [flag for flag, is_given in given.items() if is_given]
+    if flags and found.name in _NAME_CLASSES:
+        raise UsageError(
+            f"{flags[0]} is for folders of images and masks; the format {found.name!r} names its classes itself",
+            hint=f"leave out {', '.join(flags)}",
+        )
 
 
 def detect(root: str | os.PathLike[str]) -> str:

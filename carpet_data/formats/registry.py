@@ -27,7 +27,8 @@ class ReadOptions(Options):
 
     format: str = option(
         "auto",
-        "Layout of the data set: auto, prepared, mvtec, mvtec-loco, mvtec-ad2, coco, yolo, folder, or one that an "
+        "Layout of the data set: auto, prepared, mvtec, mvtec-loco, mvtec-ad2, coco, yolo, folder, masks, voc, visa, "
+        "dagm, kolektor-sdd, kolektor-sdd2, aitex, mvtec-3d, neu-seg, real-iad, magnetic-tiles, or one that an "
         "installed package adds.",
         flag="--from",
         metavar="FORMAT",
@@ -46,6 +47,22 @@ class ReadOptions(Options):
     mask_suffix: str | None = option(None, "With --from folder: ending of mask names, such as _mask.")
     pair_by: str | None = option(
         None, "With --from folder: regular expression; an image and a mask with equal captures belong together."
+    )
+    class_by: str | None = option(
+        None,
+        "Regular expression, searched in the path of each image; its group named class, else its first, is the class.",
+        metavar="REGEX",
+    )
+    class_from_mask: bool = option(
+        False,
+        "Take the class from the mask: empty or missing is good, others are of the class that --class-by finds, else "
+        "defect; numbered folders of parts (kos01, kos02 …) become groups.",
+    )
+    mask_classes: str | None = option(
+        None,
+        "What the values of class-index masks stand for: 1=inclusion,2=patches (=ignore for pixels that are no defect; "
+        "255 always is), or a file that lists them.",
+        metavar="VALUES",
     )
     skip_faulty: bool = option(False, "Leave out the images that are at fault instead of failing; they are listed.")
 
@@ -86,18 +103,33 @@ class Format:
 FORMATS = Registry(
     "format",
     "carpet_data.formats",
-    # Where several look like a folder, the first is taken: COCO and YOLO files may lie in folders that MVTec's and the
-    # plain layout would take for their own.
+    # Where several look like a folder, the first is taken: published layouts have names of their own, and COCO and YOLO
+    # files may lie in folders that MVTec's and the plain layout would take for theirs.
     {
         "prepared": ("carpet_data.formats.prepared:PREPARED", "a folder made by `carpet-data prepare`"),
         "mvtec-ad2": ("carpet_data.formats.mvtec_ad2:MVTEC_AD2", "MVTec AD 2: train, validation, test_public"),
+        "masks": ("carpet_data.formats.masks:MASKS", "images beside class-index masks"),
+        "voc": ("carpet_data.formats.voc:VOC", "Pascal VOC: XML boxes and segmentation masks"),
+        "visa": ("carpet_data.formats.layouts:VISA", "VisA: Data/Images and Data/Masks, image_anno.csv"),
+        "dagm": ("carpet_data.formats.layouts:DAGM", "DAGM 2007: Train and Test, masks in Label"),
+        "kolektor-sdd": (
+            "carpet_data.formats.layouts:KOLEKTOR_SDD",
+            "KolektorSDD: a folder per part, masks beside images",
+        ),
+        "kolektor-sdd2": (
+            "carpet_data.formats.layouts:KOLEKTOR_SDD2",
+            "KolektorSDD2: train and test, NAME and NAME_GT",
+        ),
+        "aitex": ("carpet_data.formats.layouts:AITEX", "AITEX: Defect_images, NODefect_images, Mask_images"),
+        "mvtec-3d": ("carpet_data.formats.layouts:MVTEC_3D", "MVTec 3D-AD: rgb and gt in each class folder"),
+        "neu-seg": ("carpet_data.formats.layouts:NEU_SEG", "NEU-seg: images and annotations, class-index masks"),
+        "real-iad": ("carpet_data.formats.layouts:REAL_IAD", "Real-IAD: OK and NG/CODE, masks beside images"),
+        "magnetic-tiles": ("carpet_data.formats.layouts:MAGNETIC_TILES", "magnetic tiles: MT_CLASS/Imgs, JPEG and PNG"),
         "coco": ("carpet_data.formats.coco:COCO", "COCO instances: annotations/*.json and images"),
         "mvtec-loco": ("carpet_data.formats.mvtec_loco:MVTEC_LOCO", "MVTec LOCO AD: a folder of masks per image"),
         "yolo": ("carpet_data.formats.yolo:YOLO", "YOLO segments or boxes: images, labels, data.yaml"),
         "mvtec": ("carpet_data.formats.mvtec:MVTEC", "MVTec AD: train/good, test/CLASS, ground_truth/CLASS"),
         "folder": ("carpet_data.formats.folder:FOLDER", "folders of images, by class or with masks paired by name"),
-        "voc": ("carpet_data.formats.voc:VOC", "Pascal VOC: XML boxes and segmentation masks"),
-        "masks": ("carpet_data.formats.masks:MASKS", "images beside class-index masks"),
     },
 )
 

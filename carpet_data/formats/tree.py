@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,34 +22,16 @@ from carpet_data.dataset import (
     MaskStack,
     Overlap,
     Sample,
-    Side,
     Split,
     categories_of,
 )
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
+from carpet_data.formats.classes import rules
+from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.skipped import about_image
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEntry:
-    """One image by its name.
-
-    Attributes:
-        image: Path relative to the root, POSIX.
-        class_name: The folder that it lies in.
-        side: train, val or test as the folders say; None where they do not.
-        masks: (path, class_name) of its mask files. One file is a binary mask; several are one instance each.
-        stacked: Whether the masks are one instance per file even where there is only one (LOCO).
-    """
-
-    image: str
-    class_name: str
-    side: Side | None
-    masks: tuple[tuple[str, str], ...] = ()
-    stacked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +47,7 @@ class Tree:
         documents: Other files that reading used, such as a table of classes.
         aside: (path of a file or folder, why) of what is left out on purpose.
         notes: What was decided that one should know, one sentence each.
+        threshold: Mask values of at least this are a defect; None for the reader's option.
     """
 
     root: Path
@@ -79,6 +62,18 @@ class Tree:
     documents: tuple[str, ...] = ()
     aside: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    threshold: int | None = None
+
+    def ruled(self, options: ReadOptions) -> Tree:
+        """The tree with the classes that `--class-by` and `--class-from-mask` give its images.
+
+        Raises:
+            UsageError: The expression is invalid, or captures nothing.
+            DataError: Images that the expression does not match.
+        """
+        if options.class_by is None and not options.class_from_mask:
+            return self
+        return replace(self, entries=rules.by_options(self.entries, options, self.root))
 
 
 def annotation_of(entry: ImageEntry, threshold: int, overlap: Overlap = "error") -> Annotation | None:
@@ -86,7 +81,7 @@ def annotation_of(entry: ImageEntry, threshold: int, overlap: Overlap = "error")
     if not entry.masks:
         return None
     if entry.stacked or len(entry.masks) > 1:
-        return MaskStack(entry.masks, overlap=overlap)
+        return MaskStack(entry.masks, 1 if entry.stacked else threshold, overlap)
     return MaskFile(entry.masks[0][0], threshold)
 
 
@@ -111,11 +106,12 @@ def unique_ids(plain: Sequence[str], paths: Sequence[str]) -> list[str]:
 
 
 def dataset(tree: Tree, options: ReadOptions) -> Dataset:
-    """The samples of a tree; only headers are read.
+    """The samples of a tree; only headers are read, and masks where they say the class.
 
     Raises:
-        DataError: The tree holds no image.
-        ProblemsError: Images that cannot be read, and what the names leave ambiguous, all of it up to a bound.
+        DataError: The tree holds no image, or masks whose values nothing names.
+        ProblemsError: Images and masks that cannot be read, and what names leave ambiguous, all of it up to a bound.
+        UsageError: An option about classes makes no sense.
     """
     if not tree.entries:
         raise DataError(
@@ -123,37 +119,25 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
             where=tree.root,
             hint="name the folder that holds train/ and test/, or choose a format with --from",
         )
-    samples: list[Sample] = []
+    tree = tree.ruled(options)
     skipped: list[DataError] = []
     problems = Problems()
     problems.add(*tree.problems)
-    for entry, sample_id in zip(tree.entries, ids_of(tree.entries), strict=True):
-        try:
-            info = probe(tree.root / entry.image)
-        except CarpetDataError as error:
-            if options.skip_faulty:
-                skipped.append(about_image(error, tree.root / entry.image))
-            else:
-                problems.add(error)
-            continue
-        annotation = annotation_of(entry, options.threshold, options.overlap)
-        samples.append(
-            Sample(
-                sample_id,
-                entry.image,
-                entry.class_name,
-                info.width,
-                info.height,
-                annotation=annotation,
-                side=entry.side,
-            )
-        )
+
+    def fail(image: str, error: CarpetDataError) -> None:
+        if options.skip_faulty:
+            skipped.append(about_image(error, tree.root / image))
+        else:
+            problems.add(error)
+
+    settled = rules.by_masks(_probed(tree, options, fail), options, tree.root)
+    for image, error in settled.faulty:
+        fail(image, error)
     problems.check()
-    if not samples:
+    if not settled.samples:
         raise ProblemsError(skipped)
-    samples.sort(key=lambda sample: sample.id)
     made = from_samples(
-        samples,
+        _named(tree.entries, settled.samples),
         root=tree.root,
         name=tree.name,
         license=tree.license,
@@ -161,15 +145,56 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
         format=tree.format,
         skipped=skipped,
     )
-    return with_files(made, tree)
+    return _with_files(replace(made, notes=settled.notes), tree)
 
 
-def with_files(made: Dataset, tree: Tree) -> Dataset:
+def _with_files(made: Dataset, tree: Tree) -> Dataset:
     """The data set, which knows the files of its tree that are no samples."""
     images = {sample.image_path for sample in made.samples}
     of_skipped = [path for entry in tree.entries if entry.image not in images for path, _ in entry.masks]
     aside = (*tree.aside, *((path, "its image is left out") for path in sorted(of_skipped)))
-    return replace(made, documents=tree.documents, aside=aside, orphans=tree.orphans, notes=tree.notes)
+    notes = (*tree.notes, *made.notes)
+    return replace(made, documents=tree.documents, aside=aside, orphans=tree.orphans, notes=notes)
+
+
+def _probed(
+    tree: Tree, options: ReadOptions, fail: Callable[[str, CarpetDataError], None]
+) -> list[tuple[ImageEntry, Sample]]:
+    """The entries whose images can be opened, each with its sample; ids come when classes are settled."""
+    threshold = options.threshold if tree.threshold is None else tree.threshold
+    pairs = []
+    for entry in tree.entries:
+        try:
+            info = probe(tree.root / entry.image)
+        except CarpetDataError as error:
+            fail(entry.image, error)
+            continue
+        annotation = annotation_of(entry, threshold, options.overlap)
+        sample = Sample(
+            entry.image,
+            entry.image,
+            entry.class_name,
+            info.width,
+            info.height,
+            annotation=annotation,
+            side=entry.side,
+            group=entry.group,
+        )
+        pairs.append((entry, sample))
+    return pairs
+
+
+def _named(entries: Sequence[ImageEntry], samples: Mapping[str, Sample]) -> list[Sample]:
+    """The samples with their ids, which hold the class that the masks may have changed."""
+    final = [
+        replace(entry, class_name=samples[entry.image].class_name) if entry.image in samples else entry
+        for entry in entries
+    ]
+    return [
+        replace(samples[entry.image], id=sample_id)
+        for entry, sample_id in zip(final, ids_of(final), strict=True)
+        if entry.image in samples
+    ]
 
 
 def from_samples(

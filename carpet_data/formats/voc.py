@@ -22,6 +22,8 @@ from carpet_data.core.masks.runs import Runs, to_values
 from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError
 from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
+from carpet_data.formats.layouts import reader, recognition
+from carpet_data.formats.layouts.table import VOC_MASKS
 from carpet_data.formats.options import VocOptions
 from carpet_data.formats.registry import Format, summary_of
 from carpet_data.store.names import component
@@ -180,4 +182,11 @@ def _label_map(categories: Sequence[str]) -> str:
     return "\n".join([*lines, ""])
 
 
-VOC = Format("voc", summary_of("voc"), write=write, options=VocOptions)
+VOC = Format(
+    "voc",
+    summary_of("voc"),
+    read=functools.partial(reader.read, VOC_MASKS),
+    write=write,
+    options=VocOptions,
+    looks_like=functools.partial(recognition.looks_like, VOC_MASKS),
+)

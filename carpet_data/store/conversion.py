@@ -18,7 +18,7 @@ from carpet_data.core import masks
 from carpet_data.core.images import encode_png, probe, read_values
 from carpet_data.core.masks.components import label
 from carpet_data.core.masks.runs import Runs, from_binary, to_binary, to_values
-from carpet_data.dataset import Annotation, IndexFile, MaskFile, MaskStack, Sample, Shapes
+from carpet_data.dataset import Annotation, ClassFile, IndexFile, MaskFile, MaskStack, Sample, Shapes
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.store.files import sha256
 
@@ -65,7 +65,7 @@ def _inspect(root: Path, sample: Sample) -> MaskForm:
 def _digest(root: Path, annotation: Annotation) -> str:
     digest = hashlib.sha256(repr(annotation).encode(errors="surrogatepass"))
     match annotation:
-        case MaskFile(path=path) | IndexFile(path=path):
+        case MaskFile(path=path) | IndexFile(path=path) | ClassFile(path=path):
             paths = [path]
         case MaskStack(files=files):
             paths = [path for path, _ in files]
@@ -88,15 +88,15 @@ def _look(root: Path, sample: Sample) -> MaskForm:
             grey = bool(((values != 0) & (values != top)).any())
             form: Form = "kept" if plain and not grey else "binary"
             return MaskForm(form, empty=len(mask.runs) == 0, grey=grey)
-        case MaskStack(files=instances):
-            _check_count(len(instances), root, sample)
-        case Shapes(shapes=instances):
-            _check_count(len(instances), root, sample)
-        case IndexFile(table=instances):
+        case MaskStack(files=files):
+            _check_count(len(files), root, sample)
+        case Shapes(shapes=shapes):
+            _check_count(len(shapes), root, sample)
+        case IndexFile() | ClassFile():
             pass
     mask = masks.load(root, sample)
     present = sorted(set(mask.runs.value.tolist()))
-    lost = len(instances) - len(present)
+    lost = len(mask.names) - len(present)
     if set(mask.names) <= {sample.class_name} and _components_are_instances(mask, len(present)):
         return MaskForm("binary", empty=not present, lost=lost)
     # Numbered from 1 without gaps, in the order of the source.

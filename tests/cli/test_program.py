@@ -92,6 +92,7 @@ def test_the_references_are_those_of_the_program() -> None:
     reference = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(reference)
     assert reference.COMMANDS_PAGE.read_text(encoding="utf-8") == reference.commands_page(), "run `make docs`"
+    assert reference.LAYOUTS_PAGE.read_text(encoding="utf-8") == reference.layouts_page(), "run `make docs`"
     assert reference.API_PAGE.read_text(encoding="utf-8") == reference.api_page(), "run `make docs`"
 
 

@@ -11,19 +11,25 @@ import pytest
 from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.formats import FORMATS, Format, ReadOptions, read
 from carpet_data.formats.export import export
-from carpet_data.formats.options import CocoOptions, MvtecOptions
+from carpet_data.formats.options import CocoOptions, MasksOptions, MvtecOptions
 from carpet_data.testing import check_format
 
 # What a format keeps, where it is not every instance.
 CASES: dict[str, dict[str, Any]] = {
     "mvtec": {"keeps": "pixels", "options": MvtecOptions(sides="keep")},
     "folder": {"keeps": "classes"},
+    "voc": {"keeps": "pixels"},
+    "masks": {"options": MasksOptions(instances=True)},
 }
 
 
 @pytest.mark.parametrize("name", FORMATS.builtin)
 def test_the_contract(name: str, tmp_path: Path) -> None:
     check_format(FORMATS.load(name), tmp_path, **CASES.get(name, {}))
+
+
+def test_the_contract_for_masks_without_instances(tmp_path: Path) -> None:
+    check_format(FORMATS.load("masks"), tmp_path, keeps="pixels")
 
 
 def test_the_contract_for_run_lengths(tmp_path: Path) -> None:
@@ -49,9 +55,12 @@ def test_a_format_that_loses_pixels_is_found(tmp_path: Path) -> None:
         check_format(Format("coco", "", read=coco.read, write=simplified, options=CocoOptions), tmp_path)
 
 
-def test_a_format_without_a_side_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="can be written but not read"):
-        read(tmp_path, ReadOptions(format="voc"))
+def test_a_format_without_a_side_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only_written = Format("packed", "written alone", write=FORMATS.load("coco").write)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(FORMATS), "load", lambda *_: only_written)
+        with pytest.raises(UsageError, match="can be written but not read"):
+            read(tmp_path, ReadOptions(format="packed"))
     with pytest.raises(UsageError, match="can be read but not written"):
         export(tmp_path, "mvtec-loco", tmp_path / "out")
     with pytest.raises(UsageError, match="unknown format 'coca'") as caught:

@@ -100,6 +100,42 @@ def shape_in_alpha(path: str | os.PathLike[str]) -> bool:
     return alpha is not None and bool((alpha != alpha[0, 0]).any())
 
 
+def read_indices(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Decode an index file, whose values are numbers rather than shades: HxW, uint8 or uint16.
+
+    Palettes give their indices, whatever their colors; files of 1, 2 or 4 bits give 0 to 15. EXIF rotation is applied
+    as in `read`.
+
+    Raises:
+        ImageError: As `read`, and for a file in color.
+    """
+    path = Path(path)
+    info = probe(path)
+    if info.mode == "palette":
+        return np.ascontiguousarray(_turn_upright(_palette_indices(path), info))
+    values = read_values(path)
+    if info.mode not in ("grey", "grey+alpha", "bilevel"):
+        pixels = read(path)
+        if pixels.ndim == 3 and (pixels != pixels[:, :, :1]).any():
+            raise ImageError(
+                "the mask is in color, and colors are no class numbers",
+                where=path,
+                hint="save the class numbers as a grey or a palette PNG",
+            )
+    # Decoders stretch what has less than 8 bits to 0..255.
+    return values // (255 // (2**info.bits - 1)) if info.bits < 8 else values
+
+
+def _palette_indices(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image, np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError("the pixels are damaged or truncated", where=path, hint=_WHOLE) from error
+
+
 def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()

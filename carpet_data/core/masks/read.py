@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.core.images import read_values, shape_in_alpha
-from carpet_data.core.masks import overlap
+from carpet_data.core.images import read_indices, read_values, shape_in_alpha
+from carpet_data.core.masks import classes, overlap
 from carpet_data.core.masks.runs import LabelMask, Runs, from_binary, from_values
 from carpet_data.core.masks.shapes import rasterize
-from carpet_data.dataset import GOOD, IndexFile, MaskFile, MaskStack, Sample, Shape, Shapes
+from carpet_data.dataset import GOOD, ClassFile, IndexFile, MaskFile, MaskStack, Sample, Shape, Shapes
 from carpet_data.errors import DataError, ImageError
 
 
@@ -43,6 +43,8 @@ def _load(root: Path, sample: Sample) -> LabelMask:
             return LabelMask(from_binary(_binary(root / path, threshold, sample)), (sample.class_name,), binary=True)
         case IndexFile(path=path, table=table):
             return _index(root / path, table, sample)
+        case ClassFile(path=path, table=table, undefined=undefined):
+            return _classes(root / path, table, undefined, sample)
         case MaskStack(files=files, threshold=threshold, overlap=rule):
             masks = ((_binary(root / path, threshold, sample), path, name) for path, name in files)
             layers = (overlap.crop(mask, name, path) for mask, path, name in masks)
@@ -67,6 +69,8 @@ def _binary(path: Path, threshold: int, sample: Sample) -> NDArray[np.bool_]:
     values = read_values(path)
     _check_size(values, path, sample)
     # 16-bit files are judged as if scaled to 255.
+    if threshold > 1:
+        _refuse_classes(path, values)
     mask: NDArray[np.bool_] = values >= (threshold if values.dtype == np.uint8 else threshold * 257)
     if not mask.any():
         _refuse_lost(values, path, threshold)
@@ -84,7 +88,8 @@ def _refuse_lost(values: NDArray[Any], path: Path, threshold: int) -> None:
             where=path,
             hint="save the mask as 8-bit PNG, 0 and 255"
             if deep
-            else "use a lower threshold (--threshold 1), or save the mask as 0 and 255",
+            else "use a lower threshold (--threshold 1), or save the mask as 0 and 255; if the value numbers a "
+            f"class, name it: --mask-classes {largest}=NAME",
         )
     if shape_in_alpha(path):
         raise ImageError(
@@ -92,6 +97,24 @@ def _refuse_lost(values: NDArray[Any], path: Path, threshold: int) -> None:
             where=path,
             hint="save the alpha channel as a grayscale PNG, 0 and 255",
         )
+
+
+def _refuse_classes(path: Path, values: NDArray[Any]) -> None:
+    """Stop before a class-index mask is read as a binary one, which would lose classes and invent a defect."""
+    found = classes.index_values(path, values)
+    if found:
+        named = ",".join(f"{value}={'ignore' if value == classes.IGNORED else 'NAME'}" for value in found)
+        raise DataError(
+            f"this is a class-index mask (values {', '.join(map(str, found[:10]))}), not a binary one",
+            where=path,
+            hint=f"name its classes: --mask-classes {named} (or a file that lists them)",
+        )
+
+
+def _classes(path: Path, table: tuple[tuple[int, str], ...], undefined: tuple[int, ...], sample: Sample) -> LabelMask:
+    values = read_indices(path)
+    _check_size(values, path, sample)
+    return classes.instances(path, values, table, undefined, sample.connectivity)
 
 
 def _index(path: Path, table: tuple[tuple[int, str], ...], sample: Sample) -> LabelMask:

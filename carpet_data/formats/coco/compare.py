@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.core.images import read_values
+from carpet_data.core.images import read_indices, read_values
 from carpet_data.core.masks.shapes import rasterize
-from carpet_data.dataset import Connectivity, IndexFile, MaskFile, MaskStack, Overlap, Sample, Shapes
+from carpet_data.dataset import ClassFile, Connectivity, IndexFile, MaskFile, MaskStack, Overlap, Sample, Shapes
 
 
 def source_labels(root: Path, sample: Sample, connectivity: Connectivity) -> tuple[NDArray[np.int32], list[str]]:
@@ -38,6 +38,16 @@ def source_labels(root: Path, sample: Sample, connectivity: Connectivity) -> tup
             for number, (index, _) in enumerate(table, start=1):
                 labels[values == index] = number
             return labels, [name for _, name in table]
+        case ClassFile(path=path, table=table):
+            values = read_indices(root / path)
+            classes: list[str] = []
+            for value, name in table:
+                count, found = cv2.connectedComponents(
+                    (values == value).astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
+                )
+                labels[found > 0] = found[found > 0] + len(classes)
+                classes += [name] * (count - 1)
+            return labels, classes
         case MaskStack(files=files, threshold=threshold, overlap=rule):
             names = [name for _, name in files]
             return _ruled([_mask(root / path, threshold) for path, _ in files], names, rule, labels), names

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from carpet_data.formats.folder.reader import DEFECT, read, scan
+from carpet_data.formats.classes.rules import DEFECT
+from carpet_data.formats.folder.reader import read, scan
 from carpet_data.formats.folder.writer import write
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder, holds_image
 from carpet_data.formats.options import FolderOptions

@@ -12,21 +12,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from carpet_data.core.masks.read import load
 from carpet_data.dataset import GOOD, Dataset
-from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
+from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.formats import tree
+from carpet_data.formats.classes.rules import DEFECT
+from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.folder.roles import MASK_ENDINGS, Spot, by_name, by_options, settle, spots_of, without_roles
 from carpet_data.formats.folders import good_names, license_of
 from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.pairing import Named, Pairing, Place, pair, stem
-from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.formats.skipped import about_image
-from carpet_data.formats.tree import ImageEntry, Tree
-
-DEFECT = "defect"
-"""The class of an image with a mask, where no folder names one."""
+from carpet_data.formats.tree import Tree
 
 
 def scan(root: Path, options: ReadOptions | None = None) -> Tree:
@@ -36,7 +32,7 @@ def scan(root: Path, options: ReadOptions | None = None) -> Tree:
         DataError: The folder is missing or may not be read, or a folder of the options holds no images.
         UsageError: `images` or `masks` leave the root, or `pair_by` is not a regular expression with a group.
     """
-    return _scan(root, options or ReadOptions())[0]
+    return _scan(root, options or ReadOptions())
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -47,52 +43,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         ProblemsError: Images and masks that cannot be read, and masks whose image is ambiguous by name.
         UsageError: As `scan`.
     """
-    found, flat = _scan(root, options)
-    dataset = tree.dataset(found, options)
-    if not flat:
-        return dataset
-    empty: set[str] = set()
-    problems = Problems()
-    faulty: dict[str, DataError] = {}
-    for sample in dataset.samples:
-        if sample.image_path not in flat or sample.annotation is None:
-            continue
-        try:
-            if len(load(root, sample).runs) == 0:
-                empty.add(sample.image_path)
-        except CarpetDataError as error:
-            if options.skip_faulty:
-                faulty[sample.image_path] = about_image(error, root / sample.image_path)
-            else:
-                problems.add(error)
-    problems.check()
-    if len(faulty) == len(dataset):
-        raise ProblemsError(list(faulty.values()))
-    entries = [replace(entry, class_name=GOOD) if entry.image in empty else entry for entry in found.entries]
-    by_image = {
-        entry.image: (sample_id, entry.class_name)
-        for entry, sample_id in zip(entries, tree.ids_of(entries), strict=True)
-    }
-    samples = []
-    for sample in dataset.samples:
-        if sample.image_path in faulty:
-            continue
-        sample_id, class_name = by_image[sample.image_path]
-        samples.append(replace(sample, id=sample_id, class_name=class_name))
-    made = tree.from_samples(
-        samples,
-        root=root,
-        name=dataset.name,
-        license=dataset.license,
-        connectivity=options.connectivity,
-        format=dataset.format,
-        skipped=[*dataset.skipped, *faulty.values()],
-    )
-    return tree.with_files(made, found)
+    return tree.dataset(_scan(root, options), options)
 
 
-def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
-    """The tree, and the images whose class no folder says."""
+def _scan(root: Path, options: ReadOptions) -> Tree:
     listing = walk(root)
     files = [path for path in listing.files if is_image(path)]
     if options.images_dir is not None or options.masks_dir is not None:
@@ -111,9 +65,10 @@ def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
             class_name = GOOD if mask is None else DEFECT
         else:
             class_name = GOOD if spot.folder in good else spot.folder
-        entries.append(ImageEntry(spot.path, class_name, spot.side, () if mask is None else ((mask, class_name),)))
+        masks = () if mask is None else ((mask, class_name),)
+        entries.append(ImageEntry(spot.path, class_name, spot.side, masks, by_mask=spot.folder is None))
     unknown += [path for path in listing.files if not is_image(path) and not is_known(path)]
-    found = Tree(
+    return Tree(
         root,
         "folder",
         listing.name,
@@ -124,7 +79,6 @@ def _scan(root: Path, options: ReadOptions) -> tuple[Tree, frozenset[str]]:
         masked_classes=bool(paired.mask_of or paired.orphans),
         problems=paired.problems,
     )
-    return found, frozenset(spot.path for spot in images if spot.folder is None)
 
 
 def _recognized(root: Path, files: Sequence[str], options: ReadOptions) -> tuple[list[Spot], list[str], Pairing]:
