@@ -8,7 +8,7 @@ function of the same purpose in the package itself, when they are called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -216,6 +216,11 @@ class Sample:
         return self.annotation.path if isinstance(self.annotation, MaskFile | IndexFile | ClassFile) else None
 
     @property
+    def unmasked(self) -> bool:
+        """Whether it shows a defect but has no mask or other annotation, not even an empty one."""
+        return self.annotation is None and self.class_name != GOOD
+
+    @property
     def defect_classes(self) -> tuple[str, ...]:
         """The defect types this image may show, sorted."""
         match self.annotation:
@@ -256,3 +261,13 @@ class Instance:
         import carpet_data
 
         return carpet_data.instance_mask(self)
+
+
+def lacking_masks(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """The defect samples that lack a mask where others have one; none where no sample has a mask.
+
+    A data set without any mask is one for classification, and nothing is missing there.
+    """
+    defects = [sample for sample in samples if sample.class_name != GOOD]
+    without = tuple(sample for sample in defects if sample.unmasked)
+    return without if len(without) < len(defects) else ()

@@ -51,6 +51,11 @@ class SplittingCommand(click.Command):
 @options(SplitOptions)
 @options(GroupOptions)
 @options(ReadOptions)
+@click.option(
+    "--keep-unmasked",
+    is_flag=True,
+    help="Keep defect images without a mask where others have one, for classification, instead of failing.",
+)
 @dry_run_option
 @common.overwrite_option
 @common.workers_option

@@ -16,7 +16,7 @@ class Problem:
     """One problem.
 
     Attributes:
-        severity: "error" (results would be wrong), "warning" (worth a look) or "info".
+        severity: "error" (other commands refuse it), "warning" (worth a look) or "info".
         code: Stable and short, such as "mask-empty"; what scripts match on.
         what: What is wrong, in one sentence.
         where: The file or place.

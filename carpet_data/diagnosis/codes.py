@@ -17,7 +17,8 @@ class Code:
     """One kind of problem.
 
     Attributes:
-        severity: "error" stops other commands or loses data; "warning" can distort results; "info" is good to know.
+        severity: "error" is what `prepare` and the exports refuse; "warning" can distort results, and they carry on;
+            "info" is good to know.
     """
 
     name: str

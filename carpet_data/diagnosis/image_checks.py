@@ -55,7 +55,7 @@ def check(report: Report) -> Iterator[Problem]:
         if seen.problem is not None:
             yield seen.problem
         if seen.decoder_warning:
-            yield problem("suspect-pixels", seen.where, seen.decoder_warning)
+            yield problem("suspect-pixels", seen.where, f"the decoder reports: {seen.decoder_warning}")
         if seen.info is not None:
             for code, of_file in _FILE_CHECKS.items():
                 yield from _made(code, seen.where, of_file(seen.where, seen.info))

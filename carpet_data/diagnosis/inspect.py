@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core import masks
-from carpet_data.core.images import ImageInfo, probe, read, read_values, shape_in_alpha, whole
+from carpet_data.core.images import ImageInfo, probe, read, read_values, shape_in_alpha
 from carpet_data.core.images.limits import ENVIRONMENT_MAX_PIXELS
 from carpet_data.core.problems import Problem
 from carpet_data.dataset import Overlap, Sample
@@ -84,7 +84,7 @@ class Seen:
     Attributes:
         where: Relative to the root.
         problem: Why it could not be inspected; then nothing below is known.
-        decoder_warning: The first serious sign of damage beside the pixels' own decoding.
+        decoder_warning: The decoder's first serious warning.
     """
 
     where: str
@@ -162,20 +162,20 @@ def _inspect_image(job: InspectJob) -> tuple[Seen, Descriptor | None]:
     opened = _open(job.root, job.image)
     if isinstance(opened, Problem):
         return Seen(job.image, opened), None
-    data, info = opened
+    _, info = opened
     try:
         with decoder_warnings.captured() as warned:
             descriptor = describe(job.root / job.image)
     except CarpetDataError as error:
         return Seen(job.image, problem("damaged", job.image, error.what), info), None
-    return Seen(job.image, info=info, decoder_warning=_warning(data, warned.text)), descriptor
+    return Seen(job.image, info=info, decoder_warning=warned.text), descriptor
 
 
 def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:
     opened = _open(root, where)
     if isinstance(opened, Problem):
         return Seen(where, opened), None
-    data, info = opened
+    _, info = opened
     try:
         with decoder_warnings.captured() as warned:
             values = read_values(root / where)
@@ -186,13 +186,9 @@ def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray
     return Seen(
         where,
         info=info,
-        decoder_warning=_warning(data, warned.text),
+        decoder_warning=warned.text,
         values=_measure(values, threshold, colored, in_alpha),
     ), values
-
-
-def _warning(data: bytes, said: str) -> str:
-    return f"the decoder reports: {said}" if said else whole.odd_chunk(data) or ""
 
 
 def _differ(pixels: NDArray[np.uint8]) -> bool:

@@ -19,6 +19,7 @@ from carpet_data.core import executor
 from carpet_data.core.images import check_whole
 from carpet_data.core.masks import LabelMask, Regions, find, load
 from carpet_data.core.progress import Progress, Step
+from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError, ImageError, OutputError, ProblemsError, UsageError
 from carpet_data.formats.export_result import ExportResult, Tally, Written
@@ -30,6 +31,7 @@ from carpet_data.formats.skipped import about_image
 from carpet_data.store.files import link_or_copy, sha256
 from carpet_data.store.names import component
 from carpet_data.store.output import check_apart, fresh_folder
+from carpet_data.store.verify import refuse_errors
 
 __all__ = [
     "ALL",
@@ -48,6 +50,7 @@ O = TypeVar("O", bound=ExportOptions)  # noqa: E741 - the one letter that says i
 ALL = "all"
 """The one part of an export whose data set has no split."""
 
+PREPARED = "prepared"
 _CHUNK = 16
 
 
@@ -90,6 +93,8 @@ def export(
     chosen = chosen.but(**changes)
     dataset = read(source, read_options)
     split = dataset.split_name(chosen.split)
+    if dataset.format == PREPARED:
+        refuse_errors(dataset.root)
     root = dataset.root if isinstance(source, Dataset) else source
     target = default_out(root, target_format.name) if out is None else Path(out)
     check_apart(target, dataset.root)
@@ -233,6 +238,8 @@ class Export(Generic[O]):
                 without one.
         """
         dataset = self.dataset
+        if masks_needed:
+            self._check_masked()
         samples = [sample for samples in self.parts.values() for sample in samples]
         jobs: Iterator[ExportJob[O]] = (
             ExportJob(dataset.root, self.folder, part, sample, dataset.connectivity, dataset.categories, self.options)
@@ -253,6 +260,19 @@ class Export(Generic[O]):
         problems.check()
         if samples and len(self.skipped) == len(samples):
             raise ProblemsError(self.skipped)
+
+    def _check_masked(self) -> None:
+        """Refuse a data set without any mask at once, rather than each of its images."""
+        if isinstance(self.options, MaskOptions) and self.options.skip_unmasked:
+            return
+        defects = [sample for sample in self.dataset if sample.class_name != GOOD]
+        if defects and all(sample.unmasked for sample in defects):
+            images = counted(len(defects), "defect image")
+            raise DataError(
+                f"none of {images} has a mask, and the format {self.format!r} needs them",
+                where=self.dataset.root,
+                hint="draw masks, or use to-folder, which needs none",
+            )
 
     def result(
         self, tally: Tally, notes: Sequence[str] = (), listings: Mapping[str, str] | None = None
@@ -286,13 +306,13 @@ def _guarded(
     sample = job.sample
     try:
         _check_files(job)
-        if masks_needed and sample.annotation is None and sample.class_name != GOOD:
+        if masks_needed and sample.unmasked:
             if isinstance(job.options, MaskOptions) and job.options.skip_unmasked:
                 return Written(job.part, unmasked=True)
             return DataError(
                 f"the image is of class {sample.class_name}, but has no mask",
                 where=job.root / sample.image_path,
-                hint="add its mask, or skip such images with --skip-unmasked",
+                hint="add its mask, or leave such images out with --skip-unmasked",
             )
         return render(job)
     except CarpetDataError as error:

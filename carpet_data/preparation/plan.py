@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
+from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, MAIN_SPLIT, Dataset, Sample, Split
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats import ReadOptions
@@ -16,6 +17,7 @@ from carpet_data.grouping import duplicates
 from carpet_data.grouping.groups import Groups, Link, from_mapping, join
 from carpet_data.preparation import partitions
 from carpet_data.preparation.options import GroupOptions, SplitOptions
+from carpet_data.samples import lacking_masks
 from carpet_data.store import conversion, names
 from carpet_data.store.conversion import MaskForm
 from carpet_data.store.creating import Draft, Planned
@@ -44,11 +46,16 @@ class PreparePlan:
 
 @dataclass(frozen=True, slots=True)
 class PreparePlanner:
-    """How to plan: the options, processes and progress."""
+    """How to plan: the options, processes and progress.
+
+    Attributes:
+        keep_unmasked: Whether defect images that lack a mask stay, where others have one.
+    """
 
     read: ReadOptions
     split: SplitOptions
     group: GroupOptions
+    keep_unmasked: bool
     workers: int | None
     progress: Progress | None
 
@@ -67,6 +74,10 @@ class PreparePlanner:
             progress=part(self.progress, 0),
         )
         mask_forms, mask_problems = self._read_masks(dataset)
+        if not self.keep_unmasked:
+            for sample in lacking_masks(dataset):
+                mask_problems[sample.id] = _unmasked(dataset, sample)
+                del mask_forms[sample.id]
         problems = (*found.problems, *mask_problems.values())
         kept = {ids[s.id]: s for s in dataset if ids[s.id] in found.file_sha256 and s.id in mask_forms}
         if not kept or (problems and not self.read.skip_faulty):
@@ -79,6 +90,7 @@ class PreparePlanner:
             for new_id, sample in sorted(kept.items())
         )
         splits = _splits(planned, shared, self.split)
+        notes += _conflicts(kept, found.links)
         notes += [*partitions.notes_of(splits), *_unused_synthetic(planned, splits)]
         classes = sorted({sample.class_name for sample in kept.values()}, key=lambda name: (name != GOOD, name))
         made = self.group.made()
@@ -105,6 +117,34 @@ class PreparePlanner:
             if progress is not None:
                 progress(Step(done, len(dataset), "reading masks"))
         return mask_forms, problems
+
+
+def _unmasked(dataset: Dataset, sample: Sample) -> DataError:
+    return DataError(
+        f"the image is of class {sample.class_name}, but has no mask",
+        where=dataset.path(sample.image_path),
+        hint="add its mask; or leave such images out with --skip-faulty, or keep them for classification with "
+        "--keep-unmasked",
+    )
+
+
+def _conflicts(samples: Mapping[str, Sample], links: Sequence[Link]) -> list[str]:
+    """A note on images that are in two classes, byte for byte or pixel for pixel."""
+    found = [
+        (samples[link.a], samples[link.b])
+        for link in links
+        if link.reason in ("file", "pixels")
+        and link.a in samples
+        and link.b in samples
+        and samples[link.a].class_name != samples[link.b].class_name
+    ]
+    if not found:
+        return []
+    a, b = found[0]
+    return [
+        f"{counted(len(found), 'pair')} of equal images in different classes, such as {a.image_path} and "
+        f"{b.image_path}: one of the two labels is wrong (carpet-data doctor lists them)"
+    ]
 
 
 def _skipped(

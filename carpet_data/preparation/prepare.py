@@ -103,6 +103,7 @@ def prepare(
     group_options: GroupOptions | None = None,
     *,
     read_options: ReadOptions | None = None,
+    keep_unmasked: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     workers: int | None = None,
@@ -121,6 +122,7 @@ def prepare(
             (or repeat0, rotation0, out0), and "main" is the first of them.
         group_options: Which images belong together; by default near duplicates and exact copies.
         read_options: How to read the source; its `skip_faulty` leaves out images with problems instead of failing.
+        keep_unmasked: Keep defect images without a mask where others have one, for classification, instead of failing.
         overwrite: Replace a prepared data set at `out`.
         dry_run: Show what would be done and write nothing.
         workers: Processes; None for one per core.
@@ -152,7 +154,7 @@ def prepare(
     dataset = formats.read(root, read_options)
     if dataset.format == "prepared":
         raise UsageError("it is prepared already", where=root, hint="add a split to it: carpet-data split")
-    planner = PreparePlanner(read_options, split_options, group_options, workers, progress)
+    planner = PreparePlanner(read_options, split_options, group_options, keep_unmasked, workers, progress)
     plan = planner.plan(dataset)
     resumed = 0
     if not dry_run:

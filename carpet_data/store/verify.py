@@ -7,7 +7,7 @@ from pathlib import Path
 
 from carpet_data.core.problems import Problem
 from carpet_data.dataset import GOOD, Sample, Split
-from carpet_data.errors import CarpetDataError
+from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.store import description, leaks, manifest, names, splits
 from carpet_data.store.files import sha256
 from carpet_data.store.journal import unfinished
@@ -17,28 +17,64 @@ _AGAIN = "prepare the data set again from its source"
 
 def verify(root: Path, *, hashes: bool = True) -> Iterator[Problem]:
     """Every problem of a prepared folder; without `hashes`, only the presence of files is checked."""
-    problems = [*_description(root), *_journal(root)]
-    yield from problems
-    try:
-        samples, dropped = manifest.read(root)
-    except CarpetDataError as error:
-        yield _from_error(root, "manifest-damaged", error)
+    read = _Read(root)
+    yield from read.structure()
+    if read.samples is None:
         return
-    if not any(problem.code == "description-damaged" for problem in problems):
-        yield from _classes(root, samples)
-    for sample in samples.values():
+    for sample in read.samples.values():
         yield from _files(root, sample, hashes=hashes)
-    yield from _unknown_files(root, samples, dropped)
-    partitions: list[Split] = []
-    for name in splits.names(root):
+    yield from _unknown_files(root, read.samples, read.dropped)
+    yield from read.splits()
+
+
+def refuse_errors(root: Path) -> None:
+    """Refuse a prepared folder that is damaged, or leaks by one of its splits; its images and masks are not opened.
+
+    Raises:
+        ProblemsError: What `verify` calls an error, but for single files.
+    """
+    read = _Read(root)
+    found = [*read.structure(), *(read.splits() if read.samples is not None else ())]
+    errors = [
+        DataError(each.what, where=root / each.where, hint=each.hint) for each in found if each.severity == "error"
+    ]
+    if errors:
+        raise ProblemsError(errors)
+
+
+class _Read:
+    """The documents of a prepared folder, as far as they can be read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.samples: dict[str, Sample] | None = None
+        self.dropped: dict[str, Sample] = {}
+
+    def structure(self) -> Iterator[Problem]:
+        """Problems of the description, the journal and the manifest."""
+        problems = [*_description(self.root), *_journal(self.root)]
+        yield from problems
         try:
-            partitions.append(splits.read(root, name))
-        except CarpetDataError as error:  # noqa: PERF203  (one damaged split must not hide the others)
-            yield _from_error(root, "split-damaged", error)
-    for split in partitions:
-        yield from leaks.of_split(split, samples, dropped)
-    yield from leaks.of_provenance(samples, dropped, partitions)
-    yield from leaks.of_models(root, samples, dropped, partitions)
+            self.samples, self.dropped = manifest.read(self.root)
+        except CarpetDataError as error:
+            yield _from_error(self.root, "manifest-damaged", error)
+            return
+        if not any(problem.code == "description-damaged" for problem in problems):
+            yield from _classes(self.root, self.samples)
+
+    def splits(self) -> Iterator[Problem]:
+        """Problems of the splits: damage and leaks."""
+        assert self.samples is not None
+        partitions: list[Split] = []
+        for name in splits.names(self.root):
+            try:
+                partitions.append(splits.read(self.root, name))
+            except CarpetDataError as error:  # noqa: PERF203  (one damaged split must not hide the others)
+                yield _from_error(self.root, "split-damaged", error)
+        for split in partitions:
+            yield from leaks.of_split(split, self.samples, self.dropped)
+        yield from leaks.of_provenance(self.samples, self.dropped, partitions)
+        yield from leaks.of_models(self.root, self.samples, self.dropped, partitions)
 
 
 def _from_error(root: Path, code: str, error: CarpetDataError) -> Problem:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Fault", "fault_of", "odd_chunk", "proves_pixels"]
+__all__ = ["Fault", "fault_of", "proves_pixels"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -29,7 +29,7 @@ class Fault:
     """Why a file is not whole.
 
     Attributes:
-        kind: "truncated": its end is missing; "damaged": a checksum of its pixels or its header is wrong.
+        kind: "truncated": its end is missing; "damaged": a checksum in it is wrong.
     """
 
     kind: Literal["truncated", "damaged"]
@@ -48,19 +48,8 @@ def fault_of(data: bytes) -> Fault | None:
         return Fault("truncated", f"the file is truncated: {missing} is missing after its {len(data)} bytes")
     if data.startswith(_PNG):
         for name, at in _wrong_chunks(data):
-            if name[:1].isupper():
-                return Fault("damaged", f"the file is damaged: the checksum of its {name} chunk at byte {at} is wrong")
+            return Fault("damaged", f"the file is damaged: the checksum of its {name} chunk at byte {at} is wrong")
     return None
-
-
-def odd_chunk(data: bytes) -> str | None:
-    """A PNG chunk with a wrong checksum that holds no pixels, such as a text: worth a look, but it can be decoded."""
-    if not data.startswith(_PNG):
-        return None
-    return next(
-        (f"the checksum of its {name} chunk is wrong" for name, _ in _wrong_chunks(data) if not name[:1].isupper()),
-        None,
-    )
 
 
 def proves_pixels(data: bytes) -> bool:
