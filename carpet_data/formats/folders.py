@@ -15,12 +15,18 @@ SIDE_FOLDERS: Mapping[str, Side] = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "dev": "val",
+    "eval": "val",
     "test": "test",
     "testing": "test",
+    "holdout": "test",
 }
 """Folder name (lower case) -> side."""
 
 GROUND_TRUTH = "ground_truth"
+
+_SIDE_NAME = re.compile(rf"({'|'.join(SIDE_FOLDERS)})(?:[ _-]?(?:set|split))?(?:[ _-]?(?:19|20)\d\d)?")
+"""A side with what people put behind it: testset, train_split, val2017."""
 
 _GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
 _LICENSE_BYTES = 4096
@@ -33,8 +39,18 @@ _SHORT = {"noncommercial": "-NC", "sharealike": "-SA", "noderivatives": "-ND", "
 
 
 def side_of(folder: str) -> Side | None:
-    """The side that a folder's name says, whatever its case; None for other names."""
-    return SIDE_FOLDERS.get(folder.casefold())
+    """The side that a folder's name says, whatever its case; None for other names.
+
+    Examples:
+        >>> side_of("Training"), side_of("val2017"), side_of("test_set"), side_of("hold-out"), side_of("test_public")
+        ('train', 'val', 'test', 'test', None)
+    """
+    name = folder.casefold()
+    known = SIDE_FOLDERS.get(name)
+    if known is not None or not name.isascii():
+        return known
+    match = _SIDE_NAME.fullmatch(name.replace("hold-out", "holdout").replace("hold_out", "holdout"))
+    return None if match is None else SIDE_FOLDERS[match[1]]
 
 
 def good_names(class_folders: Collection[str]) -> frozenset[str]:

@@ -7,7 +7,7 @@ only and a mask is binary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,13 @@ from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, si
 from carpet_data.formats.glance import Folder
 from carpet_data.formats.listing import Listing, is_image, is_known, walk
 from carpet_data.formats.options import MvtecOptions
-from carpet_data.formats.pairing import Named, pair, stem
+from carpet_data.formats.pairing import Named, Pairing, pair, stem
 from carpet_data.formats.registry import Format, ReadOptions, summary_of
+from carpet_data.formats.role_names import role_by_name
 from carpet_data.formats.tree import Tree
 from carpet_data.store.names import component
 
-MASK_ENDINGS = ("_mask", "")
+MASK_ENDINGS = ("_mask", "", "-mask", "_masks", "_gt", "_label", "_seg")
 
 _MOVED, _SYNTHETIC, _TYPES, _INSTANCES = "moved to test", "synthetic in test", "types", "instances"
 
@@ -47,14 +48,14 @@ class Shot:
     path: str
 
 
-def entries_of(shots: Sequence[Shot], mask_of: Mapping[str, str]) -> tuple[ImageEntry, ...]:
-    """What each image is of, by its folder, and its mask (image path -> mask path, for those that have one)."""
+def entries_of(shots: Sequence[Shot], paired: Pairing) -> tuple[ImageEntry, ...]:
+    """What each image is of, by its folder, and its masks."""
     good = good_names({shot.folder for shot in shots})
     entries = []
     for shot in shots:
         class_name = GOOD if shot.folder in good else shot.folder
-        mask = mask_of.get(shot.path)
-        entries.append(ImageEntry(shot.path, class_name, shot.side, () if mask is None else ((mask, class_name),)))
+        masks = tuple((mask, class_name) for mask in paired.masks_of(shot.path))
+        entries.append(ImageEntry(shot.path, class_name, shot.side, masks))
     return tuple(entries)
 
 
@@ -81,13 +82,14 @@ def scan(root: Path, _: ReadOptions | None = None) -> Tree:
         root,
         "mvtec",
         listing.name,
-        entries_of(shots, paired.mask_of),
+        entries_of(shots, paired),
         orphans=paired.orphans,
         unknown=(*unknown, *listing.others),
         license=license_of(listing),
         # A folder without any ground truth is a classification set, in which no single mask is missing.
         masked_classes=any(path.split("/", 1)[0].casefold() == GROUND_TRUTH for path in listing.files),
         problems=paired.problems,
+        aside=paired.beside(),
     )
 
 
@@ -221,12 +223,20 @@ def _notes(export: Export[Any], tally: Tally) -> list[str]:
     return notes
 
 
+def _is_of_masks(name: str, siblings: Collection[str]) -> bool:
+    named = role_by_name(name, siblings)
+    return named is not None and named[0] == "mask"
+
+
 def _looks_like(folder: Folder) -> bool:
     """Whether ground_truth lies beside the sides, or a side holds a class without defects."""
     if GROUND_TRUTH in folder.folders:
         return bool(folder.sides)
-    sides = map(Folder, folder.sides)
-    return any(good_names({path.name for path in side.class_folders()}) for side in sides)
+    classes = [{path.name for path in side.class_folders()} for side in map(Folder, folder.sides)]
+    siblings = {name.casefold() for names in classes for name in names}
+    if any(_is_of_masks(name, siblings) for names in classes for name in names):
+        return False  # crack_mask beside crack
+    return any(good_names(names) for names in classes)
 
 
 MVTEC = Format(

@@ -50,13 +50,13 @@ def scan(root: Path, _: ReadOptions | None = None) -> Tree:
         root,
         "mvtec-ad2",
         listing.name,
-        entries_of(shots, paired.mask_of),
+        entries_of(shots, paired),
         orphans=paired.orphans,
         unknown=(*unknown, *listing.others),
         license=license_of(listing),
         masked_classes=bool(masks),
         problems=paired.problems,
-        aside=tuple((folder, "test images without published labels") for folder in sorted(private)),
+        aside=(*paired.beside(), *((folder, "test images without published labels") for folder in sorted(private))),
     )
 
 

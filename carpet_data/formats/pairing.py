@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,9 @@ Place: TypeAlias = tuple[str | None, ...]
 """Where names are compared: such as (side, class)."""
 
 _FOLDS: tuple[Callable[[str], str], ...] = (composed, lambda text: composed(text).casefold())
+
+_NUMBER = re.compile(r"(.+?)([-_ .(]*)(\d{1,4})\)?")
+"""A name with a number behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +41,25 @@ class Pairing:
     """The outcome.
 
     Attributes:
-        mask_of: image path -> mask path.
+        mask_of: image path -> mask path, the first of several.
+        more_of: image path -> its further masks, by their numbers (a_mask_2.png).
+        spare: Masks beside the one that was taken, of the same name but another type.
     """
 
     mask_of: dict[str, str] = field(default_factory=dict)
+    more_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    spare: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
     problems: tuple[CarpetDataError, ...] = ()
+
+    def beside(self) -> tuple[tuple[str, str], ...]:
+        """The spare masks and why they are left aside."""
+        return tuple((path, "the image has another mask of this name") for path in self.spare)
+
+    def masks_of(self, image: str) -> tuple[str, ...]:
+        """All masks of an image: their union is its defect."""
+        first = self.mask_of.get(image)
+        return () if first is None else (first, *self.more_of.get(image, ()))
 
 
 def stem(path: str) -> str:
@@ -54,7 +72,8 @@ def pair(root: Path, images: Sequence[Named], masks: Sequence[Named], endings: S
 
     An image's mask has the image's key and one of the endings, the likeliest first; "" stands for equal names. Equal
     spelling comes first; what then remains is compared without regard to case, so that `A.PNG` finds `a_Mask.png`, but
-    never takes it from `a.png`. The root names files in problems.
+    never takes it from `a.png`. What still remains may be one of several masks of an image, with a number behind the
+    ending: `a_mask1.png`, `a_mask_2.png`. The root names files in problems.
     """
     pairing = Pairing()
     problems: list[CarpetDataError] = []
@@ -68,9 +87,60 @@ def pair(root: Path, images: Sequence[Named], masks: Sequence[Named], endings: S
                 taken = _round(root, left_images, left_masks, ending, number, fold, pairing, problems)
                 left_images = [image for image in left_images if image.path not in pairing.mask_of]
                 left_masks = [mask for mask in left_masks if mask.path not in taken]
+    left_masks = _numbered(images, left_masks, endings, pairing)
     pairing.orphans = tuple(sorted(mask.path for mask in left_masks))
+    used = {*pairing.mask_of.values(), *itertools.chain(*pairing.more_of.values()), *pairing.orphans}
+    pairing.spare = tuple(mask.path for mask in masks if mask.path not in used)
     pairing.problems = tuple(problems)
     return pairing
+
+
+def _numbered(images: Sequence[Named], masks: Sequence[Named], endings: Sequence[str], pairing: Pairing) -> list[Named]:
+    """Give images their numbered masks; those that remain."""
+    at: dict[tuple[Place, str], list[str]] = defaultdict(list)
+    for image in images if masks else ():
+        for place in image.places:
+            at[_folded(place, _loosely), _loosely(image.key)].append(image.path)
+    left: list[Named] = []
+    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for mask in masks:
+        owner = None
+        for base, texts in _numbers(_loosely(mask.key), endings):
+            place = _folded(mask.places[0], _loosely)
+            claims = at.get((place, base), [])
+            # Beside a.png and a_2.png, a_mask_2.png may be the mask of either.
+            rivals = any((place, f"{base}{sign}{text}") in at for sign in ("", "_", "-", " ") for text in texts)
+            if len(claims) == 1 and not rivals:
+                owner = claims[0]
+                found[owner].append((int(texts[0]), mask.path))
+                break
+        if owner is None:
+            left.append(mask)
+    for image_path, numbered in found.items():
+        paths = [path for _, path in sorted(numbered)]
+        if image_path not in pairing.mask_of:
+            pairing.mask_of[image_path] = paths.pop(0)
+        if paths:
+            pairing.more_of[image_path] = tuple(paths)
+    return left
+
+
+def _numbers(key: str, endings: Sequence[str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """(key of the image, number as it is written and without zeros before it) that the key of a mask may stand for."""
+    match = _NUMBER.fullmatch(key)
+    if match is None:
+        return
+    texts = (match[3], str(int(match[3])))
+    for ending in endings:
+        # Where nothing but a number follows, a sign must stand before it: img12 is no mask of img1.
+        if ending and match[1].endswith(_loosely(ending)):
+            yield match[1][: -len(ending)], texts
+        elif not ending and match[2]:
+            yield match[1], texts
+
+
+def _loosely(text: str) -> str:
+    return composed(text).casefold()
 
 
 def _round(

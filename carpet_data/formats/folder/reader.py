@@ -50,7 +50,7 @@ def _scan(root: Path, options: ReadOptions) -> Tree:
     listing = walk(root)
     files = [path for path in listing.files if is_image(path)]
     if options.images_dir is not None or options.masks_dir is not None:
-        spots, unknown = spots_of(files, by_options(options))
+        spots, unknown = spots_of(files, by_options(options, files))
         _check_options(root, spots, options)
         spots = settle(spots, options.mask_suffix)
         paired = _paired(root, spots, options)
@@ -60,13 +60,13 @@ def _scan(root: Path, options: ReadOptions) -> Tree:
     good = good_names({spot.folder for spot in images if spot.folder is not None})
     entries = []
     for spot in images:
-        mask = paired.mask_of.get(spot.path)
+        masks = paired.masks_of(spot.path)
         if spot.folder is None:
-            class_name = GOOD if mask is None else DEFECT
+            class_name = DEFECT if masks else GOOD
         else:
             class_name = GOOD if spot.folder in good else spot.folder
-        masks = () if mask is None else ((mask, class_name),)
-        entries.append(ImageEntry(spot.path, class_name, spot.side, masks, by_mask=spot.folder is None))
+        named = tuple((mask, class_name) for mask in masks)
+        entries.append(ImageEntry(spot.path, class_name, spot.side, named, by_mask=spot.folder is None))
     unknown += [path for path in listing.files if not is_image(path) and not is_known(path)]
     return Tree(
         root,
@@ -78,12 +78,13 @@ def _scan(root: Path, options: ReadOptions) -> Tree:
         license=license_of(listing),
         masked_classes=bool(paired.mask_of or paired.orphans),
         problems=paired.problems,
+        aside=paired.beside(),
     )
 
 
 def _recognized(root: Path, files: Sequence[str], options: ReadOptions) -> tuple[list[Spot], list[str], Pairing]:
     """Images and masks by the usual names of folders and files, and what is neither."""
-    spots, unknown = spots_of(files, by_name)
+    spots, unknown = spots_of(files, by_name(files))
     roles = {spot.role for spot in spots}
     if "image" in roles:
         unknown += [spot.path for spot in spots if spot.role == "either"]

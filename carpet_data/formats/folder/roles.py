@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from carpet_data.dataset import Side
 from carpet_data.errors import UsageError
-from carpet_data.formats.folders import GROUND_TRUTH, side_of
+from carpet_data.formats.folders import side_of
 from carpet_data.formats.listing import composed
 from carpet_data.formats.pairing import stem
 from carpet_data.formats.registry import ReadOptions
+from carpet_data.formats.role_names import Role, role_by_name
 
-Role: TypeAlias = Literal["image", "mask", "either"]
 RoleOf: TypeAlias = Callable[[Sequence[str]], tuple[Role | None, Sequence[str]]]
 
-IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img"})
-MASK_FOLDERS = frozenset({"masks", "mask", GROUND_TRUTH})
-MASK_ENDINGS = ("_mask", "-mask", "_gt", "_label", "_seg")
+MASK_ENDINGS = ("_mask", "-mask", "_masks", "_gt", "-gt", "_label", "-label", "_seg", "_annotation")
 """What masks usually have behind the stem of their image."""
 
+_NUMBER = re.compile(r"[-_ .(]*\d{1,4}\)?$")
 _ALL = "all"
 """How exports call the one part of a data set without a split."""
 
@@ -62,13 +62,20 @@ def spots_of(paths: Iterable[str], role_of: RoleOf) -> tuple[list[Spot], list[st
     return spots, unknown
 
 
-def by_name(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
-    """The role that a folder called images or masks gives, and the folders without it."""
-    for number, folder in enumerate(folders):
-        name = folder.casefold()
-        if name in IMAGE_FOLDERS or name in MASK_FOLDERS:
-            return ("image" if name in IMAGE_FOLDERS else "mask"), [*folders[:number], *folders[number + 1 :]]
-    return "either", folders
+def by_name(paths: Iterable[str]) -> RoleOf:
+    """The roles that folders have by their names: images, masks, X_mask beside X, train_images; of all these files."""
+    folders = {folder for path in paths for folder in path.split("/")[:-1]}
+    siblings = frozenset(folder.casefold() for folder in folders)
+    known = {folder: named for folder in folders if (named := role_by_name(folder, siblings)) is not None}
+
+    def role_of(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
+        for number, folder in enumerate(folders):
+            if folder in known:
+                role, more = known[folder]
+                return role, [*folders[:number], *more, *folders[number + 1 :]]
+        return "either", folders
+
+    return role_of
 
 
 def without_roles(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
@@ -76,7 +83,7 @@ def without_roles(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
     return "either", folders
 
 
-def by_options(options: ReadOptions) -> RoleOf:
+def by_options(options: ReadOptions, paths: Iterable[str]) -> RoleOf:
     """The roles that the options give to folders.
 
     Raises:
@@ -84,6 +91,7 @@ def by_options(options: ReadOptions) -> RoleOf:
     """
     images = None if options.images_dir is None else _folders_of(options.images_dir)
     masks = None if options.masks_dir is None else _folders_of(options.masks_dir)
+    named = by_name(paths)
 
     def role_of(folders: Sequence[str]) -> tuple[Role | None, Sequence[str]]:
         in_images = images is not None and list(folders[: len(images)]) == images
@@ -93,7 +101,7 @@ def by_options(options: ReadOptions) -> RoleOf:
             return "mask", folders[len(masks) :]
         if images is not None and in_images:
             return "image", folders[len(images) :]
-        role, rest = by_name(folders)
+        role, rest = named(folders)
         if images is None:
             return (None if role == "mask" else "image"), rest
         return ("mask" if role == "mask" and masks is None else None), rest
@@ -111,32 +119,40 @@ def _folders_of(text: str) -> list[str]:
 def settle(spots: Sequence[Spot], mask_suffix: str | None) -> list[Spot]:
     """Decide by name what each spot is, where no folder of masks does it.
 
-    `mask_suffix` is what masks have behind the image's stem; None to try the usual, which count only where some file
-    without the ending has the same name.
+    `mask_suffix` is what masks have behind the image's stem; None to try the usual, with or without a number, which
+    count only where some file without the ending has the same name.
     """
     if any(spot.role == "mask" for spot in spots):
         endings: tuple[str, ...] = ()
     elif mask_suffix is not None:
         endings = (mask_suffix,) if mask_suffix else ()
     else:
-        endings = _endings_in_use([spot.path for spot in spots])
+        endings = endings_in_use([spot.path for spot in spots])
     return [replace(spot, role=_settled(spot, endings)) for spot in spots]
 
 
 def _settled(spot: Spot, endings: Collection[str]) -> Role:
     if spot.role == "mask":
         return "mask"
-    return "mask" if any(_ends(stem(spot.path), ending) for ending in endings) else "image"
+    return "mask" if any(_bare(stem(spot.path), ending) is not None for ending in endings) else "image"
 
 
-def _ends(name: str, ending: str) -> bool:
-    return len(name) > len(ending) and name.casefold().endswith(ending.casefold())
+def _bare(name: str, ending: str) -> str | None:
+    """The name without the ending and a number behind it, in lower case; None where it does not end so."""
+    folded, ending = composed(name).casefold(), ending.casefold()
+    for plain in (folded, _NUMBER.sub("", folded)):
+        if len(plain) > len(ending) and plain.endswith(ending):
+            return plain[: -len(ending)]
+    return None
 
 
-def _endings_in_use(paths: Sequence[str]) -> tuple[str, ...]:
-    bare = {composed(str(PurePosixPath(path).with_suffix(""))).casefold() for path in paths}
+def endings_in_use(paths: Iterable[str]) -> tuple[str, ...]:
+    """The usual endings of masks that some file has, beside a file without."""
+    places: dict[str, set[str]] = {}
+    for path in paths:
+        places.setdefault(str(PurePosixPath(path).parent), set()).add(composed(stem(path)).casefold())
     return tuple(
         ending
         for ending in MASK_ENDINGS
-        if any(name.endswith(ending) and name[: -len(ending)] in bare for name in bare)
+        if any(_bare(name, ending) in names for names in places.values() for name in names)
     )

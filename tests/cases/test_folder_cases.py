@@ -1,0 +1,155 @@
+"""Folders of images and masks as people name them: read right where the intent is plain, refused where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.trees import HEIGHT, WIDTH, files, image, mask
+
+from carpet_data.dataset import Dataset
+from carpet_data.errors import DataError
+from carpet_data.formats import ReadOptions, read
+from carpet_data.formats.folders import side_of
+from carpet_data.formats.reading import detect
+
+
+def masked(dataset: Dataset) -> dict[str, str | None]:
+    """Image -> its class where it has a mask, else None."""
+    return {each.image_path: each.class_name if each.annotation is not None else None for each in dataset}
+
+
+NAMES = ("a", "b", "c")
+
+FLAT = [
+    ("images/{}.png", "masks/{}.png"),
+    ("Images/{}.png", "MASK/{}.png"),
+    ("images/{}.jpg", "masks/{}.png"),
+    ("imgs/{}.png", "gt/{}.png"),
+    ("images/{}.png", "Label/{}_label.png"),
+    ("images/{}.png", "annotations/{}.png"),
+    ("images/{}.png", "labels/{}.png"),
+    ("images/{}.png", "masks_machine/{}.png"),
+    ("images/{}.png", "ground_truth/{}_mask.png"),
+    ("images/train/{}.png", "masks/train/{}.png"),
+    ("images/training/{}.png", "annotations/training/{}.png"),
+    ("train/images/{}.png", "train/masks/{}.png"),
+    ("train_images/{}.png", "train_masks/{}.png"),
+    ("images_val/{}.png", "masks_val/{}.png"),
+    ("{}.png", "{}_mask.png"),
+    ("{}.png", "{}_GT.png"),
+    ("train/{}.png", "train/{}_label.png"),
+]
+
+
+@pytest.mark.parametrize(("where", "whose"), FLAT, ids=[f"{where} {whose}" for where, whose in FLAT])
+def test_images_and_their_masks_without_classes(where: str, whose: str, tmp_path: Path) -> None:
+    files(tmp_path, [where.format(name) for name in NAMES], [whose.format(name) for name in NAMES[:2]])
+    assert detect(tmp_path) == "folder"
+    dataset = read(tmp_path)
+    classes = dict.fromkeys(NAMES[:2], "defect") | {"c": None}
+    assert masked(dataset) == {where.format(name): each for name, each in classes.items()}
+    assert all(each.mask().sum() == 9 for each in dataset if each.annotation is not None)
+
+
+CLASSED = [
+    ("crack/{}.png", "crack_mask/{}.png"),
+    ("Crack/{}.png", "Crack_Masks/{}_mask.png"),
+    ("images/crack/{}.png", "masks/crack/{}.png"),
+    ("crack/images/{}.png", "crack/masks/{}.png"),
+    ("train/crack/{}.png", "train/crack_mask/{}.png"),
+]
+
+
+@pytest.mark.parametrize(("where", "whose"), CLASSED, ids=[f"{where} {whose}" for where, whose in CLASSED])
+def test_masks_of_class_folders(where: str, whose: str, tmp_path: Path) -> None:
+    files(tmp_path, [where.format(name) for name in NAMES], [whose.format(name) for name in NAMES])
+    files(tmp_path, [where.replace("crack", "good").replace("Crack", "good").format(name) for name in NAMES])
+    found = masked(read(tmp_path))
+    crack = "Crack" if "Crack" in where else "crack"
+    assert {image: name for image, name in found.items() if name is not None} == {
+        where.format(name): crack for name in NAMES
+    }
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a_mask1", "a_mask2"),
+        ("a_mask", "a_mask_2"),
+        ("a_mask_1", "a_mask_2"),
+        ("a_mask", "a_mask (1)"),
+        ("a_1", "a_2"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["images/{}.png masks/{}.png", "test/hole/{}.png ground_truth/hole/{}.png"])
+def test_several_masks_of_an_image_are_united(layout: str, names: tuple[str, str], tmp_path: Path) -> None:
+    where, whose = layout.split()
+    files(tmp_path, [where.format(name) for name in NAMES])
+    image(tmp_path / where.format("x").replace("hole", "good"))
+    mask(tmp_path / whose.format(names[0]), columns=slice(1, 5))
+    mask(tmp_path / whose.format(names[1]), columns=slice(4, 9))
+    for name in NAMES[1:]:
+        mask(tmp_path / whose.format(f"{name}_mask"))
+    sample = next(each for each in read(tmp_path) if each.image_path == where.format("a"))
+    wanted = np.zeros((HEIGHT, WIDTH), bool)
+    wanted[1:4, 1:9] = True
+    np.testing.assert_array_equal(sample.mask(), wanted)
+
+
+def test_a_numbered_mask_that_could_be_of_two_images_is_refused(tmp_path: Path) -> None:
+    files(tmp_path, ["images/a.png", "images/a_2.png", "images/b.png"], ["masks/a_mask_2.png", "masks/b.png"])
+    with pytest.raises(DataError, match="the mask has no image"):
+        read(tmp_path)
+
+
+def test_a_class_that_is_called_like_masks_stays_a_class(tmp_path: Path) -> None:
+    files(tmp_path, [f"{name}/{name}{n}.png" for name in ("good", "missing_label", "mask") for n in range(3)])
+    assert sorted(read(tmp_path).classes) == ["good", "mask", "missing_label"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "side"),
+    [
+        ("Train", "train"),
+        ("TRAINING", "train"),
+        ("train2017", "train"),
+        ("train_set", "train"),
+        ("Val", "val"),
+        ("validation", "val"),
+        ("val2017", "val"),
+        ("dev", "val"),
+        ("testing", "test"),
+        ("testset", "test"),
+        ("holdout", "test"),
+        ("hold_out", "test"),
+        ("test_public", None),
+        ("test_private_mixed", None),
+        ("trainee", None),
+        ("contest", None),
+        ("validated", None),
+        ("", None),
+    ],
+)
+def test_sides_by_the_names_of_folders(folder: str, side: str | None) -> None:
+    assert side_of(folder) == side
+
+
+@pytest.mark.parametrize("names", [("training", "testing"), ("Train", "Holdout"), ("train", "dev")])
+def test_sides_of_an_mvtec_folder(names: tuple[str, str], tmp_path: Path) -> None:
+    files(
+        tmp_path,
+        [f"{names[0]}/good/{n}.png" for n in range(3)] + [f"{names[1]}/hole/{n}.png" for n in range(2)],
+        [f"ground_truth/hole/{n}_mask.png" for n in range(2)],
+    )
+    dataset = read(tmp_path)
+    assert dataset.format == "mvtec"
+    assert sorted(dataset.splits["source"].counts().values()) == [2, 3]
+
+
+def test_images_on_no_side_are_refused(tmp_path: Path) -> None:
+    files(tmp_path, [f"train/good/{n}.png" for n in range(3)] + [f"extra/hole/{n}.png" for n in range(3)])
+    with pytest.raises(DataError, match="only 50% of the image and annotation files are read"):
+        read(tmp_path, ReadOptions(format="mvtec"))
