@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from carpet_data.core import executor
 from carpet_data.core.problems import SEVERITIES, Problem
@@ -17,10 +14,15 @@ from carpet_data.core.progress import Progress, Step
 from carpet_data.core.results import Result
 from carpet_data.dataset import Connectivity, Dataset, Sample
 from carpet_data.errors import CarpetDataError
+from carpet_data.formats.annotated import Fault, is_text
 from carpet_data.formats.coco import compare as coco_compare
-from carpet_data.formats.coco import file as coco_file
 from carpet_data.formats.coco import rules as coco_rules
+from carpet_data.formats.coco.documents import open_documents
 from carpet_data.formats.coco.file import CocoDocument
+from carpet_data.formats.coco.ids import id_of
+from carpet_data.formats.coco.look import Seen, look, picture_file, size_of
+from carpet_data.formats.coco.places import Places
+from carpet_data.formats.coco.sums import Sums
 from carpet_data.formats.reading import read
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.store.names import component
@@ -65,14 +67,20 @@ class _CheckJob:
     sample: Sample | None
     connectivity: Connectivity
     merged: bool
-    look_for_file: bool
+    tolerance_px: float
+    file: Path | Fault | None
+
+    @property
+    def where(self) -> str:
+        """How problems call the image."""
+        return f"{self.path} ({self.image.get('file_name')})"
 
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    problems: tuple[Problem, ...]
-    differing_pixels: int
-    compared: bool
+    seen: Seen
+    differing_pixels: int = 0
+    compared: bool = False
 
 
 def check(
@@ -87,7 +95,8 @@ def check(
     """Check COCO instances.
 
     Alone: ids, references, file names, image files and their sizes, segmentations that decode, boxes and areas that
-    equal the mask's. Against a data set also: every pixel's class, every instance, every image.
+    equal the mask's. Against a data set also: every pixel's class, every instance, every image. In files that
+    carpet-data wrote every number must be exact; what other tools round is summed up in one warning.
 
     Args:
         coco: A COCO JSON file, or a folder with annotations/*.json.
@@ -100,27 +109,28 @@ def check(
     Raises:
         DataError: `coco` is not a COCO file, or `against` cannot be read.
     """
-    documents = [coco_file.load(path) for path in coco_file.json_files(coco)]
+    opened = open_documents(Path(coco))
+    documents = opened.documents
     dataset = against if isinstance(against, Dataset) or against is None else read(against, read_options)
     problems: list[Problem] = []
     jobs: list[_CheckJob] = []
-    seen: set[str] = set()
+    sums: dict[Path, Sums] = {}
     for document in documents:
-        structural = list(coco_rules.structure(document))
-        problems += structural
-        # Our own exports say themselves that they were merged.
-        jobs += _jobs(document, dataset, merged=merged or document.info.get("merge") is True)
-        seen.update(job.sample.id for job in jobs if job.sample is not None)
+        problems += coco_rules.structure(document)
+        jobs += _jobs(document, opened.root, dataset, merged=merged)
+        sums[document.path] = Sums(str(document.path), exact=coco_rules.is_ours(document))
     if dataset is not None:
-        problems += _missing(dataset, documents, seen)
+        problems += _missing(dataset, documents, {job.sample.id for job in jobs if job.sample is not None})
         problems += [_not_in_source(job, dataset) for job in jobs if job.sample is None]
     differing = compared = 0
     for done, looked in enumerate(executor.run(_look, jobs, workers=workers, chunk=_CHUNK), start=1):
-        problems += looked.problems
+        problems += looked.seen.problems
+        sums[jobs[done - 1].path].add(looked.seen)
         differing += looked.differing_pixels
         compared += looked.compared
         if progress is not None:
             progress(Step(done, len(jobs), "checking"))
+    problems += [problem for of_file in sums.values() for problem in of_file.problems()]
     problems.sort(key=lambda problem: SEVERITIES.index(problem.severity))
     return CocoCheck(
         tuple(document.path for document in documents),
@@ -132,25 +142,34 @@ def check(
     )
 
 
-def _jobs(document: CocoDocument, dataset: Dataset | None, *, merged: bool) -> Iterator[_CheckJob]:
+def _jobs(document: CocoDocument, root: Path, dataset: Dataset | None, *, merged: bool) -> Iterator[_CheckJob]:
     by_image: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     for annotation in document.annotations:
-        by_image[repr(annotation.get("image_id"))].append(annotation)
-    names = {repr(c.get("id")): str(c.get("name")) for c in document.categories}
+        by_image[id_of(annotation.get("image_id"))].append(annotation)
+    names = {id_of(c.get("id")): str(c.get("name")) for c in document.categories}
     find_sample = _finder(dataset)
+    places = Places(document, root)
+    tolerance = document.info.get("tolerance_px")
     for image in document.images:
-        sample = find_sample(str(image.get("file_name")))
+        name = image.get("file_name")
+        sample = find_sample(str(name))
+        file: Path | Fault | None = None
+        # Exports without images name files of the source folder.
+        if is_text(name) and not coco_rules.leads_out(name) and (sample is None or name != sample.image_path):
+            found = places.find(name)
+            file = found if isinstance(found, Fault) else root / found
         yield _CheckJob(
             document.path,
             image,
-            tuple(by_image.get(repr(image.get("id")), ())),
+            tuple(by_image.get(id_of(image.get("id")), ())),
             names,
             None if dataset is None else dataset.root,
             sample,
             8 if dataset is None else dataset.connectivity,
-            merged,
-            # Exports without images name files of the source folder.
-            look_for_file=sample is None or image.get("file_name") != sample.image_path,
+            # Our own exports say themselves that they were merged, or simplified.
+            merged or document.info.get("merge") is True,
+            float(tolerance) if isinstance(tolerance, int | float) and not isinstance(tolerance, bool) else 0.0,
+            file,
         )
 
 
@@ -188,65 +207,49 @@ def _not_in_source(job: _CheckJob, dataset: Dataset) -> Problem:
 
 def _look(job: _CheckJob) -> _Looked:
     """Decode one image's annotations and hold them against its file, their own boxes, and the source."""
-    name = str(job.image.get("file_name"))
-    where = f"{job.path} ({name})"
-    problems: list[Problem] = []
-    if job.look_for_file:
-        found = coco_rules.image_file(job.path, job.image)
-        if found is not None:
-            problems.append(found)
-    height, width = job.image.get("height"), job.image.get("width")
-    if not isinstance(height, int) or not isinstance(width, int) or height < 1 or width < 1:
-        return _Looked(tuple(problems), 0, compared=False)  # already a problem of the structure
-    decoded: list[tuple[str, NDArray[np.bool_]]] = []
-    for annotation in job.annotations:
-        its_place = f"{where}, annotation {annotation.get('id')!r}"
-        try:
-            pixels = coco_rules.decode(annotation, height, width)
-        except ValueError as error:
-            problems.append(Problem("error", "coco-segmentation", str(error), its_place, "export the file again"))
-            continue
-        problems += coco_rules.geometry(annotation, pixels, its_place)
-        decoded.append((job.category_names.get(repr(annotation.get("category_id")), "?"), pixels))
+    seen = Seen()
+    found = picture_file(job.file, job.image, job.where) if isinstance(job.file, Path) else None
+    if isinstance(job.file, Fault):
+        seen.problems.append(Problem("error", "coco-image-missing", job.file.what, job.where, job.file.hint))
+    if isinstance(found, Problem):
+        seen.problems.append(found)
+        if found.code == "coco-size":
+            return _Looked(seen)  # masks of another size would only repeat the problem, once for each annotation
+    size = size_of(job.image, None if isinstance(found, Problem) else found, job.where)
+    if isinstance(size, Problem):
+        seen.problems.append(size)
+    if size is None or isinstance(size, Problem):
+        return _Looked(seen)
+    look(job.annotations, job.category_names, size, job.where, seen)
     if job.sample is None or job.root is None:
-        return _Looked(tuple(problems), 0, compared=False)
+        return _Looked(replace(seen, decoded=[]))
     try:
-        differing = _compare(job, job.root, job.sample, decoded, where, problems)
+        differing = _compare(job, job.root, job.sample, size, seen)
     except CarpetDataError as error:
-        problems.append(Problem("error", "source-unreadable", error.what, error.where or where, error.hint or ""))
-        return _Looked(tuple(problems), 0, compared=False)
-    return _Looked(tuple(problems), differing, compared=True)
+        problem = Problem("error", "source-unreadable", error.what, error.where or job.where, error.hint or "")
+        return _Looked(replace(seen, problems=[*seen.problems, problem], decoded=[]))
+    return _Looked(replace(seen, decoded=[]), differing, compared=True)
 
 
-def _compare(
-    job: _CheckJob,
-    root: Path,
-    sample: Sample,
-    decoded: list[tuple[str, NDArray[np.bool_]]],
-    where: str,
-    problems: list[Problem],
-) -> int:
+def _compare(job: _CheckJob, root: Path, sample: Sample, size: tuple[int, int], seen: Seen) -> int:
     labels, names = coco_compare.source_labels(root, sample, job.connectivity)
-    height, width = int(job.image["height"]), int(job.image["width"])
+    width, height = size
     if labels.shape != (height, width):
         what = f"the JSON says {width}x{height}, the source is {sample.width}x{sample.height}"
-        problems.append(Problem("error", "coco-size", what, where, "export it again"))
+        seen.problems.append(Problem("error", "coco-size", what, job.where, "export it again"))
         return max(labels.size, height * width)
+    decoded = [(each.name, each.pixels()) for each in seen.decoded]
     differing = coco_compare.differing_pixels(labels, names, decoded)
+    if differing and job.tolerance_px:
+        differing = coco_compare.far_pixels(labels, names, decoded, job.tolerance_px)
     if differing:
-        problems.append(
-            Problem("error", "coco-pixels", f"{differing} pixels differ from the source mask", where, "export it again")
-        )
-    elif not job.merged:
+        far = f" by more than the tolerance of {job.tolerance_px:g} pixels" if job.tolerance_px else ""
+        what = f"{differing} pixels differ from the source mask{far}"
+        seen.problems.append(Problem("error", "coco-pixels", what, job.where, "export it again"))
+    elif not job.merged and not job.tolerance_px:
         lost, extra = coco_compare.unmatched_instances(labels, names, decoded)
         if lost or extra:
-            problems.append(
-                Problem(
-                    "error",
-                    "coco-instances",
-                    f"{lost} instances of the source have no annotation of their own, {extra} annotations no instance",
-                    where,
-                    "give the --connectivity it was exported with, or --merge if it was merged",
-                )
-            )
+            what = f"{lost} instances of the source have no annotation of their own, {extra} annotations no instance"
+            hint = "give the --connectivity it was exported with, or --merge if it was merged"
+            seen.problems.append(Problem("error", "coco-instances", what, job.where, hint))
     return differing

@@ -18,6 +18,8 @@ from carpet_data.core.images import read_indices, read_values
 from carpet_data.core.masks.shapes import rasterize
 from carpet_data.dataset import ClassFile, Connectivity, IndexFile, MaskFile, MaskStack, Overlap, Sample, Shapes
 
+_ROUNDING_PX = 1.5
+
 
 def source_labels(root: Path, sample: Sample, connectivity: Connectivity) -> tuple[NDArray[np.int32], list[str]]:
     """The instances of a sample.
@@ -95,16 +97,42 @@ def differing_pixels(
 
     Labels and names are those of `source_labels`; the annotations are (class_name, bool HxW).
     """
+    wanted, written = _classes(labels, names, annotations)
+    claims = np.zeros(labels.shape, np.int32)
+    for _, pixels in annotations:
+        claims += pixels
+    return int(((wanted != written) | (claims > 1)).sum())
+
+
+def _classes(
+    labels: NDArray[np.int32], names: list[str], annotations: list[tuple[str, NDArray[np.bool_]]]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The class number of every pixel, in the source and as written; 0 is background."""
     classes = sorted({*names, *(name for name, _ in annotations)})
     number = {name: position for position, name in enumerate(classes, start=1)}
     lookup = np.array([0, *(number[name] for name in names)], np.int32)
-    wanted = lookup[labels]
-    written = np.zeros_like(wanted)
-    twice = np.zeros(labels.shape, np.bool_)
+    written = np.zeros(labels.shape, np.int32)
     for name, pixels in annotations:
-        twice |= pixels & (written != 0)
         written[pixels] = number[name]
-    return int(((wanted != written) | twice).sum())
+    return lookup[labels], written
+
+
+def far_pixels(
+    labels: NDArray[np.int32], names: list[str], annotations: list[tuple[str, NDArray[np.bool_]]], tolerance_px: float
+) -> int:
+    """Pixels that differ and are further from every outline of the source than simplified polygons may be.
+
+    Arguments as in `differing_pixels`. Rounding to pixels adds up to one and a half.
+    """
+    wanted, written = _classes(labels, names, annotations)
+    far = np.zeros(labels.shape, np.bool_)
+    for number in np.unique(np.concatenate((wanted, written), axis=None)):
+        inside = (wanted == number).astype(np.uint8)
+        padded = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5) + cv2.distanceTransform(1 - padded, cv2.DIST_L2, 5)
+        differs = (wanted == number) != (written == number)
+        far |= differs & (depth[1:-1, 1:-1] > tolerance_px + _ROUNDING_PX)
+    return int(far.sum())
 
 
 def unmatched_instances(

@@ -9,7 +9,10 @@ from typing import Any
 
 from carpet_data.errors import DataError
 
+__all__ = ["CocoDocument", "NotCocoError", "json_files", "load"]
+
 _LISTS = ("images", "annotations", "categories")
+_NOT_COCO = "it is JSON, but not a COCO file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,20 @@ class CocoDocument:
     licenses: tuple[dict[str, Any], ...] = ()
 
 
+class NotCocoError(DataError):
+    """A JSON file that is whole, but not COCO instances.
+
+    Attributes:
+        kind: What it is instead, in a few words.
+        half: Whether it has some of COCO's lists, so that it was meant to be COCO.
+    """
+
+    kind: str = "not COCO"
+    half: bool = False
+
+
 def json_files(path: Path) -> tuple[Path, ...]:
-    """The COCO files that a path means: itself, or those of its annotations folder, or those it holds.
+    """The JSON files that a path means: itself, or those of its annotations folder, or those it holds.
 
     Raises:
         DataError: There is none.
@@ -48,35 +63,13 @@ def load(path: Path) -> CocoDocument:
     """Read a COCO file.
 
     Raises:
-        DataError: It cannot be read, is not JSON (with line and column), or has no lists of images,
-            annotations and categories.
+        DataError: It cannot be read or is not JSON (with line and column).
+        NotCocoError: It has no lists of images, annotations and categories.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="check the path") from error
-    except UnicodeDecodeError as error:
-        raise DataError("it is not UTF-8 text", where=path, hint="save it as UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})",
-            where=path,
-            hint="export the file again",
-        ) from error
-    except (RecursionError, ValueError) as error:
-        raise DataError(
-            "it is JSON, but not a COCO file: it is nested too deeply, or holds a number that is too long",
-            where=path,
-            hint="name a COCO file",
-        ) from error
+    document = _parse(path)
     if not isinstance(document, dict):
-        raise DataError(
-            "it is JSON, but not a COCO file: the top level is not an object", where=path, hint="name a COCO file"
-        )
-    for key in _LISTS:
-        entries = document.get(key)
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise DataError(f"it is JSON, but not a COCO file: {key!r} is not a list of objects", where=path)
+        raise _foreign(path, "the top level is not an object", _kind_of_list(document), hint="name a COCO file")
+    _check_lists(path, document)
     info = document.get("info")
     licenses = document.get("licenses")
     return CocoDocument(
@@ -89,13 +82,57 @@ def load(path: Path) -> CocoDocument:
     )
 
 
-def image_path(coco: Path, file_name: str) -> Path | None:
-    """Where an image of a COCO file lies: images/ beside annotations/, or beside the JSON file; None if nowhere."""
-    folder = coco.parent
-    split = coco.stem.removeprefix("instances_")
-    near = (folder.parent / "images", folder.parent / "images" / split, folder / "images")
-    for place in (*near, folder, folder.parent, folder.parent / split):
-        candidate = place / file_name
-        if candidate.is_file():
-            return candidate
-    return None
+def _parse(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="check the path") from error
+    except UnicodeDecodeError as error:
+        raise DataError("it is not UTF-8 text", where=path, hint="save it as UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})",
+            where=path,
+            hint="export the file again",
+        ) from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(
+            f"{_NOT_COCO}: it is nested too deeply, or holds a number that is too long",
+            where=path,
+            hint="name a COCO file",
+        ) from error
+
+
+def _check_lists(path: Path, document: dict[str, Any]) -> None:
+    present = [key for key in _LISTS if _is_objects(document.get(key))]
+    if len(present) == len(_LISTS):
+        if any("segments_info" in annotation for annotation in document["annotations"][:1]):
+            raise _foreign(path, "its segments are PNG files (panoptic)", "panoptic", hint="export instances")
+        return
+    missing = next(key for key in _LISTS if key not in present)
+    annotations = document.get("annotations")
+    first = annotations[:1] if isinstance(annotations, list) and _is_objects(annotations) else []
+    captions = any("caption" in annotation for annotation in first)
+    what = f"{missing!r} is not a list of objects"
+    hint = "export COCO instances, or name another file"
+    if missing not in document:
+        what = f"it has no list {missing!r}"
+    if missing == "annotations" and document.get(missing) is None and "images" in present:
+        hint = 'export the annotations too, or add "annotations": [] if all of its images are good'
+    kind = "captions" if captions else "images without annotations" if "images" in present else "not COCO"
+    raise _foreign(path, what, kind, hint=hint, half="images" in present and not captions)
+
+
+def _is_objects(entries: Any) -> bool:
+    return isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+
+
+def _kind_of_list(document: Any) -> str:
+    results = _is_objects(document) and any("image_id" in entry for entry in document[:1])
+    return "detection results" if results else "not COCO"
+
+
+def _foreign(path: Path, what: str, kind: str, *, hint: str, half: bool = False) -> NotCocoError:
+    error = NotCocoError(f"{_NOT_COCO}: {what}", where=path, hint=hint)
+    error.kind, error.half = kind, half
+    return error

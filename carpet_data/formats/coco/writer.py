@@ -14,7 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from pycocotools import mask as coco_mask
+
 from carpet_data.core.masks import Regions, polygons, rle
+from carpet_data.core.masks.polygons import Ring
 from carpet_data.dataset import Dataset
 from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.options import CocoOptions
@@ -120,9 +123,8 @@ class _CocoStream:
 
 def _annotations(regions: Regions, job: ExportJob[CocoOptions]) -> Iterator[str]:
     category_ids = {name: number for number, name in enumerate(job.categories, start=1)}
-    boxes, areas = regions.bbox.tolist(), regions.area.tolist()
-    for class_name, box, area, segmentation in zip(
-        regions.class_names, boxes, areas, _segmentations(regions, job.options), strict=True
+    for class_name, (box, area, segmentation) in zip(
+        regions.class_names, _segmentations(regions, job.options), strict=True
     ):
         yield (
             f'"category_id":{category_ids[class_name]},"bbox":{_dumps(box)},"area":{area},"iscrowd":0,'
@@ -130,13 +132,34 @@ def _annotations(regions: Regions, job: ExportJob[CocoOptions]) -> Iterator[str]
         )
 
 
-def _segmentations(regions: Regions, options: CocoOptions) -> Iterator[str]:
+def _segmentations(regions: Regions, options: CocoOptions) -> Iterator[tuple[list[int], int, str]]:
+    """Box, area and segmentation of every instance."""
+    boxes, areas = regions.bbox.tolist(), regions.area.tolist()
+    if options.tolerance_px is not None:
+        yield from map(_simplified, _both(regions, options.tolerance_px), boxes, areas)
+        return
     if options.segmentation == "rle":
         size = f'{{"size":[{regions.runs.height},{regions.runs.width}],"counts":'
-        return (f"{size}{_dumps(text)}}}" for text in rle.encode_each(regions))
-    if options.tolerance_px is None:
-        return map(_dumps, polygons.exact(regions))
-    return map(_dumps, polygons.simplified(regions, options.tolerance_px))
+        texts = (f"{size}{_dumps(text)}}}" for text in rle.encode_each(regions))
+    else:
+        texts = (_dumps(rings) for rings in polygons.exact(regions))
+    yield from zip(boxes, areas, texts, strict=True)
+
+
+def _both(regions: Regions, tolerance_px: float) -> Iterator[tuple[list[Ring], list[Ring], Regions]]:
+    simplified, exact = polygons.simplified(regions, tolerance_px), polygons.exact(regions)
+    return ((one, other, regions) for one, other in zip(simplified, exact, strict=True))
+
+
+def _simplified(rings: tuple[list[Ring], list[Ring], Regions], box: list[int], area: int) -> tuple[list[int], int, str]:
+    """Box and area of the polygons that are written, as pycocotools fills them; exact ones where no pixel is left."""
+    simplified, exact, regions = rings
+    outlines: Any = simplified
+    encoded: Any = coco_mask.merge(coco_mask.frPyObjects(outlines, regions.runs.height, regions.runs.width))
+    left = int(coco_mask.area(encoded))
+    if left == 0:
+        return box, area, _dumps(exact)
+    return [int(value) for value in coco_mask.toBbox(encoded)], left, _dumps(simplified)
 
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -1,0 +1,82 @@
+"""Which annotations belong to which image entry: ids and references, before anything is opened."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from carpet_data.core.text import counted
+from carpet_data.formats.coco.file import CocoDocument
+from carpet_data.formats.coco.ids import Id, id_of, wrong_id
+from carpet_data.formats.problems import Problems
+
+__all__ = ["Linked", "link", "say_unlisted"]
+
+
+@dataclass(slots=True)
+class Linked:
+    """What one file says of one image id.
+
+    Attributes:
+        annotations: Those that refer to it, whose own ids are sound.
+        faults: (what is wrong, where) of the others.
+    """
+
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+
+def link(document: CocoDocument, problems: Problems) -> dict[Id, Linked]:
+    """image id -> its annotations; those without any image id are problems of the whole file."""
+    found: defaultdict[Id, Linked] = defaultdict(Linked)
+    ids = [id_of(annotation.get("id")) for annotation in document.annotations]
+    times = Counter(key for key in ids if key is not None)
+    for position, (key, annotation) in enumerate(zip(ids, document.annotations, strict=True)):
+        where = f"{document.path} (annotation {f'at position {position}' if key is None else key})"
+        image_id = id_of(annotation.get("image_id"))
+        if image_id is None:
+            what = f"the annotation's image_id {wrong_id(annotation.get('image_id'))}, so its image is unknown"
+            problems.say(what, where, cause=("image_id", document.path, repr(annotation.get("image_id"))))
+        elif key is None:
+            found[image_id].faults.append((f"the annotation's id {wrong_id(annotation.get('id'))}", where))
+        elif times[key] > 1:
+            found[image_id].faults.append((f"{counted(times[key], 'annotation')} have the id {key!r}", where))
+        else:
+            found[image_id].annotations.append(annotation)
+    return dict(found)
+
+
+def say_unlisted(document: CocoDocument, by_image: Mapping[Id, Linked], problems: Problems) -> None:
+    """Say which image ids of annotations no image has.
+
+    Where most annotations are lost, or their ids differ from those of the images by kind only, the references of the
+    whole file are wrong: leaving out these images would turn the others into good ones.
+    """
+    listed = {key for image in document.images if (key := id_of(image.get("id"))) is not None}
+    lost = {key: linked for key, linked in by_image.items() if key not in listed}
+    annotations = sum(len(linked.annotations) + len(linked.faults) for linked in lost.values())
+    mostly = 2 * annotations > len(document.annotations)
+    for key, linked in lost.items():
+        count = len(linked.annotations) + len(linked.faults)
+        first = linked.annotations[0].get("id") if linked.annotations else "at fault"
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        where = f"{document.path} (annotation {first})"
+        if _other_kind(key) in listed:
+            what = f"its image_id {key!r} is not among the images: one is text, the other a number"
+            problems.say(what, where, "write all ids as numbers", cause=("kind of id", document.path))
+            continue
+        what = f"its image_id {key!r} is not among the images{more}"
+        image = f"{document.path} (image {key}, not listed)"
+        hint = "list its image, or remove the annotation"
+        if mostly:
+            problems.say(what, where, hint)
+        else:
+            problems.say(what, image if problems.skip_faulty else where, hint, image=image)
+
+
+def _other_kind(key: Id) -> Id | None:
+    if isinstance(key, int):
+        return str(key)
+    return int(key) if key.isascii() and key.isdigit() and len(key) < 20 else None

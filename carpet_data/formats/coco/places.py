@@ -1,0 +1,108 @@
+"""Where the images of a COCO file lie: the one place that the reader, `check` and `browse` ask."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from carpet_data.errors import DataError
+from carpet_data.formats.annotated import Fault, inside, is_text
+from carpet_data.formats.coco.file import CocoDocument
+from carpet_data.formats.glance import Folder
+from carpet_data.formats.listing import composed, is_image, walk
+
+__all__ = ["Places", "root_of", "unlisted_images"]
+
+_INSTANCES, _ANNOTATIONS, _IMAGES = "instances", "annotations", "images"
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_MOST_NAMED = 3
+
+
+def root_of(document: CocoDocument) -> Path:
+    """The folder that one JSON file stands for: its own, or the one above where that is where its images are."""
+    folder = document.path.parent
+    if folder.name.casefold() == _ANNOTATIONS:
+        return folder.parent
+    names = [name.replace("\\", "/") for image in document.images if is_text(name := image.get("file_name"))]
+    here = any((folder / place / name).is_file() for name in names[:1] for place in ("", _IMAGES) if "\0" not in name)
+    above = any(
+        (folder.parent / place / name).is_file() for name in names[:1] for place in ("", _IMAGES) if "\0" not in name
+    )
+    return folder if here or not above else folder.parent
+
+
+class Places:
+    """The folders in which images of one JSON file may lie; the one that held the last is tried first."""
+
+    def __init__(self, document: CocoDocument, root: Path) -> None:
+        self.root = root
+        folder = document.path.parent.resolve()
+        rest = document.path.stem.removeprefix(_INSTANCES).lstrip("_-")
+        named = [folder.parent / _IMAGES / rest, folder.parent / rest] if rest else []
+        whole = root.resolve()
+        places = (folder.parent / _IMAGES, *named, folder / _IMAGES, folder, folder.parent, whole / _IMAGES, whole)
+        relative = (inside(whole, str(place)) if place != whole else "" for place in places)
+        self._places = list(dict.fromkeys(place for place in relative if place is not None))
+
+    def find(self, name: str) -> str | Fault:
+        """The image's path relative to the root, or why there is none."""
+        # Tools on Windows write backslashes.
+        for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
+            for place in self._places:
+                path = inside(self.root, str(PurePosixPath(place) / spelling))
+                if path is not None and (self.root / path).is_file():
+                    self._places.remove(place)
+                    self._places.insert(0, place)
+                    return path
+        return self._lost(name)
+
+    def _lost(self, name: str) -> Fault:
+        near = self._near(name)
+        if _URL.match(name):
+            hint = near or "download the image into the data set, and write its path there"
+            return Fault(f"the image is named by an address, {name!r}, and nothing is downloaded", hint)
+        tried = name.replace("\\", "/")
+        away = all(inside(self.root, str(PurePosixPath(place) / tried)) is None for place in self._places)
+        if away or ":" in tried[:3]:
+            return Fault(
+                f"the path {name!r} leaves the data set", near or "write a path relative to the images' folder"
+            )
+        shown = ", ".join(place or "." for place in self._places)
+        return Fault(f"the image {name!r} was not found (looked in {shown})", near or "put the image there")
+
+    def _near(self, name: str) -> str:
+        """A hint that names the files of the data set that are called so, in whatever folder; empty without any."""
+        base = _folded(name.replace("\\", "/").rpartition("/")[2])
+        found = self._by_name.get(base, [])
+        if not found:
+            return ""
+        shown = ", ".join(found[:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
+        return f"correct file_name: the data set has {shown}"
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        """Image file name -> paths, whatever the case; only looked for once an image is missing."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        try:
+            listing = walk(self.root)
+        except DataError:
+            return {}  # a hint less; that the folder cannot be listed is said by those who read it
+        for path in filter(is_image, listing.files):
+            found[_folded(path.rpartition("/")[2])].append(path)
+        return found
+
+
+def unlisted_images(root: Path, listed: Collection[str]) -> list[str]:
+    """The image files beside those that are listed (in the same folders) that are not; paths relative to the root."""
+    found = []
+    for folder in sorted({path.rpartition("/")[0] for path in listed}):
+        names = (entry.name for entry in Folder(root / folder).entries() if is_image(entry.name) and entry.is_file())
+        found += [f"{folder}/{name}" if folder else name for name in names]
+    return sorted(path for path in found if path not in listed)
+
+
+def _folded(name: str) -> str:
+    return composed(name).casefold()
