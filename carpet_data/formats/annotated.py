@@ -12,12 +12,8 @@ from typing import Any, TypeGuard
 from carpet_data.core.images import ImageInfo, probe
 from carpet_data.dataset import GOOD, Dataset, Origin, Sample, Shape, Shapes, Side
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
-<<<<<<< HEAD
 from carpet_data.formats.entries import COMBINED
-from carpet_data.formats.problems import Problems
-=======
 from carpet_data.formats.problems import FIX_EXPORT, Problems
->>>>>>> e5e1591 (COCO: one judge of segmentations, one finder of images and one choice of files for the reader, check and browse; exact areas of simplified polygons)
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import from_samples, unique_ids
 
