@@ -49,7 +49,8 @@ def is_image(name: str) -> bool:
 
 def is_known(name: str) -> bool:
     """Whether a file belongs to a data set without being part of it: a license or a readme."""
-    return PurePosixPath(name).stem.casefold() in _KNOWN_STEMS
+    # Roboflow writes README.dataset.txt.
+    return PurePosixPath(name).name.partition(".")[0].casefold() in _KNOWN_STEMS
 
 
 def composed(text: str) -> str:

@@ -124,6 +124,14 @@ LAYOUTS: dict[str, tuple[str, str, str, str, dict[str, str], tuple[str | None, s
         {"data__yaml": NAMES},
         (None, None),
     ),
+    "class folders, labels beside": (
+        "hole/a.png",
+        "hole/a.txt",
+        "cut/b.png",
+        "cut/b.txt",
+        {"obj__names": "hole\ncut\n", "README__dataset__txt": "# metal\n"},
+        (None, None),
+    ),
     "CVAT YOLO 1.1": (
         "obj_train_data/a.png",
         "obj_train_data/a.txt",

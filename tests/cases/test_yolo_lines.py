@@ -102,6 +102,7 @@ LINES: dict[str, tuple[str, str, str]] = {
     "commas": (outline(HOLE).replace(" ", ","), "something other than numbers", "separate numbers by spaces"),
     "decimal commas": (outline(HOLE).replace(".", ","), "something other than numbers", "separate numbers by spaces"),
     "pixels": ("0 2 1 5 1 5 4 2 4", "the coordinate 2 is not a fraction", "divide x by the image's width"),
+    "DOTA": ("2 1 5 1 5 4 2 4 hole 0", "a line of DOTA", "instead of oriented boxes"),
     "class out of range": (outline(HOLE, 7), "class 7 has no name (known: 0 to 1)", "correct the line"),
     "class -1": (outline(HOLE, -1), "invalid class number -1", "correct or remove"),
     "half a class": (outline(HOLE).replace("0", "0.5", 1), "invalid class number 0.5", "correct or remove"),
@@ -298,3 +299,15 @@ def test_an_empty_line_among_names_leaves_numbers_open(tmp_path: Path) -> None:
     text(root / "obj.names", "hole\n\ncut\n")
     with pytest.raises(DataError, match="line 2 is empty"):
         read(root)
+
+
+def test_keys_of_sides(tmp_path: Path) -> None:
+    """A key that YOLO does not know is a side where its folder is there, and a setting elsewhere."""
+    labels = {f"images/{name}/{name}.png": (f"labels/{name}/{name}.txt", outline(HOLE)) for name in ("train", "extra")}
+    yaml = f"train: images/train\nvalidation: images/extra\ntest: []\nval:\n{NAMES}"
+    assert {sample.side for sample in read(yolo_set(tmp_path, labels, data__yaml=yaml))} == {"train", "val"}
+    (tmp_path / "data.yaml").unlink()
+    text(tmp_path / "obj.data", "train = train.txt\neval = coco\nnames = obj.names\nbackup = /tmp\n")
+    text(tmp_path / "train.txt", "images/train/train.png\nimages/extra/extra.png\n")
+    text(tmp_path / "obj.names", "hole\n")
+    assert {sample.side for sample in read(tmp_path)} == {"train"}

@@ -138,7 +138,7 @@ def test_labels_of_an_image_that_is_not_read(tmp_path: Path) -> None:
     text(root / "data.yaml", f"train: train.txt\n{NAMES}")
     dataset = read(root)
     assert classes_by_name(dataset) == {"images/a.png": "hole"}
-    assert dataset.notes == ("images/test/c.png not read: data.yaml does not name them",)
+    assert dataset.notes == ("images/test/c.png not read: data.yaml does not name it",)
     assert {path for path, _ in dataset.aside} == {"images/test/c.png", "labels/test/c.txt"}
 
 
@@ -163,7 +163,7 @@ def test_masks_beside_labels_are_no_images(tmp_path: Path) -> None:
     image(root / "masks/a.png", 0)
     dataset = read(root)
     assert classes_by_name(dataset) == {"a.png": "hole"}
-    assert dataset.notes == ("masks/a.png not read: masks, while labels are used",)
+    assert dataset.notes == ("masks/a.png not read: a mask, while labels are used",)
 
 
 def test_images_called_as_lists_are(tmp_path: Path) -> None:
@@ -180,3 +180,54 @@ def test_label_files_that_cannot_be_opened(tmp_path: Path) -> None:
         read(root)
     dataset = read(root, ReadOptions(skip_faulty=True))
     assert (len(dataset), len(dataset.skipped)) == (1, 1)
+
+
+def test_projects_of_the_labeling_tool_beside_its_export(tmp_path: Path) -> None:
+    """X-AnyLabeling and labelme leave a JSON beside each image; those of images with YOLO labels say it again."""
+    shapes = '{"version": "5", "shapes": [%s], "imagePath": "a.png", "imageHeight": 8, "imageWidth": 12}'
+    drawn = shapes % '{"label": "hole", "points": [[1, 1], [3, 1], [3, 4]]}'
+    root = yolo_set(
+        tmp_path,
+        {
+            "images/a.png": ("labels/a.txt", outline(HOLE)),
+            "images/b.png": ("labels/b.txt", ""),
+            "images/c.png": (None, ""),
+        },
+        classes__txt="hole\n",
+    )
+    text(root / "images/a.json", drawn)
+    text(root / "images/b.json", shapes % "")
+    text(root / "images/c.json", shapes % "")
+    dataset = read(root)
+    assert {path for path, _ in dataset.aside} == {f"images/{name}.json" for name in "abc"}
+    assert any("another annotation" in note for note in dataset.notes)
+    # What says that there is a defect must not be passed over.
+    text(root / "images/c.json", drawn)
+    with pytest.raises(DataError, match=r"c\.json"):
+        read(root)
+    dataset = read(root, ReadOptions(skip_faulty=True))
+    assert "images/c.png" not in classes_by_name(dataset)
+
+
+def test_labels_in_a_folder_of_another_name_are_recognized_and_refused(tmp_path: Path) -> None:
+    """As makesense.ai exports them: the hint says where they belong."""
+    labels = {f"photos/{name}.png": (f"labels_my-project_2024-05-01/{name}.txt", outline(HOLE)) for name in "abc"}
+    root = yolo_set(tmp_path, labels)
+    text(root / "labels_my-project_2024-05-01/labels.txt", "hole\n")
+    with pytest.raises(DataError, match=r"no image uses the 3 label files here, such as a\.txt") as caught:
+        read(root)
+    assert "nearest image is photos/a.png" in str(caught.value)
+
+
+def test_folders_called_as_classes(tmp_path: Path) -> None:
+    root = yolo_set(tmp_path, {f"train/{name}/a.png": (None, "") for name in ("hole", "cut")}, data__yaml=NAMES)
+    with pytest.raises(DataError, match="called as the classes: read them with --from folder"):
+        read(root)
+
+
+def test_names_in_a_folder_of_configurations(tmp_path: Path) -> None:
+    root = yolo_set(tmp_path, {"images/a.png": ("labels/a.txt", outline(HOLE))})
+    text(root / "configs/metal.yaml", f"path: ..\ntrain: images\n{NAMES}")
+    (note,) = read(root).notes
+    assert note.endswith("name configs/metal.yaml instead of the folder")
+    assert classes_by_name(read(root / "configs/metal.yaml")) == {"images/a.png": "hole"}

@@ -37,6 +37,11 @@ class Config:
     documents: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self.path.name if self.path is not None else "the list of images"
+
 
 def read_config(root: Path) -> Config:
     """The configuration of a folder, or of the YAML or obj.data file that stands for it.
@@ -91,7 +96,7 @@ def _of_darknet(path: Path) -> Config:
         documents.append(place)
     places: dict[str, Side | None] = {}
     for key, value in settings.items():
-        if value and key not in ("names", "classes", "backup") and side_of(key) is not None:
+        if value and key in darknet.SIDE_KEYS:
             # Darknet's `valid` may name the list of `train` again, for want of another.
             places.setdefault(_named(root, path, key, value), side_of(key))
     classes = int(settings["classes"]) if settings.get("classes", "").isdecimal() else None

@@ -10,6 +10,9 @@ from carpet_data.formats.yolo.text import exists, text_of
 
 SUFFIX = ".data"
 
+SIDE_KEYS = ("train", "valid", "val", "validation", "test")
+"""Keys that name a list of images; `eval` says how to measure, `backup` where weights go."""
+
 
 def settings_in(path: Path) -> dict[str, str]:
     """The settings by their keys in lower case: classes, names, train, valid and others.

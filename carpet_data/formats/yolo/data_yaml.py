@@ -11,7 +11,7 @@ import yaml
 from carpet_data.dataset import Side
 from carpet_data.errors import DataError
 from carpet_data.formats.annotated import inside, is_text
-from carpet_data.formats.folders import SIDE_FOLDERS
+from carpet_data.formats.folders import side_of
 from carpet_data.formats.yolo.class_names import names_in
 from carpet_data.formats.yolo.darknet import trailing
 from carpet_data.formats.yolo.text import exists, text_of
@@ -19,6 +19,7 @@ from carpet_data.formats.yolo.text import exists, text_of
 _USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _NAMES_HINT = "write names: as a list, or as number: name"
 _ALL = "all"
+_SIDE_KEYS = ("train", "val", "valid", "validation", "test")
 _KEYS = frozenset({"names", "nc"})
 
 
@@ -56,7 +57,7 @@ def _glance(path: Path) -> dict[str, Any] | None:
         document = load(path)
     except DataError:
         return None  # the file that is chosen is loaded again, and then says what is wrong
-    known = {key: value for key, value in document.items() if key in _KEYS or key in SIDE_FOLDERS}
+    known = {key: value for key, value in document.items() if key in _KEYS or key in _SIDE_KEYS}
     return known if not _KEYS.isdisjoint(known) else None
 
 
@@ -157,10 +158,8 @@ def places(document: Mapping[str, Any], base: Path, path: Path) -> tuple[tuple[S
         DataError: An entry is not text, does not exist, or leaves the data set.
     """
     found: dict[str, Side | None] = {}
-    for key, side in SIDE_FOLDERS.items():
-        stated = document.get(key)
-        if stated is None or stated == "":
-            continue
+    for key, side in _sides_in(document, base).items():
+        stated = document[key]
         for text in stated if isinstance(stated, list) else [stated]:
             if not is_text(text):
                 raise DataError(f"`{key}` holds {text!r}, which is not a folder", where=path, hint="write a folder")
@@ -168,6 +167,20 @@ def places(document: Mapping[str, Any], base: Path, path: Path) -> tuple[tuple[S
             # YOLO demands a val entry; naming train (or all images) again is how one says that there is none.
             found.setdefault(place, None if place.rpartition("/")[2].casefold() == _ALL else side)
     return tuple((side, place) for place, side in found.items())
+
+
+def _sides_in(document: Mapping[str, Any], base: Path) -> dict[str, Side]:
+    """Keys that name images of a side: those of YOLO, and others of which the folder is there, such as holdout."""
+    sides: dict[str, Side] = {}
+    for key in sorted(filter(is_text, document), key=lambda key: key not in _SIDE_KEYS):
+        side, stated = side_of(key), document[key]
+        if side is not None and stated not in (None, "", []) and (key in _SIDE_KEYS or _is_there(base, stated)):
+            sides[key] = side
+    return sides
+
+
+def _is_there(base: Path, stated: object) -> bool:
+    return is_text(stated) and exists(base / stated)
 
 
 def _existing(base: Path, text: str, key: str, path: Path) -> str:

@@ -20,7 +20,7 @@ from carpet_data.formats.yolo.text import is_label_text, text_of
 IMAGES = IMAGE_FOLDERS | {"jpegimages", "imagenes", "pictures"}
 """Folders (lower case) that hold images, beside or instead of which one of labels lies; Darknet knows JPEGImages."""
 
-LABELS = frozenset({"labels", "label", "labels_txt", "yolo_labels", "labels_yolo", "txt"})
+LABELS = frozenset({"labels", "label", "labels_txt", "yolo_labels", "labels_yolo", "labeltxt", "txt"})
 """Folders (lower case) that hold labels."""
 
 _ALL = "all"

@@ -26,12 +26,13 @@ _EMPTY_FILES = "give each image without a defect an empty label file"
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What is to be judged: the images of a data set, and how they were paired."""
+    """What is to be judged: the images of a data set, how they were paired, and the names of classes."""
 
     root: Path
     sides: Mapping[str, Side | None]
     pairs: Pairs
     files: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
     @property
     def bare(self) -> list[str]:
@@ -89,10 +90,12 @@ def _say_none(lack: Lack, images: list[str], problems: Problems) -> None:
     """No image of the data set has a label file."""
     places = dict.fromkeys(expected(path).rpartition("/")[0] or "." for path in images)
     shown = ", ".join([*list(places)[:_MOST_NAMED], *(["…"] if len(places) > _MOST_NAMED else [])])
+    of_classes = {PurePosixPath(path).parent.name for path in images} <= set(lack.names)
+    hint = "the folders are called as the classes: read them with --from folder" if of_classes else None
     problems.say(
         f"{_no_image(images)} has a label file (looked in {shown}, and beside the images)",
         lack.root,
-        f"put the label files there; {_EMPTY_FILES}; for images without labels use --from folder",
+        hint or f"put the label files there; {_EMPTY_FILES}; for images without labels use --from folder",
     )
 
 

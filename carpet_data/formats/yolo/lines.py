@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from carpet_data.core.images import ImageInfo
 from carpet_data.dataset import GOOD, Shape
 from carpet_data.formats.annotated import polygon_problem
+from carpet_data.formats.yolo.text import are_numbers, is_dota_line
 
 _SLACK = 0.05
 """How far outside of 0..1 a coordinate may be; drawing tools step over the edge a little."""
@@ -37,7 +38,7 @@ def is_comment(words: Sequence[str]) -> bool:
     if not words[0].startswith(_COMMENT):
         return False
     rest = [word for word in (words[0].removeprefix(_COMMENT), *words[1:]) if word]
-    return len(rest) < _BOX or numbers_of(rest[1:]) is None
+    return len(rest) < _BOX or not are_numbers(rest[1:])
 
 
 def numbers_of(words: Sequence[str]) -> list[float] | None:
@@ -89,7 +90,13 @@ def _not_numbers(words: Sequence[str], names: Mapping[int, str] | None) -> Wrong
     what = "the line holds something other than numbers"
     if words[0].startswith(_COMMENT):
         return Wrong("comment", "the line is a label that was commented out", "restore the label, or remove the line")
-    if len(words) > 1 and numbers_of(words[1:]) is not None:
+    if is_dota_line(words):
+        return Wrong(
+            "dota",
+            "this is a line of DOTA: an oriented box in pixels, with the class at its end",
+            "export segments (polygons or masks) instead of oriented boxes",
+        )
+    if len(words) > 1 and are_numbers(words[1:]):
         number = next((number for number, name in (names or {}).items() if name == words[0]), None)
         return Wrong(
             "name",

@@ -6,7 +6,6 @@ say which pixels are defect. An image without a label file is good, but only whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,16 +14,17 @@ from carpet_data.errors import DataError
 from carpet_data.formats import annotated
 from carpet_data.formats.annotated import Picture, measure
 from carpet_data.formats.folders import license_of
-from carpet_data.formats.listing import Listing, is_image, walk
+from carpet_data.formats.listing import Listing, walk
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.yolo.class_names import names_beside
 from carpet_data.formats.yolo.config import Config, read_config
-from carpet_data.formats.yolo.images import in_mask_folder, lists_beside, sides_of_images
+from carpet_data.formats.yolo.images import lists_beside, sides_of_images
 from carpet_data.formats.yolo.label_files import LabelFiles
 from carpet_data.formats.yolo.lack import Lack
 from carpet_data.formats.yolo.lack import check as check_lack
-from carpet_data.formats.yolo.pairs import Pairs, pair
+from carpet_data.formats.yolo.pairs import pair
+from carpet_data.formats.yolo.used import Used
 
 
 def read(root: Path, options: ReadOptions) -> Dataset:
@@ -48,13 +48,15 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         problems.check()
     lists = tuple(place for _, place in config.places if (config.root / place).is_file())
     pairs = pair(config.root, sides, listing.files, lists, problems)
-    notes = [*config.notes, *check_lack(Lack(config.root, sides, pairs, listing.files), problems)]
+    names = tuple((config.names or {}).values())
+    notes = check_lack(Lack(config.root, sides, pairs, listing.files, names), problems)
     labels = LabelFiles(config, problems)
     measured = (
         _picture(path, side, pairs.label_of.get(path), labels, problems) for path, side in sorted(sides.items())
     )
     pictures = [picture for picture in measured if picture is not None]
     labels.check()
+    used = Used(config, listing.files, lists, sides, pairs)
     dataset = annotated.dataset(
         pictures,
         [name for name in (config.names or _numbered(pictures)).values() if name != GOOD],
@@ -63,12 +65,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         options=options,
         problems=problems,
         format="yolo",
-        documents=_documents(config, lists, pairs),
+        documents=used.documents(),
     )
-    left = [path for path in listing.files if is_image(path) and path not in sides]
-    left = [path for path in left if config.places or in_mask_folder(path)]
-    notes = [*notes, *labels.notes(), *_more_notes(config, pictures, left)]
-    return replace(dataset, aside=_aside(config, left, pairs), notes=tuple(notes))
+    aside, more = used.aside(pictures)
+    return replace(dataset, aside=aside, notes=(*config.notes, *notes, *labels.notes(), *more))
 
 
 def _with_names(config: Config, listing: Listing) -> Config:
@@ -79,41 +79,11 @@ def _with_names(config: Config, listing: Listing) -> Config:
     try:
         names, lists = names_beside(config.root, listing.files)
     except DataError as error:
-        return replace(config, notes=(*config.notes, f"class lists beside {_name(config)} are not used: {error.what}"))
+        return replace(config, notes=(*config.notes, f"class lists beside {config.name} are not used: {error.what}"))
     notes = config.notes
     if names is not None and list(names.values()) != list(config.names.values()):
-        notes = (*notes, f"{lists[0]} names other classes than {_name(config)}, which is used")
+        notes = (*notes, f"{lists[0]} names other classes than {config.name}, which is used")
     return replace(config, documents=tuple(dict.fromkeys([*config.documents, *lists])), notes=notes)
-
-
-def _name(config: Config) -> str:
-    return config.path.name if config.path is not None else "the list of images"
-
-
-def _more_notes(config: Config, pictures: list[Picture], left: list[str]) -> Iterator[str]:
-    if config.names is None and any(picture.shapes for picture in pictures):
-        yield "no file names the classes, so they are called by their numbers: write `names` in data.yaml"
-    if left:
-        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-        yield f"{left[0]}{more} not read: {_why_left(config)}"
-
-
-def _why_left(config: Config) -> str:
-    return f"{_name(config)} does not name them" if config.places else "masks, while labels are used"
-
-
-def _documents(config: Config, lists: tuple[str, ...], pairs: Pairs) -> list[str]:
-    return list(dict.fromkeys([*config.documents, *lists, *sorted({*pairs.label_of.values(), *pairs.copies})]))
-
-
-def _aside(config: Config, left: list[str], pairs: Pairs) -> tuple[tuple[str, str], ...]:
-    """What is left out on purpose: images that nothing names, their labels, and labels of images that are gone."""
-    why = {
-        _why_left(config): left,
-        "labels of an image that is not read": pairs.elsewhere,
-        "no image uses it": pairs.unused,
-    }
-    return tuple((path, reason) for reason, paths in why.items() for path in paths)
 
 
 def _picture(path: str, side: Side | None, label: str | None, labels: LabelFiles, problems: Problems) -> Picture | None:

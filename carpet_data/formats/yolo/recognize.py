@@ -28,26 +28,47 @@ def looks_like(folder: Folder) -> bool:
         return False
     if _names_classes(folder):
         return True
-    places = list(_places(folder))
-    return any(map(_has_label_folder, places)) or any(map(_has_labels_beside, places))
+    usual = list(_usual_places(folder))
+    if any(map(_has_label_folder, usual)) or any(map(_has_labels_beside, usual)):
+        return True
+    # Of other folders only those that are no data sets of their own.
+    others = [each for each in _folders(folder) if not _describes_itself(each)]
+    return any(map(_has_labels_beside, others)) or _has_labels_apart([folder, *others], _folders(folder))
 
 
-def _places(folder: Folder) -> Iterator[Folder]:
-    """The folder, and those in it where images usually lie; all, if a list of classes lies beside them."""
+def _usual_places(folder: Folder) -> Iterator[Folder]:
+    """The folder, and those in it where images usually lie."""
     yield folder
-    listed = any(
-        is_class_list(folder.path / entry.name) for entry in islice(folder.entries(), _MOST_NAMES) if entry.is_file()
-    )
-    for name, path in islice(folder.folders.items(), _MOST_FOLDERS):
-        usual = name in IMAGES or side_of(name) is not None or name.startswith("obj_")
-        if not (usual or listed) or name in LABELS:
-            continue
-        inner = Folder(path)
-        yield inner
-        if usual:
-            yield from (
-                Folder(place) for name, place in inner.folders.items() if name in IMAGES or side_of(name) is not None
-            )
+    for inner in _folders(folder):
+        if _is_usual(inner.path.name.casefold()):
+            yield inner
+            yield from (each for each in _folders(inner) if _is_usual(each.path.name.casefold()))
+
+
+def _is_usual(name: str) -> bool:
+    return name in IMAGES or side_of(name) is not None or name.startswith("obj_")
+
+
+def _folders(folder: Folder) -> list[Folder]:
+    return [Folder(path) for path in islice(folder.folders.values(), _MOST_FOLDERS)]
+
+
+def _describes_itself(folder: Folder) -> bool:
+    names = islice(folder.entries(), _MOST_NAMES)
+    return _names_classes(folder) or any(is_class_list(folder.path / each.name) for each in names if each.is_file())
+
+
+def _has_labels_apart(of_images: list[Folder], of_labels: list[Folder]) -> bool:
+    """Whether images lie in one folder, and labels with their names in one of another name."""
+    for labels in of_labels:
+        texts = [path for path in islice(_texts(labels), _MOST_SNIFFED) if holds_labels(path)]
+        for images in of_images if texts else ():
+            names = {
+                PurePosixPath(each.name).stem for each in islice(images.entries(), _MOST_NAMES) if is_image(each.name)
+            }
+            if any(path.stem in names for path in texts):
+                return True
+    return False
 
 
 def _names_classes(folder: Folder) -> bool:

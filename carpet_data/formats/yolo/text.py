@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from pathlib import Path
 
 from carpet_data.errors import DataError
@@ -37,11 +38,25 @@ def text_of(path: Path) -> str:
 
 
 def is_label_text(data: bytes) -> bool:
-    """Whether the start of a file looks like YOLO labels: lines of a class and at least four numbers."""
+    """Whether the start of a file looks like labels: lines of a class and at least four numbers, or DOTA's."""
     lines = [line for line in data.decode("utf-8", "replace").lstrip("\ufeff").splitlines() if line.strip()]
     # The last line may be cut off.
     looked_at = lines[:5] if len(lines) > 5 else lines[: max(len(lines) - 1, 1)]
-    return bool(looked_at) and all(_is_label_line(line) for line in looked_at)
+    return bool(looked_at) and all(_is_label_line(line.split()) for line in looked_at)
+
+
+def is_dota_line(words: Sequence[str]) -> bool:
+    """Whether a line is DOTA's: four corners in pixels, a class name, and whether it is difficult."""
+    return len(words) in (9, 10) and are_numbers(words[:8]) and not are_numbers(words[8:9])
+
+
+def are_numbers(words: Sequence[str]) -> bool:
+    """Whether all of these are numbers."""
+    try:
+        [float(word) for word in words]
+    except ValueError:
+        return False
+    return True
 
 
 def holds_labels(path: Path) -> bool:
@@ -53,15 +68,8 @@ def holds_labels(path: Path) -> bool:
         return False
 
 
-def _is_label_line(line: str) -> bool:
-    words = line.split()
-    if len(words) < 5:
-        return False
-    try:
-        [float(word) for word in words[1:]]
-    except ValueError:
-        return False
-    return True
+def _is_label_line(words: Sequence[str]) -> bool:
+    return (len(words) >= 5 and are_numbers(words[1:])) or is_dota_line(words)
 
 
 def exists(path: Path) -> bool:
