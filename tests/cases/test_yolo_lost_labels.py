@@ -192,6 +192,7 @@ def test_projects_of_the_labeling_tool_beside_its_export(tmp_path: Path) -> None
             "images/a.png": ("labels/a.txt", outline(HOLE)),
             "images/b.png": ("labels/b.txt", ""),
             "images/c.png": (None, ""),
+            **{f"images/{name}.png": (f"labels/{name}.txt", outline(HOLE)) for name in "defg"},
         },
         classes__txt="hole\n",
     )
