@@ -20,14 +20,18 @@ from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
 from carpet_data.errors import CarpetDataError, ImageError
 from carpet_data.grouping import alignment, neighbors
+from carpet_data.grouping.alignment import Match
 from carpet_data.grouping.descriptors import PLANE, Descriptor, describe_or_problem, signature, to_float
-from carpet_data.grouping.groups import Link, UnionFind, chain, link
-
-THRESHOLD = 0.8
-"""Agreement from which two images show the same scene; measured in docs/grouping.md."""
+from carpet_data.grouping.evidence import LIKELY, Compared, Evidence
+from carpet_data.grouping.groups import Link, chain, link
+from carpet_data.grouping.neighbors import PairToCompare
 
 IN_MEMORY = 20_000
 """More planes than this (310 MiB) are kept in an unnamed temporary file, which the system pages in and out."""
+
+
+# Whitened planes kept while comparing: 64 MiB.
+_REMEMBERED = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +53,19 @@ def find(
     files: Mapping[str, Path],
     *,
     near: bool = True,
-    threshold: float = THRESHOLD,
     in_memory: int = IN_MEMORY,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Found:
     """Find the duplicates among image files (sample id -> file).
 
-    The result does not depend on the order of `files` nor on the number of workers. `threshold` is the agreement, 0..1,
-    from which two images are near duplicates. At most `in_memory` planes are held in memory; more are kept in a
-    temporary file.
+    The result does not depend on the order of `files` nor on the number of workers. At most `in_memory` planes are held
+    in memory; more are kept in a temporary file.
     """
     ids = sorted(files)
     problems: list[CarpetDataError] = []
     digests: dict[str, str] = {}
-    search = Search(len(ids), near=near, threshold=threshold, in_memory=in_memory)
+    search = Search(len(ids), near=near, in_memory=in_memory)
     described = executor.run(describe_or_problem, (files[sample_id] for sample_id in ids), workers=workers)
     for done, (sample_id, result) in enumerate(zip(ids, described, strict=True), start=1):
         if isinstance(result, ImageError):
@@ -79,11 +81,8 @@ def find(
 class Search:
     """The search of `find`, for up to `capacity` images that are opened and described elsewhere."""
 
-    def __init__(
-        self, capacity: int, *, near: bool = True, threshold: float = THRESHOLD, in_memory: int = IN_MEMORY
-    ) -> None:
+    def __init__(self, capacity: int, *, near: bool = True, in_memory: int = IN_MEMORY) -> None:
         self._near = near
-        self._threshold = threshold
         self._exact = _Exact()
         self._planes = _PlaneStore(capacity if near else 0, on_disk=capacity > in_memory)
 
@@ -95,7 +94,7 @@ class Search:
 
     def links(self) -> list[Link]:
         """All links among the images added, sorted."""
-        near = near_links(self._planes, threshold=self._threshold) if self._near else []
+        near = near_links(self._planes) if self._near else []
         return sorted(self._exact.links() + near)
 
 
@@ -149,42 +148,75 @@ class _PlaneStore:
         return to_float(self._planes[row])
 
 
-def near_links(planes: _PlaneStore, *, threshold: float = THRESHOLD) -> list[Link]:
+def near_links(planes: _PlaneStore) -> list[Link]:
     """The near duplicates among stored planes."""
-    pairs = neighbors.candidates(planes.signatures())
-    joined = UnionFind(range(len(planes.ids)))
+    signatures = planes.signatures()
+    pairs = neighbors.candidates(signatures)
+    if not pairs:
+        return []
+    comparing = _Comparing(planes)
+    strangers = neighbors.Strangers(signatures)
 
-    @lru_cache(maxsize=1024)
-    def spectrum(row: int, turn: str) -> NDArray[np.complex64]:
-        return alignment.spectrum(neighbors.turn_plane(planes.plane(row), turn))
+    def unrelated(row: int, related: set[int]) -> list[Compared]:
+        return [comparing.compared(PairToCompare(row, other, "")) for other in strangers.of(row, related)]
 
-    links: list[Link] = []
+    evidence = Evidence(len(planes.ids), unrelated, comparing.everywhere)
+    evidence.candidates(pairs)
     for pair in pairs:
-        # Pairs inside a group are settled: comparing them could only add reasons to what is known.
-        if joined.root(pair.a) == joined.root(pair.b):
-            continue
+        if not evidence.settled(pair):
+            evidence.add(comparing.compared(pair))
+    return [_link(planes, found) for found in evidence.links()]
+
+
+def _link(planes: _PlaneStore, found: Compared) -> Link:
+    pair, match = found.pair, found.match
+    score = round(min(match.agreement if match.agreement >= LIKELY else match.coarse, 1.0), 3)
+    return link(planes.ids[pair.a], planes.ids[pair.b], "near", score, _detail(pair, match))
+
+
+class _Comparing:
+    """Compares stored planes by row, with a memory of the whitened ones."""
+
+    def __init__(self, planes: _PlaneStore) -> None:
+        self._planes = planes
+        self._white = lru_cache(maxsize=_REMEMBERED)(self._new_white)
+
+    def _new_white(self, row: int) -> NDArray[np.float16]:
+        return alignment.whitened(self._planes.plane(row)).astype(np.float16)
+
+    def _spectrum(self, row: int, turn: str) -> NDArray[np.float32]:
+        return alignment.spectrum(neighbors.turn_plane(self._white(row).astype(np.float32), turn))
+
+    def _plane(self, row: int, turn: str) -> NDArray[np.float32]:
+        return neighbors.turn_plane(self._planes.plane(row), turn)
+
+    def compared(self, pair: PairToCompare) -> Compared:
+        """How well the two images agree."""
         match = alignment.compare(
-            planes.plane(pair.a),
-            neighbors.turn_plane(planes.plane(pair.b), pair.turn),
-            spectrum_a=spectrum(pair.a, ""),
-            spectrum_b=spectrum(pair.b, pair.turn),
-            stretch=_stretch(planes.sizes, pair),
+            self._plane(pair.a, ""),
+            self._plane(pair.b, pair.turn),
+            spectrum_a=self._spectrum(pair.a, ""),
+            spectrum_b=self._spectrum(pair.b, pair.turn),
+            stretch=_stretch(self._planes.sizes, pair),
         )
-        if match.agreement >= threshold:
-            joined.join(pair.a, pair.b)
-            score = round(match.agreement, 3)
-            links.append(link(planes.ids[pair.a], planes.ids[pair.b], "near", score, _detail(pair, match)))
-    return links
+        return Compared(pair, match)
+
+    def everywhere(self, found: Compared) -> float:
+        """How far an aligned pair agrees all over the frame."""
+        if found.match.warp is None:
+            return 0.0
+        pair = found.pair
+        return alignment.everywhere(self._plane(pair.a, ""), self._plane(pair.b, pair.turn), found.match.warp)
 
 
-def _stretch(sizes: Sequence[tuple[int, int]], pair: neighbors.PairToCompare) -> tuple[float, float]:
+def _stretch(sizes: Sequence[tuple[int, int]], pair: PairToCompare) -> tuple[float, float]:
     width, height = sizes[pair.b]
     if neighbors.swaps_sides(pair.turn):
         width, height = height, width
     return width / sizes[pair.a][0], height / sizes[pair.a][1]
 
 
-def _detail(pair: neighbors.PairToCompare, match: alignment.Match) -> str:
+def _detail(pair: PairToCompare, match: Match) -> str:
     across, down = (round(100 * part) for part in match.shift_frac)
     shift = f"shifted by {across} %, {down} %" if across or down else ""
     return ", ".join(part for part in (pair.turn, shift) if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,11 @@ CLOSE = 0.5
 TURNED_CLOSE = 0.7
 """A mirrored or turned copy keeps its signature, so that only clear cases need comparing."""
 
+COHORT = 8
+"""Number of unrelated images that one is compared with, to learn what images of the set share."""
+
+_SAMPLE = 64
+_GOLDEN = 0.6180339887498949
 _SHRINK = 16
 CELLS = 1 << 22
 """Similarities that are held in memory at once: 16 MiB."""
@@ -53,8 +59,7 @@ def candidates(signatures: NDArray[np.float32], *, cells: int = CELLS) -> list[P
     count = len(signatures)
     if count < 2:
         return []
-    # What all images of a set have in common (its weave) says nothing; with few images the mean is hardly known.
-    common = signatures.mean(axis=0) * (count / (count + _SHRINK))
+    common = _common(signatures)
     known = _unit(signatures - common)
     found: dict[PairToCompare, float] = {}
     block = max(1, cells // count)
@@ -65,6 +70,38 @@ def candidates(signatures: NDArray[np.float32], *, cells: int = CELLS) -> list[P
             similarity[np.arange(len(similarity)), start + np.arange(len(similarity))] = -2
             _collect(found, similarity, start, which)
     return sorted(found, key=lambda pair: (-found[pair], pair))
+
+
+def _common(signatures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What all images of a set have in common (its weave) says nothing; with few images the mean is hardly known."""
+    count = len(signatures)
+    return np.asarray(signatures.mean(axis=0) * (count / (count + _SHRINK)), dtype=np.float32)
+
+
+class Strangers:
+    """For an image, others like it that are not known to be related: what it shares with them is not its own.
+
+    This is the impostor cohort of speaker verification (Auckenthaler, Carey and Lloyd-Thomas 2000). It is drawn from
+    the nearer half of a sample, because in a folder of several products only the images of one product are a fair
+    comparison.
+    """
+
+    def __init__(self, signatures: NDArray[np.float32]) -> None:
+        self._known = _unit(signatures - _common(signatures))
+
+    def of(self, row: int, related: Collection[int]) -> list[int]:
+        """Up to COHORT rows, none of them in `related`; [] where there are fewer than half of that."""
+        count = len(self._known)
+        # The golden ratio spreads the sample over the set, whatever its size.
+        spread = dict.fromkeys((row + int(step * count * _GOLDEN)) % count for step in range(1, _SAMPLE + 1))
+        sample = [other for other in spread if other != row and other not in related]
+        likeness = self._known[sample] @ self._known[row]
+        ranked = [sample[place] for place in np.argsort(-likeness, kind="stable")]
+        nearer = ranked[: max(len(ranked) // 2, COHORT)]
+        if len(nearer) < COHORT // 2:
+            return []
+        places = np.linspace(0, len(nearer) - 1, min(COHORT, len(nearer))).astype(int)
+        return [nearer[place] for place in places]
 
 
 def _collect(found: dict[PairToCompare, float], similarity: NDArray[np.float32], start: int, which: int) -> None:
@@ -104,17 +141,19 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def turn_plane(plane: NDArray[np.float32], turn: str) -> NDArray[np.float32]:
     """A plane turned as a candidate says."""
-    turns = {
-        "": plane,
-        "turned by 180°": plane[::-1, ::-1],
-        "mirrored left to right": plane[:, ::-1],
-        "mirrored top to bottom": plane[::-1],
-        "transposed": plane.T,
-        "transposed and turned by 180°": plane[::-1, ::-1].T,
-        "turned by 90°": np.rot90(plane),
-        "turned by 270°": np.rot90(plane, 3),
-    }
-    return np.ascontiguousarray(turns[turn])
+    return np.ascontiguousarray(_TURNED[turn](plane))
+
+
+_TURNED: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
+    "": lambda plane: plane,
+    "turned by 180°": lambda plane: plane[::-1, ::-1],
+    "mirrored left to right": lambda plane: plane[:, ::-1],
+    "mirrored top to bottom": lambda plane: plane[::-1],
+    "transposed": lambda plane: plane.T,
+    "transposed and turned by 180°": lambda plane: plane[::-1, ::-1].T,
+    "turned by 90°": lambda plane: np.rot90(plane),
+    "turned by 270°": lambda plane: np.rot90(plane, 3),
+}
 
 
 def swaps_sides(turn: str) -> bool:

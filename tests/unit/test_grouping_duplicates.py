@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from carpet_data.errors import ImageError
-from carpet_data.grouping import descriptors, duplicates, neighbors
+from carpet_data.grouping import descriptors, duplicates, evidence, neighbors
 from carpet_data.grouping.groups import Link
 
 
@@ -82,7 +82,7 @@ def test_the_same_scene_is_found_among_others(tmp_path: Path, change: str) -> No
     }
     links = find(tmp_path, images)
     assert [(found.a, found.b, found.reason) for found in links] == [("a.png", "b.png", "near")]
-    assert links[0].score >= duplicates.THRESHOLD
+    assert links[0].score >= evidence.LIKELY
     if change.startswith(("turned by", "mirrored", "transposed")):
         turned = links[0].detail
         pair = {"turned by 90°", "turned by 270°"}
