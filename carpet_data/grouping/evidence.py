@@ -27,7 +27,7 @@ from carpet_data.grouping.neighbors import FURTHER, PairToCompare
 SURE = 0.8
 """Agreement of fine detail from which two images show one scene; unrelated ones stay below 0.72 (docs/grouping.md)."""
 
-LIKELY = 0.45
+LIKELY = 0.5
 """Agreement from which two images may show one scene, if nothing else agrees nearly as much."""
 
 STEP = 0.5
