@@ -22,6 +22,23 @@ _NUMBER = re.compile(r"(.+?)([-_ .(]*)(\d{1,4})\)?")
 """A name with a number behind it."""
 
 
+class PairingError(DataError):
+    """Names do not tell which mask is whose.
+
+    Attributes:
+        images: The images in question, relative to the root.
+    """
+
+    images: tuple[str, ...] = ()
+
+    @classmethod
+    def about(cls, images: Sequence[str], what: str, where: Path, hint: str) -> PairingError:
+        """The error of these images."""
+        error = cls(what, where=where, hint=hint)
+        error.images = tuple(images)
+        return error
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """A file to be paired, by its path relative to the root.
@@ -176,13 +193,15 @@ def _round(
 def _ambiguous(root: Path, image_paths: Sequence[str], mask_paths: Sequence[str]) -> Iterator[DataError]:
     """The problems of several masks for one image, and of several images for one mask."""
     if len(mask_paths) > 1:
-        yield DataError(
+        yield PairingError.about(
+            image_paths,
             f"the image {image_paths[0]} has several masks: {', '.join(mask_paths)}",
             where=root / mask_paths[0],
             hint="keep one of them",
         )
     if len(image_paths) > 1:
-        yield DataError(
+        yield PairingError.about(
+            image_paths,
             f"the mask fits several images: {', '.join(image_paths[:5])}",
             where=root / mask_paths[0],
             hint="rename the images and give each its own mask "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,9 +29,9 @@ from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats.classes import rules
 from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.listing import composed
+from carpet_data.formats.pairing import PairingError
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.formats.skipped import about_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +120,17 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
             hint="name the folder that holds train/ and test/, or choose a format with --from",
         )
     tree = tree.ruled(options)
-    skipped: list[DataError] = []
-    problems = Problems()
-    problems.add(*tree.problems)
-
-    def fail(image: str, error: CarpetDataError) -> None:
-        if options.skip_faulty:
-            skipped.append(about_image(error, tree.root / image))
-        else:
-            problems.add(error)
-
-    settled = rules.by_masks(_probed(tree, options, fail), options, tree.root)
+    problems = Problems(skip_faulty=options.skip_faulty)
+    for problem in tree.problems:
+        images = problem.images if isinstance(problem, PairingError) and options.skip_faulty else ()
+        if not images:
+            problems.add(problem)
+        for image in images:
+            problems.add(problem, image=tree.root / image)
+    settled = rules.by_masks(_probed(tree, options, problems), options, tree.root)
     for image, error in settled.faulty:
-        fail(image, error)
-    problems.check()
+        problems.add(error, image=tree.root / image)
+    skipped = problems.settle()
     if not settled.samples:
         raise ProblemsError(skipped)
     made = from_samples(
@@ -157,17 +154,18 @@ def _with_files(made: Dataset, tree: Tree) -> Dataset:
     return replace(made, documents=tree.documents, aside=aside, orphans=tree.orphans, notes=notes)
 
 
-def _probed(
-    tree: Tree, options: ReadOptions, fail: Callable[[str, CarpetDataError], None]
-) -> list[tuple[ImageEntry, Sample]]:
+def _probed(tree: Tree, options: ReadOptions, problems: Problems) -> list[tuple[ImageEntry, Sample]]:
     """The entries whose images can be opened, each with its sample; ids come when classes are settled."""
     threshold = options.threshold if tree.threshold is None else tree.threshold
     pairs = []
     for entry in tree.entries:
+        path = tree.root / entry.image
+        if problems.faulty(path):
+            continue
         try:
-            info = probe(tree.root / entry.image)
+            info = probe(path)
         except CarpetDataError as error:
-            fail(entry.image, error)
+            problems.add(error, image=path)
             continue
         annotation = annotation_of(entry, threshold, options.overlap)
         sample = Sample(

@@ -30,11 +30,18 @@ class Damage:
         make: Writes the damaged data set into a folder.
         at_fault: The images that it puts at fault, relative to the root; none for damage that commands carry on with.
         whole: Whether it concerns the whole data set, so that leaving out images does not help.
+        of_no_image: Whether it is refused, but by no fault of an image: with `--skip-faulty` all images stay.
     """
 
     make: Callable[[Path], None]
     at_fault: tuple[str, ...] = ()
     whole: bool = False
+    of_no_image: bool = False
+
+    @property
+    def error(self) -> bool:
+        """Whether commands refuse it."""
+        return bool(self.at_fault) or self.whole or self.of_no_image
 
 
 def write_mvtec(root: Path) -> None:
@@ -168,6 +175,22 @@ MVTEC: dict[str, Damage] = {
     "mask: 16 bit up to 255": _one(lambda root: _mask(root, spot(255, kind=np.uint16)), HOLE),
     "mask: shape in the alpha channel": _one(_alpha_mask, HOLE),
     "mask: missing": _one(lambda root: (root / HOLE_MASK).unlink(), HOLE),
+    "mask: on a good image": _one(
+        lambda root: save(root / "ground_truth/good/001_mask.png", spot()), "test/good/001.png", "train/good/001.png"
+    ),
+    "mask: fits two images": _one(
+        lambda root: save(root / "train/hole/001.png", picture(78)), HOLE, "train/hole/001.png"
+    ),
+    "mask: named with another sign than its image": _one(
+        lambda root: [
+            (root / HOLE).rename(root / "test/hole/im-001.png"),
+            (root / HOLE_MASK).rename(root / "ground_truth/hole/im_001_mask.png"),
+        ],
+        "test/hole/im-001.png",
+    ),
+    "mask: of no image": Damage(
+        _mvtec(lambda root: save(root / "ground_truth/hole/999_mask.png", spot())), of_no_image=True
+    ),
     "mask: gray edges": _one(lambda root: _mask(root, cv2.GaussianBlur(spot(), (0, 0), 1.5))),
     "mask: marks nothing": _one(lambda root: _mask(root, spot(0))),
     "mask: in color": _one(lambda root: _mask(root, np.dstack([spot() * 0, spot() * 0, spot()]))),
@@ -244,6 +267,15 @@ def _yolo(change: Callable[[Path], object]) -> Callable[[Path], None]:
 
 YOLO: dict[str, Damage] = {
     "YOLO: nothing": Damage(_yolo(lambda root: None)),
+    "YOLO: a box": Damage(
+        _yolo(lambda root: (root / "labels/1.txt").write_text("0 0.5 0.5 0.2 0.2\n")), ("images/1.png",)
+    ),
+    "YOLO: no number": Damage(
+        _yolo(lambda root: (root / "labels/1.txt").write_text("hole a b c\n")), ("images/1.png",)
+    ),
+    "YOLO: an unknown class": Damage(
+        _yolo(lambda root: (root / "labels/1.txt").write_text("7 0.1 0.1 0.4 0.1 0.4 0.3\n")), ("images/1.png",)
+    ),
     "YOLO: a cut image": Damage(_yolo(lambda root: _cut(root / "images/6.png")), ("images/6.png",)),
     "YOLO: data.yaml is not YAML": Damage(_yolo(lambda root: (root / "data.yaml").write_text("names: [")), whole=True),
 }

@@ -20,7 +20,7 @@ from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.folder.roles import MASK_ENDINGS, Spot, by_name, by_options, settle, spots_of, without_roles
 from carpet_data.formats.folders import good_names, license_of
 from carpet_data.formats.listing import is_image, is_known, walk
-from carpet_data.formats.pairing import Named, Pairing, Place, pair, stem
+from carpet_data.formats.pairing import Named, Pairing, PairingError, Place, pair, stem
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import Tree
 
@@ -154,7 +154,8 @@ def _paired_by_pattern(root: Path, spots: Sequence[Spot], pattern: re.Pattern[st
             lost.append(spot.path)
         else:
             problems.append(
-                DataError(
+                PairingError.about(
+                    [spot.path],
                     f"the expression {pattern.pattern!r} is not found in the name of this image",
                     where=root / spot.path,
                     hint="widen the expression",
