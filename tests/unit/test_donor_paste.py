@@ -245,7 +245,7 @@ def test_a_defect_of_an_object_goes_to_the_same_part_of_it(angle: float) -> None
     expected = own[:, :2] @ spot + own[:, 2]
     ys, xs = np.nonzero(made.mask)
     assert np.hypot(xs.mean() - expected[0], ys.mean() - expected[1]) < 6
-    assert mask.sum() < made.mask.sum() < 2 * mask.sum()
+    assert 0.8 * mask.sum() < made.mask.sum() < 2 * mask.sum()
 
 
 def test_the_mask_can_be_the_annotators_and_can_be_grown() -> None:

@@ -21,8 +21,8 @@ from carpet_data.synthesis.recipe.model import GateRules
 
 _CHANGED = 8
 """A pixel counts as changed when a channel differs by more than this many of 255 levels: what an eye sees beside it."""
-_MAX_AROUND = 3.0
-"""What changes along with a defect, times the defect's own area; a thin wire leaves a wide place."""
+_MAX_AROUND = 5.0
+"""What changes along with a defect, in areas of the defect: a thin wire leaves a wide place, a dent has shading."""
 _BLOCK_PX = 4
 _SMOOTH_PX = 9
 _NOISE_SAMPLES = 10_000

@@ -35,7 +35,7 @@ PLATES = "plates"
 _PLATE_VERSION = 1
 _MAX_BYTES = 192 << 20
 """Of decoded pixels a process keeps; 64 RGB images of 1024x1024."""
-_COLLAR_PX, _COLLAR_FRAC, _COLLAR_CELLS = 24, 0.25, 2.0
+_COLLAR_PX, _COLLAR_FRAC, _COLLAR_CELLS = 40, 0.25, 2.0
 _BESIDES_PX = 4
 """So much around a mask is not taken for clean texture: annotations stop short of bent yarns and shadows."""
 _MARGIN_FRAC = 0.12
@@ -115,7 +115,7 @@ class TrainImages:
 
 
 def collared(box: Box, width: int, height: int, structure: Structure | None = None) -> Box:
-    """A defect's box with its collar, inside its image: 24 px, a quarter of the box, or two cells of a lattice."""
+    """A defect's box with its collar, inside its image: 40 px, a quarter of the box, or two cells of a lattice."""
     x, y, w, h = box
     cells = _COLLAR_CELLS * structure.longest_px if structure is not None else 0.0
     collar = max(_COLLAR_PX, int(_COLLAR_FRAC * max(w, h)), int(cells))

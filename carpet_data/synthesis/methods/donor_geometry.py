@@ -12,7 +12,7 @@ from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.ops.donor_style import Character, Style
 from carpet_data.synthesis.ops.masks import mask_box
 from carpet_data.synthesis.ops.pixels import F32
-from carpet_data.synthesis.ops.pose import Pose, Sides, mirrored, sides_of, similarity
+from carpet_data.synthesis.ops.pose import Pose, Sides, mirrored, sides_of, similarity, turned_round
 from carpet_data.synthesis.ops.warp import Inner
 
 Rhythm: TypeAlias = tuple[int, int]
@@ -23,8 +23,28 @@ _POSE_DEG = 2.5
 _POSE_FRAC = 0.03
 _ELASTIC_LIMIT_PX = 6.0
 """More would bend straight yarns and scratches where nothing pulls at them."""
+_KEPT_DEG = 3.0
+"""So little of a turn shows neither in light nor in direction."""
 _LONG = 5.0
 """A defect is long where its box's diagonal is this many times the radius of its largest disc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a turn must not change.
+
+    Attributes:
+        light: The donor is a relief, lit from one side: it is mirrored as the host was, and not turned.
+        flips: How the host was mirrored, see `Scene.flips`.
+        turn_deg: The angles at which donor and host run in one direction; None where they do not.
+    """
+
+    light: bool = False
+    flips: tuple[bool, bool] = (False, False)
+    turn_deg: tuple[float, float] | None = None
+
+
+NOTHING_KEPT = Kept()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +64,9 @@ class Geometry:
         return similarity(self.angle_deg, self.scale_x, self.scale_y).astype(np.float32)
 
     def after(self, sides: Sides) -> Sides:
-        """The borders to reach once the cut is mirrored; cuts that reach one are never turned."""
-        return mirrored(sides) if self.flip else sides
+        """The borders to reach once the cut is mirrored; cuts that reach one are turned half round or not at all."""
+        flipped = mirrored(sides) if self.flip else sides
+        return turned_round(flipped) if self.quarters == 2 else flipped
 
     def to_json(self) -> dict[str, object]:
         """For the provenance."""
@@ -83,8 +104,9 @@ def on_texture(
     host: tuple[int, int],
     p: DonorPasteParameters,
     rng: np.random.Generator,
+    kept: Kept = NOTHING_KEPT,
 ) -> Geometry:
-    """As free as the way of blending and the weave allow, on a host of a width and height.
+    """As free as the way of blending, the weave and what has to be `kept` allow, on a host of a width and height.
 
     Raises:
         Redraw: A defect from border to border would be stretched too far.
@@ -106,6 +128,7 @@ def on_texture(
         angle, scale_x, scale_y = 0.0, 1.0, 1.0
     elif seam:
         angle /= 3  # a surface that looks even often has a grain, and the whole patch shows it
+    flip, quarters, angle = _kept(flip, quarters, angle, kept)
     if sides:
         quarters, angle, bend, elastic, swell = 0, 0.0, 0.0, 0.0, 0.0
         if {"left", "right"} <= sides:
@@ -119,6 +142,23 @@ def on_texture(
         keep_rim=seam,
     )
     return Geometry(flip, quarters, angle, scale_x, scale_y, inner)
+
+
+def _kept(flip: bool, quarters: int, angle: float, kept: Kept) -> tuple[bool, int, float]:
+    """A drawn flip and turn, or as much of them as keeps light and direction."""
+    if kept.light:
+        # As the host was: mirrored top to bottom is mirrored left to right and turned half round.
+        return kept.flips[0] != kept.flips[1], 2 * kept.flips[1], _near_zero(angle)
+    if kept.turn_deg is not None:
+        # Mirrored, lines run at the opposite angle, and are turned back from there.
+        own, host = kept.turn_deg
+        turn = host + own if flip else host - own
+        return flip, quarters // 2 * 2, (turn + 90.0) % 180.0 - 90.0 + _near_zero(angle)
+    return flip, quarters, angle
+
+
+def _near_zero(angle: float) -> float:
+    return float(np.clip(angle, -45.0, 45.0)) * _KEPT_DEG / 45.0 if abs(angle) > _KEPT_DEG else angle
 
 
 def _spanning(own: int, host: int) -> float:

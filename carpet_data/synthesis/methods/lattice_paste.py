@@ -17,10 +17,11 @@ from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Redraw
 from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.ops import blend, color, warp
 from carpet_data.synthesis.ops.compositing import candidate
-from carpet_data.synthesis.ops.masks import depth_of, disc, grown, shrunk
-from carpet_data.synthesis.ops.pixels import blurred, grey
+from carpet_data.synthesis.ops.masks import depth_of, disc, grown
+from carpet_data.synthesis.ops.pixels import blurred
 from carpet_data.synthesis.ops.pose import sides_of
 from carpet_data.synthesis.ops.registration import Laid, Lattice, laid_on, refined
+from carpet_data.synthesis.ops.seam import rim_mismatch
 from carpet_data.synthesis.ops.visible import difference
 from carpet_data.synthesis.ops.warp import Inner, Patch
 
@@ -35,9 +36,7 @@ _ON_HOST = 0.4
 _PLACES_PX = 400
 _REACH_CELLS = 0.8
 _DIFFERS = 12.0
-_RIM_PX = 3
 _MAX_RIM = 0.3
-_FLAT_RIM = 6.0
 
 Points: TypeAlias = NDArray[np.float64]
 
@@ -87,7 +86,7 @@ def _pasted(scene: Scene, patch: Patch, laid: Laid, p: DonorPasteParameters, lon
     inner |= _replaced(patch, below, around, _REACH_CELLS * longest)
     outer = inner | ((depth_of(~inner) <= max(5.0, 0.3 * longest)) & patch.valid)
     image, alpha, energy = blend.seam(patch, below, inner, outer, max(8.0, 0.8 * longest))
-    rim = _rim_mismatch(patch.image, below, alpha > 0.5)
+    rim = rim_mismatch(patch.image, below, alpha > 0.5)
     if not scene.null:
         if rim > _MAX_RIM:
             raise Redraw(f"the rim does not continue the host's texture (mismatch {rim:.2f})")
@@ -169,14 +168,3 @@ def _replaced(patch: Patch, below: Image, around: Mask, reach_px: float) -> Mask
     touched[np.unique(labels[grown(patch.mask, 4)])] = True
     touched[0] = False
     return grown(touched[labels], 2) & patch.valid
-
-
-def _rim_mismatch(image: Image, below: Image, taken: Mask) -> float:
-    """How much donor and host differ along the cut: the mean squared difference over both variances, 0 for the same."""
-    rim = grown(taken, _RIM_PX) & ~shrunk(taken, _RIM_PX)
-    here, there = grey(image)[rim], grey(below)[rim]
-    if len(here) == 0:
-        return 0.0
-    total = float(here.var() + there.var())
-    error = float(np.square(here - here.mean() - there + there.mean()).mean())
-    return error / max(total, 2 * _FLAT_RIM**2)

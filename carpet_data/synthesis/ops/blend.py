@@ -47,10 +47,14 @@ def tint(patch: Patch, host: Image, grain_px: float) -> tuple[Image, F32]:
 
 
 def relief(patch: Patch, host: Image) -> tuple[Image, F32]:
-    """The host times the ratio of the donor to its own surroundings, fine structure included."""
-    alpha = _soft(grown(patch.mask, 1), 1.2) * patch.valid
+    """The host times the ratio of the donor to its own surroundings, fine structure included.
+
+    The ratio reaches as far as the patch's extent, and fades out more gently there than at a mask, where a defect ends.
+    """
+    changed, width = (patch.mask, 1.2) if patch.extent is None else (patch.extent, 2.5)
+    alpha = _soft(grown(changed, 1), width) * patch.valid
     donor = log(patch.image.astype(np.float32))
-    clean = continued(donor, patch.valid & ~grown(patch.mask, 3))
+    clean = continued(donor, patch.valid & ~grown(changed, 3))
     ratio = (donor - clean) * like(alpha, donor)
     lit = np.asarray(cv2.exp(log(host.astype(np.float32)) + ratio))
     return to_bytes(lit - np.float32(_LOG_FLOOR)), alpha
@@ -68,15 +72,21 @@ def cutout(patch: Patch, host: Image, feather_px: float) -> tuple[Image, F32]:
     return mixed(patch.image, base, alpha), alpha
 
 
-def seam(patch: Patch, host: Image, inner: Mask, outer: Mask, smooth_px: float) -> tuple[Image, F32, float]:
+def seam(
+    patch: Patch, host: Image, inner: Mask, outer: Mask, smooth_px: float, fade_px: float = 0.0
+) -> tuple[Image, F32, float]:
     """The patch in place of the host, up to the cheapest closed cut between two outlines.
 
     Pixels of `inner` must come from the patch, those of `outer`, which holds it, may (bool hxw). Light that varies
-    slower than `smooth_px` is taken from the host. Also returns the opacity, and the seam's energy, see
+    slower than `smooth_px` is taken from the host, where `fade_px` is given only near the cut: it fades out within that
+    distance. Also returns the opacity, and the seam's energy, see
     `seam.seam_energy`.
     """
     taken = coarse_cut(patch.image, host, inner, outer)
-    corrected = to_bytes(patch.image + membrane(host, patch.image, patch.valid & ~inner, smooth_px))
+    light = membrane(host, patch.image, patch.valid & ~inner, smooth_px)
+    if fade_px > 0:
+        light = light * like(np.exp(-np.square(depth_of(taken) / np.float32(fade_px))), light)
+    corrected = to_bytes(np.asarray(patch.image + light, np.float32))
     best: tuple[Image, F32, float] | None = None
     for width in (0.8, 2.0):
         alpha = _soft(taken, width) * patch.valid

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Image, Mask
-from carpet_data.synthesis.ops.pixels import to_bytes
+from carpet_data.synthesis.ops.pixels import grey, to_bytes
 
 _SPREAD_RANGE = (0.9, 1.1)
 _GAIN_RANGE = (0.5, 2.0)
+_OBJECT_GAIN_RANGE = (0.8, 1.25)
+_ALIKE_LEVELS = 40.0
 _TONE_RANGE = (0.3, 3.0)
 
 
@@ -42,6 +44,23 @@ def match(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image
         for channel_gain, mean in zip(gains, cv2.mean(image, where)[:3], strict=True)
     ]
     return np.asarray(cv2.LUT(image, np.stack(channels, axis=-1)[None]), np.uint8)
+
+
+def gain_matched(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image:
+    """A patch as bright as the host where the two show the same part of an object; its colors stay.
+
+    One gain, the median ratio where both differ by no more than light does: reflections lie otherwise on every bottle,
+    and say nothing of the light. Arguments as `match`.
+    """
+    here, there = grey(image)[ring], grey(host)[ring]
+    alike = np.abs(here - there) <= _ALIKE_LEVELS
+    if strength <= 0 or np.count_nonzero(alike) < 64:
+        return image
+    ratio = float(np.median((there[alike] + 4.0) / (here[alike] + 4.0)))
+    gain = 1 + (float(np.clip(ratio, *_OBJECT_GAIN_RANGE)) - 1) * strength
+    return np.asarray(
+        cv2.LUT(image, to_bytes(np.arange(256, dtype=np.float32) * np.float32(gain)).reshape(256)), np.uint8
+    )
 
 
 def tone_matched(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image:

@@ -16,6 +16,7 @@ Sides: TypeAlias = frozenset[str]
 _POSE_SIDE = 384
 """Foregrounds are thinned to about this many pixels across before moments are taken: exact to a tenth of a degree."""
 _FLIPPED = {"left": "right", "right": "left"}
+_OPPOSITE = _FLIPPED | {"top": "bottom", "bottom": "top"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +138,8 @@ def sides_of(donor: Donor) -> Sides:
 def mirrored(sides: Sides) -> Sides:
     """The borders after mirroring left to right."""
     return frozenset(_FLIPPED.get(side, side) for side in sides)
+
+
+def turned_round(sides: Sides) -> Sides:
+    """The borders after half a turn."""
+    return frozenset(_OPPOSITE[side] for side in sides)

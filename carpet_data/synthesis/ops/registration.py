@@ -26,6 +26,7 @@ _ALIKE = 0.06
 """Ways of laying a cut whose likeness is this near the best are as good."""
 _COARSE_CELL_PX = 24.0
 _ECC_STEPS = 40
+_BENT = 0.06
 
 Lattice = tuple[tuple[float, float], tuple[float, float]]
 Floats = NDArray[np.float64]
@@ -171,7 +172,7 @@ def refined(host: Image, cut: Image, clean: Mask, laid: Laid, reach_px: int) -> 
     size = (right - left, bottom - top)
     patch = np.ascontiguousarray(below[top:bottom, left:right])
     inverse = _shifted(patch, light, clean, inverse, reach_px)
-    inverse, likeness = _bent(patch, light, clean, inverse)
+    inverse, likeness = bent(patch, light, clean, inverse)
     matrix = np.asarray(np.linalg.inv(inverse[:, :2]), np.float64)
     return Laid(matrix, inverse, (float(left), float(top)), size, likeness)
 
@@ -202,8 +203,18 @@ def _shifted(patch: F32, light: F32, clean: Mask, inverse: Floats, reach: int) -
     return np.asarray(result, np.float64)
 
 
-def _bent(patch: F32, light: F32, clean: Mask, inverse: Floats) -> tuple[Floats, float]:
-    """The map after an affine correction, and the correlation that it reaches."""
+def bent(patch: F32, light: F32, clean: Mask, inverse: Floats) -> tuple[Floats, float]:
+    """A map after an affine correction, and the correlation that it reaches.
+
+    Args:
+        patch: float32, brightness of the host below the canvas.
+        light: float32, brightness of the cut.
+        clean: bool, where the cut may be compared.
+        inverse: 2x3, from the canvas to the cut.
+
+    Raises:
+        Redraw: Nothing that can be compared lies on the host.
+    """
     height, width = patch.shape
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     canvas = np.asarray(cv2.warpAffine(light, inverse, (width, height), flags=flags), np.float32)
@@ -221,11 +232,10 @@ def _bent(patch: F32, light: F32, clean: Mask, inverse: Floats) -> tuple[Floats,
         )
     except cv2.error:  # it does not converge where there is too little to hold on to: the shift alone remains
         return inverse, before
-    bent = np.asarray(warp, np.float64)
-    far = np.abs(bent[:, :2] - np.eye(2)).max() > 0.06 or float(after) < before
-    if far:
+    change = np.asarray(warp, np.float64)
+    if np.abs(change[:, :2] - np.eye(2)).max() > _BENT or float(after) < before:
         return inverse, before
-    whole = np.vstack([bent, [0, 0, 1]])
+    whole = np.vstack([change, [0, 0, 1]])
     return np.asarray((np.vstack([inverse, [0, 0, 1]]) @ whole)[:2]), float(after)
 
 

@@ -12,7 +12,11 @@ import cv2
 import numpy as np
 
 from carpet_data.synthesis.contract import Image, Mask
+from carpet_data.synthesis.ops.masks import grown, shrunk
 from carpet_data.synthesis.ops.pixels import grey, in_color
+
+_RIM_PX = 3
+_FLAT_LEVELS = 6.0
 
 
 def cut_between(inside: Image, outside: Image, core: Mask, reach: Mask, *, framed: bool = True) -> Mask:
@@ -70,6 +74,20 @@ def seam_energy(image: Image, host: Image, region: Mask) -> float:
         return 0.0
     here, there = (_gradient(x)[line].mean() for x in (image, host))
     return float(np.log((here + 1.0) / (there + 1.0)))
+
+
+def rim_mismatch(inside: Image, outside: Image, region: Mask) -> float:
+    """How much two images (uint8 hxwx3 or hxw) differ along a region's outline: whether what ends there goes on there.
+
+    The mean squared difference over the sum of both variances: 0 for the same structure, 1 for unrelated ones. A rim
+    that shows nothing in either continues nothing wrongly.
+    """
+    rim = grown(region, _RIM_PX) & ~shrunk(region, _RIM_PX)
+    here, there = grey(inside)[rim], grey(outside)[rim]
+    if len(here) == 0:
+        return 0.0
+    error = float(np.square(here - here.mean() - there + there.mean()).mean())
+    return error / max(float(here.var() + there.var()), 2 * _FLAT_LEVELS**2)
 
 
 def _gradient(image: Image) -> Any:

@@ -29,12 +29,14 @@ class Patch:
         mask: bool hxw, the defect as the annotators drew it.
         valid: bool hxw, where the cut had pixels.
         foreground: bool hxw, where the object is that the defect belongs to; None for textures.
+        extent: bool hxw, how far the defect's change of its surroundings reaches; None where the mask says it.
     """
 
     image: Image
     mask: Mask
     valid: Mask
     foreground: Mask | None = None
+    extent: Mask | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -43,8 +45,8 @@ class Patch:
 
     def part(self, rows: slice, columns: slice) -> Patch:
         """The patch cut to some rows and columns."""
-        foreground = None if self.foreground is None else self.foreground[rows, columns]
-        return Patch(self.image[rows, columns], self.mask[rows, columns], self.valid[rows, columns], foreground)
+        foreground, extent = (None if m is None else m[rows, columns] for m in (self.foreground, self.extent))
+        return Patch(self.image[rows, columns], self.mask[rows, columns], self.valid[rows, columns], foreground, extent)
 
     def with_image(self, image: Image) -> Patch:
         """The patch with other pixels."""
@@ -89,18 +91,21 @@ def apply(
     rng: np.random.Generator,
     *,
     foreground: Mask | None = None,
+    extent: Mask | None = None,
     sharp: bool = True,
 ) -> Patch:
-    """Warp a cut (uint8 hxwx3 or hxw) with its mask and foreground (bool hxw) onto a canvas that just holds it.
+    """Warp a cut (uint8 hxwx3 or hxw) with its mask, foreground and extent (bool hxw) onto a canvas that just holds it.
 
     `matrix` is 2x2, from cut to canvas, see `pose.similarity`. `sharp` keeps fine texture (bicubic); without it, where
     texture will not be shown, bilinear is quicker. The patch's pixels are the cut's own where nothing moves.
     """
     whole = np.allclose(matrix, np.eye(2), atol=_EXACT)
     if whole and inner.is_identity:
-        return Patch(image, mask, np.ones(mask.shape, np.bool_), foreground)
+        return Patch(image, mask, np.ones(mask.shape, np.bool_), foreground, extent)
     inverse, size = inverse_of(mask.shape, matrix)
-    return sampled(image, mask, inverse, size, inner, rng, foreground=foreground, sharp=sharp, whole=whole)
+    return sampled(
+        image, mask, inverse, size, inner, rng, foreground=foreground, extent=extent, sharp=sharp, whole=whole
+    )
 
 
 def sampled(
@@ -112,6 +117,7 @@ def sampled(
     rng: np.random.Generator,
     *,
     foreground: Mask | None = None,
+    extent: Mask | None = None,
     sharp: bool = True,
     whole: bool = False,
 ) -> Patch:
@@ -135,8 +141,22 @@ def sampled(
         coverage = cv2.remap(of.view(np.uint8) * 255, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray((np.asarray(coverage) >= 128) & valid)
 
-    other = None if foreground is None else moved_mask(foreground)
-    return Patch(np.asarray(pixels, np.uint8), moved_mask(mask), valid, other)
+    others = (None if other is None else moved_mask(other) for other in (foreground, extent))
+    return Patch(np.asarray(pixels, np.uint8), moved_mask(mask), valid, *others)
+
+
+def moved(patch: Patch, inverse: NDArray[np.floating[Any]]) -> Patch:
+    """A patch on its own canvas after a small affine map: `inverse` (2x3) says where a pixel is read from."""
+    map_x, map_y = _maps(inverse, patch.size)
+    pixels = cv2.remap(patch.image, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+
+    def of(mask: Mask, beyond: int) -> Mask:
+        bits = mask.view(np.uint8) * np.uint8(255)
+        return np.asarray(cv2.remap(bits, map_x, map_y, cv2.INTER_LINEAR, borderMode=beyond)) >= 128
+
+    valid = of(patch.valid, cv2.BORDER_CONSTANT)
+    others = (None if m is None else of(m, cv2.BORDER_REPLICATE) for m in (patch.foreground, patch.extent))
+    return Patch(np.asarray(pixels, np.uint8), of(patch.mask, cv2.BORDER_REPLICATE) & valid, valid, *others)
 
 
 def inverse_of(
