@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from carpet_data.core.images import read
 from carpet_data.dataset import Sample
-from carpet_data.synthesis.contract import Box, Candidate, Donor, Facts, Image, Mask, Scene
+from carpet_data.synthesis.contract import Box, Candidate, Donor, Facts, Image, Mask, Scene, Structure
 from carpet_data.synthesis.engine import codec, gates
 from carpet_data.synthesis.engine.plan import Variation
 from carpet_data.synthesis.engine.scene_loader import matrix_of, vary, vary_mask
@@ -197,10 +197,12 @@ def test_object_and_texture_are_told_apart() -> None:
 
 
 def test_collars_stay_in_the_image() -> None:
-    assert collared((50, 60, 10, 10), 200, 200) == (26, 36, 58, 58)
-    assert collared((0, 190, 10, 10), 200, 200) == (0, 166, 34, 34)
+    assert collared((50, 60, 10, 10), 200, 200) == (10, 20, 90, 90)
+    assert collared((0, 190, 10, 10), 200, 200) == (0, 150, 50, 50)
     assert collared((0, 0, 200, 200), 200, 200) == (0, 0, 200, 200)
     assert collared((100, 100, 200, 4), 1000, 1000) == (50, 50, 300, 104)
+    cells = Structure(((60.0, 0.0), (0.0, 20.0)))
+    assert collared((200, 300, 10, 10), 1000, 1000, cells) == (80, 180, 250, 250)
     sample = Sample("a", "a.png", "hole", 200, 200)
     assert DonorRef(sample, (0, 5, 3, 3), (9,), ((1, 6),)).touches_border
     assert not DonorRef(sample, (1, 5, 3, 3), (9,), ((2, 6),)).touches_border
