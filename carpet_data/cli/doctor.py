@@ -69,7 +69,7 @@ def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
     classes = ", ".join(f"{printable(name)} {count}" for name, count in diagnosis.classes.items())
     lines = [
         f"{printable(diagnosis.name)} ({diagnosis.format}): {counted(diagnosis.images, 'image')}, "
-        f"{counted(diagnosis.masks, 'mask')}" + (f"; {classes}" if classes else "")
+        f"{counted(diagnosis.masks, _noun(diagnosis))}" + (f"; {classes}" if classes else "")
     ]
     if diagnosis.source is not None:
         lines += _roles(diagnosis.source)
@@ -82,6 +82,12 @@ def _text(diagnosis: Diagnosis, *, show_all: bool) -> str:
     words = (counted(counts["error"], "error"), counted(counts["warning"], "warning"), f"{counts['info']} info")
     summary = ", ".join(word for word in words if not word.startswith("0 "))
     return "\n".join([*lines, "", summary or "no problems found"])
+
+
+def _noun(diagnosis: Diagnosis) -> str:
+    """What holds the defects: mask files, or the annotations of images in a document."""
+    source = diagnosis.source
+    return "annotated image" if source is not None and source.count("annotations") else "mask"
 
 
 def _roles(source: Account) -> list[str]:

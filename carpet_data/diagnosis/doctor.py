@@ -34,7 +34,7 @@ class Diagnosis(Result):
         name: The data set's name.
         format: The reader's name.
         images: Number of images examined.
-        masks: Number of mask files examined.
+        masks: Number of mask files and of images whose annotation lies in a document (COCO, YOLO) examined.
         classes: Image class -> images, `good` first, then sorted.
         problems: Errors first, then in the order of the table of codes.
         source: What each folder was taken for; None for a prepared folder, or where nothing could be read.
@@ -108,7 +108,7 @@ def doctor(
         name=inputs.name,
         format=inputs.format,
         images=len(inputs.jobs),
-        masks=sum(job.mask_files for job in inputs.jobs),
+        masks=sum(job.mask_files or int(job.sample is not None) for job in inputs.jobs),
         classes={name: names.count(name) for name in sorted(set(names), key=lambda name: (name != GOOD, name))},
         problems=tuple(_in_order(_examine(inputs, root, near_duplicates, workers, progress))),
         source=inputs.account,

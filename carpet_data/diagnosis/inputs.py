@@ -10,8 +10,8 @@ from carpet_data.core.problems import Problem
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Dataset, MaskFile, MaskStack, Sample, Split
 from carpet_data.diagnosis.codes import problem
-from carpet_data.diagnosis.inspect import InspectJob
-from carpet_data.errors import CarpetDataError, ProblemsError, UsageError
+from carpet_data.diagnosis.inspect import InspectJob, open_file
+from carpet_data.errors import CarpetDataError, ImageError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.account import Account, of_tree
 from carpet_data.formats.listing import walk, walking_once
@@ -120,7 +120,7 @@ def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[P
 def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
     problems = tuple(_of_prepared(root)) if options.format == PREPARED else ()
     try:
-        dataset, reasons = examine(root, options)
+        dataset, reasons = _examine(root, options)
     except CarpetDataError as error:
         if isinstance(error, UsageError):
             raise
@@ -130,6 +130,7 @@ def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
         # The store's own check describes the problems of a prepared folder better.
         stopped = any(each.severity == "error" for each in problems)
         return Inputs(root.resolve().name, options.format, problems=problems if stopped else problems + unreadable)
+    problems += tuple(_of_skipped(dataset))
     return Inputs(
         dataset.name,
         dataset.format,
@@ -145,6 +146,36 @@ def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
         else problems + _of_account(dataset.account, reasons, dataset.root),
         account=dataset.account,
     )
+
+
+def _examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, ...]]:
+    """Read a data set; where single images are at fault, the others are examined all the same."""
+    try:
+        return examine(root, options)
+    except UsageError:
+        raise
+    except CarpetDataError as error:
+        if options.format == PREPARED or options.skip_faulty:
+            raise
+        try:
+            dataset, reasons = examine(root, replace(options, skip_faulty=True))
+        except CarpetDataError:
+            # Leaving out images does not help; this error names them, and what is wrong with the whole set.
+            raise error from None
+        if not dataset.skipped:
+            raise
+        return dataset, reasons
+
+
+def _of_skipped(dataset: Dataset) -> Iterator[Problem]:
+    """One problem for each image whose entries are at fault, or whose file is."""
+    for error in dataset.skipped:
+        where = relative(error, dataset.root)
+        opened = open_file(dataset.root, where) if isinstance(error, ImageError) else None
+        if isinstance(opened, Problem):
+            yield opened
+        else:
+            yield problem("annotation", where, error.what, hint=error.hint)
 
 
 def _of_prepared(root: Path) -> Iterator[Problem]:

@@ -138,7 +138,7 @@ def _claimed_twice(of_classes: list[NDArray[np.bool_]]) -> int:
     return int(np.count_nonzero(np.sum(alike, axis=0) > 1)) if len(alike) > 1 else 0
 
 
-def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
+def open_file(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
     """The bytes and the header of an image file, or the first thing that is wrong with it."""
     path = root / where
     broken = integrity.broken_link(path, where)
@@ -159,7 +159,7 @@ def _open(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
 
 
 def _inspect_image(job: InspectJob) -> tuple[Seen, Descriptor | None]:
-    opened = _open(job.root, job.image)
+    opened = open_file(job.root, job.image)
     if isinstance(opened, Problem):
         return Seen(job.image, opened), None
     _, info = opened
@@ -172,7 +172,7 @@ def _inspect_image(job: InspectJob) -> tuple[Seen, Descriptor | None]:
 
 
 def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:
-    opened = _open(root, where)
+    opened = open_file(root, where)
     if isinstance(opened, Problem):
         return Seen(where, opened), None
     _, info = opened

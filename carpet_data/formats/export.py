@@ -293,7 +293,7 @@ class Export(Generic[O]):
             sum(len(names) for _, _, names in os.walk(self.folder)),
             self.dataset.categories,
             counts,
-            (*self.dataset.notes, *notes, *tally.notes()),
+            (*notes, *tally.notes()),
             (*self.dataset.skipped, *self.skipped),
             self.dataset.account,
         )

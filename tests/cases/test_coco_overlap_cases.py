@@ -130,8 +130,8 @@ def test_an_annotation_that_repeats_another_is_kept_once_and_counted(tmp_path: P
     write(tmp_path / "set/annotations/instances_all.json", [entry(1)], annotations)
     result = cd.to_yolo(tmp_path / "set", tmp_path / "out", workers=1)
     assert result.instances == 1
-    [note] = result.notes
-    assert note.endswith("(image 1): annotation 6 repeats annotation 1, and is read once")
+    assert result.source is not None
+    assert result.source.notes == ("instances_all.json: annotation 6 repeats annotation 1, and is read once",)
 
 
 def test_the_option_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

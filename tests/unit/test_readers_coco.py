@@ -141,10 +141,19 @@ def test_backslashes_of_windows(tmp_path: Path) -> None:
     assert _read(tmp_path).samples[0].image_path == "images/sub/a.png"
 
 
-def test_numbers_as_text_ids_are_fine_while_they_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("of_image", "of_annotation"), [("1", "1"), (1, "1"), ("1", 1), (1.0, 1), (1, 1.0)])
+def test_ids_of_images_as_text_or_with_a_point(of_image: Any, of_annotation: Any, tmp_path: Path) -> None:
     image(tmp_path / "a.png")
-    coco(tmp_path / "set.json", images=[_image(id="1")], annotations=[_annotation(image_id="1", id="x")])
+    annotations = [_annotation(image_id=of_annotation, id="x")]
+    coco(tmp_path / "set.json", images=[_image(id=of_image)], annotations=annotations)
     assert _area(_read(tmp_path)) == [9]
+
+
+def test_an_id_as_text_beside_the_number_is_another_id(tmp_path: Path) -> None:
+    files(tmp_path, ["a.png", "b.png"])
+    images = [_image(id=1), _image(id="1", file_name="b.png")]
+    coco(tmp_path / "set.json", images=images, annotations=[_annotation(image_id="1")])
+    assert {sample.id: sample.class_name for sample in _read(tmp_path)} == {"a": "good", "b": "hole"}
 
 
 def test_an_image_without_size_takes_that_of_its_file(tmp_path: Path) -> None:
@@ -173,7 +182,6 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "category as text": ({"annotations": [_annotation(category_id="3")]}, "category_id '3' is not among"),
     "category as list": ({"annotations": [_annotation(category_id=[3])]}, r"category_id \[3\] is not among"),
     "unknown image": ({"annotations": [_annotation(image_id=2)]}, "image_id 2 is not among"),
-    "image id as text": ({"annotations": [_annotation(image_id="1")]}, "one is text, the other a number"),
     "no image id": ({"annotations": [{"id": 17}]}, "image_id is missing"),
     "no annotation id": ({"annotations": [{"image_id": 1}]}, "at position 0.*id is missing"),
     "annotation id twice": ({"annotations": [_annotation(), _annotation()]}, "2 annotations have the id 17"),

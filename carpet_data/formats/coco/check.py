@@ -240,11 +240,12 @@ def _compare(job: _CheckJob, root: Path, sample: Sample, size: tuple[int, int], 
         return max(labels.size, height * width)
     decoded = [(each.name, each.pixels()) for each in seen.decoded]
     differing = coco_compare.differing_pixels(labels, names, decoded)
+    wrong, beyond = differing, ""
     if differing and job.tolerance_px:
-        differing = coco_compare.far_pixels(labels, names, decoded, job.tolerance_px)
-    if differing:
-        far = f" by more than the tolerance of {job.tolerance_px:g} pixels" if job.tolerance_px else ""
-        what = f"{differing} pixels differ from the source mask{far}"
+        wrong = coco_compare.far_pixels(labels, names, decoded, job.tolerance_px)
+        beyond = f" further from its outlines than the tolerance of {job.tolerance_px:g} pixels"
+    if wrong:
+        what = f"{wrong} pixels differ from the source mask{beyond}"
         seen.problems.append(Problem("error", "coco-pixels", what, job.where, "export it again"))
     elif not job.merged and not job.tolerance_px:
         lost, extra = coco_compare.unmatched_instances(labels, names, decoded)

@@ -28,9 +28,14 @@ class Linked:
     faults: list[tuple[str, str]] = field(default_factory=list)
 
 
-def link(document: CocoDocument, problems: Problems) -> dict[Id, Linked]:
-    """image id -> its annotations; those without any image id are problems of the whole file."""
+def link(document: CocoDocument, problems: Problems) -> tuple[dict[Id, Linked], int]:
+    """image id -> its annotations; those without any image id are problems of the whole file.
+
+    VIA writes "1" where the image has 1: what differs by that only is the same, and is counted.
+    """
     found: defaultdict[Id, Linked] = defaultdict(Linked)
+    listed = _listed(document)
+    respelled = 0
     ids = [id_of(annotation.get("id")) for annotation in document.annotations]
     times = Counter(key for key in ids if key is not None)
     for position, (key, annotation) in enumerate(zip(ids, document.annotations, strict=True)):
@@ -39,22 +44,31 @@ def link(document: CocoDocument, problems: Problems) -> dict[Id, Linked]:
         if image_id is None:
             what = f"the annotation's image_id {wrong_id(annotation.get('image_id'))}, so its image is unknown"
             problems.say(what, where, cause=("image_id", document.path, repr(annotation.get("image_id"))))
-        elif key is None:
+            continue
+        other = _other_kind(image_id)
+        if image_id not in listed and other is not None and other in listed:
+            image_id = other
+            respelled += 1
+        if key is None:
             found[image_id].faults.append((f"the annotation's id {wrong_id(annotation.get('id'))}", where))
         elif times[key] > 1:
             found[image_id].faults.append((f"{counted(times[key], 'annotation')} have the id {key!r}", where))
         else:
             found[image_id].annotations.append(annotation)
-    return dict(found)
+    return dict(found), respelled
+
+
+def _listed(document: CocoDocument) -> set[Id]:
+    return {key for image in document.images if (key := id_of(image.get("id"))) is not None}
 
 
 def say_unlisted(document: CocoDocument, by_image: Mapping[Id, Linked], problems: Problems) -> None:
     """Say which image ids of annotations no image has.
 
-    Where most annotations are lost, or their ids differ from those of the images by kind only, the references of the
-    whole file are wrong: leaving out these images would turn the others into good ones.
+    Where most annotations are lost, the references of the whole file are wrong: leaving out these images would turn the
+    others into good ones.
     """
-    listed = {key for image in document.images if (key := id_of(image.get("id"))) is not None}
+    listed = _listed(document)
     lost = {key: linked for key, linked in by_image.items() if key not in listed}
     annotations = sum(len(linked.annotations) + len(linked.faults) for linked in lost.values())
     mostly = 2 * annotations > len(document.annotations)
@@ -63,10 +77,6 @@ def say_unlisted(document: CocoDocument, by_image: Mapping[Id, Linked], problems
         first = linked.annotations[0].get("id") if linked.annotations else "at fault"
         more = f" (and {count - 1} more)" if count > 1 else ""
         where = f"{document.path} (annotation {first})"
-        if _other_kind(key) in listed:
-            what = f"its image_id {key!r} is not among the images: one is text, the other a number"
-            problems.say(what, where, "write all ids as numbers", cause=("kind of id", document.path))
-            continue
         what = f"its image_id {key!r} is not among the images{more}"
         image = f"{document.path} (image {key}, not listed)"
         hint = "list its image, or remove the annotation"

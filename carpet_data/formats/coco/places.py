@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from carpet_data.errors import DataError
 from carpet_data.formats.annotated import Fault, inside, is_text
 from carpet_data.formats.coco.file import CocoDocument
-from carpet_data.formats.glance import Folder
 from carpet_data.formats.listing import composed, is_image, walk
 
-__all__ = ["Places", "root_of", "unlisted_images"]
+__all__ = ["Places", "root_of"]
 
 _INSTANCES, _ANNOTATIONS, _IMAGES = "instances", "annotations", "images"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -93,15 +91,6 @@ class Places:
         for path in filter(is_image, listing.files):
             found[_folded(path.rpartition("/")[2])].append(path)
         return found
-
-
-def unlisted_images(root: Path, listed: Collection[str]) -> list[str]:
-    """The image files beside those that are listed (in the same folders) that are not; paths relative to the root."""
-    found = []
-    for folder in sorted({path.rpartition("/")[0] for path in listed}):
-        names = (entry.name for entry in Folder(root / folder).entries() if is_image(entry.name) and entry.is_file())
-        found += [f"{folder}/{name}" if folder else name for name in names]
-    return sorted(path for path in found if path not in listed)
 
 
 def _folded(name: str) -> str:

@@ -23,7 +23,7 @@ from carpet_data.formats.coco.documents import Opened, open_documents, sides_of
 from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.coco.ids import Id, id_of, wrong_id
 from carpet_data.formats.coco.links import Linked, link, say_unlisted
-from carpet_data.formats.coco.places import Places, unlisted_images
+from carpet_data.formats.coco.places import Places
 from carpet_data.formats.coco.segments import judge
 from carpet_data.formats.coco.sizes import size_fault
 from carpet_data.formats.problems import Problems
@@ -61,19 +61,11 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         format="coco",
         documents=[opened.relative(document.path) for document in opened.documents],
     )
-    unlisted = unlisted_images(opened.root, remarks.listed)
     return replace(
         found,
         aside=tuple((opened.relative(path), why) for path, why in opened.others),
-        notes=(*opened.notes(), *notes, *remarks.notes(), *_of_unlisted(unlisted)),
+        notes=(*opened.notes(), *notes, *remarks.notes()),
     )
-
-
-def _of_unlisted(paths: Sequence[str]) -> list[str]:
-    if not paths:
-        return []
-    what = "1 image is" if len(paths) == 1 else f"{len(paths)} images are"
-    return [f"{what} not read, because no JSON file lists them: {paths[0]}{', …' if len(paths) > 1 else ''}"]
 
 
 def _licenses(opened: Opened) -> dict[str, None]:
@@ -85,12 +77,17 @@ def _licenses(opened: Opened) -> dict[str, None]:
 class _Remarks:
     """What was read otherwise than it is written, over all files."""
 
-    listed: set[str] = field(default_factory=set)
+    respelled: int = 0
     flat: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
 
     def notes(self) -> list[str]:
         notes = []
+        if self.respelled:
+            notes.append(
+                f"{counted(self.respelled, 'annotation')} with the id of an image as text instead of a number, or the "
+                "reverse, read as the same id"
+            )
         if self.flat:
             what = "segmentation is" if len(self.flat) == 1 else "segmentations are"
             notes.append(f"{len(self.flat)} {what} one flat list of numbers, read as one polygon ({self.flat[0]})")
@@ -112,7 +109,8 @@ class _File:
     remarks: _Remarks
 
     def pictures(self) -> list[Picture]:
-        by_image = link(self.document, self.problems)
+        by_image, respelled = link(self.document, self.problems)
+        self.remarks.respelled += respelled
         places = Places(self.document, self.root)
         times = Counter(id_of(image.get("id")) for image in self.document.images)
         pictures: list[Picture] = []
@@ -143,7 +141,6 @@ class _File:
         if isinstance(found, Fault):
             self.problems.say(found.what, where, found.hint, image=where)
             return None
-        self.remarks.listed.add(found)
         return found
 
     def _picture(self, image: Mapping[str, Any], path: str, linked: Linked, where: str) -> Picture | None:
@@ -187,11 +184,11 @@ class _File:
             if isinstance(found, Fault) or not isinstance(name, str):
                 continue
             if found.flat:
-                self.remarks.flat.append(f"{where} ({label})")
+                self.remarks.flat.append(f"{self.document.path.name}, {label}")
             # Every annotation that is linked has an id of its own.
             first = seen.setdefault((name, found.polygons, found.rle), number)
             if first != number:
-                self.remarks.repeated.append(f"{where}: {label} repeats annotation {first}")
+                self.remarks.repeated.append(f"{self.document.path.name}: {label} repeats annotation {first}")
             else:
                 shapes.append(Shape(name, found.polygons, found.rle, label))
         return shapes
