@@ -94,6 +94,14 @@ LAYOUTS: dict[str, tuple[str, str, str, str, dict[str, str], tuple[str | None, s
         {"train/_darknet__labels": "hole\ncut\n", "valid/_darknet__labels": "hole\ncut\n"},
         ("train", "val"),
     ),
+    "sides spelled out": (
+        "training/images/a.png",
+        "training/labels/a.txt",
+        "testing/images/b.png",
+        "testing/labels/b.txt",
+        {"classes__txt": "hole\ncut\n"},
+        ("train", "test"),
+    ),
     "darknet": (
         "data/obj/a.png",
         "data/obj/a.txt",
