@@ -3,6 +3,7 @@
 CarpetDataError
 ├── DataError              the input data are invalid (a file, a folder, a value in it)
 │   ├── ImageError         an image or mask cannot be read
+│   ├── ClassNumbersError  masks hold class numbers instead of one defect
 │   ├── OverlapError       annotations of different classes claim the same pixels
 │   ├── LeakError          a sample of val or test would reach training
 │   ├── WeightsError       weights of a network are missing, or do not fit it
@@ -26,6 +27,7 @@ from typing import Any
 
 __all__ = [
     "CarpetDataError",
+    "ClassNumbersError",
     "DataError",
     "DeviceMemoryError",
     "FetchError",
@@ -84,6 +86,10 @@ class DataError(CarpetDataError):
 
 class ImageError(DataError):
     """An image or a mask cannot be read."""
+
+
+class ClassNumbersError(DataError):
+    """Masks hold class numbers instead of one defect, and nothing names the classes."""
 
 
 class OverlapError(DataError):

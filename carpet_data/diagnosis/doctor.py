@@ -22,6 +22,7 @@ from carpet_data.formats import ReadOptions
 from carpet_data.formats.account import Account
 from carpet_data.grouping.duplicates import Search
 
+_OF_SHADES = frozenset({"mask-lost", "mask-grey", "mask-palette", "mask-inverted"})
 _GREY = ("grey", "grey+alpha", "bilevel")
 
 
@@ -102,7 +103,9 @@ def doctor(
     """
     root = Path(root)
     inputs = open_inputs(root, read_options or ReadOptions())
-    names = [job.class_name for job in inputs.jobs]
+    facts: list[ImageFacts] = []
+    problems = _plain(_in_order(_examine(inputs, root, facts, near_duplicates, workers, progress)))
+    names = [fact.class_name for fact in facts]
     return Diagnosis(
         root=root,
         name=inputs.name,
@@ -110,16 +113,21 @@ def doctor(
         images=len(inputs.jobs),
         masks=sum(job.mask_files or int(job.sample is not None) for job in inputs.jobs),
         classes={name: names.count(name) for name in sorted(set(names), key=lambda name: (name != GOOD, name))},
-        problems=tuple(_in_order(_examine(inputs, root, near_duplicates, workers, progress))),
+        problems=problems,
         source=inputs.account,
     )
 
 
 def _examine(
-    inputs: Inputs, root: Path, near_duplicates: bool, workers: int | None, progress: Progress | None
+    inputs: Inputs,
+    root: Path,
+    facts: list[ImageFacts],
+    near_duplicates: bool,
+    workers: int | None,
+    progress: Progress | None,
 ) -> Iterator[Problem]:
+    """The problems, as they are found; `facts` is filled with what is known of each image."""
     yield from inputs.problems
-    facts: list[ImageFacts] = []
     search = Search(len(inputs.jobs), near=near_duplicates)
     jobs = sorted(inputs.jobs, key=lambda job: job.image)
     for done, report in enumerate(executor.run(inspect, jobs, workers=workers), start=1):
@@ -134,7 +142,14 @@ def _examine(
     if facts or not inputs.problems:
         for check in set_checks.SET_CHECKS:
             yield from check(facts)
+    yield from set_checks.mask_classes(facts, root)
     yield from _of_duplicates(inputs, facts, search, root)
+
+
+def _plain(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The problems without those that only echo another: where masks hold class numbers, these are not shades."""
+    numbered = any(each.code == "mask-classes" for each in problems)
+    return tuple(each for each in problems if not (numbered and each.code in _OF_SHADES))
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -150,9 +165,10 @@ def _facts(report: Report) -> ImageFacts:
     annotated = bool(job.masks) or job.sample is not None
     empty = job.empty_is_good and all(seen.values is not None and seen.values.largest == 0 for seen in report.masks)
     class_name = GOOD if empty else job.class_name
+    numbers = tuple((seen.where, seen.values.numbers) for seen in report.masks if seen.values and seen.values.numbers)
     if info is None:
-        return ImageFacts(job.image, class_name, annotated)
-    return ImageFacts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY)
+        return ImageFacts(job.image, class_name, annotated, numbers=numbers)
+    return ImageFacts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY, numbers)
 
 
 def _of_names(inputs: Inputs, facts: Sequence[ImageFacts]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Dataset, MaskFile, MaskStack, Sample, Split
 from carpet_data.diagnosis.codes import problem
 from carpet_data.diagnosis.inspect import InspectJob, open_file
-from carpet_data.errors import CarpetDataError, ImageError, ProblemsError, UsageError
+from carpet_data.errors import CarpetDataError, ClassNumbersError, ImageError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.account import Account, of_tree
 from carpet_data.formats.listing import walk, walking_once
@@ -56,10 +56,12 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
     """
     found = chosen(root, options)
     options = replace(options, format=found.name)
-    if found.scan is None or options.mask_classes is not None:
+    if found.scan is None:
         return _of_dataset(root, options)
     with walking_once():
         tree = found.scan(root, options).ruled(options)
+        if options.mask_classes is not None or tree.class_list is not None:
+            return _of_dataset(root, options)
         account = of_tree(tree, walk(root))
         seen = [Seen(entry.image, entry.class_name, bool(entry.masks)) for entry in tree.entries]
         reasons = reasons_against(found, account, root, seen, tree.orphans, options)
@@ -125,7 +127,13 @@ def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
         if isinstance(error, UsageError):
             raise
         unreadable = tuple(
-            problem("unreadable-data-set", relative(each, root), each.what, hint=each.hint) for each in _each((error,))
+            problem(
+                "mask-classes" if isinstance(each, ClassNumbersError) else "unreadable-data-set",
+                relative(each, root),
+                each.what,
+                hint=each.hint,
+            )
+            for each in _each((error,))
         )
         # The store's own check describes the problems of a prepared folder better.
         stopped = any(each.severity == "error" for each in problems)

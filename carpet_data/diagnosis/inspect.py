@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from carpet_data.core import masks
 from carpet_data.core.images import ImageInfo, probe, read, read_values, shape_in_alpha
 from carpet_data.core.images.limits import ENVIRONMENT_MAX_PIXELS
+from carpet_data.core.masks.classes import class_numbers
 from carpet_data.core.problems import Problem
 from carpet_data.dataset import Overlap, Sample
 from carpet_data.diagnosis import decoder_warnings, integrity
@@ -64,6 +65,7 @@ class MaskValues:
         colored: Whether its channels differ.
         shape_in_alpha: Whether the alpha channel is not constant.
         border: Whether every pixel along the border is defect.
+        numbers: Values that may be class numbers, where no binary mask of this threshold has them.
     """
 
     pixels: int
@@ -75,6 +77,7 @@ class MaskValues:
     colored: bool
     shape_in_alpha: bool
     border: bool
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,9 @@ def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray
         where,
         info=info,
         decoder_warning=warned.text,
-        values=_measure(values, threshold, colored, in_alpha),
+        values=replace(
+            _measure(values, threshold, colored, in_alpha), numbers=class_numbers(root / where, values, threshold)
+        ),
     ), values
 
 

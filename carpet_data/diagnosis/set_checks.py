@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from carpet_data.core.problems import Problem
 from carpet_data.dataset import GOOD
 from carpet_data.diagnosis.codes import problem
+from carpet_data.formats.classes.rules import unnamed
 
 _NEARLY_ALL = 0.9
 _SMALL = 5
@@ -22,6 +24,7 @@ class ImageFacts:
         annotated: Whether it has a mask or another annotation.
         size: Width and height as displayed; None where it cannot be read.
         grey: Whether it has one channel; None where it cannot be read.
+        numbers: (mask, its values) of the masks that may hold class numbers.
     """
 
     image: str
@@ -29,6 +32,7 @@ class ImageFacts:
     annotated: bool
     size: tuple[int, int] | None = None
     grey: bool | None = None
+    numbers: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def no_images(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
@@ -71,6 +75,15 @@ def mask_missing(facts: Sequence[ImageFacts], *, masked: bool) -> Iterator[Probl
         return
     for fact in without:
         yield problem("mask-missing", fact.image, f"its class is {fact.class_name}, and it has no mask")
+
+
+def mask_classes(facts: Sequence[ImageFacts], root: Path) -> Iterator[Problem]:
+    """mask-classes, once for all masks whose values are class numbers."""
+    numbers = dict(pair for fact in facts for pair in fact.numbers)
+    values = {value for found in numbers.values() for value in found}
+    if len(values) > 1:
+        error = unnamed(values, len(numbers), root)
+        yield problem("mask-classes", ".", error.what, hint=error.hint, files=tuple(numbers))
 
 
 def size_unlike_rest(facts: Sequence[ImageFacts]) -> Iterator[Problem]:

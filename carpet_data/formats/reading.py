@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -43,7 +44,7 @@ _FOLDER_OPTIONS = {
 }
 
 _LEVELS_UP = 4
-_MOST_SHOWN = 10
+_MOST_SHOWN = 20
 _LOOKED_FOR = (
     "dataset.json (a prepared folder), train/ and test/ with class folders (MVTec), annotations/*.json (COCO), "
     "data.yaml (YOLO), images/ and masks/"
@@ -178,6 +179,9 @@ def detect(root: str | os.PathLike[str]) -> str:
                 raise DataError("this is part of a data set", where=root, hint=f"name the whole data set: {above}")
         if found is not None:
             return found
+        below = _below(Folder(root))
+        if below:
+            raise _several(root, below)
         raise DataError(f"no data set was recognized; looked for {_LOOKED_FOR}", where=root, hint=_hint(Folder(root)))
     except PermissionError as error:
         raise DataError(
@@ -262,12 +266,29 @@ def _is_dataset(folder: Path) -> bool:
         return False
 
 
+def _below(folder: Folder) -> list[Path]:
+    """The data sets in a folder, or, where there are none, those one level deeper."""
+    inside = list(folder.folders.values())
+    found = [path for path in inside if _is_dataset(path)]
+    return found or [
+        path for each in inside[:_MOST_SHOWN] for path in Folder(each).folders.values() if _is_dataset(path)
+    ]
+
+
+def _several(root: Path, below: Sequence[Path]) -> DataError:
+    """The error of a folder above data sets, such as all categories of VisA: each is read by itself."""
+    names = ", ".join(path.relative_to(root).as_posix() for path in below[:_MOST_SHOWN])
+    more = f" and {len(below) - _MOST_SHOWN} more" if len(below) > _MOST_SHOWN else ""
+    holds = "a data set" if len(below) == 1 else f"{len(below)} data sets"
+    each = "read it" if len(below) == 1 else "read one at a time"
+    return DataError(
+        f"this folder is no data set, but holds {holds}: {names}{more}",
+        where=root,
+        hint=f"{each}: carpet-data doctor {shlex.quote(str(below[0]))}",
+    )
+
+
 def _hint(folder: Folder) -> str:
-    below = [path for path in folder.folders.values() if _is_dataset(path)]
-    if below:
-        shown = ", ".join(str(path) for path in below[:_MOST_SHOWN])
-        more = f" and {len(below) - _MOST_SHOWN} more" if len(below) > _MOST_SHOWN else ""
-        return f"name one of the data sets in it: {shown}{more}"
     above = _above(folder.path)
     if above is not None:
         return f"name the whole data set: {above}"

@@ -48,6 +48,7 @@ class Tree:
         aside: (path of a file or folder, why) of what is left out on purpose.
         notes: What was decided that one should know, one sentence each.
         threshold: Mask values of at least this are a defect; None for the reader's option.
+        class_list: The file that names the classes of class-index masks, relative to the root; None without one.
     """
 
     root: Path
@@ -63,6 +64,7 @@ class Tree:
     aside: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     threshold: int | None = None
+    class_list: str | None = None
 
     def ruled(self, options: ReadOptions) -> Tree:
         """The tree with the classes that `--class-by` and `--class-from-mask` give its images.

@@ -189,4 +189,5 @@ VOC = Format(
     write=write,
     options=VocOptions,
     looks_like=functools.partial(recognition.looks_like, VOC_MASKS),
+    scan=functools.partial(reader.scan, VOC_MASKS),
 )

@@ -180,6 +180,20 @@ def test_the_doctor_takes_the_names(tmp_path: Path) -> None:
     assert doctor(tmp_path, ReadOptions(mask_classes="1=inclusion,2=patches"), workers=1).exit_code == 1
 
 
+@pytest.mark.parametrize("kind", ["neu", "folder", "voc"])
+@pytest.mark.parametrize("palette", [False, True], ids=["grey", "palette"])
+def test_the_doctor_names_the_cause_once(kind: str, palette: bool, tmp_path: Path) -> None:
+    write(tmp_path, kind, palette=palette)
+    found = doctor(tmp_path, workers=1)
+    (cause,) = (each for each in found.problems if each.severity == "error")
+    assert cause.code == "mask-classes"
+    assert "(1, 2, 8, 255)" in cause.what
+    assert f"carpet-data doctor {tmp_path} --mask-classes 1=NAME,2=NAME,8=NAME,255=ignore" in cause.hint
+    assert not {"mask-lost", "mask-grey", "mask-palette"} & {each.code for each in found.problems}
+    assert found.source is not None
+    assert found.source.count("masks") == 4
+
+
 def test_values_that_are_not_named_are_listed(tmp_path: Path) -> None:
     write(tmp_path, "neu")
     with pytest.raises(DataError, match=r"8 \(in 2 masks\)") as caught:

@@ -15,7 +15,7 @@ from carpet_data.core.masks.runs import LabelMask, Runs, from_values
 from carpet_data.dataset import Connectivity
 from carpet_data.errors import DataError
 
-__all__ = ["IGNORED", "index_values", "instances", "values_in"]
+__all__ = ["IGNORED", "class_numbers", "index_values", "instances", "values_in"]
 
 IGNORED = 255
 """What Pascal VOC and its heirs write where the annotators did not decide."""
@@ -51,6 +51,18 @@ def index_values(path: Path, values: NDArray[Any]) -> tuple[int, ...]:
     found = tuple(value for value in values_in(values) if value)
     small = [value for value in found if value not in (IGNORED, np.iinfo(values.dtype).max)]
     return found if len(found) > 1 and max(small) <= _LARGEST_INDEX else ()
+
+
+def class_numbers(path: Path, values: NDArray[Any], threshold: int) -> tuple[int, ...]:
+    """The values of a file that a binary mask of this threshold cannot have, and that may be class numbers.
+
+    As `index_values`, and small numbers alone, of which the threshold would leave nothing.
+    """
+    if threshold <= 1:
+        return ()
+    found = index_values(path, values)
+    largest = int(values.max(initial=0))
+    return found or ((largest,) if 0 < largest <= _LARGEST_INDEX else ())
 
 
 def _is_palette(path: Path) -> bool:

@@ -13,7 +13,7 @@ from carpet_data.core.masks import classes, overlap
 from carpet_data.core.masks.runs import LabelMask, Runs, from_binary, from_values
 from carpet_data.core.masks.shapes import rasterize
 from carpet_data.dataset import GOOD, ClassFile, IndexFile, MaskFile, MaskStack, Sample, Shape, Shapes
-from carpet_data.errors import DataError, ImageError
+from carpet_data.errors import ClassNumbersError, DataError, ImageError
 
 
 def load(root: Path, sample: Sample) -> LabelMask:
@@ -104,10 +104,10 @@ def _refuse_classes(path: Path, values: NDArray[Any]) -> None:
     found = classes.index_values(path, values)
     if found:
         named = ",".join(f"{value}={'ignore' if value == classes.IGNORED else 'NAME'}" for value in found)
-        raise DataError(
+        raise ClassNumbersError(
             f"this is a class-index mask (values {', '.join(map(str, found[:10]))}), not a binary one",
             where=path,
-            hint=f"name its classes: --mask-classes {named} (or a file that lists them)",
+            hint=f"name its classes: --mask-classes {named} (or a file of names)",
         )
 
 

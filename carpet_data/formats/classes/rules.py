@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from carpet_data.core.images import read_indices
-from carpet_data.core.masks.classes import IGNORED, index_values, values_in
+from carpet_data.core.images import read_indices, read_values
+from carpet_data.core.masks.classes import IGNORED, class_numbers, values_in
 from carpet_data.core.masks.read import load
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, ClassFile, MaskFile, Sample
-from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.errors import CarpetDataError, ClassNumbersError, DataError, UsageError
 from carpet_data.formats.classes.mask_classes import MaskClasses, parse
 from carpet_data.formats.entries import COMBINED, ImageEntry
 from carpet_data.formats.folders import good_names
@@ -155,14 +156,13 @@ def _refuse_unnamed(samples: Sequence[Sample], root: Path) -> None:
     for sample in samples:
         if not isinstance(sample.annotation, MaskFile):
             continue
+        path, threshold = root / sample.annotation.path, sample.annotation.threshold
         try:
-            found = read_indices(root / sample.annotation.path)
+            here = class_numbers(path, read_values(path), threshold)
         except CarpetDataError:  # reported as it is
             continue
-        here = {value for value in values_in(found) if value}
-        if index_values(root / sample.annotation.path, found) or (here and max(here - {IGNORED}, default=256) <= 40):
-            values |= here
-            masks += 1
+        values.update(here)
+        masks += bool(here)
     if len(values) > 1:
         raise unnamed(values, masks, root)
 
@@ -171,11 +171,11 @@ def unnamed(values: Iterable[int], masks: int, root: Path) -> DataError:
     """The error of class-index masks whose classes nothing names: the values, and what to type."""
     ordered = sorted(values)
     named = ",".join(f"{value}={'ignore' if value == IGNORED else 'NAME'}" for value in ordered)
-    return DataError(
+    return ClassNumbersError(
         f"{counted(masks, 'mask')} {'holds' if masks == 1 else 'hold'} class numbers "
         f"({', '.join(map(str, ordered))}) instead of one defect, and nothing says what they mean",
         where=root,
-        hint=f"name them: carpet-data doctor {root} --mask-classes {named} (or a file that lists them)",
+        hint=f"name them: carpet-data doctor {shlex.quote(str(root))} --mask-classes {named} (or a file of names)",
     )
 
 

@@ -65,6 +65,7 @@ def scan(layout: Layout, root: Path, _: ReadOptions | None = None) -> Tree:
         sides = layout.sides(root, listing.files)
         entries = [replace(entry, side=sides.get(PurePosixPath(entry.image).stem)) for entry in entries]
     problem, notes = _unmasked(layout, entries, root)
+    listed = layout.class_list if layout.class_list in listing.files else None
     return Tree(
         root,
         layout.name,
@@ -79,6 +80,7 @@ def scan(layout: Layout, root: Path, _: ReadOptions | None = None) -> Tree:
         aside=(*files.aside, *aside),
         notes=notes,
         threshold=layout.threshold,
+        class_list=listed,
     )
 
 
@@ -91,11 +93,9 @@ def read(layout: Layout, root: Path, options: ReadOptions) -> Dataset:
     """
     found = scan(layout, root)
     if layout.indexed and found.entries and options.mask_classes is None:
-        listed = None if layout.class_list is None else root / layout.class_list
-        if listed is None or not listed.is_file():
+        if found.class_list is None:
             raise _without_names(found, root)
-        options = options.but(mask_classes=str(listed))
-        found = replace(found, documents=tuple(sorted({*found.documents, str(layout.class_list)})))
+        options = options.but(mask_classes=str(root / found.class_list))
     return tree.dataset(found, options)
 
 
