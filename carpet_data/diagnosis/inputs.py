@@ -63,7 +63,10 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
         if options.mask_classes is not None or tree.class_list is not None:
             return _of_dataset(root, options)
         account = of_tree(tree, walk(root))
-        seen = [Seen(entry.image, entry.class_name, bool(entry.masks)) for entry in tree.entries]
+        seen = [
+            Seen(entry.image, entry.class_name, bool(entry.masks), tuple(path for path, _ in entry.masks))
+            for entry in tree.entries
+        ]
         reasons = reasons_against(found, account, root, seen, tree.orphans, options)
     return _of_tree(tree, options, account, _of_account(account, reasons, root))
 

@@ -6,12 +6,12 @@ Used for files that no reader took: only their first bytes are looked at, and on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from carpet_data.formats.listing import is_known
 
-__all__ = ["ANNOTATION_SUFFIXES", "HARMLESS", "WHOLE_SET", "annotation_kinds", "kind_of"]
+__all__ = ["ANNOTATION_SUFFIXES", "HARMLESS", "WHOLE_SET", "advice", "annotation_kinds", "kind_of"]
 
 ANNOTATION_SUFFIXES = frozenset({".txt", ".json", ".xml", ".csv"})
 
@@ -23,6 +23,7 @@ _DOTA_LINE = re.compile(rf"{_NUMBER}(?:[\s,]+{_NUMBER}){{7}}[\s,]+\S+(?:[\s,]+[0
 _IMAGE_NAME = re.compile(r"\.(?:png|jpe?g|bmp|tiff?|webp)\b", re.IGNORECASE)
 
 _JSON_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("COCO JSON", ('"annotations"', '"images"', '"categories"')),
     ("labelme JSON", ('"shapes"', '"imagePath"')),
     ("a VIA project", ('"_via_',)),
     ("VIA JSON", ('"regions"', '"shape_attributes"')),
@@ -56,6 +57,34 @@ WHOLE_SET = frozenset(
     {"a VIA project", "VIA JSON", "Label Studio JSON", "COCO JSON", "Datumaro JSON", "CVAT XML", _RUNS, *HARMLESS}
 )
 """Kinds of which one file speaks of many images; the others lie beside each image."""
+
+
+_TOOLS = (
+    ("CVAT", "export from CVAT as COCO 1.0"),
+    ("Label Studio", "export from Label Studio as COCO"),
+    ("VIA", "export from VIA as COCO"),
+    ("Supervisely", "export from Supervisely as COCO"),
+    ("Datumaro", "convert it with datumaro to COCO"),
+    ("labelme", "convert it to COCO (labelme's own examples have labelme2coco.py)"),
+    ("run lengths", "convert the run lengths to masks or to COCO"),
+    ("COCO", "name the JSON file itself"),
+    ("YOLO", "name the folder or the data.yaml that the labels belong to"),
+)
+
+
+def advice(kinds: Iterable[str]) -> str:
+    """What to do with labels that cannot be read; empty for none.
+
+    Examples:
+        >>> advice(["CVAT XML"])
+        'CVAT XML is not read here: export from CVAT as COCO 1.0'
+    """
+    found = sorted(set(kinds) - HARMLESS)
+    if not found:
+        return ""
+    ways = dict.fromkeys(how for kind in found for name, how in _TOOLS if name in kind)
+    verb = "is" if len(found) == 1 and "lengths" not in found[0] and "labels" not in found[0] else "are"
+    return f"{' and '.join(found)} {verb} not read here: {'; '.join(ways) or 'convert them to COCO or YOLO'}"
 
 
 def annotation_kinds(root: Path, paths: Sequence[str]) -> dict[str, str]:

@@ -6,14 +6,15 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
-from carpet_data.dataset import GOOD, Dataset
+from carpet_data.dataset import GOOD, Dataset, MaskFile, MaskStack, Sample
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
 from carpet_data.formats import ways
 from carpet_data.formats.account import Account, of_dataset
 from carpet_data.formats.folders import GROUND_TRUTH, side_of
+from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, advice, kind_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder
 from carpet_data.formats.listing import walk, walking_once
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions, readable
@@ -45,6 +46,9 @@ _FOLDER_OPTIONS = {
 
 _LEVELS_UP = 4
 _MOST_SHOWN = 20
+_LEVELS_DOWN = 3
+_MOST_FOLDERS = 20
+_MOST_FILES = 5
 _LOOKED_FOR = (
     "dataset.json (a prepared folder), train/ and test/ with class folders (MVTec), annotations/*.json (COCO), "
     "data.yaml (YOLO), images/ and masks/"
@@ -85,7 +89,10 @@ def examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, .
         if found.name == PREPARED:
             return dataset, ()
         account = of_dataset(dataset, walk(dataset.root), listed=found.lists_images)
-        seen = [Seen(each.image_path, each.class_name, each.annotation is not None) for each in dataset.samples]
+        seen = [
+            Seen(each.image_path, each.class_name, each.annotation is not None, _binary_masks(each))
+            for each in dataset.samples
+        ]
         reasons = reasons_against(found, account, dataset.root, seen, dataset.orphans, options)
     dataset = replace(dataset, account=account)
     if options.skip_faulty and reasons:
@@ -104,7 +111,22 @@ def reasons_against(
     """What speaks against a data set that was taken for this; nothing where a document lists the images."""
     if found.lists_images:
         return ()
-    return tuple(findings(account, root, images, orphans, lambda: ways.hint(root, account, options)))
+    reasons = tuple(findings(account, root, images, orphans, lambda: ways.hint(root, account, options)))
+    if any(reason.code == "not-read" for reason in reasons):
+        return reasons  # what is taken for something else need not be looked at
+    from carpet_data.formats import looks
+
+    return (*reasons, *looks.findings(root, images))
+
+
+def _binary_masks(sample: Sample) -> tuple[str, ...]:
+    match sample.annotation:
+        case MaskFile(path=path):
+            return (path,)
+        case MaskStack(files=files):
+            return tuple(path for path, _ in files)
+        case _:
+            return ()
 
 
 def chosen(root: Path, options: ReadOptions) -> Format:
@@ -281,17 +303,30 @@ def _several(root: Path, below: Sequence[Path]) -> DataError:
     more = f" and {len(below) - _MOST_SHOWN} more" if len(below) > _MOST_SHOWN else ""
     holds = "a data set" if len(below) == 1 else f"{len(below)} data sets"
     each = "read it" if len(below) == 1 else "read one at a time"
-    return DataError(
-        f"this folder is no data set, but holds {holds}: {names}{more}",
-        where=root,
-        hint=f"{each}: carpet-data doctor {shlex.quote(str(below[0]))}",
-    )
+    hint = f"{each}: carpet-data doctor {shlex.quote(str(below[0]))}"
+    others = [
+        path
+        for path in Folder(root).folders.values()
+        if not any(path == each or path in each.parents for each in below) and _holds_images_below(path)
+    ]
+    if others:
+        # The good half of a data set must not be offered as if it were all of it.
+        unread = ", ".join(path.name for path in others[:_MOST_SHOWN])
+        foreign = advice(_kinds_near(Folder(root)))
+        hint = (
+            f"{unread} hold images too, but cannot be read: if they belong together, say how (--from folder --class-by "
+            f"REGEX){f'; {foreign}' if foreign else ''}; else {hint}"
+        )
+    return DataError(f"this folder is no data set, but holds {holds}: {names}{more}", where=root, hint=hint)
 
 
 def _hint(folder: Folder) -> str:
     above = _above(folder.path)
     if above is not None:
         return f"name the whole data set: {above}"
+    foreign = advice(_kinds_near(folder))
+    if foreign:
+        return foreign
     if folder.holds_image():
         return "use --from folder for images without masks or classes"
     if next(folder.entries(), None) is None:
@@ -299,3 +334,23 @@ def _hint(folder: Folder) -> str:
     if folder.sides:
         return f"put images into class folders such as {folder.sides[0].name}/{GOOD}: there are none"
     return "name the folder that holds train/ and test/, or choose a format with --from"
+
+
+def _holds_images_below(path: Path, levels: int = _LEVELS_DOWN) -> bool:
+    """Whether images lie in a folder or a few levels below it."""
+    folder = Folder(path)
+    if folder.holds_image():
+        return True
+    inside = list(folder.folders.values())[:_MOST_FOLDERS]
+    return levels > 0 and any(_holds_images_below(each, levels - 1) for each in inside)
+
+
+def _kinds_near(folder: Folder) -> Iterator[str]:
+    """What a few files of labels look like, here and two levels below."""
+    near = [folder, *map(Folder, list(folder.folders.values())[:_MOST_FOLDERS])]
+    near += [Folder(path) for place in near[1:] for path in list(place.folders.values())[:_MOST_FOLDERS]]
+    for place in near:
+        for path in islice(place.files(*ANNOTATION_SUFFIXES), _MOST_FILES):
+            kind = kind_of(path)
+            if kind is not None:
+                yield kind

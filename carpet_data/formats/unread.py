@@ -16,7 +16,7 @@ from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError
 from carpet_data.formats.account import Account
 from carpet_data.formats.folders import good_names
-from carpet_data.formats.foreign import HARMLESS, WHOLE_SET
+from carpet_data.formats.foreign import HARMLESS, WHOLE_SET, advice
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import MOST_PROBLEMS
 
@@ -35,11 +35,13 @@ class Seen:
 
     Attributes:
         annotated: Whether a mask or another annotation belongs to it.
+        masks: Its binary mask files.
     """
 
     image: str
     class_name: str
     annotated: bool
+    masks: tuple[str, ...] = ()
 
     @property
     def by_lack(self) -> bool:
@@ -181,7 +183,7 @@ def _beside(labels: Mapping[str, str], root: Path, of_key: Mapping[str, Sequence
             DataError(
                 f"it looks like {labels[first]} of {images[0]}, and is not read{_more(len(bare))}",
                 where=root / first,
-                hint="convert the labels to COCO or YOLO where these can be read, or move them out of the folder",
+                hint=f"{advice([labels[first]])}; or move the files out of the folder",
             ),
             tuple(sorted({image for found in bare.values() for image in found})),
         )
@@ -207,7 +209,7 @@ def _of_whole_set(labels: Mapping[str, str], root: Path, images: Sequence[Seen])
             DataError(
                 f"it looks like {labels[whole[0]]}, and is not read{_more(len(whole))}",
                 where=root / whole[0],
-                hint="convert it to COCO or YOLO where it can be read, or move it out of the folder",
+                hint=f"{advice([labels[whole[0]]])}; or move the file out of the folder",
             ),
         )
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from carpet_data.errors import CarpetDataError
 from carpet_data.formats.account import Account, of_tree
+from carpet_data.formats.foreign import advice
 from carpet_data.formats.listing import is_image, walk
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions
 from carpet_data.formats.unread import LEAST_EXPLAINED, stem_key
@@ -32,10 +33,10 @@ def hint(root: Path, account: Account, options: ReadOptions) -> str:
     ways = [way for way in _candidates(root, account) if _explains(root, way, options)][:_MOST_WAYS]
     if ways:
         return " or ".join(f"{_DOCTOR} {shlex.quote(str(root))} {_flags(way)}" for way in ways)
-    kinds = sorted(set(account.unread.annotations.values()))
-    if kinds:
-        return f"{' and '.join(kinds)} cannot be read here: export as COCO or YOLO, or move the files out of the folder"
-    return f"name the folder of the whole data set; {_DOCTOR} shows what each folder was taken for"
+    foreign = advice(account.unread.annotations.values())
+    if foreign:
+        return f"{foreign}; or move the files out of the folder"
+    return f"name the folder of one whole data set; {_DOCTOR} shows what each of its folders was taken for"
 
 
 def _candidates(root: Path, account: Account) -> Iterator[Way]:

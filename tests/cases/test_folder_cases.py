@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.trees import HEIGHT, WIDTH, files, image, mask
+from PIL import Image
 
+from carpet_data.core.images import write_png
 from carpet_data.dataset import Dataset
+from carpet_data.diagnosis.doctor import doctor
 from carpet_data.errors import DataError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.folders import side_of
@@ -154,3 +157,72 @@ def test_images_on_no_side_are_refused(tmp_path: Path) -> None:
     files(tmp_path, [f"train/good/{n}.png" for n in range(3)] + [f"extra/hole/{n}.png" for n in range(3)])
     with pytest.raises(DataError, match="only 50% of the image and annotation files are read"):
         read(tmp_path, ReadOptions(format="mvtec"))
+
+
+def photograph(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH * 8), dtype=np.uint8))
+    return path
+
+
+def wide_mask(path: Path, *, empty: bool = False) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((HEIGHT, WIDTH * 8), np.uint8)
+    pixels[1:4, 5:20] = 0 if empty else 255
+    write_png(path, pixels)
+    return path
+
+
+def codes(root: Path) -> set[str]:
+    return {each.code for each in doctor(root, near_duplicates=False, workers=1).problems if each.severity == "error"}
+
+
+def test_masks_that_are_photographs_are_refused(tmp_path: Path) -> None:
+    for number in range(4):
+        wide_mask(tmp_path / f"images/{number}.png")
+        photograph(tmp_path / f"masks/{number}.png", number)
+    with pytest.raises(DataError, match="taken for masks, but look like photographs"):
+        read(tmp_path)
+    assert "roles-doubtful" in codes(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+def test_a_folder_of_masks_that_looks_like_a_class_is_refused(suffix: str, tmp_path: Path) -> None:
+    for number in range(4):
+        photograph(tmp_path / f"test/good/{number}.png", number)
+        photograph(tmp_path / f"test/crack/{number}.png", 10 + number)
+        made = wide_mask(tmp_path / f"test/crack-truth/{number}.png")
+        if suffix != ".png":
+            Image.open(made).save(made.with_suffix(suffix))
+            made.unlink()
+    with pytest.raises(DataError, match="taken for images, but look like masks"):
+        read(tmp_path)
+    assert "roles-doubtful" in codes(tmp_path)
+
+
+def test_images_that_are_drawn_in_two_values_are_images(tmp_path: Path) -> None:
+    for folder in ("good", "crack"):
+        for number in range(4):
+            wide_mask(tmp_path / f"test/{folder}/{number}.png")
+    assert len(read(tmp_path)) == 8
+
+
+def test_a_class_folder_of_mostly_empty_masks_is_refused(tmp_path: Path) -> None:
+    for number in range(6):
+        photograph(tmp_path / f"test/hole/{number}.png", number)
+        photograph(tmp_path / f"train/good/{number}.png", 10 + number)
+        wide_mask(tmp_path / f"ground_truth/hole/{number}_mask.png", empty=number not in (3,))
+    with pytest.raises(DataError, match=r"most masks of the class hole are empty \(5 of 6"):
+        read(tmp_path)
+    assert "masks-mostly-empty" in codes(tmp_path)
+    classes = [
+        each.class_name for each in read(tmp_path, ReadOptions(class_from_mask=True)) if "hole" in each.image_path
+    ]
+    assert sorted(classes) == ["defect", "good", "good", "good", "good", "good"]
+
+
+def test_a_few_empty_masks_are_read(tmp_path: Path) -> None:
+    for number in range(6):
+        photograph(tmp_path / f"test/hole/{number}.png", number)
+        wide_mask(tmp_path / f"ground_truth/hole/{number}_mask.png", empty=number == 3)
+    assert read(tmp_path).classes == ("hole",)

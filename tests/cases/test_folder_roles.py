@@ -225,3 +225,42 @@ def test_every_result_says_what_the_folder_was_taken_for(tmp_path: Path) -> None
         assert {"folder": "train/good", "role": "images", "files": 8, "note": ""} in source["roles"]
     assert all("1 image was not read, such as overview.png" in result.text() for result in results[1:])
     assert stats(tmp_path / "prepared", workers=1).to_json()["source"] is None
+
+
+FOREIGN = {
+    "labelme JSON": ("a.json", '{"shapes": [], "imagePath": "a.png"}'),
+    "VIA JSON": ("via.json", '{"a.png1": {"filename": "a.png", "regions": []}}'),
+    "CVAT XML": ("annotations.xml", "<annotations><image id='0' name='a.png'/></annotations>"),
+    "Label Studio JSON": ("export.json", '[{"annotations": [{"result": [{"from_name": "l", "to_name": "i"}]}]}]'),
+    "Pascal VOC XML": ("Annotations/a.xml", "<annotation><filename>a.png</filename><object/></annotation>"),
+    "Supervisely JSON": ("ann/a.png.json", '{"objects": [{"classTitle": "hole"}], "tags": [], "size": {}}'),
+    "run lengths in CSV": ("train.csv", "ImageId_ClassId,EncodedPixels\na.png_1,3 4\n"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("place", ["a.png", "images/a.png", "img/a.png"])
+def test_labels_of_other_tools_are_named_and_their_images_never_good(kind: str, place: str, tmp_path: Path) -> None:
+    name, text = FOREIGN[kind]
+    image(tmp_path / place)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    for options in (ReadOptions(), ReadOptions(format="folder")):
+        error = refusal(tmp_path, format=options.format)
+        assert kind in str(error)
+        assert "not read here" in str(error.hint)
+
+
+def test_every_data_set_below_the_folder_is_named(tmp_path: Path) -> None:
+    for number in range(12):
+        mvtec(tmp_path / f"category{number:02}")
+    error = refusal(tmp_path)
+    assert all(f"category{number:02}" in error.what for number in range(12))
+    assert str(error.hint) == f"read one at a time: carpet-data doctor {tmp_path / 'category00'}"
+
+
+def test_the_good_half_of_a_data_set_is_not_named_alone(tmp_path: Path) -> None:
+    files(tmp_path, [f"perfect/{part}/{n}.png" for part in ("a", "b") for n in range(2)])
+    files(tmp_path, [f"broken/{part}/deep/er/{n}.png" for part in ("a", "b") for n in range(2)])
+    hint = str(refusal(tmp_path).hint)
+    assert hint.startswith("broken hold images too, but cannot be read")

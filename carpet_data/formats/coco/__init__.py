@@ -40,7 +40,9 @@ def _begins_like_coco(path: Path) -> bool:
         if path.stat().st_size > _SNIFFED_BYTES:
             file.seek(-_SNIFFED_BYTES, os.SEEK_END)
             text += file.read()
-    packed = b"".join(text.split())
+    packed = b"".join(text.split()).removeprefix(b"\xef\xbb\xbf")
+    if packed.startswith(b"["):
+        return False  # Label Studio's own JSON is a list, which holds the word annotations too
     return any(key in packed for key in (b'"images":[', b'"annotations":['))
 
 

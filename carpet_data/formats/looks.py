@@ -1,0 +1,162 @@
+"""Whether masks look like masks, and images like images: a few of each folder are opened.
+
+Names alone cannot tell a folder of masks that is called like a class from a class, nor photographs in a folder called
+masks. Both would turn defects into good images, or make defects of everything.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.core.images import read
+from carpet_data.dataset import GOOD
+from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.formats.unread import Finding, Seen, stem_key
+
+__all__ = ["findings"]
+
+_OF_FOLDER = 3
+_FOLDERS = 20
+_FEW_LEVELS = 16
+_PICTURE_LEVELS = 64
+_FLAT_SHARE = 0.5
+_LOSSY = (".jpg", ".jpeg", ".webp")
+_BYTES_PER_PIXEL = 0.25
+"""A PNG of a mask is much smaller than one of a photograph: larger files need not be opened to know."""
+
+_EMPTY_OPENED = 24
+
+
+def findings(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+    """Reasons to doubt what folders were taken for; paths are relative to the root."""
+    yield from _pictures(root, [mask for seen in images for mask in seen.masks])
+    yield from _mask_like(root, images)
+    yield from _mostly_empty(root, images)
+
+
+def _pictures(root: Path, masks: Sequence[str]) -> Iterator[Finding]:
+    """Folders of masks that hold photographs."""
+    for folder, paths in _some(masks).items():
+        pixels = [each for path in paths if (each := _opened(root / path)) is not None]
+        if pixels and all(map(_is_picture, pixels)):
+            yield Finding(
+                "roles-doubtful",
+                DataError(
+                    "these were taken for masks, but look like photographs",
+                    where=root / folder,
+                    hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS",
+                ),
+            )
+
+
+def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+    """Folders of images that hold masks, where others hold photographs of the same names."""
+    if all(seen.annotated for seen in images):
+        return
+    folder_of_stem: dict[str, set[str]] = defaultdict(set)
+    for seen in images:
+        folder_of_stem[stem_key(seen.image)].add(_folder(seen.image))
+    shared = [seen.image for seen in images if not seen.annotated and len(folder_of_stem[stem_key(seen.image)]) > 1]
+    doubtful = [
+        (folder, paths)
+        for folder, paths in _some(shared).items()
+        if all(map(_may_be_mask, [root / path for path in paths]))
+        and all((each := _opened(root / path)) is not None and _is_mask(each) for path in paths)
+    ]
+    folders = {_folder(seen.image) for seen in images}
+    if len(doubtful) == len(folders):
+        return  # all images are drawn in two values: nothing tells a mask from them
+    for folder, paths in doubtful:
+        yield Finding(
+            "roles-doubtful",
+            DataError(
+                f"these were taken for images, but look like masks, such as {paths[0]}",
+                where=root / folder,
+                hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; "
+                "or move the folder out of the data set",
+            ),
+        )
+
+
+def _mostly_empty(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+    """Defect classes of which most masks mark no pixel: the folder is no class, and an empty mask means good."""
+    of_class: dict[str, list[str]] = defaultdict(list)
+    for seen in images:
+        if seen.class_name != GOOD and seen.class_name in seen.image.split("/")[:-1]:
+            of_class[seen.class_name].extend(seen.masks)
+    for name, paths in list(of_class.items())[:_FOLDERS]:
+        looked = _empty(root, _spread(paths, _OF_FOLDER))
+        if len(looked) < 2 or sum(looked) <= _FLAT_SHARE * len(looked):
+            continue
+        looked = _empty(root, _spread(paths, _EMPTY_OPENED))
+        if sum(looked) > _FLAT_SHARE * len(looked):
+            yield Finding(
+                "masks-mostly-empty",
+                DataError(
+                    f"most masks of the class {name} are empty ({sum(looked)} of {len(looked)} that were opened)",
+                    where=root / _folder(paths[0]),
+                    hint="if an empty mask means good: --class-from-mask; else draw the defects",
+                ),
+            )
+
+
+def _empty(root: Path, paths: Sequence[str]) -> list[bool]:
+    return [not each.any() for path in paths if (each := _opened(root / path)) is not None]
+
+
+def _some(paths: Sequence[str]) -> Mapping[str, list[str]]:
+    """A few files of each folder."""
+    of_folder: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        of_folder[_folder(path)].append(path)
+    return {folder: _spread(of_folder[folder], _OF_FOLDER) for folder in list(of_folder)[:_FOLDERS]}
+
+
+def _spread(paths: Sequence[str], count: int) -> list[str]:
+    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
+    return [paths[number] for number in dict.fromkeys(chosen.tolist())]
+
+
+def _opened(path: Path) -> NDArray[np.uint8] | None:
+    try:
+        pixels = read(path)
+    except CarpetDataError:
+        return None  # damaged files are reported by who reads them all
+    return pixels.max(axis=2) if pixels.ndim == 3 else pixels
+
+
+def _may_be_mask(path: Path) -> bool:
+    """Whether a file may be a mask, by its type and its size alone."""
+    suffix = path.suffix.lower()
+    if suffix in _LOSSY:
+        return False
+    if suffix != ".png":
+        return True
+    from carpet_data.core.images import probe
+
+    try:
+        info = probe(path)
+        return path.stat().st_size < max(1024, _BYTES_PER_PIXEL * info.width * info.height)
+    except (CarpetDataError, OSError):
+        return False
+
+
+def _is_picture(pixels: NDArray[np.uint8]) -> bool:
+    levels = np.bincount(pixels.reshape(-1), minlength=256)
+    flat = np.sort(levels)[-2:].sum() / max(1, pixels.size)
+    return bool((levels > 0).sum() > _PICTURE_LEVELS and flat < _FLAT_SHARE)
+
+
+def _is_mask(pixels: NDArray[np.uint8]) -> bool:
+    """Two values, or a few small ones: a binary or a class-index mask; not one flat color, which says nothing."""
+    values = np.flatnonzero(np.bincount(pixels.reshape(-1), minlength=256))
+    return len(values) == 2 or (2 < len(values) <= _FEW_LEVELS and int(values[values < 255].max()) <= 2 * _FEW_LEVELS)
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0] or "."
