@@ -168,7 +168,8 @@ def _facts(report: Report) -> ImageFacts:
     numbers = tuple((seen.where, seen.values.numbers) for seen in report.masks if seen.values and seen.values.numbers)
     if info is None:
         return ImageFacts(job.image, class_name, annotated, numbers=numbers)
-    return ImageFacts(job.image, class_name, annotated, (info.width, info.height), info.mode in _GREY, numbers)
+    size, grey = (info.width, info.height), info.mode in _GREY
+    return ImageFacts(job.image, class_name, annotated, size, grey, numbers, report.image.largest)
 
 
 def _of_names(inputs: Inputs, facts: Sequence[ImageFacts]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core import masks
-from carpet_data.core.images import ImageInfo, probe, read, read_values, shape_in_alpha
+from carpet_data.core.images import ImageInfo, probe, read, read_deep, read_values, shape_in_alpha
 from carpet_data.core.images.limits import ENVIRONMENT_MAX_PIXELS
 from carpet_data.core.masks.classes import class_numbers
 from carpet_data.core.problems import Problem
@@ -88,6 +88,7 @@ class Seen:
         where: Relative to the root.
         problem: Why it could not be inspected; then nothing below is known.
         decoder_warning: The decoder's first serious warning.
+        largest: The largest value of an image of more than 8 bits, as stored; None for all others.
     """
 
     where: str
@@ -95,6 +96,7 @@ class Seen:
     info: ImageInfo | None = None
     decoder_warning: str = ""
     values: MaskValues | None = None
+    largest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +171,10 @@ def _inspect_image(job: InspectJob) -> tuple[Seen, Descriptor | None]:
     try:
         with decoder_warnings.captured() as warned:
             descriptor = describe(job.root / job.image)
+            largest = int(read_deep(job.root / job.image).max()) if info.bits > 8 else None
     except CarpetDataError as error:
         return Seen(job.image, problem("damaged", job.image, error.what), info), None
-    return Seen(job.image, info=info, decoder_warning=warned.text), descriptor
+    return Seen(job.image, info=info, decoder_warning=warned.text, largest=largest), descriptor
 
 
 def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:

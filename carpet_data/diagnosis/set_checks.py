@@ -14,6 +14,7 @@ from carpet_data.formats.classes.rules import unnamed
 
 _NEARLY_ALL = 0.9
 _SMALL = 5
+_DEEP_USED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class ImageFacts:
         size: Width and height as displayed; None where it cannot be read.
         grey: Whether it has one channel; None where it cannot be read.
         numbers: (mask, its values) of the masks that may hold class numbers.
+        largest: The largest value of a 16-bit image, as stored; None for others.
     """
 
     image: str
@@ -33,6 +35,7 @@ class ImageFacts:
     size: tuple[int, int] | None = None
     grey: bool | None = None
     numbers: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    largest: int | None = None
 
 
 def no_images(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
@@ -123,8 +126,16 @@ def channels_mixed(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
         yield problem("channels-mixed", fact.image, what)
 
 
+def deep_range(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
+    """deep-range: the images of more than 8 bits together, as one of them may be dark."""
+    deep = [fact.largest for fact in facts if fact.largest is not None]
+    if deep and max(deep) < _DEEP_USED * 65535:
+        what = f"{len(deep)} images of 16 bits, largest value {max(deep)}: {max(deep) // 257} of 255 after scaling"
+        yield problem("deep-range", ".", what)
+
+
 def _text(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-SET_CHECKS = (no_images, no_good, class_small, class_single, size_unlike_rest, sizes_vary, channels_mixed)
+SET_CHECKS = (no_images, no_good, class_small, class_single, size_unlike_rest, sizes_vary, channels_mixed, deep_range)

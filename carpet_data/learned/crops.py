@@ -110,7 +110,8 @@ class CropDataset:
         found = {name: sources.build(dataset, split, name, recipe) for name in names}
         found = {name: pool for name, pool in found.items() if pool.donors}
         is_object = any(pool.facts.is_object for pool in found.values())
-        images = TrainImages(dataset.root, is_object=is_object)
+        full = max((pool.facts.full_scale for pool in found.values()), default=255)
+        images = TrainImages(dataset.root, is_object=is_object, full_scale=full)
         examples = tuple(
             Example(
                 ref.sample.id, name, images.image(ref.sample), images.mask(ref.sample, name), ref.box, ref.sample.group

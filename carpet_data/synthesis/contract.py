@@ -76,6 +76,8 @@ class Facts:
         touches_border_share: Share of train samples whose defect reaches the image border.
         is_object: Whether images show an object on a background (screw) rather than a texture (carpet).
         is_ordered: Whether most textures have a strict order (wire mesh, fine twill, rolled steel): see `Structure`.
+        full_scale: The largest value that the files can hold: 255, or 4095 for a 12-bit camera in 16-bit files. Methods
+            see it as 255, and what they change is written back in that range.
     """
 
     class_name: str
@@ -85,6 +87,7 @@ class Facts:
     touches_border_share: float
     is_object: bool
     is_ordered: bool = False
+    full_scale: int = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)

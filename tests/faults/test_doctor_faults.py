@@ -159,6 +159,7 @@ FILE_ROWS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "EXIF": ("rotated", "test/hole/002.jpg", lambda root: with_exif(root, 3, wide=False)),
     "two frames": ("several-frames", "test/hole/002.tif", animated),
     "16-bit image": ("deep-image", HOLE, lambda root: save(root / HOLE, picture(202).astype(np.uint16) * 257)),
+    "12-bit image": ("deep-range", ".", lambda root: save(root / HOLE, picture(202).astype(np.uint16) * 16)),
     "alpha": (
         "transparent",
         HOLE,

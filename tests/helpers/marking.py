@@ -18,6 +18,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "unit/training": ("torch",),
     "unit/test_evidence_pools.py": ("torch", "slow"),
     "unit/test_learned_engine.py": ("torch",),
+    "cases/test_paste_depth.py": ("slow",),
     "cli/test_fit.py": ("torch", "slow"),
     "cli/test_report.py": ("torch", "slow"),
     "cli/test_sweep.py": ("torch", "slow"),

@@ -1,6 +1,14 @@
 """Images: decode, encode, limits, one codec for every file of the package."""
 
-from carpet_data.core.images.decode import SUFFIXES, check_whole, read, read_indices, read_values, shape_in_alpha
+from carpet_data.core.images.decode import (
+    SUFFIXES,
+    check_whole,
+    read,
+    read_deep,
+    read_indices,
+    read_values,
+    shape_in_alpha,
+)
 from carpet_data.core.images.encode import encode_png, write_png
 from carpet_data.core.images.probe import ImageInfo, probe
 
@@ -11,6 +19,7 @@ __all__ = [
     "encode_png",
     "probe",
     "read",
+    "read_deep",
     "read_indices",
     "read_values",
     "shape_in_alpha",

@@ -33,9 +33,19 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Raises:
         ImageError: The file is missing, damaged, truncated, not an image or too large.
     """
+    return _to_8_bit(read_deep(path), path)
+
+
+def read_deep(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Decode an image as `read` does, its values as stored: uint8 or uint16, HxWx3 RGB, or HxW where the file is gray.
+
+    Raises:
+        ImageError: As `read`.
+    """
     info = probe(path)
-    values = _decode(_bytes_of(Path(path)), Path(path))
-    pixels = _to_8_bit(values, path)
+    pixels = _decode(_bytes_of(Path(path)), Path(path))
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise _unknown_range(pixels, path)
     if pixels.ndim == 3:
         if pixels.shape[2] == 2 or info.mode in ("grey", "grey+alpha", "bilevel"):
             pixels = pixels[:, :, 0]
@@ -169,7 +179,11 @@ def _to_8_bit(values: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[np.
         return values
     if values.dtype == np.uint16:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    raise ImageError(
+    raise _unknown_range(values, path)
+
+
+def _unknown_range(values: NDArray[Any], path: str | os.PathLike[str]) -> ImageError:
+    return ImageError(
         f"pixels of type {values.dtype} have no known range", where=path, hint="save the image as 8 or 16 bit"
     )
 

@@ -17,7 +17,7 @@ def encode_png(pixels: NDArray[Any], *, level: int | None = None) -> bytes:
     """PNG bytes of an image.
 
     Args:
-        pixels: uint8 HxWx3 RGB, or uint8 / uint16 HxW, or bool HxW (written as 0 and 255).
+        pixels: uint8 or uint16, HxWx3 RGB or HxW, or bool HxW (written as 0 and 255).
         level: zlib level, 0 (none) to 9 (small); None for OpenCV's quick way, row differences and run lengths.
 
     Raises:
@@ -25,10 +25,12 @@ def encode_png(pixels: NDArray[Any], *, level: int | None = None) -> bytes:
     """
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8:
+    if pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype in (np.uint8, np.uint16):
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     elif pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"cannot encode {pixels.dtype} of shape {pixels.shape}; expected uint8 HxWx3 or HxW")
+        raise ValueError(
+            f"cannot encode {pixels.dtype} of shape {pixels.shape}; expected uint8 or uint16, HxWx3 or HxW"
+        )
     settings = [] if level is None else [cv2.IMWRITE_PNG_COMPRESSION, level]
     done, data = cv2.imencode(".png", pixels, settings)
     if not done:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from carpet_data.core.images import encode_png, probe
 from carpet_data.synthesis.contract import Image
 
@@ -49,8 +52,8 @@ def of_file(path: Path) -> Codec:
     return Codec(path.suffix, tables, subsampling)
 
 
-def encode(image: Image, codec: Codec) -> bytes:
-    """The bytes of an image file, from uint8 HxWx3 RGB or HxW."""
+def encode(image: Image | NDArray[np.uint16], codec: Codec) -> bytes:
+    """The bytes of an image file, from HxWx3 RGB or HxW: uint8, or uint16 where the codec is PNG."""
     if codec.tables is None:
         return encode_png(image)
     from PIL import Image as Pillow

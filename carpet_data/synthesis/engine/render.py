@@ -10,13 +10,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from carpet_data.core import seeds
 from carpet_data.core.images import encode_png
 from carpet_data.dataset import Sample
-from carpet_data.synthesis.contract import Candidate, Facts, Method, Redraw, is_learned
-from carpet_data.synthesis.engine import codec, gates, scene_loader
+from carpet_data.synthesis.contract import Candidate, Facts, Image, Method, Redraw, Scene, is_learned
+from carpet_data.synthesis.engine import codec, depth, gates, scene_loader
 from carpet_data.synthesis.engine.plan import ImagePlan
 from carpet_data.synthesis.engine.train_images import TrainImages, plate
 from carpet_data.synthesis.recipe import registry
@@ -77,7 +79,7 @@ def render(work: tuple[WorkerContext, ImagePlan]) -> RenderResult:
     """
     context, plan = work
     method, parameters = _method(context.target, context.parameters, context.model, context.device)
-    images = _images(context.root, context.facts.is_object, context.facts.is_ordered)
+    images = _images(context.root, context.facts.is_object, context.facts.is_ordered, context.facts.full_scale)
     scene = scene_loader.load(images, plan, context.facts, whole=method.needs_whole)
     refused: Counter[str] = Counter()
     for attempt in range(context.attempts):
@@ -95,7 +97,7 @@ def render(work: tuple[WorkerContext, ImagePlan]) -> RenderResult:
             how = codec.of_file(context.root / plan.host.sample.image_path)
             return RenderResult(
                 plan,
-                codec.encode(candidate.image, how),
+                codec.encode(_in_depth(images, plan, scene, candidate, context.facts.full_scale), how),
                 None if plan.null else encode_png(candidate.mask),
                 how.suffix,
                 attempt,
@@ -105,6 +107,19 @@ def render(work: tuple[WorkerContext, ImagePlan]) -> RenderResult:
             )
         refused[verdict.refused_by] += 1
     return RenderResult(plan, None, None, "", context.attempts, {}, {}, dict(refused))
+
+
+def _in_depth(
+    images: TrainImages, plan: ImagePlan, scene: Scene, candidate: Candidate, full: int
+) -> Image | NDArray[np.uint16]:
+    """The candidate's image, as deep as its host's file."""
+    deep = None if full == depth.EIGHT_BIT else images.deep_host(plan.host)
+    if deep is None:
+        return candidate.image
+    if scene.whole is not None:
+        # It is another picture than the host's, moved and turned as a whole.
+        return depth.spread(candidate.image, full, seeds.generator(plan.seed, *plan.seed_key, "depth"))
+    return depth.deepened(scene_loader.vary_deep(deep, plan.variation, full), scene.host, candidate.image, full)
 
 
 def drawn_values(candidate: Candidate) -> dict[str, Any]:
@@ -133,11 +148,11 @@ def _method(target: str, parameters: str, model: Path | None, device: str) -> tu
 
 
 @lru_cache(maxsize=1)
-def _images(root: Path, is_object: bool, is_ordered: bool) -> TrainImages:
-    return TrainImages(root, is_object=is_object, is_ordered=is_ordered)
+def _images(root: Path, is_object: bool, is_ordered: bool, full_scale: int) -> TrainImages:
+    return TrainImages(root, is_object=is_object, is_ordered=is_ordered, full_scale=full_scale)
 
 
-def make_plate(work: tuple[Path, Sample]) -> None:
+def make_plate(work: tuple[Path, Sample, int]) -> None:
     """Make and keep the clean plate of one image."""
     plate(*work)
 

@@ -246,12 +246,12 @@ def _sheets(root: Path, requests: Sequence[ClassRequest], recipe: Recipe, added:
 def _make_plates(root: Path, requests: Sequence[ClassRequest], workers: int | None) -> None:
     """Make the clean plates before the images: all of them at once, each only once."""
     missing = {
-        host.sample.id: host.sample
-        for request in requests
-        for host in request.planner.sources.hosts
-        if host.plate and not train_images.plate_path(root, host.sample).is_file()
+        (host.sample.id, sources.facts.full_scale): host.sample
+        for sources in (request.planner.sources for request in requests)
+        for host in sources.hosts
+        if host.plate and not train_images.plate_path(root, host.sample, sources.facts.full_scale).is_file()
     }
-    work = ((root, sample) for _, sample in sorted(missing.items()))
+    work = ((root, sample, full) for (_, full), sample in sorted(missing.items()))
     for _ in executor.run(rendering.make_plate, work, workers=workers, chunk=1):
         pass
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from carpet_data.synthesis.contract import Box, Donor, Facts, Image, Mask, Scene, Structure
 from carpet_data.synthesis.engine.plan import ImagePlan, Variation
@@ -108,6 +110,19 @@ def vary(image: Image, variation: Variation) -> Image:
     return result
 
 
+def vary_deep(image: NDArray[np.uint16], variation: Variation, full: int) -> NDArray[np.uint16]:
+    """The same for a host of 16 bits, whose largest value can be `full`."""
+    result = np.asarray(_flipped(image, variation), np.uint16)
+    turn = matrix_of(variation, image.shape[1], image.shape[0])
+    if turn is not None:
+        size = (image.shape[1], image.shape[0])
+        warped = cv2.warpAffine(result, turn, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        result = np.asarray(warped, np.uint16)
+    if variation.gain != 1.0 or turn is not None:
+        result = np.asarray(np.clip(np.rint(result * np.float32(variation.gain)), 0, full), np.uint16)
+    return result
+
+
 def vary_mask(mask: Mask, variation: Variation) -> Mask:
     """The same for a mask, bool HxW, of a host."""
     result = _flipped(mask.astype(np.uint8), variation)
@@ -138,12 +153,11 @@ def vary_structure(structure: Structure | None, variation: Variation, width: int
     return Structure(lattice, direction)
 
 
-def _flipped(image: Image, variation: Variation) -> Image:
+def _flipped(image: NDArray[Any], variation: Variation) -> NDArray[Any]:
     if not (variation.flip_x or variation.flip_y):
         return image
     how = -1 if variation.flip_x and variation.flip_y else int(variation.flip_x)
-    flipped: Image = cv2.flip(image, how).astype(np.uint8, copy=False)
-    return flipped
+    return np.asarray(cv2.flip(image, how), image.dtype)
 
 
 def matrix_of(

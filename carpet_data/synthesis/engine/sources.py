@@ -14,10 +14,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from carpet_data.core import executor, masks
-from carpet_data.core.images import read
 from carpet_data.dataset import GOOD, Connectivity, Dataset, Sample
 from carpet_data.errors import DataError, UsageError
 from carpet_data.synthesis.contract import Box, Facts, Method
+from carpet_data.synthesis.engine.depth import full_scale, read_scaled
 from carpet_data.synthesis.ops import foreground
 from carpet_data.synthesis.ops.period import structure_of
 from carpet_data.synthesis.recipe.model import Recipe
@@ -99,9 +99,12 @@ def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, work
         defects = [sample for sample in train if sample.class_name != GOOD and sample.annotation is not None]
         hosts += [HostRef(sample, plate=True) for sample in defects if _can_be_plate(dataset.root, sample)]
     subject = recipe.envelope.subject
-    is_object = _is_object(dataset.root, hosts) if subject == "auto" else subject == "object"
+    full = full_scale(dataset.root, [*(host.sample for host in hosts), *(donor.sample for donor in donors)])
+    is_object = _is_object(dataset.root, hosts, full) if subject == "auto" else subject == "object"
     facts = replace(
-        _facts(class_name, donors, is_object), is_ordered=not is_object and _is_ordered(dataset.root, hosts)
+        _facts(class_name, donors, is_object),
+        is_ordered=not is_object and _is_ordered(dataset.root, hosts, full),
+        full_scale=full,
     )
     return Sources(class_name, donors, tuple(hosts), facts, _identity(donors, hosts))
 
@@ -145,26 +148,27 @@ def _facts(class_name: str, donors: Sequence[DonorRef], is_object: bool) -> Fact
     )
 
 
-def _is_object(root: Path, hosts: Sequence[HostRef]) -> bool:
+def _is_object(root: Path, hosts: Sequence[HostRef], full: int) -> bool:
     """Whether most of a few evenly picked hosts show an object on a background."""
     step = max(1, len(hosts) // _SUBJECTS_LOOKED_AT)
     seen = [
-        foreground.find(read(root / host.sample.image_path)) is not None for host in hosts[::step][:_SUBJECTS_LOOKED_AT]
+        foreground.find(read_scaled(root / host.sample.image_path, full)) is not None
+        for host in hosts[::step][:_SUBJECTS_LOOKED_AT]
     ]
     return 2 * sum(seen) > len(seen)
 
 
-def _is_ordered(root: Path, hosts: Sequence[HostRef]) -> bool:
+def _is_ordered(root: Path, hosts: Sequence[HostRef], full: int) -> bool:
     """Whether most of a few evenly picked hosts show a texture of a strict order."""
     step = max(1, len(hosts) // _ORDERS_LOOKED_AT)
-    seen = [_shows_order(root, host.sample) for host in hosts[::step][:_ORDERS_LOOKED_AT]]
+    seen = [_shows_order(root, host.sample, full) for host in hosts[::step][:_ORDERS_LOOKED_AT]]
     return 2 * sum(seen) > len(seen)
 
 
 @lru_cache(maxsize=256)
-def _shows_order(root: Path, sample: Sample) -> bool:
+def _shows_order(root: Path, sample: Sample, full: int) -> bool:
     # Kept, because all classes of a set are put on the same hosts.
-    return structure_of(read(root / sample.image_path)) is not None
+    return structure_of(read_scaled(root / sample.image_path, full)) is not None
 
 
 def _identity(donors: Sequence[DonorRef], hosts: Sequence[HostRef]) -> str:

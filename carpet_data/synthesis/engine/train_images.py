@@ -15,14 +15,16 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from carpet_data.core import masks, seeds
-from carpet_data.core.images import encode_png, read
+from carpet_data.core.images import encode_png, read, read_deep
 from carpet_data.core.masks.runs import Runs, to_binary
 from carpet_data.dataset import Sample
 from carpet_data.errors import DataError
 from carpet_data.store.files import write_bytes
 from carpet_data.synthesis.contract import Box, Donor, Image, Mask, Redraw, Structure
+from carpet_data.synthesis.engine.depth import EIGHT_BIT, deepened, read_scaled, scaled
 from carpet_data.synthesis.engine.sources import DonorRef, HostRef
 from carpet_data.synthesis.ops import foreground
 from carpet_data.synthesis.ops.masks import grown, window_of
@@ -45,21 +47,31 @@ _MARGIN_RANGE_PX = (4, 32)
 class TrainImages:
     """Decoded images of one data set; the least recently used are dropped first."""
 
-    def __init__(self, root: Path, *, is_object: bool, is_ordered: bool = False) -> None:
+    def __init__(self, root: Path, *, is_object: bool, is_ordered: bool = False, full_scale: int = EIGHT_BIT) -> None:
         self.root = root
+        self._full = full_scale
         self._is_object, self._is_ordered = is_object, is_ordered
         self._kept: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
         self._bytes = 0
 
     def image(self, sample: Sample) -> Image:
-        """The decoded image of a sample; not to be written into."""
-        return self._get(("image", _bytes_of(sample)), lambda: _frozen(read(self.root / sample.image_path)))
+        """The decoded image of a sample, uint8; not to be written into."""
+        path = self.root / sample.image_path
+        return self._get(("image", _bytes_of(sample)), lambda: _frozen(read_scaled(path, self._full)))
 
     def host(self, ref: HostRef) -> Image:
         """The image of a host, its defects taken out if it is a plate; not to be written into."""
         if not ref.plate:
             return self.image(ref.sample)
-        return self._get(("plate", _bytes_of(ref.sample)), lambda: _frozen(plate(self.root, ref.sample)))
+        return self._get(("plate", _bytes_of(ref.sample)), lambda: _frozen(plate(self.root, ref.sample, self._full)))
+
+    def deep_host(self, ref: HostRef) -> NDArray[np.uint16] | None:
+        """The image of a host in its file's 16 bits, see `depth`; None where the file has 8 bits."""
+        values = read_deep(self.root / ref.sample.image_path)
+        if values.dtype == np.uint8:
+            return None
+        deep = np.asarray(values, np.uint16)
+        return deepened(deep, scaled(deep, self._full), self.host(ref), self._full) if ref.plate else deep
 
     def foreground(self, ref: HostRef) -> Mask | None:
         """Where the object of a host is; None where images show a texture."""
@@ -123,21 +135,21 @@ def collared(box: Box, width: int, height: int, structure: Structure | None = No
     return left, top, min(width, x + w + collar) - left, min(height, y + h + collar) - top
 
 
-def plate(root: Path, sample: Sample) -> Image:
-    """The clean plate of a defect image: read if it was made before, else made and stored.
+def plate(root: Path, sample: Sample, full_scale: int = EIGHT_BIT) -> Image:
+    """The clean plate of a defect image, uint8: read if it was made before, else made and stored.
 
     Its name under `plates/` is a hash of what it is made of, so that no change of the data set can make it wrong.
 
     Raises:
         DataError: The defects leave too little of the image to make it from.
     """
-    path = plate_path(root, sample)
+    path = plate_path(root, sample, full_scale)
     if path.is_file():
         return read(path)
     key = f"{sample.image_sha256} {sample.mask_sha256}"
     mask = to_binary(masks.load(root, sample).runs)
     try:
-        made = clean_plate(read(root / sample.image_path), mask, seeds.generator(0, "plate", key))
+        made = clean_plate(read_scaled(root / sample.image_path, full_scale), mask, seeds.generator(0, "plate", key))
     except Redraw as error:
         raise DataError(
             f"no clean plate can be made of this image: {error}",
@@ -178,9 +190,11 @@ def _widened(mask: Mask) -> Mask:
     return hole
 
 
-def plate_path(root: Path, sample: Sample) -> Path:
+def plate_path(root: Path, sample: Sample, full_scale: int = EIGHT_BIT) -> Path:
     """Where the clean plate of a defect image is kept."""
     key = f"{_PLATE_VERSION} {sample.image_sha256} {sample.mask_sha256}"
+    if full_scale != EIGHT_BIT:
+        key += f" {full_scale}"
     return root / PLATES / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.png"
 
 
