@@ -117,6 +117,7 @@ def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[P
         unknown=account.unread.others,
         splits=splits,
         image_of=image_of,
+        group_of={entry.image: entry.group for entry in tree.entries if entry.group is not None},
         problems=(*unread, *problems),
         account=account,
     )

@@ -14,7 +14,7 @@ from carpet_data.core.options import divided
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
-from carpet_data.dataset import GOOD
+from carpet_data.dataset import GOOD, MaskFile
 from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.account import Account
@@ -200,10 +200,14 @@ def _mask_notes(plan: PreparePlan, empty: tuple[str, ...]) -> list[str]:
     if empty:
         more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
         notes.append(f"empty masks: {', '.join(empty[:_SHOWN])}{more}; their images keep their class")
-    grey = sum(each.mask_form.grey for each in samples)
-    if grey:
-        threshold = plan.draft.description.prepared["threshold"]
-        notes.append(f"{grey} masks had gray values and were thresholded at {threshold}")
+    # A layout may have a threshold of its own: VisA's masks number the defect types from 1.
+    grey = Counter(
+        each.source.annotation.threshold
+        for each in samples
+        if each.mask_form.grey and isinstance(each.source.annotation, MaskFile)
+    )
+    for threshold, count in sorted(grey.items()):
+        notes.append(f"{count} masks had gray values and were thresholded at {threshold}")
     lost = sum(each.mask_form.lost for each in samples)
     if lost:
         notes.append(f"skipped {counted(lost, 'instance')} without a pixel")

@@ -320,6 +320,15 @@ def test_our_own_lists_name_our_own_masks(tmp_path: Path) -> None:
     assert len(right) == 4
 
 
+def test_binary_masks_in_vocs_folders_are_read_as_they_are(tmp_path: Path) -> None:
+    photo(tmp_path / "JPEGImages/a.jpg")
+    drawn(tmp_path / "SegmentationClass/a.png", blot())
+    (sample,) = read(tmp_path)
+    assert sample.class_name == "defect"
+    np.testing.assert_array_equal(sample.mask(), blot())
+    assert doctor(tmp_path, workers=1).exit_code == 0
+
+
 def test_a_voc_image_without_a_mask_is_not_taken_for_good(tmp_path: Path) -> None:
     right = write(tmp_path, "voc")
     (tmp_path / "SegmentationClass/3.png").unlink()

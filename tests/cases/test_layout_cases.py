@@ -15,6 +15,7 @@ from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import export
 from carpet_data.formats.reading import detect
+from carpet_data.preparation.prepare import prepare
 
 _BUT_PNG = ("jpg", "bmp", "tif")
 
@@ -31,6 +32,19 @@ def test_a_published_layout_is_read_without_options(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("suffix", _BUT_PNG)
 def test_images_of_other_types(name: str, suffix: str, tmp_path: Path) -> None:
     right = LAYOUTS[name](tmp_path / "set", suffix)
+    check(read(tmp_path / "set"), right)
+
+
+@pytest.mark.parametrize("name", ["visa", "dagm", "kolektor-sdd", "kolektor-sdd2", "aitex", "mvtec-3d"])
+@pytest.mark.parametrize("suffix", [".bmp", ".tif"])
+def test_masks_of_other_types(name: str, suffix: str, tmp_path: Path) -> None:
+    right = LAYOUTS[name](tmp_path / "set")
+    for path in list((tmp_path / "set").rglob("*.*")):
+        place = path.relative_to(tmp_path).as_posix().casefold()
+        if any(word in place for word in ("mask", "_label.", "_gt.", "/gt/")):
+            Image.open(path).save(path.with_suffix(suffix))
+            if path.suffix != suffix:
+                path.unlink()
     check(read(tmp_path / "set"), right)
 
 
@@ -127,6 +141,23 @@ def test_visa_without_its_table_has_the_class_of_the_folder(tmp_path: Path) -> N
     check(read(tmp_path / "pcb1"), plain)
     # Named one level too deep, it is still VisA.
     check(read(tmp_path / "pcb1/Data"), {path.removeprefix("Data/"): truth for path, truth in plain.items()})
+
+
+def test_prepare_names_the_threshold_of_the_layout(tmp_path: Path) -> None:
+    visa(tmp_path / "pcb1")
+    result = prepare(tmp_path / "pcb1", tmp_path / "prepared", workers=1)
+    assert "3 masks had gray values and were thresholded at 1" in result.notes
+
+
+def test_prepare_keeps_the_parts_together(tmp_path: Path) -> None:
+    right = kolektor_sdd(tmp_path / "set")
+    prepare(tmp_path / "set", tmp_path / "prepared", workers=1)
+    groups: dict[str | None, set[str | None]] = {}
+    sides = (ready := read(tmp_path / "prepared")).splits["main"].sides
+    for sample in ready:
+        assert sample.source is not None
+        groups.setdefault(right[sample.source].group, set()).add(sides.get(sample.id))
+    assert all(len(each) == 1 for each in groups.values())
 
 
 def test_visas_numbers_may_be_named(tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ class Layout:
         good: Class folders without defects besides good, ok and normal, in lower case.
         every_mask: Whether good images have a mask too, an empty one, so that an image without a mask is a fault.
         threshold: Mask values of at least this are a defect; None for the reader's option.
-        indexed: Whether masks hold class numbers; then an image without a mask is of no known class.
-        class_list: The file that names the classes of an indexed layout, relative to the root.
+        masked_alone: Whether an image without a mask is left out, since nothing says what it shows.
+        class_list: The file that names the classes of class-index masks, relative to the root.
         labels: Reads the table that names the classes: of the root and the paths of all its files.
         documents: Patterns of other files that are read or known.
         aside: (pattern, why) of files that are left unread on purpose.
@@ -95,7 +95,7 @@ class Layout:
     good: frozenset[str] = frozenset()
     every_mask: bool = False
     threshold: int | None = None
-    indexed: bool = False
+    masked_alone: bool = False
     class_list: str | None = None
     labels: Callable[[Path, Sequence[str]], Labels] | None = None
     documents: tuple[str, ...] = ()

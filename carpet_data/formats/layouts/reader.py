@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from carpet_data.core.images import read_indices
-from carpet_data.core.masks.classes import values_in
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import DataError
 from carpet_data.formats import tree
-from carpet_data.formats.classes.rules import DEFECT, unnamed
+from carpet_data.formats.classes.rules import DEFECT
 from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.folders import good_names, license_of, side_of
 from carpet_data.formats.layouts.layout import Images, Labels, Layout, matched
@@ -29,7 +27,6 @@ _PLACES = ("side", "class", "group")
 _SHOWN = 5
 _MOST_MASKED = 0.8
 """Where this share of the images has a mask, good ones have empty masks, and a missing mask says nothing."""
-_MASKS_OPENED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +89,7 @@ def read(layout: Layout, root: Path, options: ReadOptions) -> Dataset:
         ProblemsError: Images and masks that cannot be read, and masks whose image is ambiguous by name.
     """
     found = scan(layout, root)
-    if layout.indexed and found.entries and options.mask_classes is None:
-        if found.class_list is None:
-            raise _without_names(found, root)
+    if found.class_list is not None and options.mask_classes is None:
         options = options.but(mask_classes=str(root / found.class_list))
     return tree.dataset(found, options)
 
@@ -161,7 +156,7 @@ def _entries(
     entries, aside = [], []
     for spot in spots:
         its_masks = masks.get(spot.path, ())
-        if layout.indexed and not its_masks:
+        if layout.masked_alone and not its_masks:
             aside.append((spot.path, "without a mask its class is not known"))
             continue
         said = by_name.get(spot.path.casefold()) or _class_of(spot, good)
@@ -208,11 +203,3 @@ def _unmasked(
             hint="restore the masks, or move these images out of the folder",
         ),
     ), ()
-
-
-def _without_names(found: Tree, root: Path) -> DataError:
-    values: set[int] = set()
-    masks = [path for entry in found.entries for path, _ in entry.masks]
-    for path in masks[:_MASKS_OPENED]:
-        values.update(value for value in values_in(read_indices(root / path)) if value)
-    return unnamed(values, len(masks), root)
