@@ -24,12 +24,15 @@ from carpet_data.synthesis.engine.options import SynthesisOptions
 @common.quiet_option
 def synthesize(
     root: Path | None, class_names: tuple[str, ...], n: int, as_json: bool, quiet: bool, **values: Any
-) -> None:
+) -> int:
     """Add synthetic images of defect classes to ROOT, each with an exact mask and a record of where it came from.
 
     They join the train side of a split, and are made from its training images only. Running the command again adds
     nothing; a larger --n adds only the difference; an interrupted run resumes. If ROOT is a raw data set, it is
     prepared first, in a folder beside it. A contact sheet of each class is written under ROOT/previews.
+
+    A class that fails does not cost the others: what passed is kept, the class is named with a recipe that works for it
+    (tried on one image), and the exit code is 1.
 
     \b
     Example, inside a data folder:
@@ -44,6 +47,7 @@ def synthesize(
     with ui.progress("synthesizing") as progress:
         result = run(common.resolve_root(root), class_names, n, chosen, progress=progress)
     ui.result(result.to_json(), result.text())
+    return result.exit_code
 
 
 @click.command()
@@ -59,10 +63,11 @@ def synthesize(
 @common.workers_option
 @common.json_option
 @common.quiet_option
-def rebalance(dataset: Path | None, to: str, as_json: bool, quiet: bool, **values: Any) -> None:
+def rebalance(dataset: Path | None, to: str, as_json: bool, quiet: bool, **values: Any) -> int:
     """Add synthetic images until every defect class of DATASET has at least --to training images.
 
-    Existing synthetic images count, so running it again adds nothing. Classes that have more are left as they are.
+    Existing synthetic images count, so running it again adds nothing. Classes that have more are left as they are. A
+    class that fails does not cost the others, as with synthesize; the exit code is 1 then.
 
     \b
     Example:
@@ -77,6 +82,7 @@ def rebalance(dataset: Path | None, to: str, as_json: bool, quiet: bool, **value
     with ui.progress("synthesizing") as progress:
         result = run(common.resolve_root(dataset), to, chosen, progress=progress)
     ui.result(result.to_json(), result.text())
+    return result.exit_code
 
 
 @click.group()

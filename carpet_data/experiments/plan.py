@@ -171,7 +171,7 @@ class Plan:
             like=self.dataset.root,
             progress=named(progress, f"fitting {pool}, {name}"),
         )
-        rebalance(
+        made = rebalance(
             root,
             self.target,
             recipe=recipe,
@@ -181,6 +181,10 @@ class Plan:
             device=device,
             progress=named(progress, f"synthesizing {pool}, {name}"),
         )
+        if made.synthesis is not None and made.synthesis.failed:
+            # A comparison without the images of a class would not be the one that was asked for.
+            failed, why = next(iter(made.synthesis.failed.items()))
+            raise DataError(f"{failed}: {why.what}", where=self.dataset.root, hint=why.advice(failed))
         return Folder.of(root, workspaces.SPLIT)
 
 

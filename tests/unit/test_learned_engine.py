@@ -199,9 +199,12 @@ def test_a_class_that_the_model_never_learned_is_refused(tmp_path: Path, recipe:
     assert len(thread) == 1
     synthesis.fitted(root, recipe)
     with pytest.raises(DataError, match=r"not fitted to the class 'thread', which had 1 training image then") as caught:
-        synthesize(root, ["hole", "thread"], 2, recipe=recipe, workers=1, device="cpu")
+        synthesize(root, "thread", 2, recipe=recipe, workers=1, device="cpu")
     assert "--class thread --recipe donor-paste" in str(caught.value.hint)
     assert made_in(root) == []
+    both = synthesize(root, ["hole", "thread"], 2, recipe=recipe, workers=1, device="cpu")
+    assert (list(both.classes), list(both.failed)) == (["hole"], ["thread"])
+    assert len(made_in(root)) == 2
     planned = rebalance(root, 7, recipe=recipe, dry_run=True)
     done = rebalance(root, 7, recipe=recipe, workers=1, device="cpu")
     assert planned.after == done.after == {"good": done.before["good"], "hole": 7, "thread": 1}

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carpet_data import store
-from carpet_data.core.progress import Progress
+from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import DataError, UsageError, nearest
 from carpet_data.formats.export import default_out
 from carpet_data.synthesis.engine import run, sources
 from carpet_data.synthesis.engine.batch import Batch
+from carpet_data.synthesis.engine.failures import ClassFailure, refusal, works_instead
 from carpet_data.synthesis.engine.fitted_models import ModelOnDevice, fitted_classes, model_of, refuse_unfitted
 from carpet_data.synthesis.engine.options import SynthesisOptions
 from carpet_data.synthesis.engine.plan import ImagePlan, Planner
 from carpet_data.synthesis.engine.render import WorkerContext
-from carpet_data.synthesis.engine.results import SynthesisResult
+from carpet_data.synthesis.engine.results import ClassReport, SynthesisResult
 from carpet_data.synthesis.engine.run import ClassRequest
 from carpet_data.synthesis.engine.sources import Sources
 from carpet_data.synthesis.recipe import files
@@ -49,7 +50,7 @@ class SynthesisRequest:
 
 
 def make(request: SynthesisRequest, progress: Progress | None = None) -> SynthesisResult:
-    """Bring classes of a prepared data set to numbers of images.
+    """Bring classes of a prepared data set to numbers of images; a class that fails does not cost the others.
 
     Raises:
         As `synthesize`.
@@ -61,13 +62,15 @@ def make(request: SynthesisRequest, progress: Progress | None = None) -> Synthes
     if model is not None and request.more:
         wanted, left_out = fitted_classes(model, wanted)
         notes += left_out
-    requests = _class_requests(request, wanted, model)
+    requests, errors = _class_requests(request, wanted, model)
+    if errors and not requests:
+        raise refusal(_failures(request, errors, {}, progress), errors)
     sheets: tuple[Path, ...] = ()
     plans: dict[str, tuple[ImagePlan, ...]] = {}
     if options.dry_run:
         reports, plans = run.planned(requests)
     else:
-        reports, sheets = run.run(
+        reports, sheets, hopeless = run.run(
             dataset.root,
             requests,
             recipe,
@@ -76,6 +79,10 @@ def make(request: SynthesisRequest, progress: Progress | None = None) -> Synthes
             workers=options.workers if model is None else model.workers(options.workers),
             progress=progress,
         )
+        errors |= hopeless
+    failed = _failures(request, errors, reports, progress)
+    if failed and not options.dry_run and not any(each.made or each.nulls or each.existed for each in reports.values()):
+        raise refusal(failed, errors)
     return SynthesisResult(
         root=dataset.root,
         split=options.split,
@@ -85,6 +92,7 @@ def make(request: SynthesisRequest, progress: Progress | None = None) -> Synthes
         model=None if model is None else model.name,
         seed=options.seed,
         classes=reports,
+        failed=failed,
         sheets=sheets,
         notes=(*request.notes, *notes),
         plans=plans,
@@ -138,11 +146,47 @@ def _check_names(dataset: Dataset, wanted: Mapping[str, int], split: str) -> Non
             )
 
 
+def _failures(
+    request: SynthesisRequest,
+    errors: Mapping[str, DataError],
+    reports: Mapping[str, ClassReport],
+    progress: Progress | None,
+) -> dict[str, ClassFailure]:
+    """Each class that failed, with a recipe that works for it."""
+
+    def of_one(recipe: Recipe, class_name: str) -> ClassRequest:
+        asked = replace(request, wanted={class_name: 1}, recipe=recipe)
+        found, refused = _class_requests(asked, asked.wanted, None)
+        if refused:
+            raise refused[class_name]
+        return found[0]
+
+    found = {}
+    for number, (name, error) in enumerate(errors.items()):
+        if progress is not None:
+            progress(Step(number, len(errors), f"trying other recipes for {name}"))
+        kept = reports[name].made if name in reports else 0
+        works = works_instead(request.recipe, name, of_one)
+        found[name] = ClassFailure(
+            error.what.removeprefix(f"{name}: "), error.hint or "use another recipe", kept, works
+        )
+    return found
+
+
 def _class_requests(
     request: SynthesisRequest, wanted: Mapping[str, int], model: ModelOnDevice | None
-) -> list[ClassRequest]:
+) -> tuple[list[ClassRequest], dict[str, DataError]]:
+    """The requests of the classes that can be made, and what is wrong with the others."""
     dataset, recipe, options = request.dataset, request.recipe, request.options
-    found = {name: _sources(request, name, model) for name in wanted}
+    _check_nulls(recipe)
+    found: dict[str, Sources] = {}
+    errors: dict[str, DataError] = {}
+    for name in wanted:
+        made = _sources_or_error(request, name, model)
+        if isinstance(made, Sources):
+            found[name] = made
+        else:
+            errors[name] = made
     batches = {
         name: Batch(name, recipe.method, recipe.identity, each.identity, options.split, options.seed, model)
         for name, each in found.items()
@@ -172,21 +216,33 @@ def _class_requests(
                 existing_nulls=existing[name, True],
             )
         )
-    return requests
+    return requests, errors
+
+
+def _check_nulls(recipe: Recipe) -> None:
+    # Not only where n of them want a null sample now: more images may follow.
+    if recipe.envelope.null_share > 0 and not recipe.load_method().makes_nulls:
+        raise DataError(
+            f"{recipe.method} cannot create null samples",
+            where=recipe.name,
+            hint="set null_share: 0, or use donor-paste for null samples",
+        )
+
+
+def _sources_or_error(request: SynthesisRequest, class_name: str, model: ModelOnDevice | None) -> Sources | DataError:
+    try:
+        return _sources(request, class_name, model)
+    except DataError as error:
+        if type(error) is not DataError:
+            raise  # a damaged file or a leak is no matter of one class
+        return error
 
 
 def _sources(request: SynthesisRequest, class_name: str, model: ModelOnDevice | None) -> Sources:
     dataset, recipe, options = request.dataset, request.recipe, request.options
     method = recipe.load_method()
     found = sources.build(dataset, options.split, class_name, recipe, workers=options.workers)
-    # Not only where n of them want a null sample now: more images may follow.
     wants_nulls = recipe.envelope.null_share > 0
-    if wants_nulls and not method.makes_nulls:
-        raise DataError(
-            f"{recipe.method} cannot create null samples",
-            where=recipe.name,
-            hint="set null_share: 0, or use donor-paste for null samples",
-        )
     sources.check(found, dataset.root, method, hosts_needed=not method.needs_whole or wants_nulls)
     if model is None:
         return found

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from carpet_data.core.results import Result
 from carpet_data.synthesis.engine.plan import ImagePlan
+
+if TYPE_CHECKING:
+    from carpet_data.synthesis.engine.failures import ClassFailure
 
 __all__ = ["ClassReport", "RebalanceResult", "SynthesisResult"]
 
@@ -72,6 +76,7 @@ class SynthesisResult(Result):
         model: Name of the fitted model that a learned recipe sampled from; None for other recipes.
         seed: As given.
         classes: class -> how it went.
+        failed: class -> why it could not be made, or not in full, and what works for it.
         sheets: Contact sheets written.
         notes: What the user should know.
         plans: With dry_run: class -> the plans of its images.
@@ -86,10 +91,16 @@ class SynthesisResult(Result):
     model: str | None = None
     seed: int
     classes: Mapping[str, ClassReport]
+    failed: Mapping[str, ClassFailure] = field(default_factory=dict)
     sheets: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     plans: Mapping[str, tuple[ImagePlan, ...]] = field(default_factory=dict)
     dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a class failed, else 0."""
+        return int(bool(self.failed))
 
     def text(self) -> str:
         """The result in words."""
@@ -106,6 +117,7 @@ class SynthesisResult(Result):
             lines += [f"  {plan.text()}" for plan in plans[:_SHOWN_PLANS]]
             if len(plans) > _SHOWN_PLANS:
                 lines.append(f"  … and {len(plans) - _SHOWN_PLANS} more; --json lists them")
+        lines += [failure.text(name) for name, failure in self.failed.items()]
         lines += [f"contact sheet: {path}" for path in self.sheets]
         model = "" if self.model is None else f"model {self.model}, "
         lines.append(f"recipe {self.recipe} ({self.recipe_hash[:8]}), {model}split {self.split}, in {self.root}")
@@ -135,6 +147,11 @@ class RebalanceResult(Result):
     synthesis: SynthesisResult | None
     notes: tuple[str, ...] = ()
     dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a class failed, else 0."""
+        return 0 if self.synthesis is None else self.synthesis.exit_code
 
     def text(self) -> str:
         """The result in words."""

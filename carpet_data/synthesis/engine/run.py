@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +63,10 @@ class HopelessError(DataError):
     """The gates refuse whatever the recipe draws."""
 
 
+class _NothingMadeError(Exception):
+    """All series were given up, and there is nothing to keep."""
+
+
 @dataclass(slots=True)
 class _Tally:
     """What happened to one request."""
@@ -87,15 +91,22 @@ class _Series:
         # Below the last that was kept, every other one was tried and did not pass.
         self._next_k = max((*existing.kept, *existing.dropped), default=-1) + 1
         self._failed_in_a_row = 0
+        self.error: HopelessError | None = None
+        """Why this series was given up."""
 
     @property
     def done(self) -> int:
         """Images made so far."""
         return min(self.have, self.wanted) - self.existed
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more is to be made: all is there, or the series was given up."""
+        return self.have >= self.wanted or self.error is not None
+
     def next_plans(self, written: Appender | None) -> Iterator[ImagePlan]:
         """As many plans as images are missing."""
-        asked = self.have
+        asked = self.have if self.error is None else self.wanted
         while asked < self.wanted:
             k = self._next_k
             self._next_k += 1
@@ -106,7 +117,9 @@ class _Series:
                 yield self.request.planner.plan(k, null=self.null)
 
     def take(self, made: RenderResult, appender: Appender) -> None:
-        """Add a rendered image to the data set, or count that there is none."""
+        """Add a rendered image to the data set, or count that there is none; after too many of these, give up."""
+        if self.error is not None:
+            return  # rendered before the series was given up
         tally, batch = self._tally, self.request.batch
         tally.refused.update(made.refused)
         tally.draws += sum(made.refused.values()) + (made.image is not None)
@@ -114,7 +127,7 @@ class _Series:
             tally.given_up += 1
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= _HOPELESS:
-                raise _hopeless(batch, tally.refused)
+                self.error = _hopeless(batch, tally.refused)
             return
         self._failed_in_a_row = 0
         self._count()
@@ -146,37 +159,39 @@ def run(
     split: str,
     workers: int | None,
     progress: Progress | None,
-) -> tuple[dict[str, ClassReport], tuple[Path, ...]]:
-    """Make what each request lacks; what comes back is class -> how it went, and the contact sheets.
+) -> tuple[dict[str, ClassReport], tuple[Path, ...], dict[str, HopelessError]]:
+    """Make what each request lacks.
 
-    The same requests make the same bytes for any number of workers and after any interruption: image k depends on k,
-    and of those that pass the first n are kept.
+    What comes back is class -> how it went, the contact sheets, and class -> why it was given up. A class of which the
+    gates refuse everything does not cost the others: what passed is kept. The same requests make the same bytes for any
+    number of workers and after any interruption: image k depends on k, and of those that pass the first n are kept.
 
     Raises:
-        HopelessError: The gates refuse everything; nothing was added.
         OutputError, LockedError, DataError: As `store.appending`.
     """
     tallies = {request.class_name: _Tally() for request in requests}
     series = [
         _Series(request, tallies[request.class_name], null=null) for request in requests for null in (False, True)
     ]
-    if all(each.have >= each.wanted for each in series) and unfinished(root) is None:
+    sheets: tuple[Path, ...] = ()
+    if all(each.complete for each in series) and unfinished(root) is None:
         sheets = _sheets(root, requests, recipe, ())
     else:
         try:
             with store.appending(root, command=command, identity=_identity(requests), split=split) as appender:
                 _make_plates(root, requests, workers)
                 _fill(series, appender, workers, progress)
+                if not len(appender) and any(each.error is not None for each in series):
+                    raise _NothingMadeError
                 kept_recipes.save(root, recipe.identity, recipe.kept())
                 # Before the end, so that a kill cannot leave the data set complete without them.
                 sheets = _sheets(root, requests, recipe, appender.added())
-        except HopelessError:
-            # Running the command again would end here again, so what it had written is not worth keeping.
+        except _NothingMadeError:
             store.abandon(root, command=command)
-            raise
         finally:
             rendering.forget()
-    return {request.class_name: _report(request, tallies[request.class_name]) for request in requests}, sheets
+    reports = {request.class_name: _report(request, tallies[request.class_name]) for request in requests}
+    return reports, sheets, {each.request.class_name: each.error for each in series if each.error is not None}
 
 
 def planned(requests: Sequence[ClassRequest]) -> tuple[dict[str, ClassReport], dict[str, tuple[ImagePlan, ...]]]:
@@ -240,7 +255,12 @@ def _identity(requests: Sequence[ClassRequest]) -> str:
 
 
 def _sheets(root: Path, requests: Sequence[ClassRequest], recipe: Recipe, added: Sequence[Sample]) -> tuple[Path, ...]:
-    return tuple(contact_sheet.of_batch(root, request.batch, recipe.name, added) for request in requests)
+    made = {sample.class_name for sample in added}
+    return tuple(
+        contact_sheet.of_batch(root, request.batch, recipe.name, added)
+        for request in requests
+        if request.existing.kept or request.class_name in made
+    )
 
 
 def _make_plates(root: Path, requests: Sequence[ClassRequest], workers: int | None) -> None:
@@ -258,19 +278,30 @@ def _make_plates(root: Path, requests: Sequence[ClassRequest], workers: int | No
 
 def _fill(series: Sequence[_Series], appender: Appender, workers: int | None, progress: Progress | None) -> None:
     total = sum(max(0, each.wanted - each.existed) for each in series)
-    while any(each.have < each.wanted for each in series):
+    while not all(each.complete for each in series):
         # Most images pass, so a round asks for just what is missing; the next one makes up for those that did not.
         plans = [(each, plan) for each in series for plan in each.next_plans(appender)]
         done = sum(each.done for each in series)
         if progress is not None:
             progress(Step(done, total, "synthesizing"))
-        work = ((each.request.context, plan) for each, plan in plans)
-        results = executor.run(rendering.render, work, workers=workers, chunk=_CHUNK)
-        for (each, _), made in zip(plans, results, strict=True):
+        sent: deque[_Series] = deque()
+        results = executor.run(rendering.render, _work(plans, sent), workers=workers, chunk=_CHUNK)
+        for made in results:
+            each = sent.popleft()
             each.take(made, appender)
             done += made.image is not None
             if progress is not None:
                 progress(Step(done, total, "synthesizing"))
+
+
+def _work(
+    plans: Sequence[tuple[_Series, ImagePlan]], sent: deque[_Series]
+) -> Iterator[tuple[WorkerContext, ImagePlan]]:
+    """What workers get, and whose it is; the plans of a series that was given up meanwhile are left out."""
+    for each, plan in plans:
+        if each.error is None:
+            sent.append(each)
+            yield each.request.context, plan
 
 
 def _hopeless(batch: Batch, refused: Mapping[str, int]) -> HopelessError:

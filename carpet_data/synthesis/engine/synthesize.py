@@ -33,6 +33,9 @@ def synthesize(
     recipes on one kind of device, up to last bits on a GPU). Donors, hosts and every statistic come from real training
     images of the split.
 
+    A class that fails does not cost the others: what passed is kept, and `failed` of the result names the class with a
+    shipped recipe that works for it, tried on one image. Where nothing at all was made, that is an error.
+
     Args:
         root: A prepared folder or its Dataset; or a raw one, for which `NAME-prepared` is made first (default split).
         class_names: One or more defect classes.
@@ -43,8 +46,8 @@ def synthesize(
 
     Raises:
         UsageError: A class, recipe or device is unknown (the nearest is offered), or a number is out of range.
-        DataError: The class has no donors, or there are no hosts, or the gates refuse everything; a learned recipe is
-            not fitted to these training images, or not to the class.
+        DataError: No class could be made: it has no donors, or there are no hosts, or the gates refuse everything; a
+            learned recipe is not fitted to these training images, or not to the class.
         MissingExtraError: A learned recipe without the extra `generate`.
         OutputError: The data set cannot be written; LockedError: another process is writing it.
 
