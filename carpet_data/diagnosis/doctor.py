@@ -105,7 +105,7 @@ def doctor(
     inputs = open_inputs(root, read_options or ReadOptions())
     facts: list[ImageFacts] = []
     problems = _plain(_in_order(_examine(inputs, root, facts, near_duplicates, workers, progress)))
-    names = [fact.class_name for fact in facts]
+    names = [fact.class_name for fact in facts if inputs.classed]
     return Diagnosis(
         root=root,
         name=inputs.name,
@@ -140,7 +140,7 @@ def _examine(
     yield from _of_names(inputs, facts)
     # A data set whose document cannot be read is not also without images.
     if facts or not inputs.problems:
-        for check in set_checks.SET_CHECKS:
+        for check in set_checks.SET_CHECKS if inputs.classed else set_checks.IMAGE_SET_CHECKS:
             yield from check(facts)
     yield from set_checks.mask_classes(facts, root)
     yield from _of_duplicates(inputs, facts, search, root)
@@ -178,7 +178,7 @@ def _of_names(inputs: Inputs, facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     loco = list(name_checks.loco_masks((*inputs.orphans, *stray), images))
     explained = {name for each in loco for name in each.files}
     yield from loco
-    if not loco:
+    if not loco and inputs.classed:
         yield from set_checks.mask_missing(facts, masked=inputs.masked)
     yield from name_checks.mask_orphan([name for name in inputs.orphans if name not in explained])
     yield from name_checks.unknown_file([name for name in inputs.unknown if name not in explained])

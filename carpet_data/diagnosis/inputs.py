@@ -13,13 +13,20 @@ from carpet_data.diagnosis.codes import problem
 from carpet_data.diagnosis.inspect import InspectJob, open_file
 from carpet_data.errors import CarpetDataError, ClassNumbersError, ImageError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions
-from carpet_data.formats.account import Account, of_tree
-from carpet_data.formats.listing import walk, walking_once
+from carpet_data.formats.account import UNUSED_LABELS, Account, of_tree
+from carpet_data.formats.folders import GROUND_TRUTH
+from carpet_data.formats.glance import MASK_FOLDERS
+from carpet_data.formats.listing import is_image, walk, walking_once
 from carpet_data.formats.reading import PREPARED, chosen, examine, reasons_against
 from carpet_data.formats.tree import Tree
 from carpet_data.formats.unread import Finding, Seen
 
-__all__ = ["PREPARED", "Inputs", "open_inputs", "relative"]
+__all__ = ["PREPARED", "UNKNOWN", "Inputs", "open_inputs", "relative"]
+
+UNKNOWN = ""
+"""The class of images of a data set that could not be read."""
+
+_MASKS = MASK_FOLDERS | {GROUND_TRUTH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,7 @@ class Inputs:
         image_of: sample id -> image path, for the splits.
         group_of: image path -> the group it is known to belong to.
         account: What each folder was taken for; None in a prepared folder, and where nothing could be read.
+        classed: Whether the classes of the images are known; False where the data set could not be read.
     """
 
     name: str
@@ -45,6 +53,7 @@ class Inputs:
     group_of: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     account: Account | None = None
+    classed: bool = True
 
 
 def open_inputs(root: Path, options: ReadOptions) -> Inputs:
@@ -130,19 +139,8 @@ def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
     except CarpetDataError as error:
         if isinstance(error, UsageError):
             raise
-        unreadable = tuple(
-            problem(
-                "mask-classes" if isinstance(each, ClassNumbersError) else "unreadable-data-set",
-                relative(each, root),
-                each.what,
-                hint=each.hint,
-            )
-            for each in _each((error,))
-        )
-        # The store's own check describes the problems of a prepared folder better.
-        stopped = any(each.severity == "error" for each in problems)
-        return Inputs(root.resolve().name, options.format, problems=problems if stopped else problems + unreadable)
-    problems += tuple(_of_skipped(dataset))
+        return _of_unreadable(root, options, error, problems)
+    problems += (*_of_skipped(dataset), *_of_unused(dataset))
     return Inputs(
         dataset.name,
         dataset.format,
@@ -158,6 +156,47 @@ def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
         else problems + _of_account(dataset.account, reasons, dataset.root),
         account=dataset.account,
     )
+
+
+def _of_unreadable(root: Path, options: ReadOptions, error: CarpetDataError, problems: tuple[Problem, ...]) -> Inputs:
+    """A data set that cannot be read: its problems, and its images as far as they tell something by themselves."""
+    name = root.resolve().name
+    # The store's own check describes the problems of a prepared folder better.
+    if any(each.severity == "error" for each in problems):
+        return Inputs(name, options.format, problems=problems)
+    folder = root if root.is_dir() else root.parent
+    images = () if options.format == PREPARED else _images_in(folder)
+    jobs = tuple(InspectJob(folder, image, UNKNOWN) for image in images)
+    seen = {folder / image for image in images}
+    found = tuple(
+        problem(
+            "mask-classes" if isinstance(each, ClassNumbersError) else "unreadable-data-set",
+            relative(each, root),
+            each.what,
+            hint=each.hint,
+        )
+        for each in _each((error,))
+        # What is wrong with an image file is said where it is examined.
+        if not (isinstance(each, ImageError) and Path(each.where or "") in seen)
+    )
+    return Inputs(name, options.format, jobs, problems=problems + found, classed=False)
+
+
+def _images_in(folder: Path) -> tuple[str, ...]:
+    try:
+        files = walk(folder).files
+    except CarpetDataError:
+        return ()  # this is what is wrong with the data set, and said already
+    return tuple(path for path in files if is_image(path) and _MASKS.isdisjoint(path.casefold().split("/")))
+
+
+def _of_unused(dataset: Dataset) -> Iterator[Problem]:
+    """Label files of no image, which leaving out images settles: all the same a reason to refuse without it."""
+    unused = [path for path, why in dataset.aside if why == UNUSED_LABELS]
+    if unused:
+        what = "no image uses this label file" if len(unused) == 1 else f"no image uses {len(unused)} label files"
+        hint = "restore the image, correct the name, or remove the label file"
+        yield problem("labels-not-read", unused[0], what, files=tuple(unused[1:]), hint=hint)
 
 
 def _examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, ...]]:

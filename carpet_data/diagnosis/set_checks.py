@@ -138,4 +138,7 @@ def _text(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-SET_CHECKS = (no_images, no_good, class_small, class_single, size_unlike_rest, sizes_vary, channels_mixed, deep_range)
+IMAGE_SET_CHECKS = (size_unlike_rest, sizes_vary, channels_mixed, deep_range)
+"""Those that need no classes."""
+
+SET_CHECKS = (no_images, no_good, class_small, class_single, *IMAGE_SET_CHECKS)

@@ -26,6 +26,9 @@ Role: TypeAlias = Literal["images", "masks", "annotations", "documents", "left o
 ROLES: tuple[Role, ...] = ("images", "masks", "annotations", "documents", "left out", "not read")
 
 NO_IMAGE = "no image for them"
+UNUSED_LABELS = "no image uses it"
+"""Why a label file without an image was left out."""
+
 UNLISTED = "not listed in the annotations"
 _MOST_ROWS = 30
 _MOST_NAMED = 20

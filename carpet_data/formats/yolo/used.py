@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from carpet_data.core.text import counted
 from carpet_data.dataset import Side
+from carpet_data.formats.account import UNUSED_LABELS
 from carpet_data.formats.annotated import Picture
 from carpet_data.formats.listing import is_image
 from carpet_data.formats.yolo.config import Config
@@ -17,6 +18,9 @@ from carpet_data.formats.yolo.pairs import Pairs
 _OTHER_ANNOTATIONS = frozenset({".json", ".xml"})
 _NO_SHAPES = b'"shapes":[]'
 _FIRST_BYTES = 1 << 16
+
+_CACHE = ".cache"
+"""Ultralytics leaves labels/train.cache beside the labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Used:
     def documents(self) -> list[str]:
         """The files beside images that were used."""
         labels = sorted({*self.pairs.label_of.values(), *self.pairs.copies})
-        return list(dict.fromkeys([*self.config.documents, *self.lists, *labels]))
+        caches = [path for path in self.files if path.endswith(_CACHE)]
+        return list(dict.fromkeys([*self.config.documents, *self.lists, *labels, *caches]))
 
     def aside(self, pictures: Sequence[Picture]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
         """(path, why) of what is left out on purpose, and notes on it."""
@@ -49,7 +54,7 @@ class Used:
             (f"{self.config.name} does not name it" if unnamed else "a mask, while labels are used", left),
             ("another annotation of an image, while its YOLO labels are used", others),
             ("labels of an image that is not read", self.pairs.elsewhere),
-            ("no image uses it", self.pairs.unused),
+            (UNUSED_LABELS, self.pairs.unused),
         )
         notes = [
             *(f"{_and_more(paths)} not read: {why}" for why, paths in reasons[:2] if paths),
