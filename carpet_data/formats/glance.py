@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from carpet_data.formats.folders import side_of
@@ -17,12 +18,19 @@ MASK_FOLDERS = frozenset({"masks", "mask", "ground_truth", "groundtruth", "groun
 LABEL_FOLDERS = frozenset({"label", "labels", "annotation", "annotations", "seg", "segmentation", "segmentations"})
 """Folders that hold masks where they hold images; other files in them are labels of another kind."""
 
+_MOST_NAMES = 4096
+
 
 class Folder:
     """A folder and the folders in it; hidden names are left out."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._children: dict[Path, Folder] = {}
+
+    def child(self, path: Path) -> Folder:
+        """A folder in it; asked for again it is the same, so that large folders are listed once."""
+        return self._children.setdefault(path, Folder(path))
 
     def entries(self) -> Iterator[os.DirEntry[str]]:
         """What it holds, in no order."""
@@ -44,6 +52,12 @@ class Folder:
         """The folders in it by their names in lower case, sorted."""
         found = sorted(Path(entry.path) for entry in self.entries() if _is_folder(entry))
         return {path.name.casefold(): path for path in found}
+
+    @cached_property
+    def image_names(self) -> tuple[str, ...]:
+        """The names of its images in lower case, in no order; of a large folder not all."""
+        names = (entry.name for entry in islice(self.entries(), _MOST_NAMES))
+        return tuple(name.casefold() for name in names if is_image(name))
 
     @property
     def sides(self) -> list[Path]:

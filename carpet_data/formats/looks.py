@@ -56,31 +56,30 @@ def _pictures(root: Path, masks: Sequence[str]) -> Iterator[Finding]:
 
 def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
     """Folders of images that hold masks, where others hold photographs of the same names."""
-    if all(seen.annotated for seen in images):
-        return
-    folder_of_stem: dict[str, set[str]] = defaultdict(set)
-    for seen in images:
-        folder_of_stem[stem_key(seen.image)].add(_folder(seen.image))
-    shared = [seen.image for seen in images if not seen.annotated and len(folder_of_stem[stem_key(seen.image)]) > 1]
-    doubtful = [
-        (folder, paths)
-        for folder, paths in _some(shared).items()
-        if all(map(_may_be_mask, [root / path for path in paths]))
-        and all((each := _opened(root / path)) is not None and _is_mask(each) for path in paths)
-    ]
-    folders = {_folder(seen.image) for seen in images}
+    bare = _some([seen.image for seen in images if not seen.annotated])
+    doubtful = {folder: paths for folder, paths in bare.items() if all(_looks_like_mask(root / path) for path in paths)}
+    folders = {_folder(seen.image) for seen in images} if doubtful else set()
     if len(doubtful) == len(folders):
         return  # all images are drawn in two values: nothing tells a mask from them
-    for folder, paths in doubtful:
-        yield Finding(
-            "roles-doubtful",
-            DataError(
-                f"these were taken for images, but look like masks, such as {paths[0]}",
-                where=root / folder,
-                hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; "
-                "or move the folder out of the data set",
-            ),
-        )
+    for folder, paths in doubtful.items():
+        keys = {stem_key(path) for path in paths}
+        if any(_folder(seen.image) != folder and stem_key(seen.image) in keys for seen in images):
+            yield Finding(
+                "roles-doubtful",
+                DataError(
+                    f"these were taken for images, but look like masks, such as {paths[0]}",
+                    where=root / folder,
+                    hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; "
+                    "or move the folder out of the data set",
+                ),
+            )
+
+
+def _looks_like_mask(path: Path) -> bool:
+    if not _may_be_mask(path):
+        return False
+    pixels = _opened(path)
+    return pixels is not None and _is_mask(pixels)
 
 
 def _mostly_empty(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:

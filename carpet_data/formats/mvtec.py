@@ -54,7 +54,7 @@ def entries_of(shots: Sequence[Shot], paired: Pairing) -> tuple[ImageEntry, ...]
     entries = []
     for shot in shots:
         class_name = GOOD if shot.folder in good else shot.folder
-        masks = tuple((mask, class_name) for mask in paired.masks_of(shot.path))
+        masks = tuple((mask, class_name) for mask in paired.masks_of(shot.path)) if shot.path in paired.mask_of else ()
         entries.append(ImageEntry(shot.path, class_name, shot.side, masks))
     return tuple(entries)
 

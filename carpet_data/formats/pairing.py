@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeAlias
 
 from carpet_data.errors import CarpetDataError, DataError
@@ -81,7 +81,10 @@ class Pairing:
 
 def stem(path: str) -> str:
     """The name without folder and suffix."""
-    return PurePosixPath(path).stem
+    # As pathlib has it, which is slow for each of a million.
+    name = path.rpartition("/")[2]
+    dot = name.rfind(".")
+    return name[:dot] if 0 < dot < len(name) - 1 else name
 
 
 def pair(root: Path, images: Sequence[Named], masks: Sequence[Named], endings: Sequence[str]) -> Pairing:
@@ -97,8 +100,9 @@ def pair(root: Path, images: Sequence[Named], masks: Sequence[Named], endings: S
     left_masks, left_images = list(masks), list(images)
     most_places = max((len(image.places) for image in images), default=0)
     for fold in _FOLDS:
+        in_use = [each for each in endings if any(fold(mask.key).endswith(fold(each)) for mask in left_masks)]
         for number in range(most_places):
-            for ending in endings:
+            for ending in in_use:
                 if not left_masks or not left_images:
                     break
                 taken = _round(root, left_images, left_masks, ending, number, fold, pairing, problems)
@@ -175,9 +179,17 @@ def _round(
     for mask in masks:
         at[_folded(mask.places[0], fold), fold(mask.key)].append(mask.path)
     claims: dict[tuple[Place, str], list[str]] = defaultdict(list)
+    # Most images of a large set are good: their place holds no mask, and their names need not be compared.
+    held: dict[Place, bool] = {}
+    here = {place for place, _ in at}
     for image in images:
-        if number < len(image.places):
-            wanted = (_folded(image.places[number], fold), fold(image.key + ending))
+        if number >= len(image.places):
+            continue
+        place = image.places[number]
+        if place not in held:
+            held[place] = _folded(place, fold) in here
+        if held[place]:
+            wanted = (_folded(place, fold), fold(image.key + ending))
             if wanted in at:
                 claims[wanted].append(image.path)
     taken: set[str] = set()

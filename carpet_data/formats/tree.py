@@ -29,7 +29,7 @@ from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats.classes import rules
 from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.listing import composed
-from carpet_data.formats.pairing import PairingError
+from carpet_data.formats.pairing import PairingError, stem
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
 
@@ -92,7 +92,7 @@ def ids_of(entries: Sequence[ImageEntry]) -> list[str]:
 
     The id of an image depends on its own path and on those it collides with, so adding images changes no other id.
     """
-    plain = ["_".join(part for part in (e.side, e.class_name, Path(e.image).stem) if part) for e in entries]
+    plain = ["_".join(part for part in (e.side, e.class_name, stem(e.image)) if part) for e in entries]
     return unique_ids(plain, [entry.image for entry in entries])
 
 
@@ -157,12 +157,15 @@ def _with_files(made: Dataset, tree: Tree) -> Dataset:
 
 
 def _probed(tree: Tree, options: ReadOptions, problems: Problems) -> list[tuple[ImageEntry, Sample]]:
-    """The entries whose images can be opened, each with its sample; ids come when classes are settled."""
+    """The entries whose images can be opened, each with its sample."""
     threshold = options.threshold if tree.threshold is None else tree.threshold
+    at_fault = len(problems) > 0
+    # Paths are joined as text: a Path for each image makes large sets slow to read.
+    above = "" if str(tree.root) == "." else f"{tree.root}/"
     pairs = []
-    for entry in tree.entries:
-        path = tree.root / entry.image
-        if problems.faulty(path):
+    for entry, sample_id in zip(tree.entries, ids_of(tree.entries), strict=True):
+        path = above + entry.image
+        if at_fault and problems.faulty(path):
             continue
         try:
             info = probe(path)
@@ -171,7 +174,7 @@ def _probed(tree: Tree, options: ReadOptions, problems: Problems) -> list[tuple[
             continue
         annotation = annotation_of(entry, threshold, options.overlap)
         sample = Sample(
-            entry.image,
+            sample_id,
             entry.image,
             entry.class_name,
             info.width,
@@ -185,7 +188,10 @@ def _probed(tree: Tree, options: ReadOptions, problems: Problems) -> list[tuple[
 
 
 def _named(entries: Sequence[ImageEntry], samples: Mapping[str, Sample]) -> list[Sample]:
-    """The samples with their ids, which hold the class that the masks may have changed."""
+    """The samples with new ids where masks changed a class: the id holds it."""
+    read = [entry for entry in entries if entry.image in samples]
+    if all(samples[entry.image].class_name == entry.class_name for entry in read):
+        return [samples[entry.image] for entry in read]
     final = [
         replace(entry, class_name=samples[entry.image].class_name) if entry.image in samples else entry
         for entry in entries

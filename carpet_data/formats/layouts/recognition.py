@@ -13,11 +13,9 @@ from carpet_data.formats.classes.rules import are_parts
 from carpet_data.formats.folders import side_of
 from carpet_data.formats.glance import Folder
 from carpet_data.formats.layouts.layout import Layout, matched
-from carpet_data.formats.listing import is_image
 
 __all__ = ["holds_parts", "looks_like"]
 
-_MOST_NAMES = 4096
 _MOST_FOLDERS = 64
 _PARTS_OPENED = 4
 _MASKS_OPENED = 24
@@ -36,8 +34,8 @@ def exists(folder: Folder, parts: list[str]) -> bool:
     first, rest = parts[0].casefold(), parts[1:]
     inside = list(_folders(folder, first))
     if rest:
-        return any(exists(Folder(path), rest) for path in inside)
-    return bool(inside) or any(fnmatch.fnmatchcase(name, first) for name in _image_names(folder))
+        return any(exists(folder.child(path), rest) for path in inside)
+    return bool(inside) or any(fnmatch.fnmatchcase(name, first) for name in folder.image_names)
 
 
 def _folders(folder: Folder, name: str) -> Iterator[Path]:
@@ -50,11 +48,6 @@ def _folders(folder: Folder, name: str) -> Iterator[Path]:
             yield path
 
 
-def _image_names(folder: Folder) -> Iterator[str]:
-    names = (entry.name for entry in itertools.islice(folder.entries(), _MOST_NAMES))
-    return (name.casefold() for name in names if is_image(name))
-
-
 def holds_parts(folder: Folder, masks: tuple[str, ...]) -> bool:
     """Whether numbered folders (kos01, kos02 …) hold images with their masks beside them, most of which are empty.
 
@@ -65,7 +58,7 @@ def holds_parts(folder: Folder, masks: tuple[str, ...]) -> bool:
     opened = [
         folder.path / path
         for part in itertools.islice(folder.folders.values(), _PARTS_OPENED)
-        for path in sorted(f"{part.name}/{name}" for name in _image_names(Folder(part)))
+        for path in sorted(f"{part.name}/{name}" for name in folder.child(part).image_names)
         if any(matched(pattern, path) for pattern in masks)
     ]
     marks = [mark for mark in map(_marks, opened[:_MASKS_OPENED]) if mark is not None]
