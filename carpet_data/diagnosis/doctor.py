@@ -166,10 +166,11 @@ def _facts(report: Report) -> ImageFacts:
     empty = job.empty_is_good and all(seen.values is not None and seen.values.largest == 0 for seen in report.masks)
     class_name = GOOD if empty else job.class_name
     numbers = tuple((seen.where, seen.values.numbers) for seen in report.masks if seen.values and seen.values.numbers)
+    types = job.mask_classes if job.sample is None else job.sample.defect_classes
     if info is None:
-        return ImageFacts(job.image, class_name, annotated, numbers=numbers)
+        return ImageFacts(job.image, class_name, annotated, numbers=numbers, types=types)
     size, grey = (info.width, info.height), info.mode in _GREY
-    return ImageFacts(job.image, class_name, annotated, size, grey, numbers, report.image.largest)
+    return ImageFacts(job.image, class_name, annotated, size, grey, numbers, report.image.largest, types)
 
 
 def _of_names(inputs: Inputs, facts: Sequence[ImageFacts]) -> Iterator[Problem]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carpet_data.core.problems import Problem
+from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD
 from carpet_data.diagnosis.codes import problem
 from carpet_data.formats.classes.rules import unnamed
+from carpet_data.formats.folders import is_background
 
 _NEARLY_ALL = 0.9
 _SMALL = 5
@@ -27,6 +29,7 @@ class ImageFacts:
         grey: Whether it has one channel; None where it cannot be read.
         numbers: (mask, its values) of the masks that may hold class numbers.
         largest: The largest value of a 16-bit image, as stored; None for others.
+        types: The defect types that its annotation names.
     """
 
     image: str
@@ -36,6 +39,7 @@ class ImageFacts:
     grey: bool | None = None
     numbers: tuple[tuple[str, tuple[int, ...]], ...] = ()
     largest: int | None = None
+    types: tuple[str, ...] = ()
 
 
 def no_images(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
@@ -63,6 +67,13 @@ def class_single(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
     for name, count in sorted(_classes(facts).items()):
         if count == 1:
             yield problem("class-single", name, "the class has a single image")
+
+
+def class_background(facts: Sequence[ImageFacts]) -> Iterator[Problem]:
+    """class-background."""
+    counts = Counter(name for fact in facts for name in {fact.class_name, *fact.types} if is_background(name))
+    for name, count in sorted(counts.items()):
+        yield problem("class-background", name, f"{counted(count, 'image')} with this class as a defect")
 
 
 def _classes(facts: Sequence[ImageFacts]) -> Counter[str]:
@@ -141,4 +152,4 @@ def _text(size: tuple[int, int]) -> str:
 IMAGE_SET_CHECKS = (size_unlike_rest, sizes_vary, channels_mixed, deep_range)
 """Those that need no classes."""
 
-SET_CHECKS = (no_images, no_good, class_small, class_single, *IMAGE_SET_CHECKS)
+SET_CHECKS = (no_images, no_good, class_background, class_small, class_single, *IMAGE_SET_CHECKS)

@@ -22,7 +22,7 @@ from carpet_data.fiftyone.shown import Shown
 from carpet_data.formats.annotated import Fault, is_text
 from carpet_data.formats.coco import file as coco_file
 from carpet_data.formats.coco.file import CocoDocument
-from carpet_data.formats.coco.ids import Id, id_of
+from carpet_data.formats.coco.ids import Id, id_of, same_id
 from carpet_data.formats.coco.look import decode
 from carpet_data.formats.coco.places import Places, root_of
 from carpet_data.formats.coco.segments import NO_PIXELS, judge
@@ -95,12 +95,10 @@ class _Made:
 
     def _by_image(self) -> dict[Id, list[dict[str, Any]]]:
         """image id -> its annotations; the others are named."""
-        listed = {key for image in self.document.images if (key := id_of(image.get("id"))) is not None}
+        listed = self.document.ids("images")
         found: defaultdict[Id, list[dict[str, Any]]] = defaultdict(list)
         for annotation in self.document.annotations:
-            key = id_of(annotation.get("image_id"))
-            other = str(key) if isinstance(key, int) else key
-            same = next((each for each in (key, other, _number(key)) if each is not None and each in listed), None)
+            same = same_id(annotation.get("image_id"), listed)
             if same is None:
                 what = f"its image_id {annotation.get('image_id')!r} is not among the images, so it is not shown"
                 self._say(what, self._place(annotation))
@@ -137,7 +135,7 @@ class _Made:
         shapes: list[Shape] = []
         boxes: list[tuple[str, _XYWH]] = []
         for annotation in annotations:
-            class_name = names.get(id_of(annotation.get("category_id")), _UNKNOWN)
+            class_name = names.get(same_id(annotation.get("category_id"), names), _UNKNOWN)
             shape = self._shape(annotation, class_name, info)
             box = _box(annotation.get("bbox"), info)
             if isinstance(shape, Shape):
@@ -173,10 +171,6 @@ class _Made:
 
 def _and_its(annotations: Sequence[Any]) -> str:
     return f" with its {counted(len(annotations), 'annotation')}" if annotations else ""
-
-
-def _number(key: Id | None) -> int | None:
-    return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20 else None
 
 
 def _box(values: Any, info: ImageInfo) -> _XYWH | None:

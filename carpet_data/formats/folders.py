@@ -29,6 +29,7 @@ _SIDE_NAME = re.compile(rf"({'|'.join(SIDE_FOLDERS)})(?:[ _-]?(?:set|split))?(?:
 """A side with what people put behind it: testset, train_split, val2017."""
 
 _GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
+_BACKGROUND = frozenset({"background", "_background_", "__background__", "bg", "__ignore__", "_ignore_"})
 _LICENSE_BYTES = 4096
 _LONGEST_LICENSE = 200
 _CREATIVE_COMMONS = re.compile(r"\bCC[ -](BY(?:[ -](?:NC|SA|ND))*)[ -](\d\.\d)|\bCC0[ -](\d\.\d)", re.IGNORECASE)
@@ -61,6 +62,11 @@ def good_names(class_folders: Collection[str]) -> frozenset[str]:
     if GOOD in class_folders:
         return frozenset({GOOD})
     return frozenset(name for name in class_folders if name.casefold() in _GOOD_NAMES)
+
+
+def is_background(class_name: str) -> bool:
+    """Whether a class is called as annotation tools call what is no object."""
+    return class_name.casefold() in _BACKGROUND
 
 
 def license_of(listing: Listing) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+import carpet_data as cd
+from carpet_data.errors import DataError, ProblemsError
+
 WIDTH, HEIGHT = 32, 24
+
+SKIP = cd.ReadOptions(skip_faulty=True)
 
 CATEGORIES = ({"id": 1, "name": "scratch"}, {"id": 2, "name": "dent"})
 
@@ -67,7 +73,7 @@ def plain(root: Path, count: int = 3) -> Path:
     return write(
         root / "annotations/instances_train.json",
         [entry(number) for number in range(1, count + 1)],
-        [annotation(number, number, square(3 * number, 2 * number)) for number in range(1, count + 1)],
+        [annotation(number, number, square(3 * number % 27, 2 * number % 19)) for number in range(1, count + 1)],
     )
 
 
@@ -80,3 +86,20 @@ def pixels_of(segmentation: Any, *, width: int = WIDTH, height: int = HEIGHT) ->
         encoded = coco_mask.frPyObjects(segmentation, height, width)
     decoded: NDArray[np.uint8] = coco_mask.decode(encoded)
     return decoded.astype(np.bool_)
+
+
+def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Change a JSON file in annotations/; its data set's folder."""
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    return path.parent.parent
+
+
+def errors_of(root: Path, options: cd.ReadOptions | None = None) -> list[str]:
+    """What reading a data set refuses it for; each error says where, and how to fix it."""
+    with pytest.raises(DataError) as caught:
+        cd.read(root, options)
+    found = caught.value.problems if isinstance(caught.value, ProblemsError) else (caught.value,)
+    assert all(error.where and error.hint for error in found)
+    return [error.what for error in found]

@@ -179,7 +179,7 @@ def test_overlapping_instances_of_two_classes_are_refused_when_loaded(tmp_path: 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown category": ({"annotations": [_annotation(category_id=4)]}, "category_id 4 is not among"),
-    "category as text": ({"annotations": [_annotation(category_id="3")]}, "category_id '3' is not among"),
+    "category as text": ({"annotations": [_annotation(category_id="4")]}, "category_id '4' is not among"),
     "category as list": ({"annotations": [_annotation(category_id=[3])]}, r"category_id \[3\] is not among"),
     "unknown image": ({"annotations": [_annotation(image_id=2)]}, "image_id 2 is not among"),
     "no image id": ({"annotations": [{"id": 17}]}, "image_id is missing"),
@@ -248,10 +248,20 @@ def test_damaged_run_lengths(counts: str, tmp_path: Path) -> None:
 
 
 def test_faults_are_collected_up_to_a_bound(tmp_path: Path) -> None:
+    image(tmp_path / "0.png")
     coco(tmp_path / "set.json", images=[_image(id=n, file_name=f"{n}.png") for n in range(300)], annotations=[])
     with pytest.raises(ProblemsError) as caught:
         _read(tmp_path)
     assert len(caught.value.problems) == 100
+
+
+def test_that_no_image_is_there_is_one_problem(tmp_path: Path) -> None:
+    coco(tmp_path / "set.json", images=[_image(id=n, file_name=f"{n}.png") for n in range(300)])
+    with pytest.raises(
+        ProblemsError, match=r"none of its 300 images can be used; the first: the image '0\.png'"
+    ) as caught:
+        _read(tmp_path)
+    assert len(caught.value.problems) == 1
 
 
 def test_an_image_on_two_sides(tmp_path: Path) -> None:

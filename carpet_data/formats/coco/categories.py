@@ -11,13 +11,13 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD
 from carpet_data.formats.annotated import Fault, is_text
 from carpet_data.formats.coco.file import CocoDocument
-from carpet_data.formats.coco.ids import Id, id_of, whole, wrong_id
+from carpet_data.formats.coco.ids import Id, same_id, whole, wrong_id
+from carpet_data.formats.folders import is_background
 from carpet_data.formats.problems import Problems
 
-__all__ = ["Categories", "categories_of", "is_background"]
+__all__ = ["Categories", "categories_of"]
 
 _NO_GROUP = (None, "", "none", "None")
-_BACKGROUND = frozenset({"background", "_background_", "__background__", "bg", "__ignore__", "_ignore_"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Categories:
 
     def name_of(self, value: Any) -> str | Fault | None:
         """The defect type of a category_id, or what is wrong with it; None where its category is at fault."""
-        key = id_of(value)
+        key = same_id(value, self.known)
         name = None if key is None else self.names.get(key)
         if name == GOOD:
             return Fault(
@@ -43,11 +43,6 @@ class Categories:
         if name is not None:
             return name
         return None if key in self.known else Fault(f"its category_id {value!r} is not among the categories")
-
-
-def is_background(name: str) -> bool:
-    """Whether a category is called as tools call what is no object."""
-    return name.casefold() in _BACKGROUND
 
 
 def categories_of(
@@ -77,7 +72,8 @@ def categories_of(
 
 def _used(document: CocoDocument) -> Counter[Id]:
     """category id -> number of its annotations."""
-    ids = (id_of(annotation.get("category_id")) for annotation in document.annotations)
+    listed = document.ids("categories")
+    ids = (same_id(annotation.get("category_id"), listed) for annotation in document.annotations)
     return Counter(key for key in ids if key is not None)
 
 
@@ -101,14 +97,13 @@ def _of_file(
     for name, keys in by_name.items():
         with_annotations = [key for key in keys if used.get(key)]
         if len(with_annotations) > 1:
-            listed = " and ".join(map(str, with_annotations))
+            listed = " and ".join(map(str, sorted(with_annotations)))
             what = f"two categories have the name {name}, and both have annotations: ids {listed}"
             problems.say(what, document.path, "give each category its own name, or join the two")
         for key in keys:
             if len(keys) > 1 and key != (with_annotations or keys)[0]:
                 del names[key]
-    listed_ids = (id_of(category.get("id")) for category in document.categories)
-    return names, frozenset(key for key in listed_ids if key is not None)
+    return names, document.ids("categories")
 
 
 def _wrong_number(value: Any) -> str:

@@ -19,7 +19,7 @@ from carpet_data.formats.coco import compare as coco_compare
 from carpet_data.formats.coco import rules as coco_rules
 from carpet_data.formats.coco.documents import open_documents
 from carpet_data.formats.coco.file import CocoDocument
-from carpet_data.formats.coco.ids import id_of
+from carpet_data.formats.coco.ids import id_of, same_id
 from carpet_data.formats.coco.look import Seen, look, picture_file, size_of
 from carpet_data.formats.coco.places import Places
 from carpet_data.formats.coco.sums import Sums
@@ -144,8 +144,9 @@ def check(
 
 def _jobs(document: CocoDocument, root: Path, dataset: Dataset | None, *, merged: bool) -> Iterator[_CheckJob]:
     by_image: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
+    listed = document.ids("images")
     for annotation in document.annotations:
-        by_image[id_of(annotation.get("image_id"))].append(annotation)
+        by_image[same_id(annotation.get("image_id"), listed)].append(annotation)
     names = {id_of(c.get("id")): str(c.get("name")) for c in document.categories}
     find_sample = _finder(dataset)
     places = Places(document, root)
@@ -161,7 +162,7 @@ def _jobs(document: CocoDocument, root: Path, dataset: Dataset | None, *, merged
         yield _CheckJob(
             document.path,
             image,
-            tuple(by_image.get(id_of(image.get("id")), ())),
+            () if (key := id_of(image.get("id"))) is None else tuple(by_image.get(key, ())),
             names,
             None if dataset is None else dataset.root,
             sample,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from carpet_data.formats.glance import Folder
 
 __all__ = ["Opened", "open_documents", "sides_of"]
 
-_INSTANCES = "instances"
+_INSTANCES, _ANNOTATIONS = "instances", "annotations"
 _NO_ANNOTATIONS = "image_info"
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -63,28 +63,34 @@ def open_documents(root: Path) -> Opened:
     if root.is_file():
         document = coco_file.load(root)
         return Opened(root_of(document), (document,))
-    found = _files(root)
-    chosen = [path for path in found if path.name.startswith(_INSTANCES)] or found
-    others: list[tuple[Path, str]] = [(path, "not called instances") for path in found if path not in chosen]
-    documents: list[CocoDocument] = []
-    broken: list[CarpetDataError] = []
+    others: list[tuple[Path, str]] = []
     foreign: list[NotCocoError] = []
-    for path in chosen:
-        loaded = _load(path)
-        if isinstance(loaded, CocoDocument):
-            documents.append(loaded)
-        elif isinstance(loaded, NotCocoError):
-            foreign.append(loaded)
-        else:
-            broken.append(loaded)
-    # What has a part of COCO's lists was meant to be COCO; a list of images without annotations may lie beside it.
-    broken += [
-        e for e in foreign if e.half and not (documents and Path(e.where or "").name.startswith(_NO_ANNOTATIONS))
+    for files in _places(root):
+        chosen = [path for path in files if path.name.startswith(_INSTANCES)] or files
+        documents, broken, elsewhere = _open(chosen)
+        others += [(path, "beside instances*.json") for path in files if path not in chosen]
+        others += [(Path(error.where or ""), error.kind) for error in elsewhere]
+        foreign += elsewhere
+        if broken:
+            raise ProblemsError.of(broken)
+        if documents:
+            return Opened(root, tuple(documents), tuple(others))
+    if foreign:
+        raise ProblemsError.of(foreign)
+    raise coco_file.no_file(root)
+
+
+def _open(paths: Sequence[Path]) -> tuple[list[CocoDocument], list[CarpetDataError], list[NotCocoError]]:
+    """COCO files; those that are damaged, or only half of one; and other JSON."""
+    loaded = [_load(path) for path in paths]
+    documents = [each for each in loaded if isinstance(each, CocoDocument)]
+    foreign = [each for each in loaded if isinstance(each, NotCocoError)]
+    broken: list[CarpetDataError] = [
+        each for each in loaded if isinstance(each, DataError) and not isinstance(each, NotCocoError)
     ]
-    if broken or not documents:
-        raise ProblemsError.of(broken or foreign)
-    others += [(Path(error.where or ""), error.kind) for error in foreign]
-    return Opened(root, tuple(documents), tuple(others))
+    # What has a part of COCO's lists was meant to be COCO; a list of images without annotations may lie beside it.
+    half = [e for e in foreign if e.half and not (documents and Path(e.where or "").name.startswith(_NO_ANNOTATIONS))]
+    return documents, [*broken, *half], [error for error in foreign if error not in half]
 
 
 def _load(path: Path) -> CocoDocument | DataError:
@@ -94,16 +100,16 @@ def _load(path: Path) -> CocoDocument | DataError:
         return error
 
 
-def _files(root: Path) -> list[Path]:
-    """The JSON files where tools put them: in annotations/, the root, or else the folders of the sides."""
-    try:
-        return list(coco_file.json_files(root))
-    except DataError:
-        sides = Folder(root).sides if root.is_dir() else []
-        beside = [path for place in sides for path in sorted(place.glob("*.json")) if not path.name.startswith(".")]
-        if not beside:
-            raise
-        return beside
+def _places(root: Path) -> Iterator[list[Path]]:
+    """The JSON files of each place where tools put them: annotations/, the root, the folders of the sides."""
+    if not root.is_dir():
+        return
+    folder = Folder(root)
+    below = [path for name, path in folder.folders.items() if name == _ANNOTATIONS]
+    for places in (below, [root], folder.sides):
+        found = sorted(path for place in places for path in Folder(place).files(".json"))
+        if found:
+            yield found
 
 
 def sides_of(documents: Sequence[CocoDocument], root: Path) -> list[Side | None]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from carpet_data.errors import DataError
+from carpet_data.formats.coco.ids import Id, id_of
 
-__all__ = ["CocoDocument", "NotCocoError", "json_files", "load"]
+__all__ = ["CocoDocument", "NotCocoError", "load", "no_file"]
 
 _LISTS = ("images", "annotations", "categories")
 _NOT_COCO = "it is JSON, but not a COCO file"
@@ -26,6 +27,11 @@ class CocoDocument:
     info: dict[str, Any]
     licenses: tuple[dict[str, Any], ...] = ()
 
+    def ids(self, kind: Literal["images", "annotations", "categories"]) -> frozenset[Id]:
+        """The sound ids of one list."""
+        entries: tuple[dict[str, Any], ...] = getattr(self, kind)
+        return frozenset(key for entry in entries if (key := id_of(entry.get("id"))) is not None)
+
 
 class NotCocoError(DataError):
     """A JSON file that is whole, but not COCO instances.
@@ -39,20 +45,9 @@ class NotCocoError(DataError):
     half: bool = False
 
 
-def json_files(path: Path) -> tuple[Path, ...]:
-    """The JSON files that a path means: itself, or those of its annotations folder, or those it holds.
-
-    Raises:
-        DataError: There is none.
-    """
-    if path.is_file():
-        return (path,)
-    for folder in (path / "annotations", path):
-        if folder.is_dir():
-            found = tuple(sorted(file for file in folder.glob("*.json") if not file.name.startswith(".")))
-            if found:
-                return found
-    raise DataError(
+def no_file(path: Path) -> DataError:
+    """The error for a folder without any COCO file."""
+    return DataError(
         "no COCO file was found" if path.exists() else "no such file or folder",
         where=path,
         hint="name the JSON file, or the folder that holds annotations/*.json",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from carpet_data.formats.annotated import is_text
 
-__all__ = ["NOT_AN_ID", "id_of", "whole", "wrong_id"]
+__all__ = ["NOT_AN_ID", "Id", "id_of", "other_kind", "same_id", "whole", "wrong_id"]
 
 Id = int | str
 
@@ -40,3 +41,24 @@ def wrong_id(value: Any) -> str:
     if isinstance(value, float):
         return f"is {value}, which is not a whole number"
     return f"is {value!r}, {NOT_AN_ID}"
+
+
+def other_kind(key: Id) -> Id | None:
+    """The same number as text, or the same text as a number; None where there is none."""
+    if isinstance(key, int):
+        return str(key)
+    return int(key) if key.isascii() and key.isdigit() and len(key) < 20 else None
+
+
+def same_id(value: Any, listed: Container[Id]) -> Id | None:
+    """The listed id that a reference means: the id itself, else one that differs by its kind only, as VIA writes them.
+
+    Examples:
+        >>> same_id("1", {1, 2}), same_id("1", {1, "1"}), same_id(3, {1, 2})
+        (1, '1', None)
+    """
+    key = id_of(value)
+    if key is None:
+        return None
+    other = other_kind(key)
+    return key if key in listed else other if other is not None and other in listed else None

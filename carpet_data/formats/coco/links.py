@@ -9,7 +9,7 @@ from typing import Any
 
 from carpet_data.core.text import counted
 from carpet_data.formats.coco.file import CocoDocument
-from carpet_data.formats.coco.ids import Id, id_of, wrong_id
+from carpet_data.formats.coco.ids import Id, id_of, same_id, wrong_id
 from carpet_data.formats.problems import Problems
 
 __all__ = ["Linked", "link", "say_unlisted"]
@@ -34,7 +34,7 @@ def link(document: CocoDocument, problems: Problems) -> tuple[dict[Id, Linked], 
     VIA writes "1" where the image has 1: what differs by that only is the same, and is counted.
     """
     found: defaultdict[Id, Linked] = defaultdict(Linked)
-    listed = _listed(document)
+    listed = document.ids("images")
     respelled = 0
     ids = [id_of(annotation.get("id")) for annotation in document.annotations]
     times = Counter(key for key in ids if key is not None)
@@ -45,9 +45,9 @@ def link(document: CocoDocument, problems: Problems) -> tuple[dict[Id, Linked], 
             what = f"the annotation's image_id {wrong_id(annotation.get('image_id'))}, so its image is unknown"
             problems.say(what, where, cause=("image_id", document.path, repr(annotation.get("image_id"))))
             continue
-        other = _other_kind(image_id)
-        if image_id not in listed and other is not None and other in listed:
-            image_id = other
+        meant = same_id(image_id, listed)
+        if meant is not None and meant != image_id:
+            image_id = meant
             respelled += 1
         if key is None:
             found[image_id].faults.append((f"the annotation's id {wrong_id(annotation.get('id'))}", where))
@@ -58,17 +58,13 @@ def link(document: CocoDocument, problems: Problems) -> tuple[dict[Id, Linked], 
     return dict(found), respelled
 
 
-def _listed(document: CocoDocument) -> set[Id]:
-    return {key for image in document.images if (key := id_of(image.get("id"))) is not None}
-
-
 def say_unlisted(document: CocoDocument, by_image: Mapping[Id, Linked], problems: Problems) -> None:
     """Say which image ids of annotations no image has.
 
     Where most annotations are lost, the references of the whole file are wrong: leaving out these images would turn the
     others into good ones.
     """
-    listed = _listed(document)
+    listed = document.ids("images")
     lost = {key: linked for key, linked in by_image.items() if key not in listed}
     annotations = sum(len(linked.annotations) + len(linked.faults) for linked in lost.values())
     mostly = 2 * annotations > len(document.annotations)
@@ -84,9 +80,3 @@ def say_unlisted(document: CocoDocument, by_image: Mapping[Id, Linked], problems
             problems.say(what, where, hint)
         else:
             problems.say(what, image if problems.skip_faulty else where, hint, image=image)
-
-
-def _other_kind(key: Id) -> Id | None:
-    if isinstance(key, int):
-        return str(key)
-    return int(key) if key.isascii() and key.isdigit() and len(key) < 20 else None

@@ -22,7 +22,7 @@ from carpet_data.core.problems import Problem
 from carpet_data.core.text import counted
 from carpet_data.errors import CarpetDataError
 from carpet_data.formats.annotated import Fault
-from carpet_data.formats.coco.ids import id_of, whole
+from carpet_data.formats.coco.ids import same_id, whole
 from carpet_data.formats.coco.segments import FLAT, Segmentation, judge
 from carpet_data.formats.coco.sizes import is_stated, size_fault
 
@@ -124,7 +124,7 @@ def look(
         if isinstance(judged, Fault):
             seen.faults.append((judged, place))
             continue
-        name = names.get(id_of(annotation.get("category_id")), "?")
+        name = names.get(same_id(annotation.get("category_id"), names), "?")
         decoded = decode(judged, width, height, annotation.get("id"), name)
         seen.decoded.append(decoded)
         if decoded.area == 0:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from carpet_data.errors import DataError
 from carpet_data.formats.annotated import Fault, inside, is_text
 from carpet_data.formats.coco.file import CocoDocument
+from carpet_data.formats.folders import side_of
+from carpet_data.formats.glance import IMAGE_FOLDERS, Folder
 from carpet_data.formats.listing import composed, is_image, walk
 
 __all__ = ["Places", "root_of"]
 
 _INSTANCES, _ANNOTATIONS, _IMAGES = "instances", "annotations", "images"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
 _MOST_NAMED = 3
 
 
@@ -41,14 +46,17 @@ class Places:
         rest = document.path.stem.removeprefix(_INSTANCES).lstrip("_-")
         named = [folder.parent / _IMAGES / rest, folder.parent / rest] if rest else []
         whole = root.resolve()
-        places = (folder.parent / _IMAGES, *named, folder / _IMAGES, folder, folder.parent, whole / _IMAGES, whole)
+        plain = (folder.parent / _IMAGES, *named, folder / _IMAGES, folder, folder.parent, whole / _IMAGES, whole)
+        within = [each for each in (folder.parent, folder, whole) if each.is_relative_to(whole)]
+        places = (*plain, *_alike(within, rest))
         relative = (inside(whole, str(place)) if place != whole else "" for place in places)
         self._places = list(dict.fromkeys(place for place in relative if place is not None))
 
     def find(self, name: str) -> str | Fault:
         """The image's path relative to the root, or why there is none."""
-        # Tools on Windows write backslashes.
-        for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
+        # Tools on Windows write backslashes, and file systems spell accents in two ways.
+        forward = name.replace("\\", "/")
+        for spelling in dict.fromkeys((name, forward, normalize("NFC", forward), normalize("NFD", forward))):
             for place in self._places:
                 path = inside(self.root, str(PurePosixPath(place) / spelling))
                 if path is not None and (self.root / path).is_file():
@@ -91,6 +99,16 @@ class Places:
         for path in filter(is_image, listing.files):
             found[_folded(path.rpartition("/")[2])].append(path)
         return found
+
+
+def _alike(folders: Iterable[Path], rest: str) -> Iterator[Path]:
+    """Folders for images with other names: `Images`, `imgs`; for a file of one side also those of that side."""
+    side = next((side for word in _WORD.findall(rest) if (side := side_of(word)) is not None), None)
+    for base in dict.fromkeys(folders):
+        images = [path for name, path in Folder(base).folders.items() if name in IMAGE_FOLDERS]
+        yield from images
+        if side is not None:
+            yield from (path for place in (*images, base) for path in Folder(place).sides if side_of(path.name) == side)
 
 
 def _folded(name: str) -> str:

@@ -85,8 +85,8 @@ class _Remarks:
         notes = []
         if self.respelled:
             notes.append(
-                f"{counted(self.respelled, 'annotation')} with the id of an image as text instead of a number, or the "
-                "reverse, read as the same id"
+                f"{counted(self.respelled, 'reference')} to an id as text where it is a number, or the reverse, "
+                "read as the same id"
             )
         if self.flat:
             what = "segmentation is" if len(self.flat) == 1 else "segmentations are"
@@ -111,13 +111,13 @@ class _File:
     def pictures(self) -> list[Picture]:
         by_image, respelled = link(self.document, self.problems)
         self.remarks.respelled += respelled
-        places = Places(self.document, self.root)
+        paths = self._paths()
         times = Counter(id_of(image.get("id")) for image in self.document.images)
         pictures: list[Picture] = []
-        for position, image in enumerate(self.document.images):
+        for position, (image, found) in enumerate(zip(self.document.images, paths, strict=False)):
             key = id_of(image.get("id"))
             where = f"{self.document.path} (image {f'at position {position}' if key is None else key})"
-            path = self._path(image, places, where)
+            path = self._path(found, where)
             # Until its file is found, an image can only be called by its entry.
             name = where if path is None else str(self.root / path)
             if key is None:
@@ -129,15 +129,23 @@ class _File:
             picture = None if path is None else self._picture(image, path, linked, where)
             if picture is not None:
                 pictures.append(picture)
-        say_unlisted(self.document, by_image, self.problems)
+        if paths:
+            say_unlisted(self.document, by_image, self.problems)
         return pictures
 
-    def _path(self, image: Mapping[str, Any], places: Places, where: str) -> str | None:
-        name = image.get("file_name")
-        if not is_text(name):
-            self.problems.say("the image has no file_name", where, image=where)
-            return None
-        found = places.find(name)
+    def _paths(self) -> list[str | Fault]:
+        """Where the image of each entry lies; empty, and one problem, where not a single one was found."""
+        places = Places(self.document, self.root)
+        names = (image.get("file_name") for image in self.document.images)
+        found = [places.find(name) if is_text(name) else Fault("the image has no file_name") for name in names]
+        faults = [each for each in found if isinstance(each, Fault)]
+        if len(faults) > 1 and len(faults) == len(found):
+            what = f"none of its {len(found)} images can be used; the first: {faults[0].what}"
+            self.problems.say(what, self.document.path, faults[0].hint)
+            return []
+        return found
+
+    def _path(self, found: str | Fault, where: str) -> str | None:
         if isinstance(found, Fault):
             self.problems.say(found.what, where, found.hint, image=where)
             return None
@@ -179,10 +187,11 @@ class _File:
             found = judge(annotation, info.width, info.height)
             for fault in (name, found):
                 if isinstance(fault, Fault):
-                    cause = None if fault is found else (fault.what, self.document.path)
+                    cause = (fault.what, self.document.path)
                     self.problems.say(fault.what, f"{where} ({label})", fault.hint, image=file, cause=cause)
             if isinstance(found, Fault) or not isinstance(name, str):
                 continue
+            self.remarks.respelled += id_of(annotation.get("category_id")) not in self.categories.known
             if found.flat:
                 self.remarks.flat.append(f"{self.document.path.name}, {label}")
             # Every annotation that is linked has an id of its own.
@@ -203,4 +212,5 @@ def _check_repeated(pictures: Sequence[Picture], root: Path, problems: Problems)
             what = (
                 f"the image is listed on two sides: {' and '.join(sides)}" if len(sides) > 1 else "it is listed twice"
             )
-            problems.say(what, root / picture.path, "list each image once", image=root / picture.path)
+            hint = "list each image once, or name the one JSON file to read"
+            problems.say(what, root / picture.path, hint, image=root / picture.path, cause=what)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from carpet_data.core.problems import Problem, Severity
 from carpet_data.core.text import counted
 from carpet_data.formats.annotated import is_text
 from carpet_data.formats.coco.file import CocoDocument
-from carpet_data.formats.coco.ids import id_of, whole
+from carpet_data.formats.coco.ids import id_of, same_id, whole
 from carpet_data.formats.coco.sizes import is_stated
 
 __all__ = ["is_ours", "leads_out", "structure"]
@@ -64,9 +64,20 @@ def _ids(document: CocoDocument, strict: Severity) -> Iterator[Problem]:
 
 
 def _references(document: CocoDocument) -> Iterator[Problem]:
-    for key, kind in (("image_id", "images"), ("category_id", "categories")):
-        known = {id_of(entry.get("id")) for entry in getattr(document, kind)} - {None}
-        lost = [repr(a.get("id")) for a in document.annotations if id_of(a.get(key)) not in known]
+    pairs: tuple[tuple[str, Literal["images", "categories"]], ...] = (
+        ("image_id", "images"),
+        ("category_id", "categories"),
+    )
+    for key, kind in pairs:
+        known = document.ids(kind)
+        lost = [repr(a.get("id")) for a in document.annotations if same_id(a.get(key), known) is None]
+        kinds = [a for a in document.annotations if same_id(a.get(key), known) not in (None, id_of(a.get(key)))]
+        if kinds:
+            what = (
+                f"{counted(len(kinds), 'annotation')} whose {key} is text where the {kind} have a number, or the "
+                f"reverse ({kinds[0].get(key)!r}): other readers do not find them"
+            )
+            yield Problem("error", "coco-reference", what, str(document.path), "write both as numbers")
         if lost:
             what = f"{counted(len(lost), 'annotation')} whose {key} is not among the {kind}: {_few(lost)}"
             yield Problem("error", "coco-reference", what, str(document.path), "export the file again")
