@@ -112,8 +112,7 @@ class Dataset:
         format: What it was read from: "mvtec", "prepared", "coco" …
         filtered: Whether its folder holds more samples, which a filter left out.
         skipped: With `ReadOptions.skip_faulty`: one error for each image left out; its `where` is the image file.
-        documents: Files beside images and masks that reading used, such as COCO's JSON, YOLO's labels and data.yaml;
-            POSIX paths relative to the root. A reader fills it.
+        documents: Other files that reading used, such as COCO's JSON and YOLO's labels; relative to the root, POSIX.
         aside: (path of a file or folder, why) of what the reader left out on purpose, such as images without labels.
         orphans: Masks of which no image was found; a reason to refuse, but with `skip_faulty`.
         notes: What the reader decided that one should know, one sentence each.
@@ -194,8 +193,7 @@ class Dataset:
         for sample in self.samples:
             if sample.id == key:
                 return sample
-        hint = nearest(key, (sample.id for sample in self.samples))
-        raise KeyError(f"no sample {key!r} in {self!r}: {hint}".rstrip(": "))
+        raise KeyError(f"no sample {key!r} in {self!r}: {nearest(key, (s.id for s in self.samples))}".rstrip(": "))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -219,8 +217,7 @@ class Dataset:
             name: replace(split, sides={each: side for each, side in split.sides.items() if each in ids})
             for name, split in self.splits.items()
         }
-        filtered = self.filtered or len(kept) < len(self.samples)
-        return replace(self, samples=kept, splits=splits, filtered=filtered)
+        return replace(self, samples=kept, splits=splits, filtered=self.filtered or len(kept) < len(self.samples))
 
     def where(self, predicate: Callable[[Sample], bool]) -> Dataset:
         """The samples for which `predicate(sample)` holds."""

@@ -14,6 +14,8 @@ from carpet_data.diagnosis.doctor import doctor
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.export import export
+from carpet_data.formats.glance import Folder
+from carpet_data.formats.layouts import Images, Layout, format_of
 from carpet_data.formats.reading import detect
 from carpet_data.preparation.prepare import prepare
 
@@ -338,3 +340,25 @@ def test_each_layout_is_recognized_as_itself_alone(tmp_path: Path) -> None:
         write(tmp_path / name)
         assert detect(tmp_path / name) == name
         shutil.rmtree(tmp_path / name)
+
+
+def test_a_layout_of_ones_own(tmp_path: Path) -> None:
+    layout = Layout(
+        *("own", "Own", "nobody", "", ()),
+        images=(Images("{group}/{class}/{any}/{stem}.jpg"),),
+        masks=("{group}/{class}/{stem}_map{part}.png",),
+        signs=(("roll*/ok",),),
+    )
+    own = format_of(layout, "a layout of one's own")
+    right = {}
+    for number, name in enumerate(("ok", "pit")):
+        path = f"roll{number}/{name}/left/0.bmp"
+        photo(tmp_path / path)
+        right[path] = Right("pit" if number else "good", blot(1) | blot(2) if number else None, None, f"roll{number}")
+    for part in (1, 2):
+        drawn(tmp_path / f"roll1/pit/0_map{part}.png", blot(part))
+    assert own.read is not None
+    assert own.looks_like is not None
+    check(own.read(tmp_path, ReadOptions()), right)
+    assert own.looks_like(Folder(tmp_path))
+    assert not own.looks_like(Folder(tmp_path / "roll0"))

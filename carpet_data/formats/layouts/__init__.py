@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from carpet_data.formats.layouts import reader, recognition, table
+from carpet_data.formats.layouts.layout import Images, Layout
 from carpet_data.formats.registry import Format, summary_of
-
-if TYPE_CHECKING:
-    from carpet_data.formats.layouts.layout import Layout
 
 __all__ = [
     "AITEX",
@@ -21,17 +18,25 @@ __all__ = [
     "NEU_SEG",
     "REAL_IAD",
     "VISA",
+    "Images",
+    "Layout",
+    "format_of",
 ]
 
 
-def _format(layout: Layout) -> Format:
+def format_of(layout: Layout, summary: str) -> Format:
+    """The format of a layout, with its reader; `summary` is one line on it."""
     return Format(
         layout.name,
-        summary_of(layout.name),
+        summary,
         read=functools.partial(reader.read, layout),
         looks_like=functools.partial(recognition.looks_like, layout),
         scan=functools.partial(reader.scan, layout),
     )
+
+
+def _format(layout: Layout) -> Format:
+    return format_of(layout, summary_of(layout.name))
 
 
 VISA = _format(table.VISA)

@@ -168,10 +168,18 @@ def _entries(
                 side_of(spot.parts["side"]) if "side" in spot.parts else None,
                 tuple((path, class_name) for path in its_masks),
                 by_mask=said is None,
-                group=str(PurePosixPath(spot.path).parent) if "group" in spot.parts else None,
+                group=_group_of(spot),
             )
         )
     return entries, aside
+
+
+def _group_of(spot: _Spot) -> str | None:
+    """The path down to the folder that is the group: S0001 of OK and S0001 of NG are two parts."""
+    if "group" not in spot.parts:
+        return None
+    folders = spot.path.split("/")
+    return "/".join(folders[: folders.index(spot.parts["group"]) + 1])
 
 
 def _class_of(spot: _Spot, good: set[str]) -> str | None:

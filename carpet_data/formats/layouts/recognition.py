@@ -19,7 +19,7 @@ __all__ = ["holds_parts", "looks_like"]
 _MOST_FOLDERS = 64
 _PARTS_OPENED = 4
 _MASKS_OPENED = 24
-_EMPTY_SHARE = 0.5
+_EMPTY_SHARE = 0.25
 
 
 def looks_like(layout: Layout, folder: Folder) -> bool:
@@ -49,7 +49,7 @@ def _folders(folder: Folder, name: str) -> Iterator[Path]:
 
 
 def holds_parts(folder: Folder, masks: tuple[str, ...]) -> bool:
-    """Whether numbered folders (kos01, kos02 …) hold images with their masks beside them, most of which are empty.
+    """Whether numbered folders (kos01, kos02 …) hold images with their masks beside them, many of which are empty.
 
     Class folders look alike by name, but their masks mark defects.
     """

@@ -64,7 +64,7 @@ KOLEKTOR_SDD = Layout(
     "KolektorSDD",
     'Tabernik et al., 2020, "Segmentation-based deep-learning approach for surface-defect detection"',
     "The class comes from the mask: an empty one is good. Each folder is a part, and a group that no split tears."
-    " Numbered folders of other names count if most masks in them are empty.",
+    " Numbered folders of other names count if many masks in them are empty.",
     ("kos01/Part0.jpg", "kos01/Part0_label.bmp", "kos02/…"),
     images=(Images("{group}/{stem}.*"),),
     masks=_BESIDE,
