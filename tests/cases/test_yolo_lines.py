@@ -140,6 +140,22 @@ def test_one_cause_is_one_error(tmp_path: Path) -> None:
     assert len(getattr(caught.value, "problems", ())) == 2  # nothing would be left: each image is named
 
 
+def test_classes_numbered_from_one(tmp_path: Path) -> None:
+    """The first class would silently be called as the second."""
+    root = _set(tmp_path, outline(HOLE, 1), outline(CUT, 2))
+    (error,) = _errors(root)
+    assert "number the classes from 1 to 2; YOLO begins with 0" in error.what
+    with pytest.raises(DataError, match="from 1 to 2"):
+        read(root, ReadOptions(skip_faulty=True))
+    text(root / "labels/0.txt", outline(HOLE, 0))
+    assert "class 2 has no name" in _errors(root)[0].what
+
+
+def test_label_files_that_are_all_empty(tmp_path: Path) -> None:
+    dataset = read(_set(tmp_path, "", "\n"))
+    assert dataset.notes == ("all 2 label files are empty, so that every image is good",)
+
+
 @pytest.mark.parametrize("remark", ["# drawn by hand", "#", "## 2024-01-05 10:00 checked 3 4 5"])
 def test_remarks_and_empty_lines_are_passed_over(remark: str, tmp_path: Path) -> None:
     root = _set(tmp_path, f"{remark}\n\n \t\n{outline(HOLE)}\n\n")

@@ -29,17 +29,17 @@ LOST: dict[str, tuple[dict[str, str | None], str, str]] = {
     "another folder": (
         {"images/train/a.png": "annotations/a.txt", "images/train/b.png": "annotations/b.txt"},
         "annotations: no image uses the 2 label files here",
-        "move it to labels/train",
+        "labels/train/",
     ),
     "another side": (
         {"images/train/a.png": "labels/val/a.txt", "images/train/b.png": "labels/train/b.txt"},
         "labels/val/a.txt: no image uses this label file; the nearest image is images/train/a.png",
-        "move it to labels/train",
+        "labels/train/",
     ),
     "one level lost": (
         {"images/train/line1/a.png": "labels/train/a.txt", "images/train/b.png": "labels/train/b.txt"},
         "labels/train/a.txt: no image uses this label file",
-        "move it to labels/train/line1",
+        "move it to labels/train/line1/, or remove it",
     ),
     "no labels at all": (
         {"images/train/a.png": None, "images/train/b.png": None},

@@ -37,9 +37,11 @@ class LabelFiles:
 
     config: Config
     problems: Problems
+    files: int = 0
     lines: int = 0
     faults: list[_Fault] = field(default_factory=list)
     kinds: Kinds = field(init=False)
+    numbers: set[float] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.kinds = Kinds(self.config.key_points)
@@ -47,6 +49,7 @@ class LabelFiles:
     def shapes(self, image: str, label: str, info: ImageInfo) -> Iterator[Shape]:
         """The instances of one label file."""
         path = self.config.root / label
+        self.files += 1
         try:
             text = text_of(path)
         except DataError as error:
@@ -60,6 +63,7 @@ class LabelFiles:
             values = numbers_of(words)
             if values is not None and all(map(math.isfinite, values)):
                 self.kinds.see(values)
+                self.numbers.add(values[0])
             shape = shape_of(words, values, self._names(), info, f"line {number} of {label}")
             if isinstance(shape, Shape):
                 yield shape
@@ -78,6 +82,7 @@ class LabelFiles:
             ProblemsError: The labels are key points.
         """
         self._check_key_points()
+        self._check_first_number()
         of_kind: defaultdict[str, list[_Fault]] = defaultdict(list)
         for fault in self.faults:
             of_kind[fault.wrong.kind].append(fault)
@@ -110,8 +115,22 @@ class LabelFiles:
         )
         raise ProblemsError([error])
 
+    def _check_first_number(self) -> None:
+        """Numbers from 1 up are not only wrong at the last class: all others would get the name of their neighbor."""
+        count = len(self._names() or ())
+        if count < 2 or not self.numbers or min(self.numbers) != 1 or max(self.numbers) != count:
+            return
+        error = DataError(
+            f"the labels number the classes from 1 to {count}; YOLO begins with 0, and {count} classes are known",
+            where=self.config.path or self.config.root,
+            hint="subtract 1 from each class number, or add a name for class 0",
+        )
+        raise ProblemsError([error])
+
     def notes(self) -> Iterator[str]:
         """What one should know of labels that are read."""
+        if self.files and not self.lines:
+            yield f"all {self.files} label files are empty, so that every image is good"
         if self.kinds.four_corners:
             yield (
                 "every label line has exactly four corners, as boxes and oriented boxes have: all pixels inside of "

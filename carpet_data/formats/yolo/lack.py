@@ -167,10 +167,16 @@ def _words(labels: list[str], near: _Nearest) -> tuple[str, str]:
     if name.stem == PurePosixPath(image).name:
         hint = f"name labels after the image without its suffix: {place.name}"
     elif name.stem == place.stem:
-        hint = f"move it to {place.parent}, or remove it"
+        one = len(labels) == 1
+        what_to_move = "move it to" if one else "move each to the folder that belongs to its image, such as"
+        hint = f"{what_to_move} {_shown(place.parent)}, or remove {'it' if one else 'them'}"
     else:
         hint = f"restore the image, correct the name (such as {place.name}), or remove the label file"
     return f"{what}; the nearest image is {image}", hint
+
+
+def _shown(folder: PurePosixPath) -> str:
+    return f"{folder}/" if str(folder) != "." else "the folder of the images"
 
 
 class _Nearest:
@@ -178,7 +184,7 @@ class _Nearest:
 
     def __init__(self, lack: Lack, bare: Collection[str]) -> None:
         self._lack = lack
-        self._images = [*bare, *(path for path in lack.sides if path not in set(bare))]
+        self._images = list(dict.fromkeys([*bare, *lack.sides]))
         self._bare_of: defaultdict[str, list[str]] = defaultdict(list)
         for path in bare:
             for name in {PurePosixPath(path).stem, PurePosixPath(path).name}:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from carpet_data.formats.listing import composed, is_image, is_known
 from carpet_data.formats.problems import Problems
@@ -47,7 +47,7 @@ def key_of(path: str) -> str:
     """
     *folders, name = path.split("/")
     plain = [folder for folder in folders if folder.casefold() not in IMAGES and folder.casefold() not in LABELS]
-    return "/".join([*plain, PurePosixPath(name).stem])
+    return "/".join([*plain, name.rpartition(".")[0] or name])
 
 
 def pair(
@@ -82,9 +82,9 @@ def pair(
     used = {*label_of.values(), *copies}
     left = [path for path in texts if path not in used]
     known = {composed(key_of(path)).casefold() for path in files if is_image(path) and path not in images}
-    elsewhere = tuple(path for path in left if composed(key_of(path)).casefold() in known)
-    unused = _unused(root, [path for path in left if path not in set(elsewhere)])
-    return Pairs(label_of, tuple(copies), elsewhere, unused)
+    elsewhere = [path for path in left if composed(key_of(path)).casefold() in known]
+    unused = _unused(root, sorted({*left}.difference(elsewhere)))
+    return Pairs(label_of, tuple(copies), tuple(elsewhere), unused)
 
 
 def in_label_folder(path: str) -> bool:

@@ -15,7 +15,7 @@ from carpet_data.formats.yolo.config import Config
 from carpet_data.formats.yolo.images import in_mask_folder
 from carpet_data.formats.yolo.pairs import Pairs
 
-_OTHER_ANNOTATIONS = frozenset({".json", ".xml"})
+_OTHER_ANNOTATIONS = (".json", ".xml")
 _NO_SHAPES = b'"shapes":[]'
 _FIRST_BYTES = 1 << 16
 
@@ -64,9 +64,11 @@ class Used:
 
     def _other_annotations(self, pictures: Sequence[Picture]) -> list[str]:
         """JSON and XML files of images whose labels were read, as labeling tools leave them beside their exports."""
+        found = [path for path in self.files if path.lower().endswith(_OTHER_ANNOTATIONS)]
+        if not found:
+            return []
         labeled = {PurePosixPath(picture.path).stem for picture in pictures if picture.shapes}
         stems = {PurePosixPath(path).stem for path in self.sides}
-        found = [path for path in self.files if PurePosixPath(path).suffix.lower() in _OTHER_ANNOTATIONS]
         found = [path for path in found if PurePosixPath(path).stem in stems]
         return [path for path in found if PurePosixPath(path).stem in labeled or _is_empty(self.config.root / path)]
 
