@@ -144,6 +144,10 @@ class Redraw(Exception):  # noqa: N818
     """This draw cannot give an image (nowhere to put it, nothing visible): the engine counts it and draws again."""
 
 
+class Unsuited(Redraw):
+    """No draw can give an image of this donor or host, as the method cannot make such defects: says what to use."""
+
+
 class Method(Protocol):
     """One way to make a defect. Methods derive from this class, and have its defaults for what they do not say.
 

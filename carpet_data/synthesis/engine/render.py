@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from carpet_data.core import seeds
 from carpet_data.core.images import encode_png
 from carpet_data.dataset import Sample
-from carpet_data.synthesis.contract import Candidate, Facts, Image, Method, Redraw, Scene, is_learned
+from carpet_data.synthesis.contract import Candidate, Facts, Image, Method, Redraw, Scene, Unsuited, is_learned
 from carpet_data.synthesis.engine import codec, depth, gates, scene_loader
 from carpet_data.synthesis.engine.plan import ImagePlan
 from carpet_data.synthesis.engine.train_images import TrainImages, plate
@@ -26,6 +26,8 @@ from carpet_data.synthesis.recipe.model import GateRules
 
 REDRAW = "redraw"
 """The gate that the method itself is: it found no way to use its draw."""
+UNSUITED = "unsuited"
+"""The same where no other draw would help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class RenderResult:
         mask: The encoded mask, PNG; None for null samples and where there is no image.
         attempt: The attempt that passed, from 0.
         refused: Gate -> number of attempts that it refused.
+        reason: Why the method itself refused the last of its own attempts.
     """
 
     plan: ImagePlan
@@ -68,6 +71,7 @@ class RenderResult:
     drawn: Mapping[str, Any]
     scores: Mapping[str, float]
     refused: Mapping[str, int]
+    reason: str = ""
 
 
 def render(work: tuple[WorkerContext, ImagePlan]) -> RenderResult:
@@ -82,12 +86,16 @@ def render(work: tuple[WorkerContext, ImagePlan]) -> RenderResult:
     images = _images(context.root, context.facts.is_object, context.facts.is_ordered, context.facts.full_scale)
     scene = scene_loader.load(images, plan, context.facts, whole=method.needs_whole)
     refused: Counter[str] = Counter()
+    reason = ""
     for attempt in range(context.attempts):
         rng = seeds.generator(plan.seed, *plan.seed_key, attempt)
         try:
             candidate = method.render(scene, parameters, rng)
-        except Redraw:
+        except Unsuited as error:
+            return RenderResult(plan, None, None, "", attempt + 1, {}, {}, {**refused, UNSUITED: 1}, str(error))
+        except Redraw as error:
             refused[REDRAW] += 1
+            reason = str(error)
             continue
         try:
             verdict = gates.judge(candidate, scene, context.rules)
@@ -106,7 +114,7 @@ def render(work: tuple[WorkerContext, ImagePlan]) -> RenderResult:
                 dict(refused),
             )
         refused[verdict.refused_by] += 1
-    return RenderResult(plan, None, None, "", context.attempts, {}, {}, dict(refused))
+    return RenderResult(plan, None, None, "", context.attempts, {}, {}, dict(refused), reason)
 
 
 def _in_depth(

@@ -127,7 +127,7 @@ class _Series:
             tally.given_up += 1
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= _HOPELESS:
-                self.error = _hopeless(batch, tally.refused)
+                self.error = _hopeless(batch, tally.refused, made.reason)
             return
         self._failed_in_a_row = 0
         self._count()
@@ -304,11 +304,17 @@ def _work(
             yield each.request.context, plan
 
 
-def _hopeless(batch: Batch, refused: Mapping[str, int]) -> HopelessError:
+def _hopeless(batch: Batch, refused: Mapping[str, int], reason: str) -> HopelessError:
     counts = ", ".join(f"{name} {times}" for name, times in Counter(refused).most_common())
     learned = "" if batch.model is None else "; a model that was trained too briefly does so, so fit it with more steps"
+    if rendering.UNSUITED in refused and len(refused) == 1:
+        return HopelessError(
+            f"{batch.class_name}: {batch.method} cannot make such defects: {reason}",
+            hint="use another recipe (carpet-data recipes list)",
+        )
+    last = f"; the last one because {reason}" if reason else ""
     return HopelessError(
-        f"{batch.class_name}: {_HOPELESS} images in a row failed the quality checks ({counts})",
+        f"{batch.class_name}: {_HOPELESS} images in a row failed the quality checks ({counts}){last}",
         hint="relax that check in the recipe (carpet-data recipes show NAME), or use another recipe; "
         f"`redraw` means that the method found no valid placement or produced no visible change{learned}",
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Method, Redraw, Scene
+from carpet_data.synthesis.contract import Candidate, Donor, Image, Mask, Method, Redraw, Scene, Unsuited
 from carpet_data.synthesis.methods.parameters import Parameters, ShareRange, VisibleLevels
 from carpet_data.synthesis.ops.compositing import candidate, join
 from carpet_data.synthesis.ops.donor_style import Character, measure
 from carpet_data.synthesis.ops.guided_quilting import LaidDonor, mosaic
+from carpet_data.synthesis.ops.likeness import contrast_of, unlike
 from carpet_data.synthesis.ops.masks import grown
 from carpet_data.synthesis.ops.new_instance import (
     InstanceLimits,
@@ -24,11 +26,13 @@ from carpet_data.synthesis.ops.new_instance import (
 from carpet_data.synthesis.ops.new_shape import is_thin
 from carpet_data.synthesis.ops.placement import drawn_corner, place_alike
 from carpet_data.synthesis.ops.pose import sides_of
+from carpet_data.synthesis.ops.relief import relief_of
 from carpet_data.synthesis.ops.stain_transfer import stained
 from carpet_data.synthesis.ops.visible import visible_levels, visible_mask
 
 _SEARCH_PX = 24
 _LEAST_SEEN = 0.3
+_AROUND_PX = 24
 
 
 class ResynthesisParameters(Parameters):
@@ -68,8 +72,9 @@ class Resynthesis(Method):
     """New instances of a class; see `ResynthesisParameters`."""
 
     # Version 2 measures donors as donor-paste does (stains, borders, what hides a weave); before, it had its own
-    # measures, which did not recognize the stains of the sample carpet.
-    version = 2
+    # measures, which did not recognize the stains of the sample carpet. Version 3 refuses what it cannot make:
+    # lattices, lit reliefs, streaks and blocks.
+    version = 3
     donors_needed = 3
     makes_nulls = True
     Parameters: type[BaseModel] = ResynthesisParameters
@@ -82,6 +87,7 @@ class Resynthesis(Method):
         """
         p, size = parameters, (scene.host.shape[0], scene.host.shape[1])
         donors = distinct_donors(scene)
+        _check_suited(scene, donors[0])
         character = measure(donors[0].image, donors[0].mask, is_object=scene.facts.is_object)
         # Where no weave has to be kept, parts of the donors show more of a defect than its color does.
         tinted = character.style == "tint" and not character.hides_texture
@@ -101,8 +107,46 @@ class Resynthesis(Method):
         seen = visible_mask(image, before, new, visible_levels(before, p.visible_levels))
         if seen.sum() < _LEAST_SEEN * shape.sum() and not scene.null:
             raise Redraw("hardly any of the change can be seen")
+        if not (stain or scene.null):
+            _check_like(scene, (x, y), image, seen, donors)
         drawn = {"fill": "tint" if stain else "quilt", "x": x, "y": y, **instance.drawn}
         return candidate(scene.host, (x, y), image, seen & (not scene.null), drawn)
+
+
+def _check_suited(scene: Scene, lead: Donor) -> None:
+    """Refuse what a new shape filled from parts cannot show.
+
+    Raises:
+        Unsuited: A lattice runs through the defect, or it is a relief under light from one side.
+    """
+    if scene.null or scene.foreground is not None:
+        return
+    if scene.structure is not None and scene.structure.lattice is not None:
+        raise Unsuited(
+            "a strict lattice runs through these defects, and a new shape would cut it; donor-paste keeps it"
+        )
+    if relief_of(lead.image, lead.mask).is_lit:
+        raise Unsuited(
+            "these defects are reliefs lit from one side, and their shading goes on beyond a new shape; donor-paste "
+            "keeps both"
+        )
+
+
+def _check_like(scene: Scene, corner: tuple[int, int], image: Image, seen: Mask, donors: Sequence[Donor]) -> None:
+    """Refuse streaks that let the host shine through, and blocks.
+
+    Raises:
+        Redraw: The defect has another contrast than the donors.
+    """
+    (x, y), (height, width) = corner, seen.shape
+    top, left = max(0, y - _AROUND_PX), max(0, x - _AROUND_PX)
+    part = np.s_[top : y + height + _AROUND_PX, left : x + width + _AROUND_PX]
+    after, mask = scene.host[part].copy(), np.zeros(scene.host[part].shape[:2], np.bool_)
+    place = np.s_[y - top : y - top + height, x - left : x - left + width]
+    after[place], mask[place] = image, seen
+    why = unlike(contrast_of(after, mask), [contrast_of(donor.image, donor.mask) for donor in donors])
+    if why is not None:
+        raise Redraw(why)
 
 
 def _angle(
