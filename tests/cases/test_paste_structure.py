@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from helpers.leather import dent, flat
 from helpers.meshes import Mesh, bar, bent, cut_of, mesh, twill
 from helpers.scenes import carpet, facts
 from helpers.scenes import donor as engine_cut
@@ -177,26 +178,6 @@ def test_a_defect_that_the_border_cut_stays_at_a_border(mesh_host: Mesh) -> None
 def test_ignored_a_lattice_is_a_texture_like_any_other(mesh_host: Mesh, mesh_donor: Donor) -> None:
     made = pasted(scene_of(mesh_host.image, mesh_donor), p=PLAIN.model_copy(update={"structure": "ignore"}))
     assert made.drawn["blend"] != "lattice"
-
-
-def dent(
-    side: int = 200, seed: int = 0, light_deg: float = 45.0, at: tuple[int, int] = (100, 100)
-) -> tuple[Image, Mask]:
-    """A dent in grained leather under slanting light: its shading is about twice as wide as its mask."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side].astype(np.float32)
-    distance = np.hypot(x - at[0], y - at[1])
-    grain = cv2.GaussianBlur(rng.normal(0, 1, (side, side)).astype(np.float32), (0, 0), 2.0)
-    height = 9 * grain - 26 * np.exp(-((distance / 13) ** 2))
-    along_x, along_y = cv2.Sobel(height, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(height, cv2.CV_32F, 0, 1) / 8
-    angle = np.radians(light_deg)
-    shade = 120 + 38 * (along_x * np.cos(angle) + along_y * np.sin(angle))
-    return np.clip(shade + rng.normal(0, 1.5, shade.shape), 0, 255).astype(np.uint8), distance < 10
-
-
-def flat(side: int = 200, seed: int = 9) -> Image:
-    """The same leather without a dent."""
-    return dent(side, seed, at=(-500, -500))[0]
 
 
 def brightness_moment(made: Candidate, host: Image, mask: Mask) -> tuple[float, float]:
