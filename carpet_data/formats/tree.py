@@ -144,7 +144,8 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
         format=tree.format,
         skipped=skipped,
     )
-    return _with_files(replace(made, notes=settled.notes), tree)
+    categories = tuple(dict.fromkeys([*settled.categories, *made.categories]))
+    return _with_files(replace(made, categories=categories, notes=settled.notes), tree)
 
 
 def _with_files(made: Dataset, tree: Tree) -> Dataset:

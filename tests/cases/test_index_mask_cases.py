@@ -59,6 +59,7 @@ def write(root: Path, kind: str, *, border: bool = True, palette: bool = False) 
     """Images with index masks in one of the usual places; image path -> values."""
     places = {
         "neu": ("images/training/{}.jpg", "annotations/training/{}.png"),
+        "mmseg": ("img_dir/val/{}.jpg", "ann_dir/val/{}.png"),
         "folder": ("images/{}.png", "masks/{}.png"),
         "beside": ("{}.png", "{}_mask.png"),
         "voc": ("JPEGImages/{}.jpg", "SegmentationClass/{}.png"),
@@ -91,7 +92,7 @@ def check(dataset: Dataset, right: Mapping[str, NDArray[np.uint8]]) -> None:
         assert len(sample.instances()) == (3 if shown else 0)
 
 
-@pytest.mark.parametrize("kind", ["neu", "folder", "beside", "voc"])
+@pytest.mark.parametrize("kind", ["neu", "mmseg", "folder", "beside", "voc"])
 @pytest.mark.parametrize("palette", [False, True], ids=["grey", "palette"])
 def test_named_classes_are_exact(kind: str, palette: bool, tmp_path: Path) -> None:
     right = write(tmp_path, kind, palette=palette)
@@ -211,6 +212,16 @@ def test_a_mask_that_changes_behind_our_back_is_an_error(tmp_path: Path) -> None
     drawn(tmp_path / sample.mask_path, blot(), 77)
     with pytest.raises(DataError, match="values 77 of the index mask stand for no class"):
         sample.mask()
+
+
+def test_categories_keep_the_order_of_their_numbers(tmp_path: Path) -> None:
+    write(tmp_path / "set", "neu")
+    options = ReadOptions(mask_classes="1=zinc,2=iron,3=none,8=ash")
+    assert read(tmp_path / "set", options).categories == ("zinc", "iron", "none", "ash")
+    export(tmp_path / "set", "masks", tmp_path / "out", read_options=options, workers=1)
+    assert read(tmp_path / "out").categories == ("zinc", "iron", "none", "ash")
+    assert prepare(tmp_path / "set", tmp_path / "ready", read_options=options, workers=1).samples == 4
+    assert read(tmp_path / "ready").categories == ("zinc", "iron", "none", "ash")
 
 
 def test_a_background_other_than_0(tmp_path: Path) -> None:

@@ -115,11 +115,13 @@ class Settled:
         samples: image path -> the sample with its class and annotation, of the images whose masks are all right.
         faulty: (image path, problem) of the others.
         notes: What one should know, one sentence each.
+        categories: The defect types in the order of their numbers, where `--mask-classes` names them.
     """
 
     samples: dict[str, Sample] = field(default_factory=dict)
     faulty: list[tuple[str, CarpetDataError]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 def by_masks(pairs: Sequence[tuple[ImageEntry, Sample]], options: ReadOptions, root: Path) -> Settled:
@@ -180,7 +182,7 @@ def unnamed(values: Iterable[int], masks: int, root: Path) -> DataError:
 
 
 def _by_values(pairs: Sequence[tuple[ImageEntry, Sample]], classes: MaskClasses, root: Path) -> Settled:
-    settled = Settled()
+    settled = Settled(categories=tuple(name for _, name in classes.table))
     ignored: Counter[int] = Counter()
     unknown: Counter[int] = Counter()
     touched = 0

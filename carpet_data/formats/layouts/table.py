@@ -159,15 +159,26 @@ MAGNETIC_TILES = Layout(
 
 NEU_SEG = Layout(
     "neu-seg",
-    "NEU-seg",
+    "NEU-seg, mmsegmentation",
     'Dong et al., 2020, "PGA-Net: Pyramid Feature Fusion and Global Context Attention Network for Automated Surface '
     'Defect Detection"',
     "Masks hold class numbers, which --mask-classes names; binary masks do without. An image of several classes "
     "is combined.",
-    ("images/training/000001.jpg", "annotations/training/000001.png", "images/test/…", "annotations/test/…"),
-    images=(Images("images/{side}/{stem}.*"), Images("images/{stem}.*")),
-    masks=("annotations/{side}/{stem}.*", "annotations/{stem}.*"),
-    signs=(("images", "annotations/*.*"), ("images", "annotations/{side}/*.*")),
+    (
+        "images/training/000001.jpg",
+        "annotations/training/000001.png",
+        "images/test/…",
+        "annotations/test/…",
+        "or img_dir/… and ann_dir/…",
+    ),
+    images=(
+        Images("images/{side}/{stem}.*"),
+        Images("images/{stem}.*"),
+        Images("img_dir/{side}/{stem}.*"),
+        Images("img_dir/{stem}.*"),
+    ),
+    masks=("annotations/{side}/{stem}.*", "annotations/{stem}.*", "ann_dir/{side}/{stem}.*", "ann_dir/{stem}.*"),
+    signs=(("images", "annotations/*.*"), ("images", "annotations/{side}/*.*"), ("img_dir", "ann_dir")),
     every_mask=True,
 )
 
