@@ -25,6 +25,7 @@ _SHOWN_NOTES = 10
     "--coco",
     metavar="FILE",
     type=click.Path(path_type=Path),
+    callback=common.existing,
     help="COCO file to look at instead, with its images beside it.",
 )
 @options(BrowseOptions, launch=True)

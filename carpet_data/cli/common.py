@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from carpet_data.errors import UsageError
+from carpet_data.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from carpet_data.core.executor import Engine
-    from carpet_data.core.progress import Progress, Step
+    from carpet_data.core.progress import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,8 +56,19 @@ def _choose_engine(context: click.Context, parameter: click.Parameter, value: En
 
 
 def root_argument(name: str = "root") -> Callable[[F], F]:
-    """The optional ROOT argument; `resolve_root` finds what a missing one means."""
-    return click.argument(name, required=False, type=click.Path(path_type=Path))
+    """The optional ROOT argument, a path that exists; `resolve_root` finds what a missing one means."""
+    return click.argument(name, required=False, type=click.Path(path_type=Path), callback=existing)
+
+
+def existing(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:  # noqa: ARG001
+    """Refuse a path that is not there, before a command loads what it needs, which can take seconds.
+
+    Raises:
+        DataError: There is nothing at this path.
+    """
+    if value is not None and not os.path.lexists(value):
+        raise DataError("no such file or folder", where=value, hint="check the path")
+    return value
 
 
 def out_option(default: str | None = None) -> Callable[[F], F]:
@@ -134,20 +145,21 @@ class Ui:
     def progress(self, description: str) -> Iterator[Progress]:
         """Show a progress bar with metrics and time left; yields what is called with each `Step`.
 
-        Files that are written on the way are named, in a log too. Under --quiet or --json nothing is shown, and where
-        stderr is not a terminal only these files are. `description` is shown where a step does not say what is being
-        done.
+        Files that are written on the way are named. Where stderr is not a terminal, a line every ten seconds tells how
+        far the command is. Under --quiet nothing is shown. `description` is shown where a step does not say what is
+        being done.
         """
-        if self.quiet or self.as_json:
+        if self.quiet:
             yield lambda step: None  # noqa: ARG005
         elif not is_terminal(sys.stderr):
-            yield self._note_files
+            from carpet_data.cli.progress import Lines
+
+            context = click.get_current_context(silent=True)
+            yield Lines((context.info_name if context is not None else None) or description, description)
+        elif self.as_json:
+            yield lambda step: None  # noqa: ARG005
         else:
             from carpet_data.cli.progress import bar
 
             with bar(description) as show:
                 yield show
-
-    def _note_files(self, step: Step) -> None:
-        for path in step.files:
-            self.note(f"step {step.done} of {step.total}, {step.metrics_text()}: {path}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carpet_data.cli.common import Ui, json_option, quiet_option, resolve_root, root_argument, workers_option
+from carpet_data.cli.common import Ui, existing, json_option, quiet_option, resolve_root, root_argument, workers_option
 from carpet_data.cli.options import options, take
 from carpet_data.core.text import counted
 from carpet_data.formats.options import (
@@ -159,8 +159,14 @@ def export(
 
 
 @click.command("check")
-@click.argument("coco", type=click.Path(path_type=Path))
-@click.option("--against", type=click.Path(path_type=Path), default=None, help="Data set that the file was made from.")
+@click.argument("coco", type=click.Path(path_type=Path), callback=existing)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    callback=existing,
+    default=None,
+    help="Data set that the file was made from.",
+)
 @click.option("--merge", "merged", is_flag=True, help="The file was exported with --merge.")
 @options(ReadOptions)
 @workers_option

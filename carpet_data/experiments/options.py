@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from carpet_data.core.device_names import check_device
 from carpet_data.core.options import Options, option
 from carpet_data.errors import UsageError
 from carpet_data.experiments.conditions import METHODS
@@ -112,3 +113,8 @@ class SweepOptions(Options):
         unset="as in the table",
     )
     download: bool = option(False, "Download torchvision weights that are not available locally.")
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        Options.__post_init__(self)
+        check_device(self.device)

@@ -111,8 +111,6 @@ def sweep(
         WeightsError: No row can be run, or weights are damaged or cannot be downloaded.
         MissingExtraError: The extra `train` is not installed.
     """
-    from carpet_data.experiments import sweep_plan, sweep_run  # names the extra where torch is missing
-    from carpet_data.networks import devices
     from carpet_data.store import leaks
 
     options = SweepOptions.of(options, changes)
@@ -121,6 +119,10 @@ def sweep(
     leaks.refuse_leaks(dataset, name)
     # A side without images has no metrics.
     samples = {side: those for side, those in samples_of(dataset, name).items() if those}
+    # After all that can be refused without torch, which takes seconds to load.
+    from carpet_data.experiments import sweep_plan, sweep_run  # names the extra where torch is missing
+    from carpet_data.networks import devices
+
     device = devices.resolve(options.device)
     lines = sweep_plan.plan(
         rows, fallback=options.fallback, download=options.download, has_val="val" in samples, progress=progress

@@ -87,19 +87,21 @@ def validate(
         DeviceMemoryError: A batch does not fit into memory.
         MissingExtraError: The extra `train` is not installed.
     """
-    from carpet_data.networks import devices  # names the extra where torch is missing
     from carpet_data.training import views
-    from carpet_data.training.network_choice import pinned
 
     compared, trained = divided(changes, ValidateOptions, TrainOptions)
     options, training = ValidateOptions.of(options, compared), training.but(**trained)
     plan = make_plan(folder_of(root), options, training, split=split)
-    from carpet_data.experiments import compare  # after devices, which names a missing extra
-
-    compare.refuse_unequal(plan.conditions, BASELINE)
-    devices.resolve(training.device)
     for condition in plan.conditions:
         views.check(condition.settings.augment)
+    # After all that can be refused without torch, which takes seconds to load.
+    from carpet_data.networks import devices  # names the extra where torch is missing
+
+    devices.resolve(training.device)
+    from carpet_data.experiments import compare
+    from carpet_data.training.network_choice import pinned
+
+    compare.refuse_unequal(plan.conditions, BASELINE)
     asked = training
     training, weights = pinned(asked, download=not dry_run, progress=progress)
     plan = plan.with_network(training, weights.note)

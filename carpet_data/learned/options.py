@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from carpet_data.core.device_names import check_device
 from carpet_data.core.options import Options, option
 
 __all__ = ["FitOptions"]
@@ -21,3 +22,8 @@ class FitOptions(Options):
     overwrite: bool = option(False, "Remove the existing model and start over.")
     dry_run: bool = option(False, "Show the plan and exit.")
     checkpoint_s: float = option(60.0, "Seconds between two checkpoints.", flag=None, minimum=0)
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        Options.__post_init__(self)
+        check_device(self.device)

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from carpet_data.core.device_names import check_device
 from carpet_data.core.options import Options, option
 from carpet_data.errors import UsageError
 
@@ -122,6 +123,7 @@ class TrainOptions(Options):
             UsageError: The first of them is named.
         """
         Options.__post_init__(self)
+        check_device(self.device)
         if not self.frozen and self.batch_size < 2:
             raise UsageError(
                 "batch normalization needs more than one image per batch",

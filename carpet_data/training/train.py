@@ -150,14 +150,18 @@ def train(
         DeviceMemoryError: A batch does not fit into memory.
         MissingExtraError: The extra `train` is not installed.
     """
-    from carpet_data.networks.checkpoints import FILE  # names the extra where torch is missing
     from carpet_data.store import leaks
-    from carpet_data.training.outputs import write_outputs
+    from carpet_data.training import views
 
     asked = TrainOptions.of(options, changes)
     dataset, name = opened(folder_of(root), split)
+    views.check(asked.augment)
     leaks.refuse_leaks(dataset, name)
     samples = samples_of(dataset, name, real_only=real_only)
+    # After all that can be refused without torch, which takes seconds to load.
+    from carpet_data.networks.checkpoints import FILE  # names the extra where torch is missing
+    from carpet_data.training.outputs import write_outputs
+
     # What can be refused is refused before anything is decoded or written.
     options, weights = _pinned(asked, progress)
     sides = load_sides(dataset, samples, options, skip_faulty=skip_faulty, workers=workers, progress=progress)
@@ -178,11 +182,9 @@ def train(
 
 def _pinned(asked: TrainOptions, progress: Progress | None) -> tuple[TrainOptions, Weights]:
     from carpet_data.networks import devices
-    from carpet_data.training import views
     from carpet_data.training.network_choice import pinned
 
     devices.resolve(asked.device)
-    views.check(asked.augment)
     return pinned(asked, progress=progress)
 
 

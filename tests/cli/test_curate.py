@@ -112,7 +112,7 @@ def test_bad_input_is_told(run: Run, root: Path, tmp_path: Path) -> None:
         assert failed.json["hint"] == f"prepare it first: carpet-data prepare '{raw}' -o 'my source-prepared'"
     (tmp_path / "file").write_text("no folder")
     assert "not a prepared data set" in run("curate", tmp_path / "file").err
-    assert "there is no such folder" in run("curate", tmp_path / "nowhere").err
+    assert "no such file or folder" in run("curate", tmp_path / "nowhere").err
     assert "is missing" in run("curate", root, "--choices", tmp_path / "none.json").err
     (tmp_path / "bad.json").write_text("{")
     failed = run("curate", root, "--choices", tmp_path / "bad.json", "--json")

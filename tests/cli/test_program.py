@@ -122,7 +122,7 @@ def test_errors_are_json_when_asked_for(run: Run, tmp_path: Path) -> None:
 
 
 def test_wrong_use_is_json_when_asked_for(run: Run) -> None:
-    for words in (("to-coco", "--nonsense"), ("nonsense",), ("split", "x")):
+    for words in (("to-coco", "--nonsense"), ("nonsense",), ("split", ".")):
         failed = run(*words, "--json")
         assert failed.code == 2
         assert failed.json["error"] == "UsageError"
@@ -163,7 +163,7 @@ def test_errors_of_the_system_are_no_traceback(run: Run, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device", "/data/x")
 
     monkeypatch.setattr("carpet_data.formats.export.read", full)
-    failed = run("to-coco", "anything", "-o", "out")
+    failed = run("to-coco", ".", "-o", "out")
     assert failed.code == 1
     assert "No space left" in failed.err
     assert "free some disk space" in failed.err

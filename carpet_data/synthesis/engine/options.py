@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from carpet_data.core.device_names import check_device
 from carpet_data.core.options import Options, option
 
 if TYPE_CHECKING:
@@ -45,3 +46,8 @@ class SynthesisOptions(Options):
         metavar="NAME",
     )
     dry_run: bool = option(False, "Print the plan and make nothing.")
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense."""
+        Options.__post_init__(self)
+        check_device(self.device)
