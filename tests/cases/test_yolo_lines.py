@@ -187,6 +187,8 @@ def test_repeated_and_overlapping_lines(tmp_path: Path) -> None:
         f"{outline(HOLE)}\n{outline(other, 1)}",
     )
     dataset = read(root)
+    assert dataset.notes == ("line 2 of labels/0.txt repeats line 1, and is read once",)
+    assert len(dataset.samples[0].instances()) == 1
     assert _pixels(dataset, "0.png") == {"hole": 9}
     assert _pixels(dataset, "1.png") == {"hole": 9 + 16 - 2}
     with pytest.raises(DataError, match="2 pixels") as caught:

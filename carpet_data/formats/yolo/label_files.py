@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from carpet_data.core.images import ImageInfo
 from carpet_data.core.text import counted
@@ -42,6 +42,7 @@ class LabelFiles:
     faults: list[_Fault] = field(default_factory=list)
     kinds: Kinds = field(init=False)
     numbers: set[float] = field(default_factory=set)
+    repeated: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kinds = Kinds(self.config.key_points)
@@ -55,6 +56,7 @@ class LabelFiles:
         except DataError as error:
             self.problems.add(error, image=self.config.root / image)
             return
+        seen: dict[Shape, int] = {}
         for number, line in enumerate(text.splitlines(), start=1):
             words = line.split()
             if not words or is_comment(words):
@@ -66,7 +68,11 @@ class LabelFiles:
                 self.numbers.add(values[0])
             shape = shape_of(words, values, self._names(), info, f"line {number} of {label}")
             if isinstance(shape, Shape):
-                yield shape
+                first = seen.setdefault(replace(shape, label=""), number)
+                if first == number:
+                    yield shape
+                else:
+                    self.repeated.append(f"line {number} of {label} repeats line {first}")
             else:
                 self.faults.append(_Fault(image, f"{path} (line {number})", shape))
 
@@ -131,6 +137,9 @@ class LabelFiles:
         """What one should know of labels that are read."""
         if self.files and not self.lines:
             yield f"all {self.files} label files are empty, so that every image is good"
+        if self.repeated:
+            more = f", and {len(self.repeated) - 1} more like it" if len(self.repeated) > 1 else ""
+            yield f"{self.repeated[0]}, and is read once{more}"
         if self.kinds.four_corners:
             yield (
                 "every label line has exactly four corners, as boxes and oriented boxes have: all pixels inside of "
