@@ -232,3 +232,29 @@ def test_names_in_a_folder_of_configurations(tmp_path: Path) -> None:
     (note,) = read(root).notes
     assert note.endswith("name configs/metal.yaml instead of the folder")
     assert classes_by_name(read(root / "configs/metal.yaml")) == {"images/a.png": "hole"}
+
+
+def test_a_copy_of_the_list_of_train_is_no_val(tmp_path: Path) -> None:
+    labels = {f"images/{n}.png": (f"labels/{n}.txt", outline(HOLE)) for n in range(3)}
+    root = yolo_set(tmp_path, labels, data__yaml=f"train: train.txt\nval: val.txt\n{NAMES}")
+    for name in ("train.txt", "val.txt"):
+        text(root / name, "".join(f"images/{n}.png\n" for n in range(3)))
+    assert read(root).splits["source"].counts() == {"train": 3}
+
+
+def test_many_images_of_one_fault_are_one_error(tmp_path: Path) -> None:
+    labels = {f"images/val/{n}.png": (f"labels/val/{n}.txt", outline(HOLE)) for n in range(12)}
+    labels["images/other.png"] = ("labels/other.txt", outline(HOLE))
+    root = yolo_set(tmp_path, labels, data__yaml=f"train: images\nval: images/val\n{NAMES}")
+    with pytest.raises(DataError, match="on two sides: train and val; 12 images in all") as caught:
+        read(root)
+    assert str(caught.value).count("hint:") == 1
+    dataset = read(root, ReadOptions(skip_faulty=True))
+    assert (len(dataset), len(dataset.skipped)) == (1, 12)
+    text(root / "data.yaml", f"train: images\n{NAMES}")
+    for n in range(12):
+        image(root / f"images/val/{n}.bmp")
+    with pytest.raises(DataError, match=r"belong to several images.*; 12 images in all") as caught:
+        read(root)
+    assert str(caught.value).count("hint:") == 1
+    assert len(read(root, ReadOptions(skip_faulty=True)).skipped) == 24

@@ -186,6 +186,7 @@ def test_labels_of_two_images(tmp_path: Path) -> None:
 def test_an_image_on_two_sides(tmp_path: Path) -> None:
     _one(tmp_path, f"0 {SQUARE}", "train: images/train\nval: val.txt\nnames: [cut]")
     _label(tmp_path / "val.txt", "images/train/a.png\n")
+    image(tmp_path / "images/train/b.png")
     with pytest.raises(ProblemsError, match="on two sides: train and val"):
         _read(tmp_path)
 

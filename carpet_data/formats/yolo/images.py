@@ -13,6 +13,7 @@ from carpet_data.formats.folders import side_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS
 from carpet_data.formats.listing import is_image
 from carpet_data.formats.problems import Problems
+from carpet_data.formats.yolo.alike import Trouble, say_all
 from carpet_data.formats.yolo.config import Config
 from carpet_data.formats.yolo.darknet import found, trailing
 from carpet_data.formats.yolo.text import is_label_text, text_of
@@ -38,17 +39,25 @@ def sides_of_images(config: Config, files: tuple[str, ...], problems: Problems) 
     if not config.places:
         return _by_folders(config, files, problems)
     sides: dict[str, Side | None] = {}
+    twice: list[Trouble] = []
+    known: set[frozenset[str]] = set()
     for side, place in config.places:
         path = config.root / place
-        for image in _listed(path, config, problems) if path.is_file() else _below(place, files):
-            if sides.setdefault(image, side) != side:
-                problems.say(
-                    f"the image is on two sides: {sides[image]} and {side}",
-                    config.root / image,
-                    "list each image once",
-                    image=config.root / image,
-                )
+        images = list(_listed(path, config, problems) if path.is_file() else _below(place, files))
+        # YOLO demands a val entry; a copy of the list of train says that there is none.
+        if frozenset(images) in known:
+            continue
+        known.add(frozenset(images))
+        for image in images:
+            other = sides.setdefault(image, side)
+            if other != side:
+                twice.append(_on_two_sides(config.root / image, other, side, "list each image once"))
+    say_all(problems, twice)
     return sides
+
+
+def _on_two_sides(image: Path, one: Side | None, other: Side | None, hint: str) -> Trouble:
+    return Trouble(image, image, f"the image is on two sides: {one} and {other}", hint)
 
 
 def lists_beside(root: Path, files: tuple[str, ...]) -> tuple[tuple[Side | None, str], ...]:
@@ -80,16 +89,15 @@ def _by_folders(config: Config, files: tuple[str, ...], problems: Problems) -> d
     images = [path for path in files if is_image(path) and not in_mask_folder(path)]
     inner = [path for path in images if not IMAGES.isdisjoint(_folders(path))]
     sides: dict[str, Side | None] = {}
+    twice: list[Trouble] = []
     for path in inner or images:
         said = dict.fromkeys(side for folder in _folders(path) if (side := side_of(folder)) is not None)
         if len(said) > 1:
-            problems.say(
-                f"the image is on two sides: {' and '.join(said)}",
-                config.root / path,
-                "move it, so that one folder above it is called train, val or test",
-                image=config.root / path,
-            )
+            one, other, *_ = said
+            hint = "move it, so that one folder above it is called train, val or test"
+            twice.append(_on_two_sides(config.root / path, one, other, hint))
         sides[path] = next(iter(said), None)
+    say_all(problems, twice)
     _check_sideless(config.root, sides, problems)
     return sides
 

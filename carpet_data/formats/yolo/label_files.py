@@ -12,34 +12,33 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import Shape
 from carpet_data.errors import DataError, ProblemsError
 from carpet_data.formats.problems import Problems
+from carpet_data.formats.yolo.alike import Trouble, say_all
 from carpet_data.formats.yolo.config import Config
 from carpet_data.formats.yolo.kinds import Kinds
-from carpet_data.formats.yolo.lines import Wrong, is_comment, numbers_of, shape_of
+from carpet_data.formats.yolo.lines import is_comment, numbers_of, shape_of
 from carpet_data.formats.yolo.text import text_of
 
-_MOST_ALIKE = 10
-"""More wrong lines of one kind than this are one problem."""
-
 _LEAST_ALIKE = 3
-"""This many are one problem too, where no line of the data set is right."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    image: str
-    where: str
-    wrong: Wrong
+"""This many wrong lines of one kind are one problem, where no line of the data set is right."""
 
 
 @dataclass
 class LabelFiles:
-    """Reads label files, and in the end says what is wrong with them: one problem for each cause."""
+    """Reads label files, and in the end says what is wrong with them: one problem for each cause.
+
+    Attributes:
+        files: Number of label files that were read.
+        lines: Number of lines in them that are labels.
+        troubles: (kind, what is wrong) of each line that is no outline.
+        numbers: The class numbers that were seen.
+        repeated: What to say of lines that repeat another.
+    """
 
     config: Config
     problems: Problems
     files: int = 0
     lines: int = 0
-    faults: list[_Fault] = field(default_factory=list)
+    troubles: list[tuple[str, Trouble]] = field(default_factory=list)
     kinds: Kinds = field(init=False)
     numbers: set[float] = field(default_factory=set)
     repeated: list[str] = field(default_factory=list)
@@ -74,7 +73,8 @@ class LabelFiles:
                 else:
                     self.repeated.append(f"line {number} of {label} repeats line {first}")
             else:
-                self.faults.append(_Fault(image, f"{path} (line {number})", shape))
+                where = f"{path} (line {number})"
+                self.troubles.append((shape.kind, Trouble(self.config.root / image, where, shape.what, shape.hint)))
 
     def _names(self) -> Mapping[int, str] | None:
         if self.config.names is not None or self.config.classes is None:
@@ -89,22 +89,14 @@ class LabelFiles:
         """
         self._check_key_points()
         self._check_first_number()
-        of_kind: defaultdict[str, list[_Fault]] = defaultdict(list)
-        for fault in self.faults:
-            of_kind[fault.wrong.kind].append(fault)
-        for faults in of_kind.values():
-            joined = len(faults) > _MOST_ALIKE or (len(faults) >= _LEAST_ALIKE and len(faults) == self.lines)
-            if joined and not self.problems.skip_faulty:
-                many = counted(len({fault.image for fault in faults}), "image")
-                more = f"; {len(faults)} of the {self.lines} lines are like this, of {many}"
-                self._say(faults[0], more)
-            else:
-                for fault in faults:
-                    self._say(fault)
-
-    def _say(self, fault: _Fault, more: str = "") -> None:
-        image = self.config.root / fault.image
-        self.problems.say(f"{fault.wrong.what}{more}", fault.where, fault.wrong.hint, image=image)
+        of_kind: defaultdict[str, list[Trouble]] = defaultdict(list)
+        for kind, trouble in self.troubles:
+            of_kind[kind].append(trouble)
+        for troubles in of_kind.values():
+            many = counted(len({each.image for each in troubles}), "image")
+            more = f"; {len(troubles)} of the {self.lines} lines are like this, of {many}"
+            alone = len(troubles) >= _LEAST_ALIKE and len(troubles) == self.lines
+            say_all(self.problems, troubles, joined=alone, more=more)
 
     def _check_key_points(self) -> None:
         shape = self.kinds.key_points

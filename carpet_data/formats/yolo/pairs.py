@@ -13,6 +13,7 @@ from pathlib import Path
 
 from carpet_data.formats.listing import composed, is_image, is_known
 from carpet_data.formats.problems import Problems
+from carpet_data.formats.yolo.alike import Trouble, say_all
 from carpet_data.formats.yolo.class_names import is_class_list
 from carpet_data.formats.yolo.images import IMAGES, LABELS
 from carpet_data.formats.yolo.text import holds_labels
@@ -68,6 +69,8 @@ def pair(
     texts = [path for path in texts if not _is_other(root / path)]
     label_of: dict[str, str] = {}
     copies: list[str] = []
+    shared: list[Trouble] = []
+    several: list[Trouble] = []
     for fold in _FOLDS:
         taken = {*label_of.values(), *copies}
         at = _by_key([path for path in texts if path not in taken], fold)
@@ -78,7 +81,13 @@ def pair(
             label, same, differing = _choose(root, at[key])
             copies += same
             label_of.update((image, label) for image in claimants)
-            _say_open(root, claimants, label, differing, problems)
+            # Images that share labels are all at fault, by one cause.
+            shared += [_shared(root, each, label, claimants) for each in claimants if len(claimants) > 1]
+            several += [_several(root, claimants[0], [label, *differing])] if differing else []
+    if not problems.skip_faulty:
+        shared = list({trouble.what: trouble for trouble in reversed(shared)}.values())[::-1]
+    say_all(problems, shared)
+    say_all(problems, several)
     used = {*label_of.values(), *copies}
     left = [path for path in texts if path not in used]
     known = {composed(key_of(path)).casefold() for path in files if is_image(path) and path not in images}
@@ -121,23 +130,14 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _say_open(root: Path, images: list[str], label: str, differing: list[str], problems: Problems) -> None:
-    if len(images) > 1:
-        # All of them are at fault, by one cause.
-        for image in images if problems.skip_faulty else images[:1]:
-            problems.say(
-                f"the labels {label} belong to several images: {', '.join(images[:5])}",
-                root / image,
-                "rename the images, and give each its own labels",
-                image=root / image,
-            )
-    if differing:
-        problems.say(
-            f"it has several label files that differ: {', '.join([label, *differing])}",
-            root / images[0],
-            "keep the one that is right",
-            image=root / images[0],
-        )
+def _shared(root: Path, image: str, label: str, images: list[str]) -> Trouble:
+    what = f"the labels {label} belong to several images: {', '.join(images[:5])}"
+    return Trouble(root / image, root / image, what, "rename the images, and give each its own labels")
+
+
+def _several(root: Path, image: str, labels: list[str]) -> Trouble:
+    what = f"it has several label files that differ: {', '.join(labels)}"
+    return Trouble(root / image, root / image, what, "keep the one that is right")
 
 
 def _unused(root: Path, paths: list[str]) -> tuple[str, ...]:
