@@ -9,10 +9,9 @@ import numpy as np
 
 from carpet_data.core.images import encode_png
 from carpet_data.errors import DataError
-from carpet_data.formats import masks_reader
 from carpet_data.formats.export import Export, ExportJob, ExportResult, Tally, Written
+from carpet_data.formats.masks.reader import CLASSES, LABELS, RECORDS
 from carpet_data.formats.options import MasksOptions
-from carpet_data.formats.registry import Format, summary_of
 from carpet_data.formats.voc import indexed
 
 _MOST_INSTANCES = 65535
@@ -28,15 +27,15 @@ def write(export: Export[MasksOptions]) -> ExportResult:
         ProblemsError: Masks that are missing or damaged, up to a bound.
     """
     tally = Tally(export.parts)
-    with (export.folder / masks_reader.RECORDS).open("w", encoding="utf-8", newline="\n") as records:
+    with (export.folder / RECORDS).open("w", encoding="utf-8", newline="\n") as records:
         for sample in export.render(_render):
             tally.add(sample)
             if not sample.unmasked:
                 records.write(f"{sample.record}\n")
     classes = {"background": 0, **{name: number for number, name in enumerate(export.dataset.categories, start=1)}}
     text = json.dumps(classes, ensure_ascii=False, indent=2)
-    (export.folder / masks_reader.CLASSES).write_text(f"{text}\n", encoding="utf-8")
-    (export.folder / masks_reader.LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    (export.folder / CLASSES).write_text(f"{text}\n", encoding="utf-8")
+    (export.folder / LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
     return export.result(tally)
 
 
@@ -65,14 +64,3 @@ def _render(job: ExportJob[MasksOptions]) -> Written:
         record["instances"] = list(regions.class_names)
         job.write(record["instance_mask"], encode_png(indexed(regions, np.arange(1, len(regions) + 1), np.uint16)))
     return job.written(regions, record=json.dumps(record, ensure_ascii=False))
-
-
-MASKS = Format(
-    "masks",
-    summary_of("masks"),
-    read=masks_reader.read,
-    write=write,
-    options=MasksOptions,
-    looks_like=masks_reader.looks_like,
-    lists_images=True,
-)

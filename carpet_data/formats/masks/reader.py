@@ -20,7 +20,7 @@ from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.skipped import about_image
 from carpet_data.formats.tree import from_samples
 
-__all__ = ["CLASSES", "RECORDS", "looks_like", "read"]
+__all__ = ["CLASSES", "LABELS", "RECORDS", "looks_like", "read"]
 
 RECORDS = "samples.jsonl"
 CLASSES = "classes.json"
