@@ -208,6 +208,10 @@ def _mask_notes(plan: PreparePlan, empty: tuple[str, ...]) -> list[str]:
     )
     for threshold, count in sorted(grey.items()):
         notes.append(f"{count} masks had gray values and were thresholded at {threshold}")
+    overlaps = sum(each.mask_form.overlaps for each in samples)
+    if overlaps:
+        have = "1 image has" if overlaps == 1 else f"{overlaps} images have"
+        notes.append(f"{have} annotations that overlap; each pixel went to one of them (--overlap)")
     lost = sum(each.mask_form.lost for each in samples)
     if lost:
         notes.append(f"skipped {counted(lost, 'instance')} without a pixel")

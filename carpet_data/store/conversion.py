@@ -38,6 +38,7 @@ class MaskForm:
         empty: The mask marks no pixel.
         grey: A binary mask file had other values than 0 and 255.
         lost: Number of instances without a pixel, which are skipped.
+        overlaps: Some of its pixels are claimed by several annotations; each went to one of them.
         digest: Hex digest of all that the mask was read from; empty without a mask.
     """
 
@@ -46,6 +47,7 @@ class MaskForm:
     empty: bool = False
     grey: bool = False
     lost: int = 0
+    overlaps: bool = False
     digest: str = ""
 
 
@@ -98,10 +100,10 @@ def _look(root: Path, sample: Sample) -> MaskForm:
     present = sorted(set(mask.runs.value.tolist()))
     lost = len(mask.names) - len(present)
     if set(mask.names) <= {sample.class_name} and _components_are_instances(mask, len(present)):
-        return MaskForm("binary", empty=not present, lost=lost)
+        return MaskForm("binary", empty=not present, lost=lost, overlaps=mask.shared_px > 0)
     # Numbered from 1 without gaps, in the order of the source.
     table = tuple((number, mask.names[value - 1]) for number, value in enumerate(present, start=1))
-    return MaskForm("index", table, empty=not present, lost=lost)
+    return MaskForm("index", table, empty=not present, lost=lost, overlaps=mask.shared_px > 0)
 
 
 def render(root: Path, sample: Sample, form: Literal["binary", "index"]) -> bytes:

@@ -225,3 +225,19 @@ def test_bytes_written_as_text_are_called_so(tmp_path: Path) -> None:
     assert "Python bytes written as text" in found.what
     with pytest.raises(cd.DataError, match="Python bytes written as text"):
         cd.read(tmp_path)
+
+
+def test_images_that_are_missing_are_one_finding(tmp_path: Path) -> None:
+    path = plain(tmp_path)
+    for number in (1, 3):
+        (tmp_path / f"images/im_{number}.png").unlink()
+    [found] = found_in(path, "error")
+    assert (found.code, found.what.endswith("(1 more image alike)")) == ("coco-image-missing", True)
+
+
+def test_an_image_in_two_files_is_found(tmp_path: Path) -> None:
+    path = plain(tmp_path)
+    write(path.with_name("instances_val.json"), [entry(2)], [annotation(1, 2, square(1, 1))])
+    [found] = found_in(tmp_path, "error")
+    assert found.code == "coco-image-twice"
+    assert found.what == "the image is listed 2 times, in instances_train.json and instances_val.json"

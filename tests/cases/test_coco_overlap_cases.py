@@ -90,7 +90,8 @@ def test_every_export_is_exact_under_the_rule(form: str, rule: Overlap, tmp_path
     elif form == "masks":
         cd.to_masks(tmp_path / "set", out, read_options=options, workers=1)
     else:
-        cd.prepare(tmp_path / "set", out, read_options=options, workers=1)
+        prepared = cd.prepare(tmp_path / "set", out, read_options=options, workers=1)
+        assert any(note.startswith("1 image has annotations that overlap") for note in prepared.notes)
     expected = truth(path, rule)
     if form == "masks":
         from carpet_data.core.images import read_values

@@ -12,6 +12,7 @@ from carpet_data.core import executor
 from carpet_data.core.problems import SEVERITIES, Problem
 from carpet_data.core.progress import Progress, Step
 from carpet_data.core.results import Result
+from carpet_data.core.text import counted
 from carpet_data.dataset import Connectivity, Dataset, Sample
 from carpet_data.errors import CarpetDataError
 from carpet_data.formats.annotated import Fault, is_text
@@ -122,6 +123,7 @@ def check(
     if dataset is not None:
         problems += _missing(dataset, documents, {job.sample.id for job in jobs if job.sample is not None})
         problems += [_not_in_source(job, dataset) for job in jobs if job.sample is None]
+    problems += _lost_and_twice(jobs)
     differing = compared = 0
     for done, looked in enumerate(executor.run(_look, jobs, workers=workers, chunk=_CHUNK), start=1):
         problems += looked.seen.problems
@@ -174,6 +176,25 @@ def _jobs(document: CocoDocument, root: Path, dataset: Dataset | None, *, merged
         )
 
 
+def _lost_and_twice(jobs: Iterable[_CheckJob]) -> Iterator[Problem]:
+    """Image files that were not found, summed up for each JSON file, and those that several entries name."""
+    lost: defaultdict[Path, list[tuple[str, Fault]]] = defaultdict(list)
+    files: defaultdict[Path, list[str]] = defaultdict(list)
+    for job in jobs:
+        if isinstance(job.file, Fault):
+            lost[job.path].append((job.where, job.file))
+        elif isinstance(job.file, Path):
+            files[job.file].append(job.path.name)
+    for found in lost.values():
+        where, fault = found[0]
+        more = f" ({counted(len(found) - 1, 'more image')} alike)" if len(found) > 1 else ""
+        yield Problem("error", "coco-image-missing", fault.what + more, where, fault.hint)
+    for file, names in files.items():
+        if len(names) > 1:
+            what = f"the image is listed {len(names)} times, in {' and '.join(sorted(set(names)))}"
+            yield Problem("error", "coco-image-twice", what, str(file), "list each image once")
+
+
 def _finder(dataset: Dataset | None) -> Callable[[str], Sample | None]:
     """file_name -> sample: by the path in the source, else by the id that the export named the file after."""
     if dataset is None:
@@ -210,8 +231,6 @@ def _look(job: _CheckJob) -> _Looked:
     """Decode one image's annotations and hold them against its file, their own boxes, and the source."""
     seen = Seen()
     found = picture_file(job.file, job.image, job.where) if isinstance(job.file, Path) else None
-    if isinstance(job.file, Fault):
-        seen.problems.append(Problem("error", "coco-image-missing", job.file.what, job.where, job.file.hint))
     if isinstance(found, Problem):
         seen.problems.append(found)
         if found.code == "coco-size":
