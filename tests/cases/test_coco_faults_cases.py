@@ -174,9 +174,12 @@ def roboflow(root: Path, categories: list[dict[str, Any]], used: tuple[int, ...]
     return write(root / "train/_annotations.coco.json", [entry(n) for n in used], annotations, categories)
 
 
-def test_03a_the_root_category_of_roboflow_is_dropped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "group", [{"supercategory": "none"}, {}, {"supercategory": "metal-parts"}, {"supercategory": "x"}]
+)
+def test_03a_the_root_category_of_roboflow_is_dropped(group: dict[str, str], tmp_path: Path) -> None:
     """rf-detr PR #1303, #85, roboflow-100-benchmark #45."""
-    root = {"id": 0, "name": "metal-parts", "supercategory": "none"}
+    root = {"id": 0, "name": "metal-parts", **group}
     roboflow(tmp_path, [root, *({**each, "supercategory": "metal-parts"} for each in CATEGORIES)])
     dataset = cd.read(tmp_path)
     assert dataset.categories == ("scratch", "dent")
@@ -190,6 +193,12 @@ def test_03a_a_root_with_annotations_stays(tmp_path: Path) -> None:
     categories = [root, *({**each, "supercategory": "metal-parts"} for each in CATEGORIES)]
     roboflow(tmp_path, categories, used=(1, 3))
     assert cd.read(tmp_path).categories == ("scratch", "dent", "metal-parts")
+
+
+def test_03a_an_unused_class_called_defect_survives_our_own_export(tmp_path: Path) -> None:
+    roboflow(tmp_path / "set", [*CATEGORIES, {"id": 3, "name": "defect"}])
+    cd.to_coco(tmp_path / "set", tmp_path / "out", workers=1)
+    assert cd.read(tmp_path / "out").categories == ("scratch", "dent", "defect")
 
 
 def test_03a_unused_categories_that_group_nothing_stay(tmp_path: Path) -> None:

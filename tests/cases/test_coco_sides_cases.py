@@ -151,3 +151,30 @@ def test_images_of_a_side_are_not_taken_from_another(tmp_path: Path) -> None:
         "train": "images/training/0.png",
         "val": "images/validation/0.png",
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://example.org/upload/im_1.png?token=a/b",
+        "https://example.org/upload/im%5F1.png",
+        "/data/upload/3/1a2b3c4d-im_1.png",
+        "gs://bucket/IM_1.PNG",
+    ],
+)
+def test_04_addresses_and_uploads_name_the_file_that_is_meant(name: str, tmp_path: Path) -> None:
+    """label-studio #4473, #4903: what the server adds to a name."""
+    root = changed(plain(tmp_path), lambda d: d["images"][0].update(file_name=name))
+    with pytest.raises(ProblemsError) as caught:
+        cd.read(root)
+    assert caught.value.problems[0].hint == "correct file_name: the data set has images/im_1.png"
+
+
+def test_coordinates_that_are_fractions_are_refused(tmp_path: Path) -> None:
+    def change(document: dict[str, Any]) -> None:
+        for each in document["annotations"]:
+            each["segmentation"] = [[0.1, 0.1, 0.6, 0.1, 0.6, 0.7, 0.1, 0.7]]
+
+    root = changed(plain(tmp_path), change)
+    assert errors_of(root, SKIP) == errors_of(root)
+    assert errors_of(root)[0].startswith("no coordinate is larger than 1: these are fractions of the image")

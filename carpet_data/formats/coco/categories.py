@@ -12,6 +12,7 @@ from carpet_data.dataset import GOOD
 from carpet_data.formats.annotated import Fault, is_text
 from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.coco.ids import Id, same_id, whole, wrong_id
+from carpet_data.formats.coco.rules import is_ours
 from carpet_data.formats.folders import is_background
 from carpet_data.formats.problems import Problems
 
@@ -122,7 +123,9 @@ def _unwanted(document: CocoDocument, names: Mapping[Any, str]) -> dict[str, str
         name = category.get("name")
         if not is_text(name) or name not in names.values():
             continue
-        if parents[name] and category.get("supercategory") in _NO_GROUP:
+        # Our own exports put every class below "defect", which may be the name of a class.
+        grouped = category.get("supercategory") in _NO_GROUP or not is_ours(document)
+        if parents[name] and grouped:
             found[name] = "it has no annotations and is only the supercategory of others"
         elif is_background(name):
             found[name] = "it has no annotations, and its name says that it is no defect"

@@ -66,13 +66,13 @@ def open_documents(root: Path) -> Opened:
     others: list[tuple[Path, str]] = []
     foreign: list[NotCocoError] = []
     for files in _places(root):
-        chosen = [path for path in files if path.name.startswith(_INSTANCES)] or files
+        chosen = [path for path in files if path.name.casefold().startswith(_INSTANCES)] or files
         documents, broken, elsewhere = _open(chosen)
         others += [(path, "beside instances*.json") for path in files if path not in chosen]
         others += [(Path(error.where or ""), error.kind) for error in elsewhere]
         foreign += elsewhere
         if broken:
-            raise ProblemsError.of(broken)
+            raise ProblemsError.of([_or_move(error) for error in broken] if documents else broken)
         if documents:
             return Opened(root, tuple(documents), tuple(others))
     if foreign:
@@ -91,6 +91,11 @@ def _open(paths: Sequence[Path]) -> tuple[list[CocoDocument], list[CarpetDataErr
     # What has a part of COCO's lists was meant to be COCO; a list of images without annotations may lie beside it.
     half = [e for e in foreign if e.half and not (documents and Path(e.where or "").name.startswith(_NO_ANNOTATIONS))]
     return documents, [*broken, *half], [error for error in foreign if error not in half]
+
+
+def _or_move(error: CarpetDataError) -> CarpetDataError:
+    """The error of a file beside sound ones, which may be something else than COCO."""
+    return DataError(error.what, where=error.where, hint=f"{error.hint}; move it elsewhere if it is not COCO")
 
 
 def _load(path: Path) -> CocoDocument | DataError:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
+from urllib.parse import unquote
 
 from carpet_data.errors import DataError
 from carpet_data.formats.annotated import Fault, inside, is_text
@@ -21,6 +22,7 @@ __all__ = ["Places", "root_of"]
 _INSTANCES, _ANNOTATIONS, _IMAGES = "instances", "annotations", "images"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 _MOST_NAMED = 3
 
 
@@ -81,9 +83,8 @@ class Places:
 
     def _near(self, name: str) -> str:
         """A hint that names the files of the data set that are called so, in whatever folder; empty without any."""
-        base = _folded(name.replace("\\", "/").rpartition("/")[2])
-        found = self._by_name.get(base, [])
-        if not found:
+        found = next(filter(None, (self._by_name.get(_folded(base)) for base in _base_names(name))), None)
+        if found is None:
             return ""
         shown = ", ".join(found[:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
         return f"correct file_name: the data set has {shown}"
@@ -99,6 +100,15 @@ class Places:
         for path in filter(is_image, listing.files):
             found[_folded(path.rpartition("/")[2])].append(path)
         return found
+
+
+def _base_names(name: str) -> Iterator[str]:
+    """What the file may be called: the end of the path, without what addresses and Label Studio's uploads add to it."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    yield base
+    plain = unquote(name.partition("?")[0].replace("\\", "/").rpartition("/")[2])
+    yield plain
+    yield _UPLOADED.sub("", plain)
 
 
 def _alike(folders: Iterable[Path], rest: str) -> Iterator[Path]:

@@ -24,6 +24,7 @@ from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.coco.ids import Id, id_of, wrong_id
 from carpet_data.formats.coco.links import Linked, link, say_unlisted
 from carpet_data.formats.coco.places import Places
+from carpet_data.formats.coco.rules import is_ours
 from carpet_data.formats.coco.segments import judge
 from carpet_data.formats.coco.sizes import size_fault
 from carpet_data.formats.problems import Problems
@@ -51,6 +52,10 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     for document, of_file, side in zip(opened.documents, categories, sides, strict=True):
         pictures += _File(document, opened.root, of_file, side, problems, remarks).pictures()
     _check_repeated(pictures, opened.root, problems)
+    # Our own exports hold pixels in any case, if only the first one.
+    if remarks.polygons and remarks.largest <= 1 and not all(map(is_ours, opened.documents)):
+        what = "no coordinate is larger than 1: these are fractions of the image, and COCO's are pixels"
+        problems.say(what, opened.documents[0].path, "multiply them by the width and height of their image")
     found = annotated.dataset(
         pictures,
         tuple(names),
@@ -78,6 +83,8 @@ class _Remarks:
     """What was read otherwise than it is written, over all files."""
 
     respelled: int = 0
+    largest: float = 0.0
+    polygons: int = 0
     flat: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
 
@@ -192,6 +199,9 @@ class _File:
             if isinstance(found, Fault) or not isinstance(name, str):
                 continue
             self.remarks.respelled += id_of(annotation.get("category_id")) not in self.categories.known
+            if found.polygons is not None:
+                self.remarks.polygons += 1
+                self.remarks.largest = max(self.remarks.largest, *map(max, found.polygons))
             if found.flat:
                 self.remarks.flat.append(f"{self.document.path.name}, {label}")
             # Every annotation that is linked has an id of its own.
