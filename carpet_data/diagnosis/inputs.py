@@ -64,7 +64,7 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
         UsageError: Unknown format.
     """
     found = chosen(root, options)
-    options = replace(options, format=found.name)
+    asked, options = options, replace(options, format=found.name)
     if found.scan is None:
         return _of_dataset(root, options)
     with walking_once():
@@ -76,7 +76,7 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
             Seen(entry.image, entry.class_name, bool(entry.masks), tuple(path for path, _ in entry.masks))
             for entry in tree.entries
         ]
-        reasons = reasons_against(found, account, root, seen, tree.orphans, options)
+        reasons = reasons_against(found, account, root, seen, tree.orphans, asked)
     return _of_tree(tree, options, account, _of_account(account, reasons, root))
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from carpet_data.dataset import Side
+from carpet_data.errors import DataError
 
-__all__ = ["COMBINED", "ImageEntry"]
+__all__ = ["COMBINED", "ImageEntry", "NoImagesError"]
 
 COMBINED = "combined"
 """The class of an image with defects of several types; MVTec AD calls it so."""
+
+
+class NoImagesError(DataError):
+    """A format finds no image in a folder: it may be of another format."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ masks. Both would turn defects into good images, or make defects of everything.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from carpet_data.core.images import read
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, DataError
-from carpet_data.formats.unread import Finding, Seen, stem_key
+from carpet_data.formats.unread import Finding, Seen, more, stem_key
 
 __all__ = ["findings"]
 
@@ -29,13 +30,19 @@ _LOSSY = (".jpg", ".jpeg", ".webp")
 _BYTES_PER_PIXEL = 0.25
 """A PNG of a mask is much smaller than one of a photograph: larger files need not be opened to know."""
 
+_MASK_NAME = re.compile(r"[-_. ](?:masks?|gt|labels?|seg|annotation)[-_. (]*\d*\)?\.\w+$", re.IGNORECASE)
 _EMPTY_OPENED = 24
+_FEWEST_MASKS = 5
+"""A few empty masks are a warning of `doctor`, and no pattern."""
+
+_BESIDE_LOOKED_AT = 2000
 
 
 def findings(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
     """Reasons to doubt what folders were taken for; paths are relative to the root."""
     yield from _pictures(root, [mask for seen in images for mask in seen.masks])
     yield from _mask_like(root, images)
+    yield from _mask_beside(root, images)
     yield from _mostly_empty(root, images)
 
 
@@ -55,7 +62,7 @@ def _pictures(root: Path, masks: Sequence[str]) -> Iterator[Finding]:
 
 
 def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
-    """Folders of images that hold masks, where others hold photographs of the same names."""
+    """Folders of images that hold masks: named as others that hold photographs are, or black for the most part."""
     bare = _some([seen.image for seen in images if not seen.annotated])
     doubtful = {folder: paths for folder, paths in bare.items() if all(_looks_like_mask(root / path) for path in paths)}
     folders = {_folder(seen.image) for seen in images} if doubtful else set()
@@ -63,7 +70,8 @@ def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
         return  # all images are drawn in two values: nothing tells a mask from them
     for folder, paths in doubtful.items():
         keys = {stem_key(path) for path in paths}
-        if any(_folder(seen.image) != folder and stem_key(seen.image) in keys for seen in images):
+        others = any(_folder(seen.image) != folder and stem_key(seen.image) in keys for seen in images)
+        if others or all(_is_mostly_black(root / path) for path in paths):
             yield Finding(
                 "roles-doubtful",
                 DataError(
@@ -75,11 +83,36 @@ def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
             )
 
 
+def _mask_beside(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+    """Masks beside images whose names are unlike those of the other masks there, and that were taken for images."""
+    folders = {_folder(mask) for seen in images for mask in seen.masks}
+    beside = [
+        seen.image
+        for seen in images
+        if not seen.annotated and (_folder(seen.image) in folders or _MASK_NAME.search(seen.image))
+    ]
+    found = [path for path in beside[:_BESIDE_LOOKED_AT] if _looks_like_mask(root / path)]
+    if found and len(found) < len(images) // 2:
+        yield Finding(
+            "roles-doubtful",
+            DataError(
+                f"it was taken for an image, but looks like a mask{more(len(found))}",
+                where=root / found[0],
+                hint="correct its name, so that it ends as the other masks do; or move it out of the folder",
+            ),
+        )
+
+
 def _looks_like_mask(path: Path) -> bool:
     if not _may_be_mask(path):
         return False
     pixels = _opened(path)
     return pixels is not None and _is_mask(pixels)
+
+
+def _is_mostly_black(path: Path) -> bool:
+    pixels = _opened(path)
+    return pixels is not None and int((pixels == 0).sum()) > _FLAT_SHARE * pixels.size
 
 
 def _mostly_empty(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
@@ -88,9 +121,11 @@ def _mostly_empty(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
     for seen in images:
         if seen.class_name != GOOD and seen.class_name in seen.image.split("/")[:-1]:
             of_class[seen.class_name].extend(seen.masks)
+    if sum(map(len, of_class.values())) < _FEWEST_MASKS:
+        return
     for name, paths in list(of_class.items())[:_FOLDERS]:
         looked = _empty(root, _spread(paths, _OF_FOLDER))
-        if len(looked) < 2 or sum(looked) <= _FLAT_SHARE * len(looked):
+        if len(looked) < _OF_FOLDER or sum(looked) <= _FLAT_SHARE * len(looked):
             continue
         looked = _empty(root, _spread(paths, _EMPTY_OPENED))
         if sum(looked) > _FLAT_SHARE * len(looked):

@@ -9,10 +9,12 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
+from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Dataset, MaskFile, MaskStack, Sample
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
 from carpet_data.formats import ways
-from carpet_data.formats.account import Account, of_dataset
+from carpet_data.formats.account import Account, of_dataset, of_tree
+from carpet_data.formats.entries import NoImagesError
 from carpet_data.formats.folders import GROUND_TRUTH, side_of
 from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, advice, kind_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder
@@ -85,7 +87,11 @@ def examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, .
     found = chosen(root, options)
     assert found.read is not None
     with walking_once():
-        dataset = found.read(root, replace(options, format=found.name))
+        try:
+            dataset = found.read(root, replace(options, format=found.name))
+        except NoImagesError:
+            _refuse_unexplained(found, root, options)
+            raise
         if found.name == PREPARED:
             return dataset, ()
         account = of_dataset(dataset, walk(dataset.root), listed=found.lists_images)
@@ -98,6 +104,15 @@ def examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, .
     if options.skip_faulty and reasons:
         return _without(dataset, reasons)
     return dataset, reasons
+
+
+def _refuse_unexplained(found: Format, root: Path, options: ReadOptions) -> None:
+    """Say of a folder without images for this format which of its files it leaves unread, and what would read them."""
+    if found.scan is not None:
+        account = of_tree(found.scan(root, options), walk(root))
+        reasons = reasons_against(found, account, root, (), (), options)
+        if reasons:
+            raise ProblemsError.of([reason.error for reason in reasons])
 
 
 def reasons_against(
@@ -114,9 +129,21 @@ def reasons_against(
     reasons = tuple(findings(account, root, images, orphans, lambda: ways.hint(root, account, options)))
     if any(reason.code == "not-read" for reason in reasons):
         return reasons  # what is taken for something else need not be looked at
+    if options.format == "auto" and found.name == "folder" and images and all(seen.by_lack for seen in images):
+        return (*reasons, *_all_good(root, len(images)))
     from carpet_data.formats import looks
 
     return (*reasons, *looks.findings(root, images))
+
+
+def _all_good(root: Path, count: int) -> Iterator[Finding]:
+    """A set that was recognized by its folders, without any mask: the masks may have been left behind."""
+    error = DataError(
+        f"no mask was found and no folder says a class: all {counted(count, 'image')} would count as good",
+        where=root,
+        hint="put the masks into masks/ beside images/; if all images are good: --from folder",
+    )
+    yield Finding("labels-not-read", error)
 
 
 def _binary_masks(sample: Sample) -> tuple[str, ...]:

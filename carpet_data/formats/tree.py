@@ -27,7 +27,7 @@ from carpet_data.dataset import (
 )
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats.classes import rules
-from carpet_data.formats.entries import ImageEntry
+from carpet_data.formats.entries import ImageEntry, NoImagesError
 from carpet_data.formats.listing import composed
 from carpet_data.formats.pairing import PairingError, stem
 from carpet_data.formats.problems import Problems
@@ -116,7 +116,7 @@ def dataset(tree: Tree, options: ReadOptions) -> Dataset:
         UsageError: An option about classes makes no sense.
     """
     if not tree.entries:
-        raise DataError(
+        raise NoImagesError(
             "no images were found",
             where=tree.root,
             hint="name the folder that holds train/ and test/, or choose a format with --from",

@@ -20,7 +20,7 @@ from carpet_data.formats.foreign import HARMLESS, WHOLE_SET, advice
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import MOST_PROBLEMS
 
-__all__ = ["LEAST_EXPLAINED", "Finding", "Seen", "findings", "notes_of", "source_lines", "stem_key"]
+__all__ = ["LEAST_EXPLAINED", "Finding", "Seen", "findings", "more", "notes_of", "source_lines", "stem_key"]
 
 LEAST_EXPLAINED = 0.9
 """A reader that explains a smaller share of the image and annotation files is refused."""
@@ -108,7 +108,7 @@ def findings(
         yield Finding(
             "labels-not-read",
             DataError(
-                f"it may be the mask of {found[0]}, which has none{_more(len(stray))}",
+                f"it may be the mask of {found[0]}, which has none{more(len(stray))}",
                 where=root / first,
                 hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; or remove the file",
             ),
@@ -181,7 +181,7 @@ def _beside(labels: Mapping[str, str], root: Path, of_key: Mapping[str, Sequence
         yield Finding(
             "labels-not-read",
             DataError(
-                f"it looks like {labels[first]} of {images[0]}, and is not read{_more(len(bare))}",
+                f"it looks like {labels[first]} of {images[0]}, and is not read{more(len(bare))}",
                 where=root / first,
                 hint=f"{advice([labels[first]])}; or move the files out of the folder",
             ),
@@ -192,7 +192,7 @@ def _beside(labels: Mapping[str, str], root: Path, of_key: Mapping[str, Sequence
         yield Finding(
             "labels-not-read",
             DataError(
-                f"it looks like {labels[lost[0]]}, and no image uses it{_more(len(lost))}",
+                f"it looks like {labels[lost[0]]}, and no image uses it{more(len(lost))}",
                 where=root / lost[0],
                 hint="restore the image or correct the name; or move the file out of the folder",
             ),
@@ -207,7 +207,7 @@ def _of_whole_set(labels: Mapping[str, str], root: Path, images: Sequence[Seen])
         yield Finding(
             "labels-not-read",
             DataError(
-                f"it looks like {labels[whole[0]]}, and is not read{_more(len(whole))}",
+                f"it looks like {labels[whole[0]]}, and is not read{more(len(whole))}",
                 where=root / whole[0],
                 hint=f"{advice([labels[whole[0]]])}; or move the file out of the folder",
             ),
@@ -225,5 +225,6 @@ def _nearest(path: str, of_key: Mapping[str, Sequence[Seen]]) -> list[Seen]:
     return [seen for shared, seen in found if shared == most]
 
 
-def _more(count: int) -> str:
+def more(count: int) -> str:
+    """What is said behind the first of several files; nothing where there is one."""
     return f"; {count} such files in all" if count > 1 else ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
+from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError
 from carpet_data.formats.account import Account, of_tree
 from carpet_data.formats.foreign import advice
@@ -18,8 +19,26 @@ from carpet_data.formats.unread import LEAST_EXPLAINED, stem_key
 
 __all__ = ["hint"]
 
-Way: TypeAlias = tuple[str, str | None, str | None]
-"""Format, --images-dir, --masks-dir."""
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A format with its options."""
+
+    format: str
+    images_dir: str | None = None
+    masks_dir: str | None = None
+    class_by: str | None = None
+
+    def flags(self) -> str:
+        """As they are typed."""
+        given = {
+            "--from": self.format,
+            "--images-dir": self.images_dir,
+            "--masks-dir": self.masks_dir,
+            "--class-by": self.class_by,
+        }
+        return " ".join(f"{flag} {shlex.quote(value)}" for flag, value in given.items() if value is not None)
+
 
 _DOCTOR = "carpet-data doctor"
 _MOST_WAYS = 3
@@ -30,9 +49,10 @@ _LEAST_SHARED = 0.5
 
 def hint(root: Path, account: Account, options: ReadOptions) -> str:
     """What to do with a folder of which a reader explains too little: the nearest layouts first."""
-    ways = [way for way in _candidates(root, account) if _explains(root, way, options)][:_MOST_WAYS]
+    explaining = (way for way in _candidates(root, account) if _explains(root, way, options))
+    ways = list(islice(explaining, _MOST_WAYS))
     if ways:
-        return " or ".join(f"{_DOCTOR} {shlex.quote(str(root))} {_flags(way)}" for way in ways)
+        return " or ".join(f"{_DOCTOR} {shlex.quote(str(root))} {way.flags()}" for way in ways)
     foreign = advice(account.unread.annotations.values())
     if foreign:
         return f"{foreign}; or move the files out of the folder"
@@ -40,36 +60,32 @@ def hint(root: Path, account: Account, options: ReadOptions) -> str:
 
 
 def _candidates(root: Path, account: Account) -> Iterator[Way]:
-    """Other formats of folders, then folders of images and masks by name."""
+    """Other formats of folders, then folders of images and masks by name, then classes above deeper folders."""
     for name in FORMATS.builtin:
         if name != account.format:
-            yield (name, None, None)
-    yield from dict.fromkeys(("folder", images, masks) for images, masks in _pairs(root, account))
+            yield Way(name)
+    yield from dict.fromkeys(Way("folder", images, masks) for images, masks in _pairs(root, account))
+    for class_by in (r"^[^/]+/([^/]+)/", r"^([^/]+)/"):
+        yield Way("folder", class_by=class_by)
 
 
 def _explains(root: Path, way: Way, options: ReadOptions) -> bool:
     """Whether a format explains enough by names alone, and leaves no mask without an image."""
-    name, images, masks = way
-    found = FORMATS.load(name)
+    found = FORMATS.load(way.format)
     if not isinstance(found, Format) or found.scan is None:
         return False
+    changed = replace(
+        options, format=way.format, images_dir=way.images_dir, masks_dir=way.masks_dir, class_by=way.class_by
+    )
     try:
-        tree = found.scan(root, replace(options, format=name, images_dir=images, masks_dir=masks))
+        tree = found.scan(root, changed).ruled(changed)
     except CarpetDataError:
         return False  # this way is not offered
     if not tree.entries or tree.problems or tree.orphans or not any(entry.masks for entry in tree.entries):
         return False
+    if way.class_by is not None and not any(entry.class_name == GOOD for entry in tree.entries):
+        return False  # the expression finds some other folder than the class
     return of_tree(tree, walk(root)).explained >= LEAST_EXPLAINED
-
-
-def _flags(way: Way) -> str:
-    name, images, masks = way
-    dirs = (
-        ""
-        if images is None or masks is None
-        else f" --images-dir {shlex.quote(images)} --masks-dir {shlex.quote(masks)}"
-    )
-    return f"--from {name}{dirs}"
 
 
 def _pairs(root: Path, account: Account) -> Iterator[tuple[str, str]]:

@@ -226,3 +226,38 @@ def test_a_few_empty_masks_are_read(tmp_path: Path) -> None:
         photograph(tmp_path / f"test/hole/{number}.png", number)
         wide_mask(tmp_path / f"ground_truth/hole/{number}_mask.png", empty=number == 3)
     assert read(tmp_path).classes == ("hole",)
+
+
+def test_images_below_the_class_are_refused_with_the_command_that_reads_them(tmp_path: Path) -> None:
+    shots = [
+        f"{side}/{name}/cam{cam}/{n}.png"
+        for side, name in (("train", "good"), ("test", "hole"))
+        for cam in "12"
+        for n in "ab"
+    ]
+    files(tmp_path, shots, [path.replace("test", "ground_truth") for path in shots if path.startswith("test")])
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    hint = str(caught.value.hint)
+    assert hint == f"carpet-data doctor {tmp_path} --from folder --class-by '^[^/]+/([^/]+)/'"
+    dataset = read(tmp_path, ReadOptions(format="folder", class_by="^[^/]+/([^/]+)/"))
+    assert {name: each for name, each in masked(dataset).items() if each} == {
+        path: "hole" for path in shots if path.startswith("test")
+    }
+    assert dataset.classes == ("good", "hole")
+
+
+def test_images_beside_an_empty_folder_of_masks_are_not_taken_as_good(tmp_path: Path) -> None:
+    files(tmp_path, [f"images/{name}.png" for name in NAMES])
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(DataError, match="all 3 images would count as good"):
+        read(tmp_path)
+    assert read(tmp_path, ReadOptions(format="folder")).classes == ("good",)
+
+
+def test_one_mask_beside_the_images_with_another_name_is_seen(tmp_path: Path) -> None:
+    for number in range(5):
+        photograph(tmp_path / f"{number}.png", number)
+        wide_mask(tmp_path / (f"{number}_mask.png" if number else "0_mask-copy.png"))
+    with pytest.raises(DataError, match=r"0_mask-copy\.png: it was taken for an image, but looks like a mask"):
+        read(tmp_path)

@@ -50,7 +50,7 @@ def _scan(root: Path, options: ReadOptions) -> Tree:
     listing = walk(root)
     files = [path for path in listing.files if is_image(path)]
     if options.images_dir is not None or options.masks_dir is not None:
-        spots, unknown = spots_of(files, by_options(options, files))
+        spots, unknown = spots_of(files, by_options(options, files), deep=_is_deep(options))
         _check_options(root, spots, options)
         spots = settle(spots, options.mask_suffix)
         paired = _paired(root, spots, options)
@@ -84,7 +84,7 @@ def _scan(root: Path, options: ReadOptions) -> Tree:
 
 def _recognized(root: Path, files: Sequence[str], options: ReadOptions) -> tuple[list[Spot], list[str], Pairing]:
     """Images and masks by the usual names of folders and files, and what is neither."""
-    spots, unknown = spots_of(files, by_name(files))
+    spots, unknown = spots_of(files, by_name(files), deep=_is_deep(options))
     roles = {spot.role for spot in spots}
     if "image" in roles:
         unknown += [spot.path for spot in spots if spot.role == "either"]
@@ -93,7 +93,7 @@ def _recognized(root: Path, files: Sequence[str], options: ReadOptions) -> tuple
     paired = _paired(root, settled, options)
     if "mask" in roles and "image" not in roles and not paired.mask_of:
         # Classes may be called "mask" and "no mask": a folder of masks that belong to no image is one of those.
-        spots, unknown = spots_of(files, without_roles)
+        spots, unknown = spots_of(files, without_roles, deep=_is_deep(options))
         settled = settle(spots, options.mask_suffix)
         paired = _paired(root, settled, options)
     if "image" not in roles and any(spot.folder is not None for spot in settled if spot.role == "image"):
@@ -101,6 +101,10 @@ def _recognized(root: Path, files: Sequence[str], options: ReadOptions) -> tuple
         unknown += stray - paired.mask_of.keys()
         settled = [spot for spot in settled if spot.path not in stray or spot.path in paired.mask_of]
     return settled, unknown, paired
+
+
+def _is_deep(options: ReadOptions) -> bool:
+    return options.class_by is not None or options.class_from_mask
 
 
 def _check_options(root: Path, spots: Sequence[Spot], options: ReadOptions) -> None:

@@ -42,8 +42,11 @@ class Spot:
     folder: str | None
 
 
-def spots_of(paths: Iterable[str], role_of: RoleOf) -> tuple[list[Spot], list[str]]:
-    """The spots of image files, and the paths that lie too deep or outside of what the roles say."""
+def spots_of(paths: Iterable[str], role_of: RoleOf, *, deep: bool = False) -> tuple[list[Spot], list[str]]:
+    """The spots of image files, and the paths that lie too deep or outside of what the roles say.
+
+    Where folders do not say the class, they may be `deep`: then all of them together tell where a mask lies.
+    """
     spots: list[Spot] = []
     unknown: list[str] = []
     for path in paths:
@@ -55,10 +58,10 @@ def spots_of(paths: Iterable[str], role_of: RoleOf) -> tuple[list[Spot], list[st
                 side = side_of(folder)
                 del rest[number]
                 break
-        if role is None or len(rest) > 1:
+        if role is None or (len(rest) > 1 and not deep):
             unknown.append(path)
         else:
-            spots.append(Spot(path, role, side, rest[0] if rest else None))
+            spots.append(Spot(path, role, side, "/".join(rest) or None))
     return spots, unknown
 
 
