@@ -193,7 +193,7 @@ def _of_duplicates(inputs: Inputs, facts: Sequence[ImageFacts], search: Search, 
         return
     class_of = {fact.image: fact.class_name for fact in facts}
     yield from similar.exact(links, class_of)
-    yield from similar.near_duplicates(links, class_of, inputs.group_of)
+    yield from similar.near_duplicates(links, class_of, inputs.kin_of)
     if inputs.format != PREPARED:
         yield from similar.split_leak(links, list(class_of), str(root))
     for name in sorted(inputs.splits):

@@ -37,7 +37,8 @@ class Inputs:
         masked: Whether a defect image without a mask is a problem.
         unknown: Files that no reader uses.
         image_of: sample id -> image path, for the splits.
-        group_of: image path -> the group it is known to belong to.
+        kin_of: image path -> what it is known to show: its group, and for a synthetic image those of the samples it
+            was made from. Images that have one of these in common are no surprise to each other.
         account: What each folder was taken for; None in a prepared folder, and where nothing could be read.
         classed: Whether the classes of the images are known; False where the data set could not be read.
     """
@@ -50,7 +51,7 @@ class Inputs:
     unknown: tuple[str, ...] = ()
     splits: Mapping[str, Split] = field(default_factory=dict)
     image_of: Mapping[str, str] = field(default_factory=dict)
-    group_of: Mapping[str, str] = field(default_factory=dict)
+    kin_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     account: Account | None = None
     classed: bool = True
@@ -126,7 +127,7 @@ def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[P
         unknown=account.unread.others,
         splits=splits,
         image_of=image_of,
-        group_of={entry.image: entry.group for entry in tree.entries if entry.group is not None},
+        kin_of={entry.image: frozenset({entry.group}) for entry in tree.entries if entry.group is not None},
         problems=(*unread, *problems),
         account=account,
     )
@@ -150,7 +151,7 @@ def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
         unknown=() if dataset.account is None else dataset.account.unread.others,
         splits=dataset.splits,
         image_of={sample.id: sample.image_path for sample in dataset.samples},
-        group_of={sample.image_path: sample.group for sample in dataset.samples if sample.group is not None},
+        kin_of=_kin(dataset),
         problems=problems
         if dataset.account is None
         else problems + _of_account(dataset.account, reasons, dataset.root),
@@ -227,6 +228,17 @@ def _of_skipped(dataset: Dataset) -> Iterator[Problem]:
             yield opened
         else:
             yield problem("annotation", where, error.what, hint=error.hint)
+
+
+def _kin(dataset: Dataset) -> dict[str, frozenset[str]]:
+    from carpet_data.store.leaks import ancestors
+
+    group_of = {sample.id: sample.group or sample.id for sample in dataset.samples}
+    kin: dict[str, frozenset[str]] = {}
+    for sample in dataset.samples:
+        made_from = [name for _, name in ancestors(sample.provenance)] if sample.provenance is not None else []
+        kin[sample.image_path] = frozenset(group_of.get(name, name) for name in (sample.id, *made_from))
+    return kin
 
 
 def _of_prepared(root: Path) -> Iterator[Problem]:

@@ -31,15 +31,17 @@ def exact(links: Iterable[Link], class_of: Mapping[str, str]) -> Iterator[Proble
 
 
 def near_duplicates(
-    links: Sequence[Link], class_of: Mapping[str, str], group_of: Mapping[str, str] | None = None
+    links: Sequence[Link], class_of: Mapping[str, str], kin_of: Mapping[str, frozenset[str]] | None = None
 ) -> Iterator[Problem]:
     """near-duplicates: one problem per group of images that show the same thing.
 
-    `class_of` and `group_of` go by image path; images of one group in `group_of` are not a problem.
+    `class_of` and `kin_of` (what an image is known to show) go by image path. Links within a known group, and between a
+    synthetic image and what it was made from, are not a problem.
     """
-    group_of = group_of or {}
-    near = [link for link in links if link.reason == "near"]
-    of = groups.join(class_of, links).of
+    kin_of = kin_of or {}
+    none: frozenset[str] = frozenset()
+    near = [link for link in links if link.reason == "near" and not kin_of.get(link.a, none) & kin_of.get(link.b, none)]
+    of = groups.join(class_of, [*near, *(link for link in links if link.reason != "near")]).of
     found: dict[str, list[Link]] = {}
     for link in near:
         found.setdefault(of[link.a], []).append(link)
@@ -48,8 +50,6 @@ def near_duplicates(
         if of[name] in found:
             members_of.setdefault(of[name], []).append(name)
     for group, members in members_of.items():
-        if members[0] in group_of and len({group_of.get(name) for name in members}) == 1:
-            continue
         scores = [link.score for link in found[group]]
         range_ = f"{min(scores):.2f}" if min(scores) == max(scores) else f"{min(scores):.2f} to {max(scores):.2f}"
         classes = sorted({class_of[name] for name in members})

@@ -2,8 +2,8 @@
 
 Two bottles agree because they are bottles. So an agreement counts by how far it stands out:
 
-- From SURE on it is a link, if it is far above the image's agreement with unrelated images of the set.
-- From LIKELY to SURE it is a link only if it stands out among all that the two images (or the groups they are in)
+- From SURE on it is a link, if the images agree far less with unrelated images of the set.
+- From LIKELY on it is a link otherwise only if it stands out among all that the two images (or the groups they are in)
   agree with, seen from both ends, and if they agree all over the frame. A series of agreements without a step, 0.7,
   0.66, 0.63 …, is a family of like objects, and no link. So weak links cannot chain.
 - Images without fine detail (small, blurred, strongly compressed) are compared at coarse scales in the same way. Like
@@ -14,6 +14,7 @@ Standing out is relative: (agreement - other) / (1 - other), the share of what i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -33,10 +34,21 @@ LIKELY = 0.5
 STEP = 0.5
 """How far an agreement has to stand out."""
 
+COMMON = 0.6
+"""Where unrelated images agree by more than this, as printed boards do, nothing is sure, and only what stands out by
+HIGH_STEP is a link."""
+
+HIGH_STEP = 0.8
+
 WHOLE = 0.8
 """Agreement all over the frame that a likely pair needs."""
 
-_FEWEST_OTHERS = 4
+_FEWEST_OTHERS = 3
+# Where nothing is sure, more than this part of a set (but at least two others) is a kind of objects among other kinds,
+# not one thing again and again.
+_KIND = 0.05
+# Among so few images nothing can show that all of them agree, and what is sure is believed.
+_TOO_FEW = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,16 +67,18 @@ class Scale:
         of: The agreement of a pair at this scale.
         least: Agreement from which two images may show one scene.
         step: How far it has to stand out.
+        sure: Agreement from which it may stand out together with many others.
     """
 
     of: Callable[[Compared], float]
     least: float
     step: float
+    sure: float
 
 
 _SCALES = (
-    Scale(lambda compared: compared.match.agreement, LIKELY, STEP),
-    Scale(lambda compared: compared.match.coarse, 0.8, 0.8),
+    Scale(lambda compared: compared.match.agreement, LIKELY, STEP, SURE),
+    Scale(lambda compared: compared.match.coarse, 0.8, HIGH_STEP, math.inf),
 )
 
 
@@ -84,6 +98,8 @@ class Evidence:
         unrelated: Callable[[int, set[int]], list[Compared]],
         whole: Callable[[Compared], float],
     ) -> None:
+        self._few = count <= _TOO_FEW
+        self._most_likely = max(2, int(_KIND * count))
         self._joined = UnionFind(range(count))
         self._unrelated, self._whole = unrelated, whole
         self._shared: dict[int, float | None] = {}
@@ -103,8 +119,7 @@ class Evidence:
 
     def add(self, compared: Compared) -> None:
         """Add a compared pair."""
-        pair, agreement = compared.pair, compared.match.agreement
-        if agreement >= SURE and _step(agreement, self._shared_by(pair.a, pair.b)) >= STEP:
+        if compared.match.agreement >= SURE and (self._few or self._own(compared.pair)):
             self._join(compared)
         else:
             self._open.append(compared)
@@ -125,8 +140,11 @@ class Evidence:
             compared
             for group, others in best.items()
             for other, compared in others.items()
-            if group < other and other in chosen[group] and group in chosen[other] and self._whole(compared) >= WHOLE
+            if group < other and other in chosen[group] and group in chosen[other] and self._agrees_all_over(compared)
         ]
+
+    def _agrees_all_over(self, compared: Compared) -> bool:
+        return compared.match.agreement >= SURE or self._whole(compared) >= WHOLE
 
     def _join(self, compared: Compared) -> None:
         a, b = self._joined.root(compared.pair.a), self._joined.root(compared.pair.b)
@@ -136,17 +154,19 @@ class Evidence:
                 self._shared[min(a, b)] = known
         self._links.append(compared)
 
-    def _shared_by(self, *rows: int) -> float:
-        """What the images of a group share with unrelated ones: the median agreement, known once for each group."""
-        roots = [self._joined.root(row) for row in rows]
+    def _own(self, pair: PairToCompare) -> bool:
+        """Whether what is sure is far above what these images share with unrelated ones; False if nobody can tell."""
+        roots = [self._joined.root(row) for row in (pair.a, pair.b)]
         known = [self._shared[root] for root in roots if root in self._shared]
         if not known:
-            others = self._unrelated(rows[0], self._related.get(rows[0], set()))
-            agreements = [other.match.agreement for other in others]
+            row = pair.a
+            agreements = [other.match.agreement for other in self._unrelated(row, self._related.get(row, set()))]
             # The median, because some of a small set's images may be repeats that were not among the candidates.
             self._shared[roots[0]] = float(np.median(agreements)) if agreements else None
             known = [self._shared[roots[0]]]
-        return max(value or 0.0 for value in known)
+        shared = [value for value in known if value is not None]
+        # Not the step of this pair: where all agree by 0.87, some pairs of different boards agree by 0.96.
+        return bool(shared) and max(shared) <= COMMON
 
     def _best_of_each(self, scale: Scale) -> dict[int, dict[int, Compared]]:
         """group -> other group -> the best pair between them."""
@@ -170,7 +190,10 @@ class Evidence:
             # Whoever was not compared is less alike; where comparing ended at the limit, nobody knows.
             unrelated = self._unrelated(group, self._related.get(group, set()))
             last = _before_step([*values.values(), *map(scale.of, unrelated)], scale)
-        return set() if last is None else {other for other, value in values.items() if value >= last}
+        if last is None:
+            return set()
+        chosen = {other for other, value in values.items() if value >= last}
+        return set() if last < scale.sure and len(chosen) > self._most_likely else chosen
 
 
 def _before_step(values: Collection[float], scale: Scale) -> float | None:
@@ -180,7 +203,8 @@ def _before_step(values: Collection[float], scale: Scale) -> float | None:
     if not steps:
         return None
     place = int(np.argmax(steps))
-    clear = steps[place] >= scale.step and len(ranked) - place - 1 >= _FEWEST_OTHERS
+    needed = max(scale.step, HIGH_STEP) if ranked[place + 1] > COMMON else scale.step
+    clear = steps[place] >= needed and len(ranked) - place - 1 >= _FEWEST_OTHERS
     return ranked[place] if clear else None
 
 

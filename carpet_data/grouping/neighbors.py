@@ -12,7 +12,8 @@ NEAREST = 4
 """Number of neighbors that are compared whatever their distance."""
 
 FURTHER = 12
-"""Number of neighbors that are compared if their signatures correlate by CLOSE or more."""
+"""Number of neighbors that are compared if their signatures correlate by CLOSE or more; in sets of no more images than
+this, all pairs are compared."""
 
 CLOSE = 0.5
 TURNED_CLOSE = 0.7
@@ -116,7 +117,7 @@ def _collect(found: dict[PairToCompare, float], similarity: NDArray[np.float32],
         for row, columns in enumerate(nearest):
             values = similarity[row, columns]
             for rank, place in enumerate(np.lexsort((columns, -values))):
-                if rank >= NEAREST and values[place] < CLOSE:
+                if rank >= NEAREST and values[place] < CLOSE and len(values) == FURTHER:
                     break
                 note(row, int(columns[place]), float(values[place]), "")
     best = similarity.argmax(axis=1)

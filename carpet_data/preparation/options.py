@@ -53,6 +53,7 @@ class SplitOptions(Options):
     )
     pool: PoolName = option("all", "Images to split: all, or those of one folder of the source.")
     seed: int = option(0, "Random seed.", minimum=0)
+    allow_starved: bool = option(False, "Accept a split in which groups leave a class almost no image on a side.")
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other."""
@@ -69,6 +70,11 @@ class SplitOptions(Options):
             from carpet_data.grouping.partition import checked_sides
 
             checked_sides(self.fractions)
+
+    @property
+    def by_fractions(self) -> bool:
+        """Whether these options split by fractions, the default."""
+        return all(getattr(self, name) is None for name in _WAYS if name != "fractions")
 
     @property
     def many(self) -> bool:

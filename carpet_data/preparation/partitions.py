@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from carpet_data.dataset import Sample, Side, Split
-from carpet_data.errors import DataError
-from carpet_data.grouping import partition, protocols
+from carpet_data.errors import DataError, ProblemsError
+from carpet_data.grouping import partition, protocols, starving
 from carpet_data.preparation.options import SplitOptions
 
 DEFAULT_FRACTIONS = (0.8, 0.2)
+_UNSTARVE = (
+    "look at these images: if they show different things, group by something else (--no-near-duplicates, --group-by); "
+    "if they show one thing, add images, split by --protocol or --k-shot, or accept it with --allow-starved"
+)
 _STRICTER: tuple[Side, ...] = ("train", "val", "test")
 
 
@@ -21,6 +25,7 @@ def make(samples: Iterable[Sample], groups: Mapping[str, str], options: SplitOpt
 
     Raises:
         DataError: No sample takes part, or the source has no train and test folders.
+        ProblemsError: Groups leave classes almost no image on a side, without `allow_starved`.
         UsageError: The options do not fit the data, such as more folds than groups.
     """
     chosen = [
@@ -62,7 +67,20 @@ def _once(samples: list[Sample], groups: Mapping[str, str], options: SplitOption
     else:
         fractions = options.fractions or DEFAULT_FRACTIONS
         splits = [partition.by_fractions(class_of, groups, fractions=fractions, seed=options.seed, name=name)]
+    if options.by_fractions and not options.allow_starved:
+        _refuse_starved(splits, samples, class_of, groups)
     return [_noted(split, options, notes) for split in splits]
+
+
+def _refuse_starved(
+    splits: Iterable[Split], samples: Iterable[Sample], class_of: Mapping[str, str], groups: Mapping[str, str]
+) -> None:
+    name_of = {sample.id: sample.source or sample.image_path for sample in samples}
+    found = {each.text(name_of): each for split in splits for each in starving.starved(split, class_of, groups)}
+    if found:
+        raise ProblemsError(
+            [DataError(what, where=name_of[each.largest[0]], hint=_UNSTARVE) for what, each in found.items()]
+        )
 
 
 def _as_source(

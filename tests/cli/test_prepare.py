@@ -141,10 +141,14 @@ def test_groups_stay_whole(tmp_path: Path) -> None:
         assert values["links"] == {"file": 1}
         sides = read(out).splits["main"].sides
         assert sides["test_hole_900"] == sides["train_good_000"]
-    run("prepare", source, "-o", tmp_path / "runs", "--group-runs", r"thread/(\d+)", "--gap", 1)
+    runs = ("prepare", source, "-o", tmp_path / "runs", "--group-runs", r"thread/(\d+)", "--gap", 1)
+    assert exit_code(*runs) == 1
+    run(*runs, "--allow-starved")
     sides = read(tmp_path / "runs").splits["main"].sides
     assert len({sides[f"test_thread_00{number}"] for number in range(4)}) == 1
-    assert "do not match the pattern" in run("prepare", source, "-o", tmp_path / "x", "--group-by", "thread/(.)")
+    assert "do not match the pattern" in run(
+        "prepare", source, "-o", tmp_path / "x", "--group-by", "thread/(.)", "--allow-starved"
+    )
 
 
 def test_masks_become_exact(tmp_path: Path) -> None:
