@@ -14,7 +14,8 @@ from carpet_data.formats import ReadOptions
 from carpet_data.preparation.options import GroupOptions, SplitOptions
 
 _FRACTIONS = "--fractions"
-_NUMBER = re.compile(r"[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?|[0-9]+\.")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?|[0-9]+\.|nan|inf(?:inity)?)", re.IGNORECASE)
+"""What float() takes, also where it makes no sense: the check of fractions says so better than click could."""
 _MOST = 3
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done and write nothing.")

@@ -15,7 +15,10 @@ from carpet_data.formats import ReadOptions
 @click.command()
 @common.root_argument()
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="PNG to write.  [default: ROOT-preview.png, beside ROOT]"
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="PNG, JPEG or WebP to write.  [default: ROOT-preview.png, beside ROOT]",
 )
 @click.option("--class", "class_names", multiple=True, metavar="CLASS", help="Only this class. Repeatable.")
 @click.option(

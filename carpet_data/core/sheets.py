@@ -13,7 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["BACKGROUND", "INK", "OUTLINE", "around", "evenly", "fitted", "outlined", "panel", "rgb", "sheet"]
+__all__ = [
+    "BACKGROUND",
+    "INK",
+    "OUTLINE",
+    "around",
+    "evenly",
+    "fitted",
+    "framed",
+    "is_strip",
+    "outlined",
+    "panel",
+    "rgb",
+    "sheet",
+    "stacked",
+]
 
 U8: TypeAlias = NDArray[np.uint8]
 Color: TypeAlias = tuple[int, int, int]
@@ -23,6 +37,8 @@ BACKGROUND, INK, OUTLINE = (24, 24, 24), (225, 225, 225), (255, 220, 0)
 _GAP = 6
 _LINE_PX, _TEXT_PX = 20, 13
 _MIN_CROP_PX = 64
+_STRIP = 3
+"""An image longer than this many times its other side is a strip."""
 _MARGIN = 0.35
 """Of the defect's box, shown around it."""
 
@@ -65,16 +81,47 @@ def outlined(image: U8, mask: NDArray[np.bool_]) -> U8:
 def around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """The box (x, y, width, height) of a crop around the largest component of a mask that is not empty.
 
-    The crop is a square with a margin of background, at least 64 px wide, as far as the image allows.
+    The crop is a square with a margin of background, at least 64 px wide, as far as the image allows. In a long strip
+    it shows the middle of a long component only, so that the defect is seen and not its place alone.
     """
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    x, y, w, h, _ = (int(value) for value in stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    x, y, w, h, _ = (int(value) for value in stats[largest])
     side = max(_MIN_CROP_PX, int(max(w, h) * (1 + 2 * _MARGIN)))
     height, width = mask.shape
+    middle_x, middle_y = x + w // 2, y + h // 2
+    if is_strip(width, height) and side > min(width, height):
+        side = max(_MIN_CROP_PX, min(width, height))
+        rows, columns = np.nonzero(numbers == largest)
+        nearest = int(np.argmin(np.abs(columns - middle_x) + np.abs(rows - middle_y)))
+        middle_x, middle_y = int(columns[nearest]), int(rows[nearest])
     side_x, side_y = min(side, width), min(side, height)
-    left = min(max(0, x + w // 2 - side_x // 2), width - side_x)
-    top = min(max(0, y + h // 2 - side_y // 2), height - side_y)
+    left = min(max(0, middle_x - side_x // 2), width - side_x)
+    top = min(max(0, middle_y - side_y // 2), height - side_y)
     return left, top, side_x, side_y
+
+
+def is_strip(width: int, height: int) -> bool:
+    """Whether an image is so long that its defects vanish where the whole of it is shown."""
+    return max(width, height) > _STRIP * min(width, height)
+
+
+def framed(image: U8, box: tuple[int, int, int, int]) -> U8:
+    """A copy of an image, uint8 HxWx3, with a frame around a box (x, y, width, height)."""
+    x, y, width, height = box
+    last = (min(x + width, image.shape[1]) - 1, min(y + height, image.shape[0]) - 1)
+    return np.asarray(cv2.rectangle(image.copy(), (x, y), last, OUTLINE, 1), np.uint8)
+
+
+def stacked(pictures: Sequence[U8]) -> U8:
+    """Pictures (at least one, uint8 HxWx3) below each other, at the left."""
+    width = max(each.shape[1] for each in pictures)
+    canvas = _blank(sum(each.shape[0] for each in pictures) + _GAP * (len(pictures) - 1), width)
+    top = 0
+    for each in pictures:
+        _paste(canvas, each, 0, top)
+        top += each.shape[0] + _GAP
+    return canvas
 
 
 def panel(lines: Sequence[str | tuple[str, Color]], tiles: Sequence[U8]) -> U8:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from carpet_data.core import executor
 from carpet_data.core.problems import SEVERITIES, Problem, Severity
 from carpet_data.core.progress import Progress, Step
 from carpet_data.core.results import Result
-from carpet_data.dataset import GOOD
+from carpet_data.dataset import GOOD, DataFolder, folder_of
 from carpet_data.diagnosis import image_checks, name_checks, set_checks, similar
 from carpet_data.diagnosis.codes import CODES
 from carpet_data.diagnosis.inputs import PREPARED, Inputs, open_inputs
@@ -70,7 +69,7 @@ class Diagnosis(Result):
 
 
 def doctor(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     read_options: ReadOptions | None = None,
     *,
     near_duplicates: bool = True,
@@ -83,7 +82,7 @@ def doctor(
     memory hardly grows with the data.
 
     Args:
-        root: The folder (for COCO also the JSON file itself).
+        root: The folder (for COCO also the JSON file itself), or the Dataset that was read from it.
         read_options: How to read it; by default the format is recognized.
         near_duplicates: Also look for images that show the same thing.
         workers: Processes; None for one per core.
@@ -101,7 +100,7 @@ def doctor(
         ...     doctor(f"{place}/carpet", workers=1).counts()
         {'error': 0, 'warning': 0, 'info': 0}
     """
-    root = Path(root)
+    root = folder_of(root)
     inputs = open_inputs(root, read_options or ReadOptions())
     facts: list[ImageFacts] = []
     problems = _plain(_in_order(_examine(inputs, root, facts, near_duplicates, workers, progress)))

@@ -12,7 +12,7 @@ from carpet_data.core.colors import of_classes
 from carpet_data.core.progress import Progress
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
-from carpet_data.dataset import IndexFile
+from carpet_data.dataset import DataFolder, IndexFile, folder_of
 from carpet_data.errors import CarpetDataError, UsageError
 from carpet_data.fiftyone import app, connection, fields, views
 from carpet_data.fiftyone.content import image_key
@@ -78,7 +78,7 @@ class BrowseResult(Result):
 
 
 def browse(
-    root: str | os.PathLike[str] | None = None,
+    root: DataFolder | None = None,
     options: BrowseOptions | None = None,
     *,
     coco: str | os.PathLike[str] | None = None,
@@ -92,7 +92,7 @@ def browse(
     what is gone is removed, and tags, fields, views and edits that people made stay. The data set is not changed.
 
     Args:
-        root: A data set, prepared or raw.
+        root: A data set, prepared or raw, or its Dataset.
         options: Split, embeddings, database and the App's address; None for the defaults.
         coco: A COCO file to look at instead, with its images beside it.
         progress: Called with each step.
@@ -144,14 +144,14 @@ def browse(
     return _finish(fiftyone, dataset, result, options, ready)
 
 
-def _shown(root: str | os.PathLike[str] | None, coco: str | os.PathLike[str] | None, options: BrowseOptions) -> Shown:
+def _shown(root: DataFolder | None, coco: str | os.PathLike[str] | None, options: BrowseOptions) -> Shown:
     if coco is not None and root is None:
         from carpet_data.fiftyone.coco import of_coco
 
         return of_coco(Path(coco))
     if root is None or coco is not None:
         raise UsageError("name either a data set or a COCO file", hint="browse(root) or browse(coco=file)")
-    return of_dataset(Path(root), options.split, skip_faulty=options.skip_faulty)
+    return of_dataset(folder_of(root), options.split, skip_faulty=options.skip_faulty)
 
 
 def _embed(dataset: Any, shown: Shown, progress: Progress | None) -> tuple[str, tuple[CarpetDataError, ...]]:

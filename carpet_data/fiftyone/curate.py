@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from carpet_data import store
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
-from carpet_data.dataset import GOOD, Dataset
+from carpet_data.dataset import GOOD, DataFolder, Dataset, folder_of
 from carpet_data.errors import UsageError
 from carpet_data.fiftyone.options import CurateOptions
 from carpet_data.store import curation, description
@@ -105,7 +105,7 @@ class CurateResult(Result):
 
 
 def curate(
-    root: PathLike,
+    root: DataFolder,
     choices: Choices | PathLike | None = None,
     options: CurateOptions | None = None,
     **changes: Any,
@@ -133,7 +133,7 @@ def curate(
         >>> curate("carpet-prepared", Choices(reject=("test_hole_002",))).dropped  # doctest: +SKIP
         {'test_hole_002': ('hole', 'real', 'rejected')}
     """
-    root = Path(root)
+    root = folder_of(root)
     options = CurateOptions.of(options, changes)
     description.read(root)
     command = f"curate {root}"
@@ -153,14 +153,14 @@ def curate(
         return _result(root, dataset, found, number)
 
 
-def undo_curation(root: PathLike) -> CurateResult:
+def undo_curation(root: DataFolder) -> CurateResult:
     """Undo the last curation: manifest and files are as they were before it, byte by byte.
 
     Raises:
         DataError: There is none, its undo folder is gone, or one of its samples has changed since.
         OutputError: Another command was interrupted here; LockedError: one is running.
     """
-    root = Path(root)
+    root = folder_of(root)
     command = f"curate {root} --undo"
     description.read(root)
     with locked(root, command):
@@ -172,7 +172,7 @@ def undo_curation(root: PathLike) -> CurateResult:
 
 
 def export_choices(
-    root: PathLike,
+    root: DataFolder,
     out: PathLike,
     options: CurateOptions | None = None,
     *,
@@ -185,7 +185,7 @@ def export_choices(
         OutputError: The file exists and `overwrite` is False.
         UsageError, DataError, MissingExtraError: As `curate`.
     """
-    root, out = Path(root), Path(out)
+    root, out = folder_of(root), Path(out)
     options = CurateOptions.of(options, changes)
     if options.dry_run:
         raise UsageError("--export-choices changes no data set", hint="leave --dry-run out")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from carpet_data.core.options import Options, option
 from carpet_data.core.plugins import Registry
 from carpet_data.dataset import MASK_THRESHOLD, Connectivity, Dataset, Overlap
-from carpet_data.errors import CarpetDataError, UsageError
+from carpet_data.errors import CarpetDataError, UsageError, nearest
 from carpet_data.formats.options import ExportOptions
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def readable(name: str) -> Format:
         UsageError: The name is unknown, or the format can only be written.
         CarpetDataError: The package that adds it cannot be imported.
     """
-    found = _load(name)
+    found = _load(name, "read")
     if found.read is None:
         raise UsageError(f"the format {name!r} can be written but not read", hint="use --from with another format")
     return found
@@ -154,14 +154,19 @@ def readable(name: str) -> Format:
 
 def writable(name: str) -> Format:
     """The format of a name, which has a writer; raises as `readable`."""
-    found = _load(name)
+    found = _load(name, "write")
     if found.write is None:
         raise UsageError(f"the format {name!r} can be read but not written", hint="export to another format")
     return found
 
 
-def _load(name: str) -> Format:
-    found = FORMATS.load(name)
+def _load(name: str, way: Literal["read", "write"]) -> Format:
+    try:
+        found = FORMATS.load(name)
+    except UsageError as error:
+        known = [each for each in FORMATS.names() if getattr(FORMATS.load(each), way, None) is not None]
+        hint = f"{nearest(name, known)}use one of: {', '.join(known)}"
+        raise UsageError(f"unknown format {name!r}", hint=hint) from error
     if not isinstance(found, Format):
         raise CarpetDataError(
             f"the entry point of format {name!r} is not a Format", where=FORMATS.target(name), hint="update its package"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import operator
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 from carpet_data import store
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
-from carpet_data.dataset import Sample
+from carpet_data.dataset import DataFolder, Sample, folder_of
 from carpet_data.errors import UsageError, nearest
 
 __all__ = ["FIELDS", "DropResult", "drop"]
@@ -51,7 +50,7 @@ class DropResult(Result):
     """What `drop` did.
 
     Attributes:
-        root: The prepared folder.
+        root: The prepared folder, or its Dataset.
         ids: The dropped samples, sorted.
         classes: class -> number of dropped samples.
         dry_run: Nothing was written.
@@ -106,7 +105,7 @@ class _Condition:
         return bool(_ORDER[self.operator](value, number))
 
 
-def drop(root: str | os.PathLike[str], where: Sequence[str], *, reason: str = "", dry_run: bool = False) -> DropResult:
+def drop(root: DataFolder, where: Sequence[str], *, reason: str = "", dry_run: bool = False) -> DropResult:
     """Drop the samples of a prepared data set for which every condition holds.
 
     They stay in the manifest, marked as dropped, and their files stay; no command reads them any more, and their ids
@@ -127,7 +126,7 @@ def drop(root: str | os.PathLike[str], where: Sequence[str], *, reason: str = ""
     conditions = [_condition(text) for text in where]
     if not conditions:
         raise UsageError("no condition was given", hint="give one, such as --where origin=synthetic")
-    root = Path(root)
+    root = folder_of(root)
     # store.read checks that it is a prepared folder; the manifest alone would do for the rest.
     found = [sample for sample in store.read(root) if all(condition.holds(sample) for condition in conditions)]
     ids = tuple(sample.id for sample in found)

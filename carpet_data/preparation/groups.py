@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from carpet_data.core.results import Result, plain
+from carpet_data.dataset import DataFolder, folder_of
 from carpet_data.errors import DataError
 from carpet_data.grouping.groups import Link, groups_from_json
 from carpet_data.store import description, manifest, names, splits
@@ -54,7 +54,7 @@ class GroupsResult(Result):
     """The groups of a prepared data set.
 
     Attributes:
-        root: The prepared folder.
+        root: The prepared folder, or its Dataset.
         made: How they were found.
         groups: Groups of two images or more, by name.
         samples: Number of images in the data set.
@@ -107,13 +107,13 @@ class GroupsResult(Result):
         return "\n".join(lines)
 
 
-def groups(root: str | os.PathLike[str]) -> GroupsResult:
+def groups(root: DataFolder) -> GroupsResult:
     """The groups of a prepared data set, and why their images belong together.
 
     Raises:
         DataError: The folder is not a prepared data set, or is damaged.
     """
-    root = Path(root)
+    root = folder_of(root)
     description.read(root)
     members: dict[str, dict[str, str]] = {}
     classes: dict[str, Counter[str]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from carpet_data import store
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
-from carpet_data.dataset import Dataset, Split
+from carpet_data.dataset import DataFolder, Dataset, Split, folder_of
 from carpet_data.errors import OutputError
 from carpet_data.preparation import partitions
 from carpet_data.preparation.options import SplitOptions
@@ -26,7 +25,7 @@ class SplitResult(Result):
     """What `split` added.
 
     Attributes:
-        root: The prepared folder.
+        root: The prepared folder, or its Dataset.
         splits: split -> class -> side -> images.
         notes: What could not be met.
         dry_run: Nothing was written.
@@ -55,7 +54,7 @@ class SplitResult(Result):
 
 
 def split(
-    root: str | os.PathLike[str],
+    root: DataFolder,
     name: str,
     options: SplitOptions | None = None,
     *,
@@ -79,7 +78,7 @@ def split(
         OutputError: A split of that name exists, or synthetic samples are in the data set; LockedError: another
             process is writing it.
     """
-    root = Path(root)
+    root = folder_of(root)
     options = SplitOptions.of(options, changes)
     names.split_path(name)
     # Checked before the lock, which would be made in any folder.

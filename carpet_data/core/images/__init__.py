@@ -9,13 +9,15 @@ from carpet_data.core.images.decode import (
     read_values,
     shape_in_alpha,
 )
-from carpet_data.core.images.encode import encode_png, write_png
+from carpet_data.core.images.encode import PICTURES, encode_picture, encode_png, write_png
 from carpet_data.core.images.probe import ImageInfo, probe
 
 __all__ = [
+    "PICTURES",
     "SUFFIXES",
     "ImageInfo",
     "check_whole",
+    "encode_picture",
     "encode_png",
     "probe",
     "read",

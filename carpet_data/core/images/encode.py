@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.errors import OutputError
+from carpet_data.errors import OutputError, UsageError
 
 
 def encode_png(pixels: NDArray[Any], *, level: int | None = None) -> bytes:
@@ -33,6 +33,33 @@ def encode_png(pixels: NDArray[Any], *, level: int | None = None) -> bytes:
         )
     settings = [] if level is None else [cv2.IMWRITE_PNG_COMPRESSION, level]
     done, data = cv2.imencode(".png", pixels, settings)
+    if not done:
+        raise OutputError(f"OpenCV could not encode an image of shape {pixels.shape}")
+    return data.tobytes()
+
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+"""Suffixes (lower case) that `encode_picture` knows."""
+_QUALITY = 92
+
+
+def encode_picture(pixels: NDArray[np.uint8], suffix: str) -> bytes:
+    """Bytes of a picture for people, in the format of a suffix: PNG, or JPEG or WebP of quality 92.
+
+    Args:
+        pixels: uint8, HxWx3 RGB.
+        suffix: One of PICTURES.
+
+    Raises:
+        UsageError: The suffix is none of them.
+    """
+    kind = suffix.lower()
+    if kind not in PICTURES:
+        raise UsageError(f"unknown kind of picture {suffix!r}", hint=f"use a name that ends in {', '.join(PICTURES)}")
+    if kind == ".png":
+        return encode_png(pixels)
+    quality = cv2.IMWRITE_WEBP_QUALITY if kind == ".webp" else cv2.IMWRITE_JPEG_QUALITY
+    done, data = cv2.imencode(kind, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [quality, _QUALITY])
     if not done:
         raise OutputError(f"OpenCV could not encode an image of shape {pixels.shape}")
     return data.tobytes()

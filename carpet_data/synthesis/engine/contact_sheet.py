@@ -18,13 +18,15 @@ from carpet_data.formats.skipped import about_image
 from carpet_data.store import manifest, names
 from carpet_data.store.files import write_bytes
 from carpet_data.store.manifest import Tombstone
-from carpet_data.synthesis.contract import Image
+from carpet_data.synthesis.contract import Image, Mask
 from carpet_data.synthesis.engine.batch import Batch
 
 PREVIEWS = "previews"
 SHOWN = 8
 
 _TILE_PX = 300
+_LONG_PX = 900
+"""Length of a strip: three tiles."""
 _ACROSS = 2
 
 
@@ -85,10 +87,37 @@ def draw(root: Path, samples: Sequence[Sample], title: str) -> Image:
 def _tiles(root: Path, sample: Sample) -> list[Image]:
     image = read(root / sample.image_path)
     mask = to_binary(masks.load(root, sample).runs)
+    if sheets.is_strip(sample.width, sample.height):
+        return _strip(image, mask)
     whole = sheets.fitted(image, _TILE_PX)
     if not mask.any():
         return [whole]
-    small = cv2.resize(mask.astype(np.float32), (whole.shape[1], whole.shape[0]), interpolation=cv2.INTER_AREA)
     x, y, width, height = sheets.around(mask)
     enlarged = sheets.fitted(image[y : y + height, x : x + width], _TILE_PX)
-    return [whole, sheets.outlined(whole, small > 0), enlarged]
+    return [whole, _outlined(whole, mask), enlarged]
+
+
+def _strip(image: Image, mask: Mask) -> list[Image]:
+    """A long image in full length with a frame around the crop, and the crop without and with its outline.
+
+    Beside each other three such images would be as thin as a line, so that of a wide one the crops lie below it.
+    """
+    high = image.shape[0] > image.shape[1]
+    whole = sheets.fitted(image, _LONG_PX)
+    if not mask.any():
+        return [whole]
+    x, y, width, height = sheets.around(mask)
+    place = np.s_[y : y + height, x : x + width]
+    scale = max(whole.shape) / max(image.shape)
+    box = (round(x * scale), round(y * scale), round(width * scale), round(height * scale))
+    framed = sheets.framed(_outlined(whole, mask), box)
+    crop = sheets.fitted(image[place], _TILE_PX)
+    crops = [crop, _outlined(crop, mask[place])]
+    return [framed, *crops] if high else [sheets.stacked([framed, sheets.panel([], crops)])]
+
+
+def _outlined(shown: Image, mask: Mask) -> Image:
+    """A picture with the outline of a mask that is as large as the picture was."""
+    height, width = shown.shape[:2]
+    how = cv2.INTER_AREA if width < mask.shape[1] else cv2.INTER_NEAREST
+    return sheets.outlined(shown, cv2.resize(mask.astype(np.float32), (width, height), interpolation=how) > 0)

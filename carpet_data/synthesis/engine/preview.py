@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from carpet_data import formats
-from carpet_data.core.images import encode_png
+from carpet_data.core.images import PICTURES, encode_picture
 from carpet_data.core.results import Result
 from carpet_data.core.sheets import evenly
 from carpet_data.dataset import Dataset
@@ -68,7 +68,7 @@ def preview(
 
     Args:
         root: A raw or a prepared data set, or a Dataset that was read already.
-        out: The PNG; None for `NAME-preview.png` beside it.
+        out: The picture, PNG, JPEG or WebP by its suffix; None for `NAME-preview.png` beside it.
         class_names: Only these classes; none for all.
         origin: Only real or only synthetic samples.
         n: Maximum number of samples, evenly spaced, 1 … 200.
@@ -76,12 +76,19 @@ def preview(
         overwrite: Replace the picture.
 
     Raises:
-        UsageError: A class is unknown (the nearest is offered), or `n` is out of range.
+        UsageError: A class is unknown (the nearest is offered), `n` is out of range, or `out` does not end like a
+            picture.
         DataError: No sample is left to show, or a file cannot be read.
         OutputError: The picture exists.
     """
     if not 1 <= n <= _MAX:
         raise UsageError(f"--n must be 1 to {_MAX} (got {n})")
+    if out is not None and Path(out).suffix.lower() not in PICTURES:
+        raise UsageError(
+            f"unknown kind of picture {Path(out).suffix!r}",
+            where=out,
+            hint=f"use a name that ends in {', '.join(PICTURES)}",
+        )
     dataset = formats.read(root, read_options)
     chosen = dataset.of_class(*class_names) if class_names else dataset
     chosen = chosen if origin is None else chosen.of_origin(origin)
@@ -91,6 +98,6 @@ def preview(
     shown, skipped = contact_sheet.readable(dataset.root, evenly(chosen.samples, n), skip_faulty=skip)
     what = ", ".join(class_names) or "all classes"
     picture = contact_sheet.draw(dataset.root, shown, f"{dataset.name}: {len(shown)} of {len(chosen)} ({what})")
-    write_bytes(out, encode_png(picture))
+    write_bytes(out, encode_picture(picture, out.suffix))
     ids = tuple(sample.id for sample in shown)
     return PreviewResult(out, ids, picture.shape[1], picture.shape[0], (*dataset.skipped, *skipped), dataset.account)
