@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -86,6 +86,23 @@ def walk(root: Path) -> Listing:
     if root not in kept:
         kept[root] = _walk(root)
     return kept[root]
+
+
+def beside(root: Path, paths: Iterable[str]) -> Listing:
+    """The files that lie beside some files, in the same folders, without what is below these.
+
+    For a data set that is named by one file: around it may lie whatever a home folder holds.
+    """
+    files: list[str] = []
+    for folder in sorted({path.rpartition("/")[0] for path in paths}):
+        with os.scandir(root / folder) as entries:
+            names = [entry.name for entry in entries if not is_ignored(entry.name) and _kind(entry) == "file"]
+        files += [f"{folder}/{name}" if folder else name for name in names if _is_text(name)]
+    return Listing(root, tuple(sorted(files)))
+
+
+def _is_text(name: str) -> bool:
+    return name.encode("utf-8", "replace").decode() == name
 
 
 def _walk(root: Path) -> Listing:

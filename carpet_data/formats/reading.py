@@ -18,7 +18,7 @@ from carpet_data.formats.entries import NoImagesError
 from carpet_data.formats.folders import GROUND_TRUTH, side_of
 from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, advice, kind_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder
-from carpet_data.formats.listing import walk, walking_once
+from carpet_data.formats.listing import beside, walk, walking_once
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions, readable
 from carpet_data.formats.skipped import about_image
 from carpet_data.formats.unread import Finding, Seen, findings
@@ -94,7 +94,9 @@ def examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, .
             raise
         if found.name == PREPARED:
             return dataset, ()
-        account = of_dataset(dataset, walk(dataset.root), listed=found.lists_images)
+        used = (*(sample.image_path for sample in dataset.samples), *dataset.documents)
+        listing = beside(dataset.root, used) if found.lists_images and root.is_file() else walk(dataset.root)
+        account = of_dataset(dataset, listing, listed=found.lists_images)
         seen = [
             Seen(each.image_path, each.class_name, each.annotation is not None, _binary_masks(each))
             for each in dataset.samples

@@ -16,6 +16,7 @@ import pytest
 from helpers.coco_sets import HEIGHT, WIDTH, annotation, entry, picture, pixels_of, square, write
 from helpers.command import exit_code
 from numpy.typing import NDArray
+from PIL import Image
 from pycocotools.coco import COCO
 
 import carpet_data as cd
@@ -76,7 +77,7 @@ def test_overlapping_classes_are_an_error_that_names_both_and_the_option(tmp_pat
 
 
 @pytest.mark.parametrize("rule", ["first", "last", "smaller-on-top"])
-@pytest.mark.parametrize("form", ["coco-polygon", "coco-rle", "yolo", "masks", "prepared"])
+@pytest.mark.parametrize("form", ["coco-polygon", "coco-rle", "yolo", "voc", "masks", "prepared"])
 def test_every_export_is_exact_under_the_rule(form: str, rule: Overlap, tmp_path: Path) -> None:
     path = two_classes(tmp_path / "set")
     options = cd.ReadOptions(overlap=rule)
@@ -87,18 +88,19 @@ def test_every_export_is_exact_under_the_rule(form: str, rule: Overlap, tmp_path
         assert (found.passed, found.differing_pixels, found.compared) == (True, 0, 1), found.problems
     elif form == "yolo":
         cd.to_yolo(tmp_path / "set", out, read_options=options, workers=1)
+    elif form == "voc":
+        cd.to_voc(tmp_path / "set", out, read_options=options, workers=1)
     elif form == "masks":
         cd.to_masks(tmp_path / "set", out, read_options=options, workers=1)
     else:
         prepared = cd.prepare(tmp_path / "set", out, read_options=options, workers=1)
         assert any(note.startswith("1 image has annotations that overlap") for note in prepared.notes)
     expected = truth(path, rule)
-    if form == "masks":
-        from carpet_data.core.images import read_values
-
-        [mask] = (out / "masks").rglob("*.png")
-        values = read_values(mask)
-        found_classes = {name: values == number for number, name in enumerate(NAMES.values(), start=1)}
+    if form in ("masks", "voc"):
+        [mask] = (out / ("masks" if form == "masks" else "SegmentationClass")).rglob("*.png")
+        # Both hold class numbers: in the order of the categories, as the JSON file has them.
+        values = np.array(Image.open(mask))
+        found_classes = {name: values == number for number, name in NAMES.items()}
     else:
         found_classes = classes_of(out)
     for name in NAMES.values():

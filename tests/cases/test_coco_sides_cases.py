@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,15 @@ def test_coordinates_that_are_fractions_are_refused(tmp_path: Path) -> None:
     root = changed(plain(tmp_path), change)
     assert errors_of(root, SKIP) == errors_of(root)
     assert errors_of(root)[0].startswith("no coordinate is larger than 1: these are fractions of the image")
+
+
+def test_a_file_among_other_things_is_read_without_looking_into_these(tmp_path: Path) -> None:
+    """A JSON file in a home folder: what lies below other folders is not listed, nor must it be readable."""
+    plain(tmp_path)
+    path = (tmp_path / "annotations/instances_train.json").rename(tmp_path / "labels.json")
+    for name in ("private/deep/x.png", "images/later.png"):
+        picture(tmp_path / name)
+    (tmp_path / "private" / os.fsdecode(b"\xff.png")).write_bytes(b"")
+    dataset = cd.read(path)
+    assert dataset.account is not None
+    assert (len(dataset), dataset.account.not_read) == (3, ("images/later.png",))
