@@ -103,6 +103,12 @@ def test_images_without_labels_are_counted(tmp_path: Path) -> None:
     dataset = read(root)
     assert list(classes_by_name(dataset).values()).count("good") == 4
     assert dataset.notes == ("4 of 5 images have no label file and are taken for good: 4 in images",)
+    yolo_set(root, {f"images/line2/{n}.png": (None, "") for n in range(2)})
+    assert read(root).notes == (
+        "6 of 7 images have no label file and are taken for good: 4 in images, all 2 in images/line2",
+    )
+    for number in range(2):
+        (root / f"images/line2/{number}.png").unlink()
     # An empty label file, or a folder that says so, needs no note.
     for number in range(4):
         text(root / f"labels/{number}.txt", "\n")

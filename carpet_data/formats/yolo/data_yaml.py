@@ -190,13 +190,16 @@ def _existing(base: Path, text: str, key: str, path: Path) -> str:
         place = "" if (base / plain).resolve() == base.resolve() else inside(base, plain)
         if place is not None and exists(base / place):
             return place
-    plain = text.replace("\\", "/")
     near = trailing(base, text)
     hint = f"write {near}" if near else None
-    if inside(base, plain) is None:
+    plain = text.replace("\\", "/")
+    # ../valid/images of Roboflow means a folder beside the file, which may be missing.
+    meant = plain if exists(base / plain) else plain.removeprefix("../")
+    if inside(base, meant) is None:
         raise DataError(
             f"`{key}` names {text!r}, which leaves the data set {base}",
             where=path,
             hint=hint or "write a folder inside of it",
         )
-    raise DataError(f"`{key}` names {text!r}, which does not exist", where=path, hint=hint or "correct the entry")
+    hint = hint or "correct the entry, or remove it if there is no such side"
+    raise DataError(f"`{key}` names {text!r}, which does not exist", where=path, hint=hint)

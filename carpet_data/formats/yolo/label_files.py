@@ -49,12 +49,12 @@ class LabelFiles:
     def shapes(self, image: str, label: str, info: ImageInfo) -> Iterator[Shape]:
         """The instances of one label file."""
         path = self.config.root / label
-        self.files += 1
         try:
             text = text_of(path)
         except DataError as error:
             self.problems.add(error, image=self.config.root / image)
             return
+        self.files += 1
         seen: dict[Shape, int] = {}
         for number, line in enumerate(text.splitlines(), start=1):
             words = line.split()

@@ -60,7 +60,7 @@ def check(lack: Lack, problems: Problems) -> list[str]:
     for side in dict.fromkeys(lack.sides[path] for path in bare):
         if side not in labeled:
             _say_side(lack, side, [path for path in bare if lack.sides[path] == side], problems)
-    return [_good_note(good, len(lack.sides))] if good else []
+    return [_good_note(good, lack.sides)] if good else []
 
 
 def _is_said_good(path: str) -> bool:
@@ -68,11 +68,13 @@ def _is_said_good(path: str) -> bool:
     return bool(good_names(folders)) or not _BACKGROUND.isdisjoint(folder.casefold() for folder in folders)
 
 
-def _good_note(images: list[str], count: int) -> str:
-    folders = Counter(path.rpartition("/")[0] or "." for path in images).most_common(_MOST_NAMED)
-    places = ", ".join(f"{number} in {folder}" for folder, number in folders)
+def _good_note(images: list[str], all_images: Collection[str]) -> str:
+    every = Counter(path.rpartition("/")[0] for path in all_images)
+    folders = Counter(path.rpartition("/")[0] for path in images).most_common(_MOST_NAMED)
+    whole = {folder: "all " if number == every[folder] else "" for folder, number in folders}
+    places = ", ".join(f"{whole[folder]}{number} in {folder or '.'}" for folder, number in folders)
     verb = "has no label file and is" if len(images) == 1 else "have no label file and are"
-    return f"{len(images)} of {counted(count, 'image')} {verb} taken for good: {places}"
+    return f"{len(images)} of {counted(len(all_images), 'image')} {verb} taken for good: {places}"
 
 
 def _say_no_images(lack: Lack, problems: Problems) -> None:

@@ -19,8 +19,8 @@ _OTHER_ANNOTATIONS = (".json", ".xml")
 _NO_SHAPES = b'"shapes":[]'
 _FIRST_BYTES = 1 << 16
 
-_CACHE = ".cache"
-"""Ultralytics leaves labels/train.cache beside the labels."""
+_CACHE, _NOTES = ".cache", "notes.json"
+"""Ultralytics leaves labels/train.cache beside the labels, Label Studio its notes.json in the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Used:
     def documents(self) -> list[str]:
         """The files beside images that were used."""
         labels = sorted({*self.pairs.label_of.values(), *self.pairs.copies})
-        caches = [path for path in self.files if path.endswith(_CACHE)]
-        return list(dict.fromkeys([*self.config.documents, *self.lists, *labels, *caches]))
+        of_tools = [path for path in self.files if path.endswith(_CACHE) or path == _NOTES]
+        return list(dict.fromkeys([*self.config.documents, *self.lists, *labels, *of_tools]))
 
     def aside(self, pictures: Sequence[Picture]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
         """(path, why) of what is left out on purpose, and notes on it."""
