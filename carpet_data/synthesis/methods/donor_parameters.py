@@ -34,8 +34,8 @@ class DonorPasteParameters(Parameters):
     structure: Literal["keep", "ignore"] = Field(
         "keep",
         description="keep: on a strict lattice (wire mesh, fine twill) the donor is laid so that both lattices "
-        "coincide and replaces the host's structure; where everything runs in one direction, donors keep it; ignore: "
-        "as on any other texture.",
+        "coincide and replaces the host's structure; where everything runs in one direction, donors keep it; reliefs "
+        "keep their light; ignore: as on any other texture.",
         json_schema_extra={"added": True},
     )
     flip: bool = Field(True, description="Mirror half of the donors (never on objects).")
@@ -87,6 +87,8 @@ class DonorPasteParameters(Parameters):
     feather_px: float = Field(0.55, gt=0, le=20, description="Edge width of a cutout.")
     visible_levels: float = Field(6.0, ge=0, le=255, description="Minimum visible change in gray levels.")
     mask: Literal["visible", "annotated"] = Field(
-        "visible", description="visible: what changed; annotated: the warped mask as loose as the annotators drew it."
+        "visible",
+        description="visible: what changed (on a lattice or a lit relief, where more changes than annotators draw: their "
+        "mask); annotated: the warped mask as loose as the annotators drew it.",
     )
     dilate_px: int = Field(0, ge=0, le=50, description="Growth of the final mask, to be as loose as training masks.")

@@ -18,7 +18,7 @@ from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.ops import blend, color, warp
 from carpet_data.synthesis.ops.compositing import candidate
 from carpet_data.synthesis.ops.masks import depth_of, disc, grown
-from carpet_data.synthesis.ops.pixels import blurred
+from carpet_data.synthesis.ops.pixels import blurred, grey
 from carpet_data.synthesis.ops.pose import sides_of
 from carpet_data.synthesis.ops.registration import Laid, Lattice, laid_on, refined
 from carpet_data.synthesis.ops.seam import rim_mismatch
@@ -35,6 +35,8 @@ _ON_HOST = 0.4
 """A defect that reaches the border of its own image may lie this far on the host; the rest is cut off."""
 _PLACES_PX = 400
 _REACH_CELLS = 0.8
+_CONTRAST_RANGE = (0.6, 1.5)
+"""Beyond it, dark parts of a defect would turn black, or it would look washed out."""
 _DIFFERS = 12.0
 _MAX_RIM = 0.3
 
@@ -81,6 +83,9 @@ def _pasted(scene: Scene, patch: Patch, laid: Laid, p: DonorPasteParameters, lon
     x, y = (round(n) for n in laid.corner)
     below = scene.host[y : y + patch.size[1], x : x + patch.size[0]]
     around = patch.valid & ~grown(patch.mask, _BESIDE_PX)
+    contrast = float(grey(below)[around].std()) / max(float(grey(patch.image)[around].std()), 1.0)
+    if not _CONTRAST_RANGE[0] <= contrast <= _CONTRAST_RANGE[1] and not scene.null:
+        raise Redraw(f"the host is lit too differently from the donor (contrast {contrast:.2f})")
     patch = patch.with_image(color.tone_matched(patch.image, below, around, p.light))
     inner = grown(patch.mask, 2) & patch.valid
     inner |= _replaced(patch, below, around, _REACH_CELLS * longest)
@@ -98,6 +103,7 @@ def _pasted(scene: Scene, patch: Patch, laid: Laid, p: DonorPasteParameters, lon
         "flip": bool(np.linalg.det(turn) < 0),
         "angle_deg": round(float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))), 2),
         "at": [x, y],
+        "contrast": round(contrast, 3),
         "likeness": round(laid.likeness, 3),
         "mismatch": round(rim, 3),
         "seam_energy": round(energy, 3),
