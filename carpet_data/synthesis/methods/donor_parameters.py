@@ -88,7 +88,7 @@ class DonorPasteParameters(Parameters):
     visible_levels: float = Field(6.0, ge=0, le=255, description="Minimum visible change in gray levels.")
     mask: Literal["visible", "annotated"] = Field(
         "visible",
-        description="visible: what changed (on a lattice or a lit relief, where more changes than annotators draw: their "
-        "mask); annotated: the warped mask as loose as the annotators drew it.",
+        description="visible: what changed (on a lattice or a lit relief, where more changes than annotators draw: "
+        "their mask); annotated: the warped mask as loose as the annotators drew it.",
     )
     dilate_px: int = Field(0, ge=0, le=50, description="Growth of the final mask, to be as loose as training masks.")
