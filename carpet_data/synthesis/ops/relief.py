@@ -77,7 +77,7 @@ def relief_of(image: Image, mask: Mask) -> Relief:
     deviation = np.maximum(np.abs(change) / spread, 0.7 * rougher)
     extent = _extent(deviation, mask, outside, reach)
     toward, strength = _light(change, mask, extent)
-    return Relief(extent, toward, strength / spread)
+    return Relief(extent, toward, float(strength / spread))
 
 
 def _collar_px(outside: F32) -> float:
