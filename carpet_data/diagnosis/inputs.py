@@ -71,7 +71,7 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
     with walking_once():
         tree = found.scan(root, options).ruled(options)
         if options.mask_classes is not None or tree.class_list is not None:
-            return _of_dataset(root, options)
+            return _of_dataset(root, options, tuple(entry.image for entry in tree.entries))
         account = of_tree(tree, walk(root))
         seen = [
             Seen(entry.image, entry.class_name, bool(entry.masks), tuple(path for path, _ in entry.masks))
@@ -133,14 +133,15 @@ def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[P
     )
 
 
-def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
+def _of_dataset(root: Path, options: ReadOptions, images: tuple[str, ...] | None = None) -> Inputs:
+    """What a reader made of a folder; `images` are its images where names tell them, should it be unreadable."""
     problems = tuple(_of_prepared(root)) if options.format == PREPARED else ()
     try:
         dataset, reasons = _examine(root, options)
     except CarpetDataError as error:
         if isinstance(error, UsageError):
             raise
-        return _of_unreadable(root, options, error, problems)
+        return _of_unreadable(root, options, error, problems, images)
     problems += (*_of_skipped(dataset), *_of_unused(dataset))
     return Inputs(
         dataset.name,
@@ -159,14 +160,21 @@ def _of_dataset(root: Path, options: ReadOptions) -> Inputs:
     )
 
 
-def _of_unreadable(root: Path, options: ReadOptions, error: CarpetDataError, problems: tuple[Problem, ...]) -> Inputs:
+def _of_unreadable(
+    root: Path,
+    options: ReadOptions,
+    error: CarpetDataError,
+    problems: tuple[Problem, ...],
+    images: tuple[str, ...] | None,
+) -> Inputs:
     """A data set that cannot be read: its problems, and its images as far as they tell something by themselves."""
     name = root.resolve().name
     # The store's own check describes the problems of a prepared folder better.
     if any(each.severity == "error" for each in problems):
         return Inputs(name, options.format, problems=problems)
     folder = root if root.is_dir() else root.parent
-    images = () if options.format == PREPARED else _images_in(folder)
+    if images is None:
+        images = () if options.format == PREPARED else _images_in(folder)
     jobs = tuple(InspectJob(folder, image, UNKNOWN) for image in images)
     seen = {folder / image for image in images}
     found = tuple(

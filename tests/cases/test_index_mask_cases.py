@@ -178,7 +178,9 @@ def test_the_doctor_takes_the_names(tmp_path: Path) -> None:
     write(tmp_path, "neu")
     found = doctor(tmp_path, ReadOptions(mask_classes=VALUES), workers=1)
     assert (found.images, found.masks, found.counts()["error"]) == (4, 4, 0)
-    assert doctor(tmp_path, ReadOptions(mask_classes="1=inclusion,2=patches"), workers=1).exit_code == 1
+    found = doctor(tmp_path, ReadOptions(mask_classes="1=inclusion,2=patches"), workers=1)
+    assert (found.images, found.exit_code) == (4, 1)
+    assert "8 (in 2 masks)" in found.problems[0].what
 
 
 @pytest.mark.parametrize("kind", ["neu", "folder", "voc"])

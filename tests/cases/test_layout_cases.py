@@ -241,6 +241,28 @@ def test_the_class_from_the_path(pattern: str, tmp_path: Path) -> None:
     check(read(tmp_path, ReadOptions(format="folder", class_by=pattern)), right)
 
 
+def test_the_class_from_the_path_holds_without_masks(tmp_path: Path) -> None:
+    names = ("crazing", "patches", "ok")
+    for name in names:
+        photo(tmp_path / f"{name}_1.jpg")
+    options = ReadOptions(format="folder", class_by=r"([a-z]+)_\d")
+    assert [sample.class_name for sample in read(tmp_path, options)] == ["crazing", "good", "patches"]
+    found = doctor(tmp_path, options, workers=1)
+    assert found.classes == {"good": 1, "crazing": 1, "patches": 1}
+    assert found.of("no-masks")
+
+
+@pytest.mark.parametrize("from_mask", [False, True])
+def test_an_empty_mask_is_good_only_where_the_mask_decides(from_mask: bool, tmp_path: Path) -> None:
+    for name, mask in (("pit_1", blot()), ("pit_2", NOTHING)):
+        photo(tmp_path / f"{name}.jpg")
+        drawn(tmp_path / f"{name}_mask.png", mask)
+    photo(tmp_path / "pit_3.jpg")
+    options = ReadOptions(format="folder", class_by=r"(pit)_\d", class_from_mask=from_mask)
+    found = {sample.image_path: sample.class_name for sample in read(tmp_path, options)}
+    assert found == {"pit_1.jpg": "pit", **dict.fromkeys(("pit_2.jpg", "pit_3.jpg"), "good" if from_mask else "pit")}
+
+
 def test_images_that_the_expression_does_not_match_are_listed(tmp_path: Path) -> None:
     for name in ("img_pit_1", "other"):
         photo(tmp_path / f"a/{name}.png")

@@ -43,7 +43,7 @@ def by_options(entries: Sequence[ImageEntry], options: ReadOptions, root: Path) 
     if options.class_from_mask:
         entries = _from_mask(entries)
     if options.class_by is not None:
-        entries = _from_path(entries, compiled(options.class_by), options.class_by, root)
+        entries = _from_path(entries, compiled(options.class_by), root, by_mask=options.class_from_mask)
     return tuple(entries)
 
 
@@ -75,7 +75,10 @@ def _from_mask(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
     return changed
 
 
-def _from_path(entries: Sequence[ImageEntry], pattern: re.Pattern[str], text: str, root: Path) -> list[ImageEntry]:
+def _from_path(
+    entries: Sequence[ImageEntry], pattern: re.Pattern[str], root: Path, *, by_mask: bool
+) -> list[ImageEntry]:
+    """Each entry with the class of its path; with `by_mask`, those whose mask said good stay so."""
     key: str | int = next(iter(pattern.groupindex), 1)
     names: dict[str, str] = {}
     missed = []
@@ -89,16 +92,19 @@ def _from_path(entries: Sequence[ImageEntry], pattern: re.Pattern[str], text: st
     if missed:
         shown = ", ".join(missed[:_SHOWN]) + (" …" if len(missed) > _SHOWN else "")
         raise DataError(
-            f"--class-by {text!r} finds no class in {counted(len(missed), 'path')} of {len(entries)}: {shown}",
+            f"--class-by {pattern.pattern!r} finds no class in {counted(len(missed), 'path')} of {len(entries)}: "
+            f"{shown}",
             where=root,
             hint="widen the expression; it is searched in the path of each image relative to ROOT",
         )
     good = good_names(set(names.values()))
-    return [
-        entry if entry.by_mask and entry.class_name == GOOD else _of_class(entry, GOOD if name in good else name)
-        for entry in entries
-        for name in [names[entry.image]]
-    ]
+    named = []
+    for entry in entries:
+        name = GOOD if names[entry.image] in good else names[entry.image]
+        kept = by_mask and entry.class_name == GOOD
+        # What the path says holds without a mask too: no image is good by lack of one.
+        named.append(entry if kept else _of_class(entry, name, by_mask=by_mask))
+    return named
 
 
 def _of_class(entry: ImageEntry, name: str, *, by_mask: bool | None = None, group: str | None = None) -> ImageEntry:
