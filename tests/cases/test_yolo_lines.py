@@ -53,7 +53,7 @@ def _pose(flags: str, numbers: int = 2) -> list[str]:
         (f"kpt_shape: [1, 3]\n{NAMES}", _pose("21", 1), r"`kpt_shape: \[1, 3\]` says"),
         (NAMES, _pose("21"), "the lines are boxes with 2 key points"),
         (NAMES, _pose("12", 1), "the lines are boxes with 1 key point "),
-        (NAMES, _pose(""), "the lines are boxes with 2 key points"),
+        (NAMES, [*_pose(""), *_pose("")], "the lines are boxes with 2 key points"),
     ],
     ids=["stated", "stated, flags", "stated, one point", "flags", "flags, one point", "neither"],
 )
@@ -66,6 +66,10 @@ def test_key_points_are_no_corners(yaml: str, lines: list[str], said: str, tmp_p
         read(root, ReadOptions(skip_faulty=True))
 
 
+def test_a_few_lines_that_may_be_key_points_are_read_with_a_note(tmp_path: Path) -> None:
+    assert any("key points (pose) rather than outlines" in note for note in read(_set(tmp_path, *_pose(""))).notes)
+
+
 def test_outlines_are_not_taken_for_key_points(tmp_path: Path) -> None:
     """Small, large and touching outlines of one length; and a data.yaml that states key points of another length."""
     random = np.random.default_rng(4)
@@ -76,7 +80,9 @@ def test_outlines_are_not_taken_for_key_points(tmp_path: Path) -> None:
             center = random.uniform(size / 2, 1 - size / 2, 2)
             points = center + size / 2 * np.stack((np.cos(angles), np.sin(angles)), axis=1)
             lines.append("0 " + " ".join(f"{value:.6f}" for value in np.clip(points, 0, 1).ravel()))
-        assert len(read(_set(tmp_path / str(corners), *lines))) == 20
+        dataset = read(_set(tmp_path / str(corners), *lines))
+        assert len(dataset) == 20
+        assert not any("key points" in note for note in dataset.notes)
     whole = "0 0 0 1 0 1 1 0 1 0 0.5"
     assert len(read(_set(tmp_path / "whole", whole, whole, whole))) == 3
     assert len(read(_set(tmp_path / "other", outline(HOLE), yaml=f"kpt_shape: [17, 3]\n{NAMES}"))) == 1

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 _BOX = 5
 _QUAD = 9
 _LEAST_LINES = 3
+_SURE_LINES = 8
 _SLACK = 0.02
 _FLAGS = (0.0, 1.0, 2.0)
 
@@ -61,11 +62,18 @@ class Kinds:
         rest = next(iter(self._lengths)) - _BOX
         if self._flagged and 2 * self._seen_within > self._lines:
             return rest // 3, 3
-        # Two numbers a point could be corners: but the second corner of an outline lies near the others, while the
-        # width and height of a box lie anywhere.
-        if self._plain and self._lines >= _LEAST_LINES and 4 * self._far >= self._lines:
+        if rest >= 4 and self._plain and self._lines >= _SURE_LINES and 2 * self._far >= self._lines:
             return rest // 2, 2
         return None
+
+    @property
+    def perhaps_key_points(self) -> bool:
+        """Whether the lines could be boxes with points of two numbers each, though outlines may look like this too.
+
+        The second corner of an outline lies near the others, while the width and height of a box lie anywhere.
+        """
+        few = self._plain and self._lines >= _LEAST_LINES and 4 * self._far >= self._lines
+        return few and len(self._lengths) == 1 and self.key_points is None
 
 
 def _is_flagged_pose(values: Sequence[float]) -> bool:

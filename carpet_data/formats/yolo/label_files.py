@@ -132,6 +132,11 @@ class LabelFiles:
         if self.repeated:
             more = f", and {len(self.repeated) - 1} more like it" if len(self.repeated) > 1 else ""
             yield f"{self.repeated[0]}, and is read once{more}"
+        if self.kinds.perhaps_key_points:
+            yield (
+                "the lines could be boxes with key points (pose) rather than outlines: look at a few masks, "
+                "and state `kpt_shape` in data.yaml if they are"
+            )
         if self.kinds.four_corners:
             yield (
                 "every label line has exactly four corners, as boxes and oriented boxes have: all pixels inside of "
