@@ -162,6 +162,8 @@ def test_images_of_a_side_are_not_taken_from_another(tmp_path: Path) -> None:
         "https://example.org/upload/im%5F1.png",
         "/data/upload/3/1a2b3c4d-im_1.png",
         "gs://bucket/IM_1.PNG",
+        "im_1.jpg",
+        "im_1",
     ],
 )
 def test_04_addresses_and_uploads_name_the_file_that_is_meant(name: str, tmp_path: Path) -> None:
@@ -170,6 +172,19 @@ def test_04_addresses_and_uploads_name_the_file_that_is_meant(name: str, tmp_pat
     with pytest.raises(ProblemsError) as caught:
         cd.read(root)
     assert caught.value.problems[0].hint == "correct file_name: the data set has images/im_1.png"
+
+
+def test_an_image_in_two_files_of_one_side_names_both(tmp_path: Path) -> None:
+    """A JSON file for each class, or a copy of an older state: which of the two is meant is not known."""
+    pictures(tmp_path / "images", "im_1.png", "im_2.png")
+    for name in ("scratch", "dent"):
+        write(tmp_path / f"annotations/{name}.json", [entry(1), entry(2)], [annotation(1, 1, square(2, 2))])
+    assert errors_of(tmp_path) == ["the image is listed twice, in dent.json and scratch.json (1 more alike)"]
+
+
+def test_predictions_are_called_so(tmp_path: Path) -> None:
+    root = changed(plain(tmp_path), lambda d: [each.update(score=0.5) for each in d["annotations"]])
+    assert cd.read(root).notes == ("3 annotations with a score: the file looks like predictions",)
 
 
 def test_coordinates_that_are_fractions_are_refused(tmp_path: Path) -> None:

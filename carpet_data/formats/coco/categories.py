@@ -89,7 +89,8 @@ def _of_file(
         if key is None:
             problems.say(f"the category's id {_wrong_number(category.get('id'))}", where)
         elif not is_text(name):
-            problems.say("the category has no name", where)
+            said = "has no name" if name in (None, "") else f"has the name {name!r}, which is not text"
+            problems.say(f"the category {said}", where, "give it a name, in quotes")
         elif names.get(key, name) != name:
             problems.say(f"two categories have the id {key}: {names[key]} and {name}", where)
         elif key not in names:

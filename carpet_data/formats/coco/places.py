@@ -83,7 +83,10 @@ class Places:
 
     def _near(self, name: str) -> str:
         """A hint that names the files of the data set that are called so, in whatever folder; empty without any."""
-        found = next(filter(None, (self._by_name.get(_folded(base)) for base in _base_names(name))), None)
+        bases = [_folded(base) for base in _base_names(name)]
+        # Images that were converted after the export have another suffix, some exports have none.
+        wanted = (*bases, *(PurePosixPath(base).stem for base in bases))
+        found = next(filter(None, (self._by_name.get(each) for each in wanted)), None)
         if found is None:
             return ""
         shown = ", ".join(found[:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
@@ -91,14 +94,16 @@ class Places:
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        """Image file name -> paths, whatever the case; only looked for once an image is missing."""
+        """Image file name, and its stem -> paths, whatever the case; only looked for once an image is missing."""
         found: defaultdict[str, list[str]] = defaultdict(list)
         try:
             listing = walk(self.root)
         except DataError:
             return {}  # a hint less; that the folder cannot be listed is said by those who read it
         for path in filter(is_image, listing.files):
-            found[_folded(path.rpartition("/")[2])].append(path)
+            name = _folded(path.rpartition("/")[2])
+            found[name].append(path)
+            found[PurePosixPath(name).stem].append(path)
         return found
 
 

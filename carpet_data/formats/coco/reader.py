@@ -48,10 +48,13 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     problems = Problems(skip_faulty=options.skip_faulty)
     categories, names, notes = categories_of(opened.documents, problems)
     pictures: list[Picture] = []
+    sources: list[str] = []
     remarks = _Remarks()
     for document, of_file, side in zip(opened.documents, categories, sides, strict=True):
-        pictures += _File(document, opened.root, of_file, side, problems, remarks).pictures()
-    _check_repeated(pictures, opened.root, problems)
+        of_document = _File(document, opened.root, of_file, side, problems, remarks).pictures()
+        pictures += of_document
+        sources += [document.path.name] * len(of_document)
+    _check_repeated(pictures, sources, opened.root, problems)
     # Our own exports hold pixels in any case, if only the first one.
     if remarks.polygons and remarks.largest <= 1 and not all(map(is_ours, opened.documents)):
         what = "no coordinate is larger than 1: these are fractions of the image, and COCO's are pixels"
@@ -83,6 +86,7 @@ class _Remarks:
     """What was read otherwise than it is written, over all files."""
 
     respelled: int = 0
+    scored: int = 0
     largest: float = 0.0
     polygons: int = 0
     flat: list[str] = field(default_factory=list)
@@ -90,6 +94,8 @@ class _Remarks:
 
     def notes(self) -> list[str]:
         notes = []
+        if self.scored:
+            notes.append(f"{counted(self.scored, 'annotation')} with a score: the file looks like predictions")
         if self.respelled:
             notes.append(
                 f"{counted(self.respelled, 'reference')} to an id as text where it is a number, or the reverse, "
@@ -199,6 +205,7 @@ class _File:
             if isinstance(found, Fault) or not isinstance(name, str):
                 continue
             self.remarks.respelled += id_of(annotation.get("category_id")) not in self.categories.known
+            self.remarks.scored += annotation.get("score") is not None
             if found.polygons is not None:
                 self.remarks.polygons += 1
                 self.remarks.largest = max(self.remarks.largest, *map(max, found.polygons))
@@ -213,14 +220,17 @@ class _File:
         return shapes
 
 
-def _check_repeated(pictures: Sequence[Picture], root: Path, problems: Problems) -> None:
-    first: dict[str, Picture] = {}
-    for picture in pictures:
-        other = first.setdefault(picture.path, picture)
-        if other is not picture:
-            sides = sorted({str(side) for side in (picture.side, other.side) if side is not None})
-            what = (
-                f"the image is listed on two sides: {' and '.join(sides)}" if len(sides) > 1 else "it is listed twice"
-            )
-            hint = "list each image once, or name the one JSON file to read"
-            problems.say(what, root / picture.path, hint, image=root / picture.path, cause=what)
+def _check_repeated(pictures: Sequence[Picture], sources: Sequence[str], root: Path, problems: Problems) -> None:
+    """Say which images are listed twice; `sources` are the names of their JSON files."""
+    first: dict[str, tuple[Picture, str]] = {}
+    for picture, source in zip(pictures, sources, strict=True):
+        other, other_source = first.setdefault(picture.path, (picture, source))
+        if other is picture:
+            continue
+        sides = sorted({str(side) for side in (picture.side, other.side) if side is not None})
+        files = " and ".join(dict.fromkeys((other_source, source)))
+        what = f"the image is listed twice, in {files}"
+        if len(sides) > 1:
+            what = f"the image is listed on two sides: {' and '.join(sides)}"
+        hint = "list each image once, or name the one JSON file to read"
+        problems.say(what, root / picture.path, hint, image=root / picture.path, cause=what)
