@@ -248,6 +248,18 @@ def test_what_a_binary_mask_is_not_taken_for(tmp_path: Path) -> None:
     assert index_values(tmp_path / "palette.png", blot().astype(np.uint8) * 128) == ()
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (8, 8), (7, 11)])
+def test_no_pixel_is_too_lonely_to_tell_class_numbers(shape: tuple[int, int], tmp_path: Path) -> None:
+    for position in range(shape[0] * shape[1]):
+        values = np.zeros(shape, np.uint8)
+        values.flat[position] = 3
+        values.flat[position - 1] = 255
+        indexed(tmp_path / "mask.png", values)
+        expected = () if shape == (1, 1) else (3, 255)
+        assert index_values(tmp_path / "mask.png", values) == expected
+        assert index_values(tmp_path / "mask.png", np.asfortranarray(values)) == expected
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_indices_of_few_bits(bits: int, tmp_path: Path) -> None:
     values = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % (2**bits)
