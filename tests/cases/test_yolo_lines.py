@@ -1,4 +1,4 @@
-"""Label lines and data.yaml as annotation tools write them: what is no outline is refused, one error for each cause."""
+"""Label lines and data.yaml as annotation tools write them: all but outlines is refused, one error for each cause."""
 
 from __future__ import annotations
 

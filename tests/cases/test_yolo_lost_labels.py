@@ -48,7 +48,7 @@ LOST: dict[str, tuple[dict[str, str | None], str, str]] = {
     ),
     "a side without labels": (
         {"images/train/a.png": "labels/train/a.txt", "images/val/b.png": None, "images/val/c.png": None},
-        "images/val: none of the 2 images of val has a label file, while others have",
+        "images/val: none of the 2 images of val has a label file, while others have one",
         "labels/val",
     ),
 }
@@ -102,10 +102,10 @@ def test_images_without_labels_are_counted(tmp_path: Path) -> None:
     root = yolo_set(tmp_path, labels, data__yaml=NAMES)
     dataset = read(root)
     assert list(classes_by_name(dataset).values()).count("good") == 4
-    assert dataset.notes == ("4 of 5 images have no label file and are taken for good: 4 in images",)
+    assert dataset.notes == ("4 of 5 images have no label file and count as good: 4 in images",)
     yolo_set(root, {f"images/line2/{n}.png": (None, "") for n in range(2)})
     assert read(root).notes == (
-        "6 of 7 images have no label file and are taken for good: 4 in images, all 2 in images/line2",
+        "6 of 7 images have no label file and count as good: 4 in images, all 2 in images/line2",
     )
     for number in range(2):
         (root / f"images/line2/{number}.png").unlink()

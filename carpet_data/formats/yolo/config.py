@@ -21,10 +21,10 @@ class Config:
     Attributes:
         root: The folder that all paths are relative to.
         path: The data.yaml or obj.data; None without one.
-        names: Class number -> name; None where nothing says.
-        places: (side, folder or list of images relative to the root); empty where nothing says.
+        names: Class number -> name; None if no file says.
+        places: (side, folder or list of images relative to the root); empty if no file says.
         classes: The number of classes that is stated; None where none is.
-        key_points: How many key points a line has, and numbers each of them; None where nothing says that it has any.
+        key_points: How many key points a line has, and numbers each of them; None if the labels are outlines.
         notes: What one should know of it.
     """
 
@@ -97,7 +97,7 @@ def _of_darknet(path: Path) -> Config:
     places: dict[str, Side | None] = {}
     for key, value in settings.items():
         if value and key in darknet.SIDE_KEYS:
-            # Darknet's `valid` may name the list of `train` again, for want of another.
+            # Darknet's `valid` may name the list of `train` again, when there is no other.
             places.setdefault(_named(root, path, key, value), side_of(key))
     classes = int(settings["classes"]) if settings.get("classes", "").isdecimal() else None
     return Config(

@@ -29,7 +29,7 @@ class LabelFiles:
     Attributes:
         files: Number of label files that were read.
         lines: Number of lines in them that are labels.
-        troubles: (kind, what is wrong) of each line that is no outline.
+        troubles: (kind, what is wrong) of each line that is not an outline.
         numbers: The class numbers that were seen.
         repeated: What to say of lines that repeat another.
     """
@@ -139,6 +139,6 @@ class LabelFiles:
             )
         if self.kinds.four_corners:
             yield (
-                "every label line has exactly four corners, as boxes and oriented boxes have: all pixels inside of "
-                "them are taken for defect"
+                "every label line has exactly four corners, as boxes and oriented boxes have: every pixel inside "
+                "counts as defect"
             )

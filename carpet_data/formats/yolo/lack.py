@@ -41,7 +41,7 @@ class Lack:
 
 
 def check(lack: Lack, problems: Problems) -> list[str]:
-    """Notes on images that are good for want of a label file; problems where that is no plain intent.
+    """Notes on images that are good because they have no label file; problems where that is not clearly meant.
 
     Problems: label files that no image uses, one for each folder; no label file at all; a side of which no image has
     one. With `skip_faulty`, the images that these could make good are left out.
@@ -73,8 +73,8 @@ def _good_note(images: list[str], all_images: Collection[str]) -> str:
     folders = Counter(path.rpartition("/")[0] for path in images).most_common(_MOST_NAMED)
     whole = {folder: "all " if number == every[folder] else "" for folder, number in folders}
     places = ", ".join(f"{whole[folder]}{number} in {folder or '.'}" for folder, number in folders)
-    verb = "has no label file and is" if len(images) == 1 else "have no label file and are"
-    return f"{len(images)} of {counted(len(all_images), 'image')} {verb} taken for good: {places}"
+    verb = "has no label file and counts" if len(images) == 1 else "have no label file and count"
+    return f"{len(images)} of {counted(len(all_images), 'image')} {verb} as good: {places}"
 
 
 def _say_no_images(lack: Lack, problems: Problems) -> None:
@@ -84,8 +84,10 @@ def _say_no_images(lack: Lack, problems: Problems) -> None:
     problems.say(f"no images were found{there}", lack.root, hint)
 
 
-def _no_image(images: Collection[str]) -> str:
-    return f"none of the {len(images)} images" if len(images) > 1 else "not the one image"
+def _without(images: Collection[str], of: str = "") -> str:
+    if len(images) == 1:
+        return f"the only image{of} has no label file"
+    return f"none of the {len(images)} images{of} has a label file"
 
 
 def _say_none(lack: Lack, images: list[str], problems: Problems) -> None:
@@ -95,7 +97,7 @@ def _say_none(lack: Lack, images: list[str], problems: Problems) -> None:
     of_classes = {PurePosixPath(path).parent.name for path in images} <= set(lack.names)
     hint = "the folders are called as the classes: read them with --from folder" if of_classes else None
     problems.say(
-        f"{_no_image(images)} has a label file (looked in {shown}, and beside the images)",
+        f"{_without(images)} (looked in {shown}, and beside the images)",
         lack.root,
         hint or f"put the label files there; {_EMPTY_FILES}; for images without labels use --from folder",
     )
@@ -104,7 +106,7 @@ def _say_none(lack: Lack, images: list[str], problems: Problems) -> None:
 def _say_side(lack: Lack, side: Side | None, images: list[str], problems: Problems) -> None:
     """Other sides have label files, and this one has none."""
     folder = images[0].rpartition("/")[0] or "."
-    what = f"{_no_image(images)} of {side or 'no side'} has a label file, while others have"
+    what = f"{_without(images, f' of {side}' if side else '')}, while others have one"
     hint = f"put the label files into {expected(images[0]).rpartition('/')[0] or '.'}; or {_EMPTY_FILES}"
     if problems.skip_faulty:
         for path in images:
@@ -209,7 +211,7 @@ class _Nearest:
         return by_stem[found[0]] if found else None
 
     def foreign(self, label: str) -> str | None:
-        """A file of this name that is no image for us, such as a.heic."""
+        """A file of this name in an image format that is not supported, such as a.heic."""
         key = key_of(label)
         others: Iterable[str] = (
             path for path in self._lack.files if path not in self._lack.sides and key_of(path) == key

@@ -57,7 +57,7 @@ def shape_of(
     Args:
         words: The line.
         values: Its numbers; None where it holds anything else.
-        names: Class number -> name; None where nothing says.
+        names: Class number -> name; None if no file says.
         info: The image.
         label: How to name the line in a message.
     """

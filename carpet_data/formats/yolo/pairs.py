@@ -29,7 +29,7 @@ class Pairs:
     Attributes:
         label_of: image -> its label file.
         copies: Label files that say the same as one that is used.
-        elsewhere: Label files of images that are no part of the data set.
+        elsewhere: Label files of images that are not part of the data set.
         unused: Label files of no image.
     """
 

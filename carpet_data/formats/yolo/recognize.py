@@ -63,7 +63,7 @@ def looks_like(folder: Folder) -> bool:
     usual = list(_usual_places(root))
     if any(map(_has_label_folder, usual)) or any(map(_has_labels_beside, usual)):
         return True
-    # Of other folders only those that are no data sets of their own.
+    # Other folders count only if they are not data sets of their own.
     others = [place for place in root.places if not _describes_itself(place)]
     return any(map(_has_labels_beside, others)) or _has_labels_apart([root, *others], root.places)
 
