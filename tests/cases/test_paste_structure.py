@@ -160,6 +160,25 @@ def test_a_twill_keeps_its_angle(angle: float) -> None:
         assert off < 2.0
 
 
+def stripes(angle_deg: float, seed: int) -> Image:
+    """Hard stripes, 13 pixels apart, of which each line runs at an angle clockwise from +x."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:256, :256].astype(np.float64)
+    across = np.radians(angle_deg + 90.0)
+    wave = np.sign(np.cos(2 * np.pi * ((x * np.cos(across) + y * np.sin(across)) / 13 + rng.random())))
+    return np.clip(128 + 60 * wave + rng.normal(0, 5, x.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("own", "other"), [(0.0, 0.0), (0.0, 90.0), (20.0, 25.0), (-70.0, 20.0)])
+def test_on_stripes_a_donor_is_turned_as_they_run(own: float, other: float) -> None:
+    donor = cut_of(*bar(stripes(own, 1), (120, 120), (50, 16), own), margin=30)
+    made = pasted(scene_of(stripes(other, 2), donor))
+    assert made.drawn["blend"] == "lattice"
+    rows, columns = np.nonzero(made.mask)
+    (_, _), _, turned = cv2.minAreaRect(np.stack([columns, rows], axis=1).astype(np.float32))
+    assert abs((turned - other + 45.0) % 90.0 - 45.0) < 2.0
+
+
 def test_a_donor_of_another_lattice_is_refused(mesh_donor: Donor) -> None:
     with pytest.raises(Redraw, match="continue"):
         DonorPaste().render(scene_of(mesh(period=19.0).image, mesh_donor), PLAIN, np.random.default_rng(0))

@@ -23,6 +23,8 @@ photographed carpet 0.59, whose yarns wander."""
 _VALLEY = 0.15
 """How far the autocorrelation falls between two neighbors of a lattice."""
 _COLLINEAR = 0.3
+_TURN_DEG = 2.0
+_FINE_PX = 0.25
 _DIRECTED = 0.5
 """Coherence of the structure tensor (0 = no direction, 1 = all gradients parallel): rolled steel and ground tiles have
 0.5 to 0.9, carpet 0.1 to 0.3, leather under slanting light 0.45."""
@@ -74,17 +76,16 @@ def structure_of(image: Image, besides: Mask | None = None) -> Structure | None:
     """
     values = grey(image)
     known = np.ones(values.shape, np.bool_) if besides is None else ~besides
-    lattice = _lattice_of(*_middle(values, known, _SIDE_PX))
+    coherence, angle = _direction(*_middle(values, known, _SIDE_PX))
+    direction = angle if coherence >= _DIRECTED else None
+    lattice = _lattice_of(*_middle(values, known, _SIDE_PX), direction)
     if lattice is None and min(values.shape) >= 2 * _SIDE_PX:
         half = (values.shape[1] // 2, values.shape[0] // 2)
         small = np.asarray(cv2.resize(values, half, interpolation=cv2.INTER_AREA), np.float32)
         shown = cv2.resize(known.astype(np.float32), half, interpolation=cv2.INTER_AREA) > 0.99
-        lattice = _lattice_of(*_middle(small, shown, _SIDE_PX))
+        lattice = _lattice_of(*_middle(small, shown, _SIDE_PX), direction)
         lattice = None if lattice is None else tuple((2 * x, 2 * y) for x, y in lattice)  # type: ignore[assignment]
-    coherence, angle = _direction(*_middle(values, known, _SIDE_PX))
-    if lattice is None and coherence < _DIRECTED:
-        return None
-    return Structure(lattice, angle if coherence >= _DIRECTED else None)
+    return None if lattice is None and direction is None else Structure(lattice, direction)
 
 
 def _middle(values: F32, known: Mask, side: int) -> tuple[F32, Mask]:
@@ -105,13 +106,21 @@ def _direction(values: F32, known: Mask) -> tuple[float, float]:
     return float(np.hypot(xx - yy, 2 * xy)) / max(xx + yy, 1e-6), (across + 180.0) % 180.0 - 90.0
 
 
-def _lattice_of(values: F32, known: Mask) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """Two vectors (x, y) that carry the texture into itself, to a fraction of a pixel; None where none do."""
+def _lattice_of(
+    values: F32, known: Mask, direction: float | None
+) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Two vectors (x, y) that carry the texture into itself, to a fraction of a pixel; None where none do.
+
+    `direction` is the angle that everything runs at, if it does: along stripes nothing repeats, so that one vector is
+    across them, and the other, as long, along them.
+    """
     if min(values.shape) < 8 * _SHORTEST_PX or known.sum() < 0.25 * known.size:
         return None
     found = _autocorrelation(values, known)
     if found is None:
         return None
+    if direction is not None and (stripes := _stripes(found, direction)) is not None:
+        return stripes
     peaks = _peaks(found)
     strong = max((height for *_, height, _ in peaks), default=0.0)
     if strong < _STRICT:
@@ -123,7 +132,9 @@ def _lattice_of(values: F32, known: Mask) -> tuple[tuple[float, float], tuple[fl
     if not good:
         return None
     first = np.array(good[0], np.float64)
-    second = _second(first, good, found)
+    second = _second(first, good)
+    if second is None:
+        return None
     basis, strength = _refined(np.stack([first, second]), found)
     if strength < _STRICT:
         return None
@@ -172,18 +183,51 @@ def _values_at(found: F32, lags: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(found[np.clip(rows, 0, found.shape[0] - 1), np.clip(columns, 0, found.shape[1] - 1)], np.float64)
 
 
-def _second(first: NDArray[np.float64], good: list[tuple[int, int]], found: F32) -> NDArray[np.float64]:
-    """The shortest vector beside the first; stripes, along which nothing repeats, get one that runs along them."""
-    along = np.array([-first[1], first[0]])
+def _stripes(found: F32, direction: float) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """The lattice of stripes that run at about an angle (degrees); None where the texture changes along them."""
+    length = 0.8 * min(found.shape) / 2
+    turns = np.radians(direction + np.linspace(-_TURN_DEG, _TURN_DEG, 41))
+    ways = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    # The angle of gradients is that of pixels as well as of stripes: where they are alike farthest is the truer one.
+    ridges = [_between_pixels(found, np.arange(0, length) * way[:, None]) for way in ways]
+    best = int(np.argmax([ridge.mean() for ridge in ridges]))
+    # The noise of the camera is alike at lag 0 only.
+    ridge = ridges[best][round(_SHORTEST_PX) :]
+    if float(ridge.min()) < max(_STRICT, float(ridge.max()) - _VALLEY):
+        return None
+    x, y = (float(v) for v in ways[best])
+    pitch = _pitch(_between_pixels(found, np.arange(0, length, _FINE_PX) * np.array([[-y], [x]])))
+    return ((-y * pitch, x * pitch), (x * pitch, y * pitch)) if pitch > 0 else None
+
+
+def _pitch(line: NDArray[np.float64]) -> float:
+    """The period of an autocorrelation at every `_FINE_PX` of a lag; 0 where it has none."""
+    tops = [n for n in range(1, len(line) - 1) if line[n] >= line[n - 1] and line[n] > line[n + 1]]
+    tops = [n for n in tops if line[n] >= _STRICT and line[n] - line[:n].min() >= _VALLEY]
+    lags = [n * _FINE_PX for n in tops if n * _FINE_PX >= _SHORTEST_PX]
+    if not lags:
+        return 0.0
+    # The farther a multiple, the truer the pitch.
+    counts = [round(lag / lags[0]) for lag in lags]
+    return float(np.median([lag / n for lag, n in zip(lags, counts, strict=True) if n >= counts[-1] / 2]))
+
+
+def _between_pixels(found: F32, lags: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An autocorrelation at lags (2 x n, x and y) between its pixels."""
+    x, y = (row.astype(np.float32)[None] + n // 2 for row, n in zip(lags, found.shape[::-1], strict=True))
+    return np.asarray(np.asarray(cv2.remap(found, x, y, cv2.INTER_LINEAR))[0], np.float64)
+
+
+def _second(first: NDArray[np.float64], good: list[tuple[int, int]]) -> NDArray[np.float64] | None:
+    """The shortest vector beside the first; None where all lie along it."""
     for point in good:
         vector = np.array(point, np.float64)
         vector -= np.rint(vector @ first / (first @ first)) * first
         length = float(np.hypot(*vector))
         aside = abs(float(first[0] * vector[1] - first[1] * vector[0])) / max(length * float(np.hypot(*first)), 1e-6)
         if length >= _SHORTEST_PX and aside >= _COLLINEAR:
-            height = float(_values_at(found, vector[None])[0])
-            return vector if height - _valley(found, vector) >= _VALLEY else along
-    return along
+            return vector
+    return None
 
 
 def _refined(basis: NDArray[np.float64], found: F32) -> tuple[NDArray[np.float64], float]:
