@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from carpet_data.formats.listing import is_known
 
-__all__ = ["ANNOTATION_SUFFIXES", "HARMLESS", "WHOLE_SET", "advice", "annotation_kinds", "kind_of"]
+__all__ = ["ANNOTATION_SUFFIXES", "HARMLESS", "TABLE", "WHOLE_SET", "advice", "annotation_kinds", "kind_of"]
 
 ANNOTATION_SUFFIXES = frozenset({".txt", ".json", ".xml", ".csv"})
 
@@ -48,9 +48,9 @@ _XML_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Pascal VOC XML", ("<annotation", "<filename")),
 )
 
-_TABLE, _LIST, _RUNS = "a table of images (CSV)", "a list of images", "run lengths in CSV"
+TABLE, _LIST, _RUNS = "a table of images (CSV)", "a list of images", "run lengths in CSV"
 
-HARMLESS = frozenset({_TABLE, _LIST})
+HARMLESS = frozenset({TABLE, _LIST})
 """Kinds that say no defect by themselves."""
 
 WHOLE_SET = frozenset(
@@ -66,6 +66,7 @@ _TOOLS = (
     ("Supervisely", "export from Supervisely as COCO"),
     ("Datumaro", "convert it with datumaro to COCO"),
     ("labelme", "convert it to COCO (labelme's own examples have labelme2coco.py)"),
+    ("table of images", "sort the images into a folder for each class"),
     ("run lengths", "convert the run lengths to masks or to COCO"),
     ("COCO", "name the JSON file itself"),
     ("YOLO", "name the folder or the data.yaml that the labels belong to"),
@@ -79,7 +80,7 @@ def advice(kinds: Iterable[str]) -> str:
         >>> advice(["CVAT XML"])
         'CVAT XML is not read here: export from CVAT as COCO 1.0'
     """
-    found = sorted(set(kinds) - HARMLESS)
+    found = sorted(set(kinds) - {_LIST})
     if not found:
         return ""
     ways = dict.fromkeys(how for kind in found for name, how in _TOOLS if name in kind)
@@ -138,7 +139,7 @@ def _csv(text: str) -> str | None:
         return _RUNS
     # A table whose rows begin with an image: classes, boxes or masks of these.
     named = sum(bool(_IMAGE_NAME.search(line)) for line in head)
-    return _TABLE if named >= max(1, len(head) // 2) else None
+    return TABLE if named >= max(1, len(head) // 2) else None
 
 
 def _txt(text: str) -> str | None:

@@ -7,8 +7,8 @@ masks. Both would turn defects into good images, or make defects of everything.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,23 +62,26 @@ def _pictures(root: Path, masks: Sequence[str]) -> Iterator[Finding]:
 
 
 def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
-    """Folders of images that hold masks: named as others that hold photographs are, or black for the most part."""
-    bare = _some([seen.image for seen in images if not seen.annotated])
-    doubtful = {folder: paths for folder, paths in bare.items() if all(_looks_like_mask(root / path) for path in paths)}
-    folders = {_folder(seen.image) for seen in images} if doubtful else set()
-    if len(doubtful) == len(folders):
+    """Files of a folder that are masks: named as others that are photographs, or black for the most part.
+
+    Files of one folder and suffix are taken to be alike: a photograph may be a JPEG and its mask a PNG beside it.
+    """
+    bare = _some([seen.image for seen in images if not seen.annotated], by_suffix=True)
+    doubtful = {kind: paths for kind, paths in bare.items() if all(_looks_like_mask(root / path) for path in paths)}
+    kinds = {_kind(seen.image) for seen in images} if doubtful else set()
+    if len(doubtful) == len(kinds):
         return  # all images are drawn in two values: nothing tells a mask from them
-    for folder, paths in doubtful.items():
+    for kind, paths in doubtful.items():
         keys = {stem_key(path) for path in paths}
-        others = any(_folder(seen.image) != folder and stem_key(seen.image) in keys for seen in images)
+        others = any(_kind(seen.image) != kind and stem_key(seen.image) in keys for seen in images)
         if others or all(_is_mostly_black(root / path) for path in paths):
             yield Finding(
                 "roles-doubtful",
                 DataError(
                     f"these were taken for images, but look like masks, such as {paths[0]}",
-                    where=root / folder,
-                    hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; "
-                    "or move the folder out of the data set",
+                    where=root / _folder(paths[0]),
+                    hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; in one folder, end "
+                    "the names of the masks on _mask",
                 ),
             )
 
@@ -86,12 +89,18 @@ def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
 def _mask_beside(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
     """Masks beside images whose names are unlike those of the other masks there, and that were taken for images."""
     folders = {_folder(mask) for seen in images for mask in seen.masks}
+    twins = Counter(_without_suffix(seen.image) for seen in images)
     beside = [
         seen.image
         for seen in images
-        if not seen.annotated and (_folder(seen.image) in folders or _MASK_NAME.search(seen.image))
+        if not seen.annotated
+        and (
+            _folder(seen.image) in folders
+            or twins[_without_suffix(seen.image)] > 1
+            or _MASK_NAME.search(seen.image) is not None
+        )
     ]
-    found = [path for path in beside[:_BESIDE_LOOKED_AT] if _looks_like_mask(root / path)]
+    found = [path for path in sorted(beside)[:_BESIDE_LOOKED_AT] if _looks_like_mask(root / path)]
     if found and len(found) < len(images) // 2:
         yield Finding(
             "roles-doubtful",
@@ -124,10 +133,10 @@ def _mostly_empty(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
     if sum(map(len, of_class.values())) < _FEWEST_MASKS:
         return
     for name, paths in list(of_class.items())[:_FOLDERS]:
-        looked = _empty(root, _spread(paths, _OF_FOLDER))
+        looked = _empty(root, _spread(sorted(paths), _OF_FOLDER))
         if len(looked) < _OF_FOLDER or sum(looked) <= _FLAT_SHARE * len(looked):
             continue
-        looked = _empty(root, _spread(paths, _EMPTY_OPENED))
+        looked = _empty(root, _spread(sorted(paths), _EMPTY_OPENED))
         if sum(looked) > _FLAT_SHARE * len(looked):
             yield Finding(
                 "masks-mostly-empty",
@@ -143,11 +152,11 @@ def _empty(root: Path, paths: Sequence[str]) -> list[bool]:
     return [not each.any() for path in paths if (each := _opened(root / path)) is not None]
 
 
-def _some(paths: Sequence[str]) -> Mapping[str, list[str]]:
-    """A few files of each folder."""
+def _some(paths: Iterable[str], *, by_suffix: bool = False) -> Mapping[str, list[str]]:
+    """A few files of each folder, or of each folder and suffix."""
     of_folder: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        of_folder[_folder(path)].append(path)
+    for path in sorted(paths):
+        of_folder[_kind(path) if by_suffix else _folder(path)].append(path)
     return {folder: _spread(of_folder[folder], _OF_FOLDER) for folder in list(of_folder)[:_FOLDERS]}
 
 
@@ -194,3 +203,12 @@ def _is_mask(pixels: NDArray[np.uint8]) -> bool:
 
 def _folder(path: str) -> str:
     return path.rpartition("/")[0] or "."
+
+
+def _without_suffix(path: str) -> str:
+    return path.rpartition(".")[0].casefold()
+
+
+def _kind(path: str) -> str:
+    """The folder and the suffix, in lower case."""
+    return f"{_folder(path)}/*{Path(path).suffix.lower()}"

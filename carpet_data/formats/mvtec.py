@@ -223,20 +223,25 @@ def _notes(export: Export[Any], tally: Tally) -> list[str]:
     return notes
 
 
-def _is_of_masks(name: str, siblings: Collection[str]) -> bool:
-    named = role_by_name(name, siblings)
-    return named is not None and named[0] == "mask"
-
-
 def _looks_like(folder: Folder) -> bool:
     """Whether ground_truth lies beside the sides, or a side holds a class without defects."""
     if GROUND_TRUTH in folder.folders:
         return bool(folder.sides)
-    classes = [{path.name for path in side.class_folders()} for side in map(Folder, folder.sides)]
-    siblings = {name.casefold() for names in classes for name in names}
-    if any(_is_of_masks(name, siblings) for names in classes for name in names):
-        return False  # crack_mask beside crack
-    return any(good_names(names) for names in classes)
+    sides = [folder.child(path) for path in folder.sides]
+    # masks/crack, test/ground_truth or crack_mask beside crack: the reader of plain folders knows more names.
+    for place in (folder, *sides):
+        siblings = set(place.folders)
+        if any(_is_of_masks(path, siblings) for path in place.folders.values()):
+            return False
+    return any(good_names({path.name for path in side.class_folders()}) for side in sides)
+
+
+def _is_of_masks(path: Path, siblings: Collection[str]) -> bool:
+    named = role_by_name(path.name, siblings)
+    if named is None or named[0] != "mask":
+        return False
+    inside = Folder(path)
+    return inside.holds_image() or bool(inside.class_folders())
 
 
 MVTEC = Format(

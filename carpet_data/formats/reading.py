@@ -338,10 +338,12 @@ def _several(root: Path, below: Sequence[Path]) -> DataError:
         for path in Folder(root).folders.values()
         if not any(path == each or path in each.parents for each in below) and _holds_images_below(path)
     ]
+    foreign = advice(_kinds_near(Folder(root)))
+    if foreign and not others:
+        hint = f"{hint}; {foreign}"
     if others:
         # The good half of a data set must not be offered as if it were all of it.
         unread = ", ".join(path.name for path in others[:_MOST_SHOWN])
-        foreign = advice(_kinds_near(Folder(root)))
         hint = (
             f"{unread} hold images too, but cannot be read: if they belong together, say how (--from folder --class-by "
             f"REGEX){f'; {foreign}' if foreign else ''}; else {hint}"

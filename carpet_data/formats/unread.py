@@ -16,7 +16,7 @@ from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError
 from carpet_data.formats.account import Account
 from carpet_data.formats.folders import good_names
-from carpet_data.formats.foreign import HARMLESS, WHOLE_SET, advice
+from carpet_data.formats.foreign import HARMLESS, TABLE, WHOLE_SET, advice
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import MOST_PROBLEMS
 
@@ -24,6 +24,12 @@ __all__ = ["LEAST_EXPLAINED", "Finding", "Seen", "findings", "more", "notes_of",
 
 LEAST_EXPLAINED = 0.9
 """A reader that explains a smaller share of the image and annotation files is refused."""
+
+_MAY_HOLD_MASKS = frozenset(
+    {".avif", ".gif", ".h5", ".heic", ".hdf5", ".jp2", ".jxl", ".mat", ".nii", ".npy", ".npz", ".pbm", ".pgm", ".pkl"}
+    | {".pnm", ".ppm", ".psd", ".svg", ".xcf"}
+)
+"""Files of these types are not read; one of an image's name is likely its mask."""
 
 _SEPARATORS = re.compile(r"[\s_\-.]+")
 _MASK_WORDS = re.compile(r"(?:masks?|gt|labels?|seg|segmentation|annotation)\d*$")
@@ -92,16 +98,26 @@ def findings(
     if account.explained < LEAST_EXPLAINED:
         yield Finding("not-read", _refusal(account, root, hint()))
         return
-    if not account.unread.annotations and not account.unread.images and not orphans:
+    maybe = [
+        *account.unread.images,
+        *(path for path in account.unread.others if PurePosixPath(path).suffix.lower() in _MAY_HOLD_MASKS),
+    ]
+    if not account.unread.annotations and not maybe and not orphans:
         return
     of_key: dict[str, list[Seen]] = {}
     for seen in images:
         of_key.setdefault(stem_key(seen.image), []).append(seen)
     yield from _orphaned(orphans, root, images, of_key)
-    labels = {path: kind for path, kind in account.unread.annotations.items() if kind not in HARMLESS}
+    # A table of images is passed over only where folders or masks say what it may say.
+    by_lack = any(seen.by_lack for seen in images)
+    labels = {
+        path: kind
+        for path, kind in account.unread.annotations.items()
+        if kind not in HARMLESS or (kind == TABLE and by_lack)
+    }
     yield from _beside(labels, root, of_key)
     yield from _of_whole_set(labels, root, images)
-    stray = {path: [seen.image for seen in _nearest(path, of_key) if seen.by_lack] for path in account.unread.images}
+    stray = {path: [seen.image for seen in _nearest(path, of_key) if seen.by_lack] for path in maybe}
     stray = {path: found for path, found in stray.items() if found}
     if stray:
         first, found = next(iter(stray.items()))
@@ -110,7 +126,9 @@ def findings(
             DataError(
                 f"it may be the mask of {found[0]}, which has none{more(len(stray))}",
                 where=root / first,
-                hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; or remove the file",
+                hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; or remove the file"
+                if first in account.unread.images
+                else "save the masks as PNG, 0 and 255; or move the file out of the folder",
             ),
             tuple(sorted({image for found in stray.values() for image in found})),
         )

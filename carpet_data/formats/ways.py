@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from carpet_data.dataset import GOOD
@@ -49,8 +48,11 @@ _LEAST_SHARED = 0.5
 
 def hint(root: Path, account: Account, options: ReadOptions) -> str:
     """What to do with a folder of which a reader explains too little: the nearest layouts first."""
-    explaining = (way for way in _candidates(root, account) if _explains(root, way, options))
-    ways = list(islice(explaining, _MOST_WAYS))
+    ways: list[Way] = []
+    for way in _candidates(root, account):
+        # An expression for the class is the last thing to try.
+        if len(ways) < (1 if way.class_by is not None else _MOST_WAYS) and _explains(root, way, account, options):
+            ways.append(way)
     if ways:
         return " or ".join(f"{_DOCTOR} {shlex.quote(str(root))} {way.flags()}" for way in ways)
     foreign = advice(account.unread.annotations.values())
@@ -69,7 +71,7 @@ def _candidates(root: Path, account: Account) -> Iterator[Way]:
         yield Way("folder", class_by=class_by)
 
 
-def _explains(root: Path, way: Way, options: ReadOptions) -> bool:
+def _explains(root: Path, way: Way, account: Account, options: ReadOptions) -> bool:
     """Whether a format explains enough by names alone, and leaves no mask without an image."""
     found = FORMATS.load(way.format)
     if not isinstance(found, Format) or found.scan is None:
@@ -85,7 +87,10 @@ def _explains(root: Path, way: Way, options: ReadOptions) -> bool:
         return False
     if way.class_by is not None and not any(entry.class_name == GOOD for entry in tree.entries):
         return False  # the expression finds some other folder than the class
-    return of_tree(tree, walk(root)).explained >= LEAST_EXPLAINED
+    found_by_it = of_tree(tree, walk(root))
+    # Named folders leave the others out: no way where it leaves out what is read now.
+    as_much = all(found_by_it.count(role) >= account.count(role) for role in ("images", "masks"))
+    return found_by_it.explained >= LEAST_EXPLAINED and as_much
 
 
 def _pairs(root: Path, account: Account) -> Iterator[tuple[str, str]]:
@@ -94,11 +99,13 @@ def _pairs(root: Path, account: Account) -> Iterator[tuple[str, str]]:
     for path in walk(root).files:
         if is_image(path):
             stems.setdefault(str(PurePosixPath(path).parent), set()).add(stem_key(path))
-    unread = {str(PurePosixPath(path).parent) for path in account.unread.images}
+    unread = {str(PurePosixPath(path).parent) for path in account.unread.images} if account.count("masks") else set()
     for masks in sorted(folder for folder in stems if _MASK_FOLDER.search(folder))[:_MOST_FOLDERS]:
         for images in sorted(folder for folder in stems if not _MASK_FOLDER.search(folder))[:_MOST_FOLDERS]:
+            if images in unread:
+                continue  # what has masks already is not given to pictures of another kind
             shared = len(stems[images] & stems[masks])
-            if shared > _LEAST_SHARED * len(stems[masks]) and (masks in unread or images in unread):
+            if shared > _LEAST_SHARED * len(stems[masks]):
                 yield _apart(images, masks)
 
 

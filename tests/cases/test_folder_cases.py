@@ -261,3 +261,70 @@ def test_one_mask_beside_the_images_with_another_name_is_seen(tmp_path: Path) ->
         wide_mask(tmp_path / (f"{number}_mask.png" if number else "0_mask-copy.png"))
     with pytest.raises(DataError, match=r"0_mask-copy\.png: it was taken for an image, but looks like a mask"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("where", "whose"), [("images/{}.png", "masks/mask_{}.png"), ("images/img_{}.png", "gt/gt-{}.png")]
+)
+def test_masks_with_something_before_the_name(where: str, whose: str, tmp_path: Path) -> None:
+    files(tmp_path, [where.format(name) for name in NAMES], [whose.format(name) for name in NAMES[:2]])
+    assert masked(read(tmp_path)) == {where.format(name): "defect" if name in NAMES[:2] else None for name in NAMES}
+
+
+def test_folders_beside_those_that_are_named_are_left_out(tmp_path: Path) -> None:
+    for number, name in enumerate(NAMES):
+        photograph(tmp_path / f"images/{name}.png", number)
+        wide_mask(tmp_path / f"masks/{name}.png")
+        photograph(tmp_path / f"overlays/{name}.png", 10 + number)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert caught.value.hint == f"carpet-data doctor {tmp_path} --from folder --images-dir images --masks-dir masks"
+    dataset = read(tmp_path, ReadOptions(format="folder", images_dir="images", masks_dir="masks"))
+    assert len(dataset) == 3
+    assert dataset.account is not None
+    assert [(row.folder, row.files) for row in dataset.account.roles if row.role == "left out"] == [("overlays", 3)]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".mat", ".gif", ".pgm"])
+def test_masks_of_a_type_that_is_not_read_are_named(suffix: str, tmp_path: Path) -> None:
+    files(tmp_path, [f"images/{name}.png" for name in NAMES])
+    (tmp_path / "labels").mkdir()
+    for name in NAMES[:2]:
+        (tmp_path / f"labels/{name}{suffix}").write_bytes(b"pixels")
+    with pytest.raises(DataError, match=r"it may be the mask of images/a\.png, which has none; 2 such files"):
+        read(tmp_path, ReadOptions(format="folder"))
+
+
+def test_a_table_of_classes_beside_images_without_any_is_refused(tmp_path: Path) -> None:
+    files(tmp_path, [f"{n}.png" for n in range(20)])
+    (tmp_path / "labels.csv").write_text("file,label\n" + "".join(f"{n}.png,hole\n" for n in range(20)))
+    with pytest.raises(DataError, match="a table of images"):
+        read(tmp_path, ReadOptions(format="folder"))
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_masks_of_another_type_under_the_names_of_the_images(beside: bool, tmp_path: Path) -> None:
+    for number in range(4):
+        made = photograph(tmp_path / f"crack/{number}.png", number)
+        Image.open(made).save(made.with_suffix(".jpg"))
+        wide_mask(made)
+        photograph(tmp_path / ("crack" if beside else "good") / f"x{number}.bmp.png", 10 + number)
+    for reading in (
+        lambda: read(tmp_path, ReadOptions(format="folder")),
+        lambda: read(tmp_path / "crack", ReadOptions(format="folder")),
+    ):
+        with pytest.raises(DataError, match="look"):
+            reading()
+    assert "roles-doubtful" in {
+        each.code for each in doctor(tmp_path, ReadOptions(format="folder"), near_duplicates=False, workers=1).problems
+    }
+
+
+@pytest.mark.parametrize("masks", ["masks/{}", "test/ground_truth/{}", "Ground-Truth/{}", "gt/{}"])
+def test_sides_and_classes_with_masks_at_another_place(masks: str, tmp_path: Path) -> None:
+    files(
+        tmp_path,
+        [f"train/good/{n}.png" for n in range(3)] + [f"test/crack/{n}.png" for n in range(3)],
+        [f"{masks.format('crack')}/{n}_mask.png" for n in range(3)],
+    )
+    assert sorted(name for name in masked(read(tmp_path)).values() if name) == ["crack"] * 3

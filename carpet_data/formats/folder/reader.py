@@ -8,9 +8,9 @@ says the class, it is "defect" for images whose mask marks a pixel, and "good" f
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import CarpetDataError, DataError, UsageError
@@ -23,6 +23,9 @@ from carpet_data.formats.listing import is_image, is_known, walk
 from carpet_data.formats.pairing import Named, Pairing, PairingError, Place, pair, stem
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import Tree
+
+_MASK_PREFIX = re.compile(r"(?:mask|gt|label|seg)[-_ ]", re.IGNORECASE)
+_IMAGE_PREFIX = re.compile(r"(?:image|img|im|frame|photo)[-_ ]", re.IGNORECASE)
 
 
 def scan(root: Path, options: ReadOptions | None = None) -> Tree:
@@ -78,8 +81,19 @@ def _scan(root: Path, options: ReadOptions) -> Tree:
         license=license_of(listing),
         masked_classes=bool(paired.mask_of or paired.orphans),
         problems=paired.problems,
-        aside=paired.beside(),
+        aside=(*paired.beside(), *_outside(listing.files, options)),
     )
+
+
+def _outside(paths: Sequence[str], options: ReadOptions) -> Iterator[tuple[str, str]]:
+    """Files outside of the folders of images and masks, where both are named: who names them leaves the rest out."""
+    if options.images_dir is None or options.masks_dir is None:
+        return
+    inside = tuple(PurePosixPath(folder).parts for folder in (options.images_dir, options.masks_dir))
+    for path in paths:
+        parts = tuple(path.split("/"))
+        if not is_known(path) and not any(parts[: len(folder)] == folder for folder in inside):
+            yield path, "outside of --images-dir and --masks-dir"
 
 
 def _recognized(root: Path, files: Sequence[str], options: ReadOptions) -> tuple[list[Spot], list[str], Pairing]:
@@ -119,7 +133,23 @@ def _paired(root: Path, spots: Sequence[Spot], options: ReadOptions) -> Pairing:
     endings = ("", *MASK_ENDINGS) if options.mask_suffix is None else (options.mask_suffix,)
     images = [Named(spot.path, stem(spot.path), _places(spot)) for spot in spots if spot.role == "image"]
     masks = [Named(spot.path, stem(spot.path), ((spot.side, spot.folder),)) for spot in spots if spot.role == "mask"]
-    return pair(root, images, masks, endings)
+    paired = pair(root, images, masks, endings)
+    if masks and options.mask_suffix is None and not paired.mask_of:
+        # Where all masks begin with mask_, the rest of their names is that of the image, or what follows image_.
+        bare = _without_prefix(masks, _MASK_PREFIX)
+        for named in (_without_prefix(images, _IMAGE_PREFIX), images) if bare is not None else ():
+            again = pair(root, named, bare or masks, endings) if named is not None else paired
+            if again.mask_of:
+                return again
+    return paired
+
+
+def _without_prefix(named: Sequence[Named], prefix: re.Pattern[str]) -> list[Named] | None:
+    """The same with keys that lack a prefix that all of them have; None where one has none."""
+    found = [prefix.match(each.key) for each in named]
+    if not all(found):
+        return None
+    return [replace(each, key=each.key[match.end() :]) for each, match in zip(named, found, strict=True) if match]
 
 
 def _places(spot: Spot) -> tuple[Place, ...]:
