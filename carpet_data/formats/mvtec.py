@@ -90,6 +90,7 @@ def scan(root: Path, _: ReadOptions | None = None) -> Tree:
         masked_classes=any(path.split("/", 1)[0].casefold() == GROUND_TRUTH for path in listing.files),
         problems=paired.problems,
         aside=paired.beside(),
+        notes=paired.notes(),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from carpet_data.core.text import counted
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.formats.listing import composed
 
@@ -72,6 +73,14 @@ class Pairing:
     def beside(self) -> tuple[tuple[str, str], ...]:
         """The spare masks and why they are left aside."""
         return tuple((path, "the image has another mask of this name") for path in self.spare)
+
+    def notes(self) -> tuple[str, ...]:
+        """What should be known of it."""
+        count = len(self.more_of)
+        if not count:
+            return ()
+        first = min(self.more_of)
+        return (f"{counted(count, 'image')} with several masks, such as {first}: together they mark its defects",)
 
     def masks_of(self, image: str) -> tuple[str, ...]:
         """All masks of an image: their union is its defect."""

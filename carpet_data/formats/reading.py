@@ -16,7 +16,7 @@ from carpet_data.formats import ways
 from carpet_data.formats.account import Account, of_dataset, of_tree
 from carpet_data.formats.entries import NoImagesError
 from carpet_data.formats.folders import GROUND_TRUTH, side_of
-from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, advice, kind_of
+from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, HARMLESS, advice, kind_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder
 from carpet_data.formats.listing import beside, walk, walking_once
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions, readable
@@ -338,7 +338,7 @@ def _several(root: Path, below: Sequence[Path]) -> DataError:
         for path in Folder(root).folders.values()
         if not any(path == each or path in each.parents for each in below) and _holds_images_below(path)
     ]
-    foreign = advice(_kinds_near(Folder(root)))
+    foreign = advice(kind for kind in _kinds_near(Folder(root), below) if kind not in HARMLESS)
     if foreign and not others:
         hint = f"{hint}; {foreign}"
     if others:
@@ -376,11 +376,13 @@ def _holds_images_below(path: Path, levels: int = _LEVELS_DOWN) -> bool:
     return levels > 0 and any(_holds_images_below(each, levels - 1) for each in inside)
 
 
-def _kinds_near(folder: Folder) -> Iterator[str]:
-    """What a few files of labels look like, here and two levels below."""
+def _kinds_near(folder: Folder, read: Sequence[Path] = ()) -> Iterator[str]:
+    """What a few files of labels look like, here and two levels below, but in data sets that can be read."""
     near = [folder, *map(Folder, list(folder.folders.values())[:_MOST_FOLDERS])]
     near += [Folder(path) for place in near[1:] for path in list(place.folders.values())[:_MOST_FOLDERS]]
     for place in near:
+        if any(place.path == each or each in place.path.parents for each in read):
+            continue
         for path in islice(place.files(*ANNOTATION_SUFFIXES), _MOST_FILES):
             kind = kind_of(path)
             if kind is not None:

@@ -97,7 +97,11 @@ def test_several_masks_of_an_image_are_united(layout: str, names: tuple[str, str
     mask(tmp_path / whose.format(names[1]), columns=slice(4, 9))
     for name in NAMES[1:]:
         mask(tmp_path / whose.format(f"{name}_mask"))
-    sample = next(each for each in read(tmp_path) if each.image_path == where.format("a"))
+    dataset = read(tmp_path)
+    assert dataset.notes == (
+        f"1 image with several masks, such as {where.format('a')}: together they mark its defects",
+    )
+    sample = next(each for each in dataset if each.image_path == where.format("a"))
     wanted = np.zeros((HEIGHT, WIDTH), bool)
     wanted[1:4, 1:9] = True
     np.testing.assert_array_equal(sample.mask(), wanted)

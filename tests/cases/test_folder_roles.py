@@ -215,7 +215,7 @@ def test_every_result_says_what_the_folder_was_taken_for(tmp_path: Path) -> None
         stats(root, workers=1),
         preview(root, tmp_path / "sheet.png"),
         export(root, "coco", tmp_path / "coco", workers=1),
-        prepare(root, tmp_path / "prepared", near_duplicates=False, workers=1),
+        prepare(root, tmp_path / "prepared", near_duplicates=False, allow_starved=True, workers=1),
         report(root, tmp_path / "report.html", workers=1),
     ]
     for result in results:

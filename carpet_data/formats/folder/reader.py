@@ -81,6 +81,7 @@ def _scan(root: Path, options: ReadOptions) -> Tree:
         license=license_of(listing),
         masked_classes=bool(paired.mask_of or paired.orphans),
         problems=paired.problems,
+        notes=paired.notes(),
         aside=(*paired.beside(), *_outside(listing.files, options)),
     )
 
