@@ -22,6 +22,7 @@ from carpet_data.experiments.partitions import Partition
 from carpet_data.experiments.plan import Plan, make_plan
 from carpet_data.experiments.validate_result import PlannedRuns, ValidateResult
 from carpet_data.experiments.verdict import LEVEL, judge
+from carpet_data.metrics.outlook import Outlook, outlook
 from carpet_data.reporting.pages import Check, ValidationPage
 from carpet_data.store import lock, runs
 from carpet_data.store.runs import RunInfo
@@ -283,6 +284,7 @@ def _planned(plan: Plan, weights: Weights, seeds: int) -> ValidateResult:
         plan=tuple(rows),
         seeds=seeds,
         steps=steps,
+        outlook=_outlook(plan),
         verdicts=(),
         comparison=None,
         checks={},
@@ -290,6 +292,15 @@ def _planned(plan: Plan, weights: Weights, seeds: int) -> ValidateResult:
         seconds=0.0,
         dry_run=True,
     )
+
+
+def _outlook(plan: Plan) -> Outlook:
+    """Over the test images of all partitions, as the paired test takes them."""
+    real = {sample.id: sample for split in plan.splits.values() for sample in plan.dataset if sample.id in split.sides}
+    real = {sample_id: sample for sample_id, sample in real.items() if sample.origin == "real"}
+    test = {sample_id for split in plan.splits.values() for sample_id in split.ids("test")}
+    groups = {sample_id: sample.group for sample_id, sample in real.items() if sample.group is not None}
+    return outlook({sample_id: sample.class_name for sample_id, sample in real.items()}, groups, test)
 
 
 def _trained(rows: tuple[PlannedRuns, ...], found: Comparison) -> tuple[PlannedRuns, ...]:

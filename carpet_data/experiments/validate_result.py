@@ -8,6 +8,7 @@ from pathlib import Path
 
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted, duration
+from carpet_data.metrics.outlook import Outlook
 from carpet_data.reporting.pages import Check, ComparisonMetrics, Verdict
 
 __all__ = ["PlannedRuns", "ValidateResult"]
@@ -41,6 +42,7 @@ class ValidateResult(Result):
         plan: Every condition on every partition.
         seeds: Training runs of each of them.
         steps: Optimizer steps of each training run.
+        outlook: Which verdict the test images allow.
         verdicts: One per recipe, or the one on the data set's own synthetic images.
         comparison: All metrics; None for a dry run.
         checks: Name of the synthetic images -> the shortcut check on them.
@@ -60,6 +62,7 @@ class ValidateResult(Result):
     plan: tuple[PlannedRuns, ...]
     seeds: int
     steps: int
+    outlook: Outlook
     verdicts: tuple[Verdict, ...]
     comparison: ComparisonMetrics | None
     checks: Mapping[str, tuple[Check, ...]]
@@ -93,6 +96,7 @@ class ValidateResult(Result):
             lines += [f"shortcut in {pool}: {check.detail}" for check in checks if check.result == "flagged"]
         lines += [verdict.sentence for verdict in self.verdicts]
         if self.run is None:
+            lines += self.outlook.text()
             lines.append(f"dry run: {len(self.plan) * self.seeds} training runs on {self.root}")
         else:
             lines += [f"took {duration(self.seconds)}", f"report {self.report}"]

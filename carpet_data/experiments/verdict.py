@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from carpet_data.core.text import p_text
 from carpet_data.experiments.comparison import Comparison
 from carpet_data.metrics import holm
+from carpet_data.metrics.outlook import FEWEST_UNITS
 from carpet_data.reporting.pages import Contrast, Verdict, Word
 
 __all__ = ["LEVEL", "judge"]
 
 LEVEL = 0.05
-FEWEST_UNITS = 3
-"""With two groups of test images in a class, equal conditions came out as different in up to 11 of 100 simulated data
-sets, with the smallest possible p-value in up to 9: that supports no verdict."""
 GOOD_FALL = 0.03
 """A larger fall of the recall of good images is stated beside the verdict."""
 GOOD_LEAST = 0.9

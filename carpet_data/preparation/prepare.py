@@ -21,6 +21,7 @@ from carpet_data.formats.account import Account
 from carpet_data.formats.export import default_out
 from carpet_data.formats.skipped import skipped_lines
 from carpet_data.formats.unread import source_lines
+from carpet_data.metrics.outlook import Outlook, outlook
 from carpet_data.preparation import partitions
 from carpet_data.preparation.options import GroupOptions, SplitOptions
 from carpet_data.preparation.plan import PreparePlan, PreparePlanner, part
@@ -48,6 +49,7 @@ class PrepareResult(Result):
         masks: "kept", "binary", "index" or "none" -> images: how their masks are stored.
         empty_masks: Mask files (or images) that mark no pixel, paths in the source.
         notes: What the user should know.
+        outlook: Which verdict `validate` could give on the main split.
         skipped: One error for each image left out (skip_faulty); `where` is the image file.
         source: What each folder was taken for; None for a prepared folder.
         resumed: Number of images that an earlier, interrupted run had written.
@@ -66,6 +68,7 @@ class PrepareResult(Result):
     masks: Mapping[str, int]
     empty_masks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    outlook: Outlook | None = None
     skipped: tuple[DataError, ...] = ()
     source: Account | None = None
     resumed: int = 0
@@ -91,6 +94,7 @@ class PrepareResult(Result):
             lines.append(f"links between them: {reasons}")
         lines += [f"note: {note}" for note in self.notes]
         lines += [*skipped_lines(self.skipped), *source_lines(self.source)]
+        lines += self.outlook.text() if self.outlook is not None else []
         done = "would be prepared as" if self.dry_run else "are in"
         lines.append(f"{self.samples} images {done} {self.out}")
         return "\n".join(lines)
@@ -187,11 +191,20 @@ def _result(out: Path, plan: PreparePlan, *, resumed: int, dry_run: bool) -> Pre
         masks=dict(sorted(Counter(each.mask_form.form for each in draft.samples).items())),
         empty_masks=empty,
         notes=(*plan.notes, *_mask_notes(plan, empty)),
+        outlook=_outlook(plan),
         skipped=plan.skipped,
         source=plan.source,
         resumed=resumed,
         dry_run=dry_run,
     )
+
+
+def _outlook(plan: PreparePlan) -> Outlook:
+    """Of the first split, which is the main one."""
+    split = plan.draft.splits[0]
+    real = [each for each in plan.draft.samples if each.source.origin == "real" and each.id in split.sides]
+    groups = {each.id: each.group for each in real if each.group is not None}
+    return outlook({each.id: each.source.class_name for each in real}, groups, split.ids("test"))
 
 
 def _mask_notes(plan: PreparePlan, empty: tuple[str, ...]) -> list[str]:
