@@ -2,7 +2,8 @@
 
 For each set: images, pairs that truly show one thing, precision and recall of the pairs in a group, groups that join
 different things, and the largest group. With --copies, changed copies of some images of each set are added, and the
-recall is that of the copies; --links writes all links as pictures, the weakest first.
+recall is that of the copies; --links writes all links as pictures, the weakest first; --subsets N looks for false links
+in N random subsets of a few images.
 
 What is true: the magnetic tiles carry a running frame number, and one run of frames is one tile (now and then two)
 under up to six exposures; runs that show one tile again were looked at. The bottles, grids, capsules and screws were
@@ -27,6 +28,7 @@ import numpy as np
 
 from carpet_data import sample
 from carpet_data.grouping import duplicates, frame_runs, groups
+from carpet_data.grouping.descriptors import describe
 
 DATA = Path(os.environ.get("CARPET_DATA_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SETS = {
@@ -40,6 +42,7 @@ SETS = {
     "woven": "",
     "woven small": "",
 }
+SUBSETS = (4, 6, 8, 12, 16, 24, 40)
 FRAME, GAP = r"num_(\d+)", 100
 # First frames of the runs that show one tile; all were looked at.
 SEEN_AGAIN = (
@@ -233,6 +236,24 @@ def measure(name: str, options: argparse.Namespace, scratch: Path, found: dict[s
             montage(images, links, options.links.with_stem(f"{options.links.stem}-{name}"))
 
 
+def subsets(name: str, options: argparse.Namespace, scratch: Path) -> None:
+    """False links in random subsets as small as rare classes are: there, little shows what images share."""
+    files = images_of(name, scratch)
+    shown, _ = truth_of(name, files)
+    described = {image: describe(path) for image, path in files.items()}
+    random = np.random.default_rng(0)
+    for size in SUBSETS:
+        if size > len(files):
+            continue
+        false = 0
+        for _ in range(options.subsets):
+            search = duplicates.Search(size)
+            for image in sorted(random.choice(sorted(files), size, replace=False).tolist()):
+                search.add(image, described[image])
+            false += any(shown[link.a] != shown[link.b] for link in search.links())
+        print(f"{name} | subsets of {size} | {false} of {options.subsets} with a false link", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", choices=[[], *SETS], help="which sets; all by default")
@@ -241,7 +262,15 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=8, help="at most so many copies of each change in a set")
     parser.add_argument("--seeds", type=int, default=2, help="how often copies are drawn")
     parser.add_argument("--links", type=Path, default=None, help="write the links of each set as a picture")
+    parser.add_argument(
+        "--subsets", type=int, default=0, metavar="N", help="only: false links in N subsets of each size"
+    )
     options = parser.parse_args()
+    if options.subsets:
+        with tempfile.TemporaryDirectory() as scratch:
+            for name in options.sets or SETS:
+                subsets(name, options, Path(scratch))
+        return
     print("set | images | true pairs | precision | recall | false groups | largest group | ms an image")
     print("---|---|---|---|---|---|---|---")
     found: dict[str, list[bool]] = defaultdict(list)

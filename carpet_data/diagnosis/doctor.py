@@ -195,5 +195,7 @@ def _of_duplicates(inputs: Inputs, facts: Sequence[ImageFacts], search: Search, 
     yield from similar.near_duplicates(links, class_of, inputs.kin_of)
     if inputs.format != PREPARED:
         yield from similar.split_leak(links, list(class_of), str(root))
+        if inputs.classed:
+            yield from similar.split_starved(links, class_of)
     for name in sorted(inputs.splits):
         yield from similar.split_straddles(links, inputs.splits[name], inputs.image_of)

@@ -9,7 +9,7 @@ from carpet_data.core.problems import Problem
 from carpet_data.dataset import SIDES, Split
 from carpet_data.diagnosis import patterns
 from carpet_data.diagnosis.codes import problem
-from carpet_data.grouping import groups
+from carpet_data.grouping import groups, partition, starving
 from carpet_data.grouping.groups import Link
 
 _HELD_OUT = 0.2
@@ -91,6 +91,14 @@ def split_leak(links: Sequence[Link], names: Sequence[str], root: str) -> Iterat
             f"and make {guess.groups} groups)"
         )
     yield problem("split-leak", ".", what, hint=hint)
+
+
+def split_starved(links: Sequence[Link], class_of: Mapping[str, str]) -> Iterator[Problem]:
+    """split-starved: classes that the groups would starve in the split that `prepare` makes by default."""
+    group_of = groups.join(class_of, links).of
+    split = partition.by_fractions(class_of, group_of, fractions=(1 - _HELD_OUT, _HELD_OUT))
+    for each in starving.starved(split, class_of, group_of):
+        yield problem("split-starved", each.largest[0], each.text(), files=each.largest[1:])
 
 
 def split_straddles(links: Sequence[Link], split: Split, image_of: Mapping[str, str]) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ Three steps, each only for what passed the one before:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -95,8 +96,8 @@ def spectrum(white: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def compare(
-    a: NDArray[np.float32],
-    b: NDArray[np.float32],
+    plane_a: Callable[[], NDArray[np.float32]],
+    plane_b: Callable[[], NDArray[np.float32]],
     *,
     spectrum_a: NDArray[np.float32],
     spectrum_b: NDArray[np.float32],
@@ -104,19 +105,20 @@ def compare(
 ) -> Match:
     """Compare two planes, float32 128x128, as from `descriptors.to_float`, with spectra made once for many pairs.
 
-    `stretch` is the width and height of image b over those of image a. Both are stretched to the same square; where the
-    sizes differ a little, it may be another crop at the same scale rather than the same frame resized, and both are
-    tried.
+    The planes are asked for only where the spectra agree, which is seldom. `stretch` is the width and height of image b
+    over those of image a. Both are stretched to the same square; where the sizes differ a little, it may be another
+    crop at the same scale rather than the same frame resized, and both are tried.
     """
     peak, shift = _phase_peak(spectrum_a, spectrum_b)
     scale = (1.0, 1.0)
     if stretch != scale and all(1 / _MAX_STRETCH < s < _MAX_STRETCH for s in stretch):
-        resized = cv2.warpAffine(b, _warp(stretch, (0, 0)), (PLANE, PLANE), flags=_WARP)
+        resized = cv2.warpAffine(plane_b(), _warp(stretch, (0, 0)), (PLANE, PLANE), flags=_WARP)
         other_peak, other_shift = _phase_peak(spectrum_a, spectrum(whitened(np.asarray(resized, dtype=np.float32))))
         if other_peak > peak:
             peak, shift, scale = other_peak, other_shift, stretch
     if peak < PEAK:
         return NO_MATCH
+    a, b = plane_a(), plane_b()
     warp = _refine(a, b, _warp(scale, shift))
     fine, coarse = _coherence(a, b, warp)
     return Match(fine, coarse, (shift[0] / PLANE, shift[1] / PLANE), warp)

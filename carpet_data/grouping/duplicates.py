@@ -193,8 +193,8 @@ class _Comparing:
     def compared(self, pair: PairToCompare) -> Compared:
         """How well the two images agree."""
         match = alignment.compare(
-            self._plane(pair.a, ""),
-            self._plane(pair.b, pair.turn),
+            lambda: self._plane(pair.a, ""),
+            lambda: self._plane(pair.b, pair.turn),
             spectrum_a=self._spectrum(pair.a, ""),
             spectrum_b=self._spectrum(pair.b, pair.turn),
             stretch=_stretch(self._planes.sizes, pair),

@@ -147,6 +147,14 @@ def test_a_split_that_a_group_starves_is_refused_with_the_way_out(one_scratch: P
     assert not (tmp_path / "out").exists()
 
 
+def test_doctor_says_beforehand_that_a_group_starves_a_class(one_scratch: Path) -> None:
+    (problem,) = doctor(one_scratch, workers=1).of("split-starved")
+    assert problem.severity == "warning"
+    assert problem.where == "test/scratch/0.png"
+    assert len(problem.files) == 4
+    assert "scratch: test gets 0 of 5 images" in problem.what
+
+
 @pytest.mark.parametrize(
     "way_out", [{"near_duplicates": False}, {"allow_starved": True}, {"k_shot": 1}, {"protocol": "source"}]
 )
