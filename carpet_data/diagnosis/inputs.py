@@ -17,6 +17,7 @@ from carpet_data.formats.account import UNUSED_LABELS, Account, of_tree
 from carpet_data.formats.folders import GROUND_TRUTH
 from carpet_data.formats.glance import MASK_FOLDERS
 from carpet_data.formats.listing import is_image, walk, walking_once
+from carpet_data.formats.pairing import PairingError
 from carpet_data.formats.reading import PREPARED, chosen, examine, reasons_against
 from carpet_data.formats.tree import Tree
 from carpet_data.formats.unread import Finding, Seen
@@ -113,7 +114,13 @@ def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[P
         for entry in tree.entries
     ]
     problems = tuple(
-        problem("pairing", relative(error, tree.root), error.what, hint=error.hint) for error in _each(tree.problems)
+        problem(
+            error.code if isinstance(error, PairingError) else "pairing",
+            relative(error, tree.root),
+            error.what,
+            hint=error.hint,
+        )
+        for error in _each(tree.problems)
     )
     image_of = {entry.image: entry.image for entry in tree.entries}
     sides = {entry.image: entry.side for entry in tree.entries if entry.side is not None}

@@ -28,9 +28,11 @@ class PairingError(DataError):
 
     Attributes:
         images: The images in question, relative to the root.
+        code: What `doctor` calls it.
     """
 
     images: tuple[str, ...] = ()
+    code = "pairing"
 
     @classmethod
     def about(cls, images: Sequence[str], what: str, where: Path, hint: str) -> PairingError:
@@ -38,6 +40,12 @@ class PairingError(DataError):
         error = cls(what, where=where, hint=hint)
         error.images = tuple(images)
         return error
+
+
+class MissingMaskError(PairingError):
+    """Images without a mask, where only a mask could say what they show."""
+
+    code = "mask-missing"
 
 
 @dataclass(frozen=True, slots=True)

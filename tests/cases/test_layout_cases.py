@@ -290,6 +290,14 @@ def test_an_image_without_a_mask_where_all_others_have_one(tmp_path: Path) -> No
     (tmp_path / "kos01/Part3_label.bmp").unlink()
     with pytest.raises(DataError, match=r"1 image of 12 has no mask: kos01/Part3\.jpg"):
         read(tmp_path)
+    (found,) = (each for each in doctor(tmp_path, workers=1).problems if each.severity == "error")
+    assert (found.code, found.hint) == (
+        "mask-missing",
+        "restore the masks, or leave these images out with --skip-faulty",
+    )
+    dataset = read(tmp_path, ReadOptions(skip_faulty=True))
+    assert len(dataset) == 11
+    assert [error.where for error in dataset.skipped] == [str(tmp_path / "kos01/Part3.jpg")]
 
 
 @pytest.mark.parametrize("name", ["visa", "dagm", "mvtec-3d", "real-iad"])

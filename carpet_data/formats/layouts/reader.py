@@ -17,7 +17,7 @@ from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.folders import good_names, license_of, side_of
 from carpet_data.formats.layouts.layout import Images, Labels, Layout, matched
 from carpet_data.formats.listing import composed, is_image, is_known, walk
-from carpet_data.formats.pairing import Named, Pairing, Place, pair
+from carpet_data.formats.pairing import MissingMaskError, Named, Pairing, Place, pair
 from carpet_data.formats.registry import ReadOptions
 from carpet_data.formats.tree import Tree
 
@@ -204,10 +204,11 @@ def _unmasked(
         return (), (f"{counted(len(bare), 'image')} without a mask {'is' if len(bare) == 1 else 'are'} taken as good",)
     shown = ", ".join(bare[:_SHOWN]) + (" …" if len(bare) > _SHOWN else "")
     return (
-        DataError(
+        MissingMaskError.about(
+            bare,
             f"{counted(len(bare), 'image')} of {len(open_entries)} {'has' if len(bare) == 1 else 'have'} no mask: "
             f"{shown}; as good images of {layout.title} have an empty mask, nothing says what these show",
             where=root,
-            hint="restore the masks, or move these images out of the folder",
+            hint="restore the masks, or leave these images out with --skip-faulty",
         ),
     ), ()

@@ -17,7 +17,6 @@ from carpet_data.formats.classes.mask_classes import MaskClasses
 from carpet_data.formats.glance import Folder
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.formats.skipped import about_image
 from carpet_data.formats.tree import from_samples
 
 __all__ = ["CLASSES", "LABELS", "RECORDS", "looks_like", "read"]
@@ -44,18 +43,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
         ProblemsError: Images and masks that are missing or cannot be read.
     """
     classes = _classes(root / CLASSES)
-    problems = Problems()
+    problems = Problems(skip_faulty=options.skip_faulty)
     samples: list[Sample] = []
-    skipped: list[DataError] = []
     for number, record in _records(root / RECORDS):
         try:
             samples.append(_sample(root, record, classes, f"{root / RECORDS}, line {number}"))
         except CarpetDataError as error:  # noqa: PERF203 (problems are collected, so that one run shows them all)
-            if options.skip_faulty and is_text(record.get("image")):
-                skipped.append(about_image(error, root / record["image"]))
-            else:
-                problems.add(error)
-    problems.check()
+            problems.add(error, image=root / record["image"] if is_text(record.get("image")) else None)
+    skipped = problems.settle()
     _check_unique(samples, root)
     if not samples:
         raise ProblemsError(skipped) if skipped else DataError("no images are listed", where=root / RECORDS, hint=_HINT)
