@@ -24,7 +24,7 @@ from carpet_data.formats.coco import file as coco_file
 from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.coco.ids import Id, id_of, same_id
 from carpet_data.formats.coco.look import decode
-from carpet_data.formats.coco.places import Places, root_of
+from carpet_data.formats.coco.places import Places, Surroundings, root_of
 from carpet_data.formats.coco.segments import NO_PIXELS, judge
 from carpet_data.formats.entries import COMBINED
 
@@ -73,7 +73,7 @@ class _Made:
     def jobs(self) -> list[MaskJob]:
         document, root = self.document, root_of(self.document)
         names = {id_of(each.get("id")): str(each.get("name")) for each in document.categories}
-        places = Places(document, root)
+        places = Places(document, Surroundings(root))
         by_image = self._by_image()
         jobs: dict[str, MaskJob] = {}
         for image in document.images:

@@ -22,7 +22,7 @@ from carpet_data.formats.coco.documents import open_documents
 from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.coco.ids import id_of, same_id
 from carpet_data.formats.coco.look import Seen, look, picture_file, size_of
-from carpet_data.formats.coco.places import Places
+from carpet_data.formats.coco.places import Places, Surroundings
 from carpet_data.formats.coco.sums import Sums
 from carpet_data.formats.reading import read
 from carpet_data.formats.registry import ReadOptions
@@ -115,10 +115,11 @@ def check(
     dataset = against if isinstance(against, Dataset) or against is None else read(against, read_options)
     problems: list[Problem] = []
     jobs: list[_CheckJob] = []
+    around = Surroundings(opened.root)
     sums: dict[Path, Sums] = {}
     for document in documents:
         problems += coco_rules.structure(document)
-        jobs += _jobs(document, opened.root, dataset, merged=merged)
+        jobs += _jobs(document, around, dataset, merged=merged)
         sums[document.path] = Sums(str(document.path), exact=coco_rules.is_ours(document))
     if dataset is not None:
         problems += _missing(dataset, documents, {job.sample.id for job in jobs if job.sample is not None})
@@ -144,14 +145,16 @@ def check(
     )
 
 
-def _jobs(document: CocoDocument, root: Path, dataset: Dataset | None, *, merged: bool) -> Iterator[_CheckJob]:
+def _jobs(
+    document: CocoDocument, around: Surroundings, dataset: Dataset | None, *, merged: bool
+) -> Iterator[_CheckJob]:
     by_image: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     listed = document.ids("images")
     for annotation in document.annotations:
         by_image[same_id(annotation.get("image_id"), listed)].append(annotation)
     names = {id_of(c.get("id")): str(c.get("name")) for c in document.categories}
     find_sample = _finder(dataset)
-    places = Places(document, root)
+    places = Places(document, around)
     tolerance = document.info.get("tolerance_px")
     for image in document.images:
         name = image.get("file_name")
@@ -160,7 +163,7 @@ def _jobs(document: CocoDocument, root: Path, dataset: Dataset | None, *, merged
         # Exports without images name files of the source folder.
         if is_text(name) and not coco_rules.leads_out(name) and (sample is None or name != sample.image_path):
             found = places.find(name)
-            file = found if isinstance(found, Fault) else root / found
+            file = found if isinstance(found, Fault) else around.root / found
         yield _CheckJob(
             document.path,
             image,

@@ -17,7 +17,7 @@ from carpet_data.formats.folders import side_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, Folder
 from carpet_data.formats.listing import composed, is_image, walk
 
-__all__ = ["Places", "root_of"]
+__all__ = ["Places", "Surroundings", "root_of"]
 
 _INSTANCES, _ANNOTATIONS, _IMAGES = "instances", "annotations", "images"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -39,18 +39,56 @@ def root_of(document: CocoDocument) -> Path:
     return folder if here or not above else folder.parent
 
 
+class Surroundings:
+    """The folders and images of a data set, looked at once for all of its JSON files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.whole = root.resolve()
+        self._of_images: dict[Path, tuple[Path, ...]] = {}
+        self._of_sides: dict[Path, tuple[Path, ...]] = {}
+
+    def image_folders(self, base: Path) -> tuple[Path, ...]:
+        """The folders called `images` or alike, in any case, in this one."""
+        if base not in self._of_images:
+            folders = Folder(base).folders.items()
+            self._of_images[base] = tuple(path for name, path in folders if name in IMAGE_FOLDERS)
+        return self._of_images[base]
+
+    def sides(self, base: Path) -> tuple[Path, ...]:
+        """The folders called train, val, test or alike in this one."""
+        if base not in self._of_sides:
+            self._of_sides[base] = tuple(Folder(base).sides)
+        return self._of_sides[base]
+
+    @cached_property
+    def by_name(self) -> dict[str, list[str]]:
+        """Image file name, and its stem -> paths, whatever the case; only looked for once an image is missing."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        try:
+            listing = walk(self.root)
+        except DataError:
+            return {}  # a hint less; that the folder cannot be listed is said by those who read it
+        for path in filter(is_image, listing.files):
+            name = _folded(path.rpartition("/")[2])
+            found[name].append(path)
+            found[PurePosixPath(name).stem].append(path)
+        return found
+
+
 class Places:
     """The folders in which images of one JSON file may lie; the one that held the last is tried first."""
 
-    def __init__(self, document: CocoDocument, root: Path) -> None:
-        self.root = root
+    def __init__(self, document: CocoDocument, around: Surroundings) -> None:
+        self.root = around.root
+        self._around = around
         folder = document.path.parent.resolve()
         rest = document.path.stem.removeprefix(_INSTANCES).lstrip("_-")
         named = [folder.parent / _IMAGES / rest, folder.parent / rest] if rest else []
-        whole = root.resolve()
+        whole = around.whole
         plain = (folder.parent / _IMAGES, *named, folder / _IMAGES, folder, folder.parent, whole / _IMAGES, whole)
         within = [each for each in (folder.parent, folder, whole) if each.is_relative_to(whole)]
-        places = (*plain, *_alike(within, rest))
+        places = (*plain, *_alike(within, rest, around))
         relative = (inside(whole, str(place)) if place != whole else "" for place in places)
         self._places = list(dict.fromkeys(place for place in relative if place is not None))
 
@@ -86,25 +124,11 @@ class Places:
         bases = [_folded(base) for base in _base_names(name)]
         # Images that were converted after the export have another suffix, some exports have none.
         wanted = (*bases, *(PurePosixPath(base).stem for base in bases))
-        found = next(filter(None, (self._by_name.get(each) for each in wanted)), None)
+        found = next(filter(None, (self._around.by_name.get(each) for each in wanted)), None)
         if found is None:
             return ""
         shown = ", ".join(found[:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
         return f"correct file_name: the data set has {shown}"
-
-    @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        """Image file name, and its stem -> paths, whatever the case; only looked for once an image is missing."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        try:
-            listing = walk(self.root)
-        except DataError:
-            return {}  # a hint less; that the folder cannot be listed is said by those who read it
-        for path in filter(is_image, listing.files):
-            name = _folded(path.rpartition("/")[2])
-            found[name].append(path)
-            found[PurePosixPath(name).stem].append(path)
-        return found
 
 
 def _base_names(name: str) -> Iterator[str]:
@@ -116,14 +140,14 @@ def _base_names(name: str) -> Iterator[str]:
     yield _UPLOADED.sub("", plain)
 
 
-def _alike(folders: Iterable[Path], rest: str) -> Iterator[Path]:
+def _alike(folders: Iterable[Path], rest: str, around: Surroundings) -> Iterator[Path]:
     """Folders for images with other names: `Images`, `imgs`; for a file of one side also those of that side."""
     side = next((side for word in _WORD.findall(rest) if (side := side_of(word)) is not None), None)
     for base in dict.fromkeys(folders):
-        images = [path for name, path in Folder(base).folders.items() if name in IMAGE_FOLDERS]
+        images = around.image_folders(base)
         yield from images
         if side is not None:
-            yield from (path for place in (*images, base) for path in Folder(place).sides if side_of(path.name) == side)
+            yield from (path for place in (*images, base) for path in around.sides(place) if side_of(path.name) == side)
 
 
 def _folded(name: str) -> str:

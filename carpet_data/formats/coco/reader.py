@@ -23,7 +23,7 @@ from carpet_data.formats.coco.documents import Opened, open_documents, sides_of
 from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.coco.ids import Id, id_of, wrong_id
 from carpet_data.formats.coco.links import Linked, link, say_unlisted
-from carpet_data.formats.coco.places import Places
+from carpet_data.formats.coco.places import Places, Surroundings
 from carpet_data.formats.coco.rules import is_ours
 from carpet_data.formats.coco.segments import judge
 from carpet_data.formats.coco.sizes import size_fault
@@ -49,9 +49,9 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     categories, names, notes = categories_of(opened.documents, problems)
     pictures: list[Picture] = []
     sources: list[str] = []
-    remarks = _Remarks()
+    remarks, around = _Remarks(), Surroundings(opened.root)
     for document, of_file, side in zip(opened.documents, categories, sides, strict=True):
-        of_document = _File(document, opened.root, of_file, side, problems, remarks).pictures()
+        of_document = _File(document, around, of_file, side, problems, remarks).pictures()
         pictures += of_document
         sources += [document.path.name] * len(of_document)
     _check_repeated(pictures, sources, opened.root, problems)
@@ -115,7 +115,7 @@ class _File:
     """One JSON file while it is read."""
 
     document: CocoDocument
-    root: Path
+    around: Surroundings
     categories: Categories
     side: Side | None
     problems: Problems
@@ -132,7 +132,7 @@ class _File:
             where = f"{self.document.path} (image {f'at position {position}' if key is None else key})"
             path = self._path(found, where)
             # Until its file is found, an image can only be called by its entry.
-            name = where if path is None else str(self.root / path)
+            name = where if path is None else str(self.around.root / path)
             if key is None:
                 self.problems.say(f"the image's id {wrong_id(image.get('id'))}", where, image=name)
             elif times[key] > 1:
@@ -148,7 +148,7 @@ class _File:
 
     def _paths(self) -> list[str | Fault]:
         """Where the image of each entry lies; empty, and one problem, where not a single one was found."""
-        places = Places(self.document, self.root)
+        places = Places(self.document, self.around)
         names = (image.get("file_name") for image in self.document.images)
         found = [places.find(name) if is_text(name) else Fault("the image has no file_name") for name in names]
         faults = [each for each in found if isinstance(each, Fault)]
@@ -165,7 +165,7 @@ class _File:
         return found
 
     def _picture(self, image: Mapping[str, Any], path: str, linked: Linked, where: str) -> Picture | None:
-        file = self.root / path
+        file = self.around.root / path
         info = measure(file, self.problems)
         if info is None:
             return None
