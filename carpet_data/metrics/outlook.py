@@ -84,10 +84,7 @@ class Outlook(Result):
             )
         else:
             short = [name for name in lacking if name not in movable]
-            lines.append(
-                f"what would do: more images of {', '.join(short)}, {_SPLIT} groups or more in all; the recalls of the "
-                "other classes can be compared meanwhile"
-            )
+            lines.append(f"what would do: more images of {', '.join(short)}, {_SPLIT} groups or more in all")
         return lines
 
 

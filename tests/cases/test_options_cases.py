@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from helpers.command import Called
 from helpers.sources import write_source
 from PIL import Image
+
+from carpet_data.core.images import write_png
 
 Run = Callable[..., Called]
 
@@ -77,3 +81,54 @@ def test_an_unknown_format_offers_what_can_be_written_or_read(source: Path, tmp_
     read = run("stats", source, "--from", "yollo", "--json").json
     assert "did you mean 'yolo'?" in read["hint"]
     assert "prepared" in read["hint"]
+
+
+def _strips(root: Path) -> Path:
+    """Images of one pixel, of a row, of a column and of a long strip, each with its whole defect."""
+    for number, (width, height) in enumerate([(1, 1), (300, 1), (1, 300), (4096, 8), (8, 8)]):
+        for folder, value in (("train/good", 90), ("test/hole", 120)):
+            write_png_at(root / f"{folder}/{number}.png", np.full((height, width), value + number, np.uint8))
+        write_png_at(root / f"ground_truth/hole/{number}_mask.png", np.full((height, width), 255, np.uint8))
+    return root
+
+
+def write_png_at(path: Path, pixels: np.ndarray) -> None:  # type: ignore[type-arg]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, pixels)
+
+
+@pytest.mark.parametrize(
+    "verb", ["to-coco", "to-yolo", "to-masks", "to-mvtec", "prepare", "preview", "stats", "doctor"]
+)
+def test_extreme_sizes_go_through_every_verb(tmp_path: Path, run: Run, verb: str) -> None:
+    """Images of 1x1 pixel, of one row or column, and strips."""
+    out = {"stats": (), "doctor": (), "preview": ("-o", tmp_path / "x.png")}.get(verb, ("-o", tmp_path / "out"))
+    more = {"prepare": ("--no-near-duplicates", "--fractions", "0.5", "0.5"), "doctor": ("--no-near-duplicates",)}
+    workers = () if verb == "preview" else ("--workers", 1)
+    done = run(verb, _strips(tmp_path / "raw"), *out, *more.get(verb, ()), *workers, "--json")
+    assert done.code == 0, done.out
+
+
+def test_hostile_names_of_categories_stay_inside_the_output(tmp_path: Path, run: Run) -> None:
+    """Categories called ../up, a/b and a name of 300 letters."""
+    names = ["../up", "a/b", "x" * 300, "con"]
+    root = tmp_path / "set"
+    for number in range(len(names)):
+        write_png_at(root / f"images/{number}.png", np.full((20, 20), 50 + number, np.uint8))
+    document = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 20, "height": 20} for n in range(len(names))],
+        "categories": [{"id": n + 1, "name": name} for n, name in enumerate(names)],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": n + 1, "segmentation": [[2, 2, 9, 2, 9, 9, 2, 9]], "iscrowd": 0}
+            for n in range(len(names))
+        ],
+    }
+    (root / "annotations").mkdir()
+    (root / "annotations/instances.json").write_text(json.dumps(document), encoding="utf-8")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for verb in ("to-folder", "to-mvtec", "to-masks"):
+        done = run(verb, root, "-o", tmp_path / verb, "--workers", 1)
+        assert done.code == 0, done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "to-folder", "to-mvtec", "to-masks"])
+    classes = json.loads((tmp_path / "to-masks/classes.json").read_text(encoding="utf-8"))
+    assert all(name in json.dumps(classes, ensure_ascii=False) for name in names)

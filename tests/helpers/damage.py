@@ -233,6 +233,10 @@ def _coco(change: Callable[[dict[str, Any], Path], object]) -> Callable[[Path], 
     return make
 
 
+def _annotation(**values: Any) -> Callable[[Path], None]:
+    return _coco(lambda document, root: document["annotations"][0].update(values))
+
+
 def _not_json(root: Path) -> None:
     _coco(lambda document, root: None)(root)
     _cut(root / "annotations/instances_all.json")
@@ -240,6 +244,13 @@ def _not_json(root: Path) -> None:
 
 COCO: dict[str, Damage] = {
     "COCO: nothing": Damage(_coco(lambda document, root: None)),
+    "COCO: a polygon of four numbers": Damage(_annotation(segmentation=[[5, 5, 25, 5]]), ("images/1.png",)),
+    "COCO: no segmentation": Damage(_annotation(segmentation=[]), ("images/1.png",)),
+    "COCO: far outside": Damage(_annotation(segmentation=[[5, 5, 2e8, 5, 25, 20]]), ("images/1.png",)),
+    "COCO: an unknown category": Damage(_annotation(category_id=9), ("images/1.png",)),
+    "COCO: run lengths of another size": Damage(
+        _annotation(segmentation={"size": [9, 9], "counts": [81]}), ("images/1.png",)
+    ),
     "COCO: a cut image": Damage(_coco(lambda document, root: _cut(root / "images/2.png")), ("images/2.png",)),
     "COCO: not JSON": Damage(
         _not_json,
