@@ -22,9 +22,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 import carpet_data as cd
 from carpet_data.synthesis.contract import Donor, Facts, Redraw, Scene
-from carpet_data.synthesis.engine.train_images import clean_plate
 from carpet_data.synthesis.methods.procedural import Procedural, ProceduralParameters
 from carpet_data.synthesis.methods.resynthesis import Resynthesis, ResynthesisParameters
+from carpet_data.synthesis.plates.making import make_plate
 from carpet_data.weave import DEFECTS
 from carpet_data.weave.image import Rendered, generator, render
 from carpet_data.weave.noise import smooth_field, streaks
@@ -171,7 +171,7 @@ def resynthesis() -> Image.Image:
         shown = [woven("train", name, k, 640) for k in range(3)]
         donors = tuple(cut_out(each, str(k)) for k, each in enumerate(shown))
         facts = Facts(name, tuple(float(s.mask.mean()) for s in shown), (1,) * 3, ((0.5, 0.5),) * 3, 0.0, False)
-        background = clean_plate(shown[1].image, shown[1].mask, np.random.default_rng(0))
+        background = make_plate(shown[1].image, shown[1].mask, (), np.random.default_rng(0), is_object=False).image
         tiles = [around(s.image, s.mask, 168, zoom=False) for s in shown[:2]]
         tiles.append(around(background, shown[1].mask, 168, zoom=False))
         seed = 0

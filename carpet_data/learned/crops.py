@@ -123,7 +123,8 @@ class CropDataset:
         largest = max((host.sample.width * host.sample.height * 3 for host in hosts), default=1)
         taken = hosts[:: max(1, -(-len(hosts) * largest // _BACKGROUND_BYTES))]
         background = tuple(images.host(host) for host in taken)
-        read = sorted({example.sample for example in examples} | {host.sample.id for host in taken})
+        lent = {name for host in taken for name in host.filled_from}
+        read = sorted({example.sample for example in examples} | {host.sample.id for host in taken} | lent)
         facts = {name: pool.facts for name, pool in found.items()}
         return cls(tuple(found), examples, background, facts, tuple(read), crop_px, context, is_object)
 

@@ -34,6 +34,8 @@ FIELDS = {
     "k": "its number among the images of its recipe, class and seed",
     "host": "id of the host",
     "donors": "id of one of its donors",
+    "plate": "true where its host is a defect image with the defect removed",
+    "plate_from": "id of an image that lent pixels to that host",
     "model": "the fitted model it was sampled from, a name under models/",
     "null": "true for null samples",
     "gates.NAME": "score in a quality check",

@@ -56,12 +56,12 @@ def leaks(root: Path, split: Split) -> Iterator[Problem]:
 
 
 def ancestors(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(role, id) of the samples that a synthetic one was made from: host, null source, donors, textures."""
+    """(role, id) of the samples a synthetic one was made from: host, null source, donors, textures, plate sources."""
     for field, role in (("host", "host"), ("null_source", "null source")):
         value = provenance.get(field)
         if isinstance(value, str):
             yield role, value
-    for field, role in (("donors", "donor"), ("textures", "texture")):
+    for field, role in (("donors", "donor"), ("textures", "texture"), ("plate_from", "plate source")):
         values = provenance.get(field)
         if isinstance(values, Sequence) and not isinstance(values, str):
             for value in values:

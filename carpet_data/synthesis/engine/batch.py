@@ -80,6 +80,8 @@ class Batch:
             record["fitted"] = self.model.record()
         if plan.host.plate:
             record["plate"] = True
+        if lent := plan.lent:
+            record["plate_from"] = list(lent)
         if plan.textures:
             record["textures"] = [ref.sample.id for ref in plan.textures]
         if plan.null_source is not None:

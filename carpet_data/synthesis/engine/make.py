@@ -62,7 +62,7 @@ def make(request: SynthesisRequest, progress: Progress | None = None) -> Synthes
     if model is not None and request.more:
         wanted, left_out = fitted_classes(model, wanted)
         notes += left_out
-    requests, errors = _class_requests(request, wanted, model)
+    requests, errors = _class_requests(request, wanted, model, progress)
     if errors and not requests:
         raise refusal(_failures(request, errors, {}, progress), errors)
     sheets: tuple[Path, ...] = ()
@@ -174,7 +174,10 @@ def _failures(
 
 
 def _class_requests(
-    request: SynthesisRequest, wanted: Mapping[str, int], model: ModelOnDevice | None
+    request: SynthesisRequest,
+    wanted: Mapping[str, int],
+    model: ModelOnDevice | None,
+    progress: Progress | None = None,
 ) -> tuple[list[ClassRequest], dict[str, DataError]]:
     """The requests of the classes that can be made, and what is wrong with the others."""
     dataset, recipe, options = request.dataset, request.recipe, request.options
@@ -182,7 +185,7 @@ def _class_requests(
     found: dict[str, Sources] = {}
     errors: dict[str, DataError] = {}
     for name in wanted:
-        made = _sources_or_error(request, name, model)
+        made = _sources_or_error(request, name, model, progress)
         if isinstance(made, Sources):
             found[name] = made
         else:
@@ -229,19 +232,31 @@ def _check_nulls(recipe: Recipe) -> None:
         )
 
 
-def _sources_or_error(request: SynthesisRequest, class_name: str, model: ModelOnDevice | None) -> Sources | DataError:
+def _sources_or_error(
+    request: SynthesisRequest, class_name: str, model: ModelOnDevice | None, progress: Progress | None
+) -> Sources | DataError:
     try:
-        return _sources(request, class_name, model)
+        return _sources(request, class_name, model, progress)
     except DataError as error:
         if type(error) is not DataError:
             raise  # a damaged file or a leak is no matter of one class
         return error
 
 
-def _sources(request: SynthesisRequest, class_name: str, model: ModelOnDevice | None) -> Sources:
+def _sources(
+    request: SynthesisRequest, class_name: str, model: ModelOnDevice | None, progress: Progress | None
+) -> Sources:
     dataset, recipe, options = request.dataset, request.recipe, request.options
     method = recipe.load_method()
-    found = sources.build(dataset, options.split, class_name, recipe, workers=options.workers)
+    found = sources.build(
+        dataset,
+        options.split,
+        class_name,
+        recipe,
+        workers=options.workers,
+        keep=not options.dry_run,
+        progress=progress,
+    )
     wants_nulls = recipe.envelope.null_share > 0
     sources.check(found, dataset.root, method, hosts_needed=not method.needs_whole or wants_nulls)
     if model is None:

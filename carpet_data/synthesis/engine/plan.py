@@ -62,6 +62,12 @@ class ImagePlan:
     seed: int
     seed_key: tuple[str | int, ...]
 
+    @property
+    def lent(self) -> tuple[str, ...]:
+        """Ids of the images that lent pixels to the clean plates among its hosts and textures."""
+        used = (self.host, *self.textures, *(() if self.null_source is None else (self.null_source,)))
+        return tuple(sorted({name for ref in used for name in ref.filled_from}))
+
     def text(self) -> str:
         """The plan in words."""
         donors = ", ".join(dict.fromkeys(donor.sample.id for donor in self.donors)) or "no donor"
@@ -75,6 +81,7 @@ class ImagePlan:
             "null": self.null,
             "host": self.host.sample.id,
             "plate": self.host.plate,
+            "plate_from": list(self.lent),
             "variation": asdict(self.variation) | {"shift_frac": list(self.variation.shift_frac)},
             "donors": [donor.sample.id for donor in self.donors],
             "textures": [texture.sample.id for texture in self.textures],

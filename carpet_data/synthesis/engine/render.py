@@ -16,11 +16,10 @@ from pydantic import BaseModel
 
 from carpet_data.core import seeds
 from carpet_data.core.images import encode_png
-from carpet_data.dataset import Sample
 from carpet_data.synthesis.contract import Candidate, Facts, Image, Method, Redraw, Scene, Unsuited, is_learned
 from carpet_data.synthesis.engine import codec, depth, gates, scene_loader
 from carpet_data.synthesis.engine.plan import ImagePlan
-from carpet_data.synthesis.engine.train_images import TrainImages, plate
+from carpet_data.synthesis.engine.train_images import TrainImages
 from carpet_data.synthesis.recipe import registry
 from carpet_data.synthesis.recipe.model import GateRules
 
@@ -158,11 +157,6 @@ def _method(target: str, parameters: str, model: Path | None, device: str) -> tu
 @lru_cache(maxsize=1)
 def _images(root: Path, is_object: bool, is_ordered: bool, full_scale: int) -> TrainImages:
     return TrainImages(root, is_object=is_object, is_ordered=is_ordered, full_scale=full_scale)
-
-
-def make_plate(work: tuple[Path, Sample, int]) -> None:
-    """Make and keep the clean plate of one image."""
-    plate(*work)
 
 
 def forget() -> None:

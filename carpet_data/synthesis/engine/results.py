@@ -32,7 +32,9 @@ class ClassReport(Result):
         given_up: Images that failed all attempts; others took their places.
         donors: Training images that defects were taken from.
         hosts: Images to put them on.
-        plates: Of these, defect images with their defect removed.
+        plates: Of these, defect images with their defect removed (clean plates).
+        plates_tried: Defect images that a clean plate was tried of, because good images are few.
+        plates_refused: Reason -> number of clean plates that were refused for it.
     """
 
     asked: int
@@ -45,6 +47,8 @@ class ClassReport(Result):
     donors: int
     hosts: int
     plates: int
+    plates_tried: int = 0
+    plates_refused: Mapping[str, int] = field(default_factory=dict)
 
     def text(self, class_name: str) -> str:
         """The report in words."""
@@ -55,6 +59,10 @@ class ClassReport(Result):
             line += f", {self.nulls} null samples"
         plates = f", {self.plates} of them defect images with the defect removed" if self.plates else ""
         line += f" (from {self.donors} donors on {self.hosts} hosts{plates})"
+        if self.plates_tried:
+            counts = ", ".join(f"{name} {times}" for name, times in self.plates_refused.items())
+            refused = f" (refused: {counts})" if counts else ""
+            line += f"\n  clean backgrounds: {self.plates} of {self.plates_tried} defect images gave one{refused}"
         if self.refused:
             counts = ", ".join(f"{name} {times}" for name, times in self.refused.items())
             line += f"\n  retries: {counts} ({self.draws} attempts)"

@@ -19,12 +19,14 @@ from carpet_data.store import recipes as kept_recipes
 from carpet_data.store.append import Addition, Appender
 from carpet_data.store.journal import Journal, unfinished
 from carpet_data.store.manifest import Tombstone
-from carpet_data.synthesis.engine import contact_sheet, train_images
+from carpet_data.synthesis.engine import contact_sheet
 from carpet_data.synthesis.engine import render as rendering
 from carpet_data.synthesis.engine.batch import Batch
 from carpet_data.synthesis.engine.plan import ImagePlan, Planner
 from carpet_data.synthesis.engine.render import RenderResult, WorkerContext
 from carpet_data.synthesis.engine.results import ClassReport
+from carpet_data.synthesis.plates import sheet as plates_sheet
+from carpet_data.synthesis.plates.survey import refusals
 from carpet_data.synthesis.recipe.model import Recipe
 
 _CHUNK = 2
@@ -179,7 +181,6 @@ def run(
     else:
         try:
             with store.appending(root, command=command, identity=_identity(requests), split=split) as appender:
-                _make_plates(root, requests, workers)
                 _fill(series, appender, workers, progress)
                 if not len(appender) and any(each.error is not None for each in series):
                     raise _NothingMadeError
@@ -244,6 +245,8 @@ def _report(request: ClassRequest, tally: _Tally) -> ClassReport:
         donors=len(sources.donors),
         hosts=len(sources.hosts),
         plates=sum(host.plate for host in sources.hosts),
+        plates_tried=len(sources.plates),
+        plates_refused=refusals(sources.plates),
     )
 
 
@@ -256,24 +259,15 @@ def _identity(requests: Sequence[ClassRequest]) -> str:
 
 def _sheets(root: Path, requests: Sequence[ClassRequest], recipe: Recipe, added: Sequence[Sample]) -> tuple[Path, ...]:
     made = {sample.class_name for sample in added}
-    return tuple(
-        contact_sheet.of_batch(root, request.batch, recipe.name, added)
-        for request in requests
-        if request.existing.kept or request.class_name in made
+    plates = dict.fromkeys(request.planner.sources.plates for request in requests if request.planner.sources.plates)
+    return (
+        *(
+            contact_sheet.of_batch(root, request.batch, recipe.name, added)
+            for request in requests
+            if request.existing.kept or request.class_name in made
+        ),
+        *(plates_sheet.write(root, records) for records in plates),
     )
-
-
-def _make_plates(root: Path, requests: Sequence[ClassRequest], workers: int | None) -> None:
-    """Make the clean plates before the images: all of them at once, each only once."""
-    missing = {
-        (host.sample.id, sources.facts.full_scale): host.sample
-        for sources in (request.planner.sources for request in requests)
-        for host in sources.hosts
-        if host.plate and not train_images.plate_path(root, host.sample, sources.facts.full_scale).is_file()
-    }
-    work = ((root, sample, full) for (_, full), sample in sorted(missing.items()))
-    for _ in executor.run(rendering.make_plate, work, workers=workers, chunk=1):
-        pass
 
 
 def _fill(series: Sequence[_Series], appender: Appender, workers: int | None, progress: Progress | None) -> None:

@@ -14,18 +14,19 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from carpet_data.core import executor, masks
+from carpet_data.core.progress import Progress
 from carpet_data.dataset import GOOD, Connectivity, Dataset, Sample
 from carpet_data.errors import DataError, UsageError
 from carpet_data.synthesis.contract import Box, Facts, Method
 from carpet_data.synthesis.engine.depth import full_scale, read_scaled
 from carpet_data.synthesis.ops import foreground
 from carpet_data.synthesis.ops.period import structure_of
+from carpet_data.synthesis.plates.survey import PlateRecord, SurveyOptions, refusals, survey
 from carpet_data.synthesis.recipe.model import Recipe
 
 _SUBJECTS_LOOKED_AT = 8
 _ORDERS_LOOKED_AT = 3
 _MANY_MASKS = 256
-_MAX_PLATE_FRAC = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,17 @@ class DonorRef:
 
 @dataclass(frozen=True, slots=True)
 class HostRef:
-    """A training image that new defects are put on; `plate` if it shows defects, which are then taken out first."""
+    """A training image that new defects are put on.
+
+    Attributes:
+        plate: It shows defects; a clean plate of it is used, whose files `key` names.
+        filled_from: Ids of the other images that lent pixels to the plate.
+    """
 
     sample: Sample
     plate: bool = False
+    key: str = ""
+    filled_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class Sources:
         facts: Statistics of the donors' masks.
         identity: Hex SHA-256 of which images these are, by their bytes, and of the model of a learned recipe; part of
             every seed.
+        plates: The defect images that were tried as backgrounds, where good images are too few.
     """
 
     class_name: str
@@ -74,14 +83,27 @@ class Sources:
     hosts: tuple[HostRef, ...]
     facts: Facts
     identity: str = field(default="")
+    plates: tuple[PlateRecord, ...] = ()
 
 
-def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, workers: int | None = None) -> Sources:
+def build(
+    dataset: Dataset,
+    split: str,
+    class_name: str,
+    recipe: Recipe,
+    *,
+    workers: int | None = None,
+    keep: bool = True,
+    progress: Progress | None = None,
+) -> Sources:
     """The source images of a defect class; the recipe says how many hosts are enough, and whether images show objects.
+
+    Where good images are too few, clean plates are made of defect images; with `keep` they are stored.
 
     Raises:
         UsageError: The class is `good`.
         DataError: A mask or image cannot be read.
+        OutputError: A plate cannot be stored.
     """
     if class_name == GOOD:
         raise UsageError(
@@ -94,19 +116,23 @@ def build(dataset: Dataset, split: str, class_name: str, recipe: Recipe, *, work
     ]
     donors = _donors(dataset.root, shown, class_name, dataset.connectivity, workers)
     good = [HostRef(sample) for sample in train if sample.class_name == GOOD]
-    hosts = list(good)
-    if len(hosts) < recipe.envelope.hosts.min_count:
-        defects = [sample for sample in train if sample.class_name != GOOD and sample.annotation is not None]
-        hosts += [HostRef(sample, plate=True) for sample in defects if _can_be_plate(dataset.root, sample)]
+    few = len(good) < recipe.envelope.hosts.min_count
+    shown_as = [HostRef(s) for s in train if few and s.class_name != GOOD and s.annotation is not None]
+    looked_at = [*good, *shown_as]
     subject = recipe.envelope.subject
-    full = full_scale(dataset.root, [*(host.sample for host in hosts), *(donor.sample for donor in donors)])
-    is_object = _is_object(dataset.root, hosts, full) if subject == "auto" else subject == "object"
+    full = full_scale(dataset.root, [*(host.sample for host in looked_at), *(donor.sample for donor in donors)])
+    is_object = _is_object(dataset.root, looked_at, full) if subject == "auto" else subject == "object"
+    plates: tuple[PlateRecord, ...] = ()
+    if few:
+        how = SurveyOptions(is_object, full, keep=keep, workers=workers)
+        plates = survey(dataset.root, train.samples, how, progress=progress)
+    hosts = good + [HostRef(each.sample, True, each.key, each.filled_from) for each in plates if each.passed]
     facts = replace(
         _facts(class_name, donors, is_object),
-        is_ordered=not is_object and _is_ordered(dataset.root, hosts, full),
+        is_ordered=not is_object and _is_ordered(dataset.root, looked_at, full),
         full_scale=full,
     )
-    return Sources(class_name, donors, tuple(hosts), facts, _identity(donors, hosts))
+    return Sources(class_name, donors, tuple(hosts), facts, _identity(donors, hosts), plates)
 
 
 def _donors(
@@ -129,12 +155,6 @@ def _measure(root: Path, class_name: str, connectivity: Connectivity, sample: Sa
     right, bottom = int((boxes[:, 0] + boxes[:, 2]).max()), int((boxes[:, 1] + boxes[:, 3]).max())
     centers = tuple((bx + bw / 2, by + bh / 2) for bx, by, bw, bh in boxes.tolist())
     return DonorRef(sample, (x, y, right - x, bottom - y), tuple(regions.area[of_class].tolist()), centers)
-
-
-def _can_be_plate(root: Path, sample: Sample) -> bool:
-    """Whether a mask leaves enough background to fill its place from; an empty one may not mean "no defect"."""
-    area = masks.load(root, sample).runs.area
-    return 0 < area <= _MAX_PLATE_FRAC * sample.width * sample.height
 
 
 def _facts(class_name: str, donors: Sequence[DonorRef], is_object: bool) -> Facts:
@@ -174,7 +194,8 @@ def _shows_order(root: Path, sample: Sample, full: int) -> bool:
 def _identity(donors: Sequence[DonorRef], hosts: Sequence[HostRef]) -> str:
     rows = [
         *(("donor", d.sample.id, d.sample.image_sha256, d.sample.mask_sha256) for d in donors),
-        *(("plate" if h.plate else "host", h.sample.id, h.sample.image_sha256, h.sample.mask_sha256) for h in hosts),
+        *(("host", h.sample.id, h.sample.image_sha256, h.sample.mask_sha256) for h in hosts if not h.plate),
+        *(("plate", h.sample.id, h.key) for h in hosts if h.plate),
     ]
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
 
@@ -195,11 +216,7 @@ def check(sources: Sources, root: Path, method: Method, *, hosts_needed: bool) -
     if not hosts_needed:
         return
     if not sources.hosts:
-        raise DataError(
-            "the train side has no good image, and no defect image with a mask to make a background of",
-            where=root,
-            hint="add good images to the source and prepare it again, or split so that some are on the train side",
-        )
+        raise _without_background(sources, root)
     if method.textures_needed and len(sources.hosts) < 2:
         raise DataError(
             "the recipe takes texture from other images, but the train side has only one",
@@ -212,6 +229,21 @@ def check(sources: Sources, root: Path, method: Method, *, hosts_needed: bool) -
             where=root,
             hint="use good images of the size of the defect images",
         )
+
+
+def _without_background(sources: Sources, root: Path) -> DataError:
+    tried = ""
+    if sources.plates:
+        reasons = ", ".join(f"{name} {count}" for name, count in refusals(sources.plates).items())
+        tried = f"; a clean background was tried of {len(sources.plates)} defect images, and none passed ({reasons})"
+    else:
+        tried = ", and no defect image with a mask to make a background of"
+    return DataError(
+        f"the train side has no good image{tried}",
+        where=root,
+        hint="use a recipe that needs no background (--recipe augment, or augment-object), or add good images to the "
+        "source and prepare it again; docs/synthesize.md says what the reasons mean",
+    )
 
 
 def fits(donor: DonorRef, host: HostRef) -> bool:

@@ -1,47 +1,39 @@
 """Training images as a worker holds them: decoded once, with clean plates and donor cuts, within a limit on memory.
 
-Clean plates are hosts made of defect images: each defect is resynthesized from its own surroundings. A class folder of
-three images and no good one still holds good texture: all that surrounds the defects.
+Clean plates are hosts made of defect images, see `plates.survey`. A class folder of three images and no good one still
+holds good texture: all that surrounds the defects.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.core import masks, seeds
-from carpet_data.core.images import encode_png, read, read_deep
+from carpet_data.core import masks
+from carpet_data.core.images import read, read_deep
 from carpet_data.core.masks.runs import Runs, to_binary
 from carpet_data.dataset import Sample
-from carpet_data.errors import DataError
-from carpet_data.store.files import write_bytes
-from carpet_data.synthesis.contract import Box, Donor, Image, Mask, Redraw, Structure
+from carpet_data.synthesis.contract import Box, Donor, Image, Mask, Structure
 from carpet_data.synthesis.engine.depth import EIGHT_BIT, deepened, read_scaled, scaled
 from carpet_data.synthesis.engine.sources import DonorRef, HostRef
 from carpet_data.synthesis.ops import foreground
-from carpet_data.synthesis.ops.masks import grown, window_of
+from carpet_data.synthesis.ops.masks import grown
 from carpet_data.synthesis.ops.period import structure_of
-from carpet_data.synthesis.ops.quilting import fill
+from carpet_data.synthesis.plates.survey import plate_path
 
 T = TypeVar("T")
 
-PLATES = "plates"
-_PLATE_VERSION = 1
 _MAX_BYTES = 192 << 20
 """Of decoded pixels a process keeps; 64 RGB images of 1024x1024."""
 _COLLAR_PX, _COLLAR_FRAC, _COLLAR_CELLS = 40, 0.25, 2.0
 _BESIDES_PX = 4
 """So much around a mask is not taken for clean texture: annotations stop short of bent yarns and shadows."""
-_MARGIN_FRAC = 0.12
-_MARGIN_RANGE_PX = (4, 32)
 
 
 class TrainImages:
@@ -63,7 +55,9 @@ class TrainImages:
         """The image of a host, its defects taken out if it is a plate; not to be written into."""
         if not ref.plate:
             return self.image(ref.sample)
-        return self._get(("plate", _bytes_of(ref.sample)), lambda: _frozen(plate(self.root, ref.sample, self._full)))
+        return self._get(
+            ("plate", _bytes_of(ref.sample), ref.key), lambda: _frozen(read(plate_path(self.root, ref.key)))
+        )
 
     def deep_host(self, ref: HostRef) -> NDArray[np.uint16] | None:
         """The image of a host in its file's 16 bits, see `depth`; None where the file has 8 bits."""
@@ -77,13 +71,13 @@ class TrainImages:
         """Where the object of a host is; None where images show a texture."""
         if not self._is_object:
             return None
-        return self._get(("foreground", _bytes_of(ref.sample), str(ref.plate)), lambda: foreground.find(self.host(ref)))
+        return self._get(("foreground", _bytes_of(ref.sample), ref.key), lambda: foreground.find(self.host(ref)))
 
     def structure(self, ref: HostRef) -> Structure | None:
         """The strict order of a host's texture; None where images show objects or no such order."""
         if not self._is_ordered:
             return None
-        return self._get(("structure", _bytes_of(ref.sample), str(ref.plate)), lambda: structure_of(self.host(ref)))
+        return self._get(("structure", _bytes_of(ref.sample), ref.key), lambda: structure_of(self.host(ref)))
 
     def mask(self, sample: Sample, class_name: str) -> Mask:
         """The pixels of one class of a sample; not to be written into."""
@@ -133,69 +127,6 @@ def collared(box: Box, width: int, height: int, structure: Structure | None = No
     collar = max(_COLLAR_PX, int(_COLLAR_FRAC * max(w, h)), int(cells))
     left, top = max(0, x - collar), max(0, y - collar)
     return left, top, min(width, x + w + collar) - left, min(height, y + h + collar) - top
-
-
-def plate(root: Path, sample: Sample, full_scale: int = EIGHT_BIT) -> Image:
-    """The clean plate of a defect image, uint8: read if it was made before, else made and stored.
-
-    Its name under `plates/` is a hash of what it is made of, so that no change of the data set can make it wrong.
-
-    Raises:
-        DataError: The defects leave too little of the image to make it from.
-    """
-    path = plate_path(root, sample, full_scale)
-    if path.is_file():
-        return read(path)
-    key = f"{sample.image_sha256} {sample.mask_sha256}"
-    mask = to_binary(masks.load(root, sample).runs)
-    try:
-        made = clean_plate(read_scaled(root / sample.image_path, full_scale), mask, seeds.generator(0, "plate", key))
-    except Redraw as error:
-        raise DataError(
-            f"no clean plate can be made of this image: {error}",
-            where=root / sample.image_path,
-            hint="add good images, or set hosts.min_count in the recipe to the number of good images",
-        ) from error
-    write_bytes(path, encode_png(made))
-    return made
-
-
-def clean_plate(image: Image, mask: Mask, rng: np.random.Generator) -> Image:
-    """Remove the defects of an image, so that its background runs through where they were.
-
-    The mask (bool HxW) is widened first, as annotations stop short of bent yarns and shadows; everything in it is
-    replaced by patches of the same image (uint8 HxWx3 RGB or HxW), found by comparing what surrounds them (see
-    `quilting.fill`). An empty mask gives a copy.
-
-    Raises:
-        ValueError: The mask is of another size.
-        Redraw: The defects leave too little background to take patches from.
-    """
-    if mask.shape != image.shape[:2]:
-        raise ValueError(f"mask of shape {mask.shape} for an image of shape {image.shape}")
-    hole = _widened(mask)
-    return fill(image, hole, ~hole, rng)
-
-
-def _widened(mask: Mask) -> Mask:
-    """Each component grown by a share of its size."""
-    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    hole = np.zeros_like(mask)
-    for number in range(1, count):
-        part = parts == number
-        extent = max(side.stop - side.start for side in window_of(part))
-        margin = int(np.clip(_MARGIN_FRAC * extent, *_MARGIN_RANGE_PX))
-        window = window_of(part, margin)
-        hole[window] |= grown(part[window], margin)
-    return hole
-
-
-def plate_path(root: Path, sample: Sample, full_scale: int = EIGHT_BIT) -> Path:
-    """Where the clean plate of a defect image is kept."""
-    key = f"{_PLATE_VERSION} {sample.image_sha256} {sample.mask_sha256}"
-    if full_scale != EIGHT_BIT:
-        key += f" {full_scale}"
-    return root / PLATES / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.png"
 
 
 def _class_mask(root: Path, sample: Sample, class_name: str) -> Mask:

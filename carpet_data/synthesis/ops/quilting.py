@@ -24,6 +24,7 @@ _CANDIDATES = 8
 _FLOW_LIMIT_PX = 5.0
 _TRIES = 4
 _AS_GOOD = 1.05
+_GRAIN_PX, _MOST_GRAIN = 0.7, 4 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,47 @@ def fill(
     Raises:
         Redraw: No patch fits: the hole leaves too little clean image.
     """
+    return quilted(image, hole, allowed, rng, context_px=context_px, overlap_px=overlap_px, patch_px=patch_px).image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quilt:
+    """A filled image.
+
+    Attributes:
+        image: uint8, the shape of what was filled.
+        area: bool HxW: all that patches cover; no other pixel has changed.
+        rim: float32 HxWx2: the direction across the cuts (x, y; length 1) at the pixels along them, 0 elsewhere.
+    """
+
+    image: Image
+    area: Mask
+    rim: F32
+
+
+def quilted(
+    image: Image,
+    hole: Mask,
+    allowed: Mask,
+    rng: np.random.Generator,
+    *,
+    context_px: int = 40,
+    overlap_px: int = 20,
+    patch_px: int | None = None,
+    keep_grain: bool = False,
+) -> Quilt:
+    """As `fill`, and where the patches and the cuts between them lie.
+
+    `keep_grain` gives bent patches back the finest detail that bending takes from them.
+
+    Raises:
+        Redraw: No patch fits: the hole leaves too little clean image.
+    """
     result: Image = image.copy()
+    area, rim = np.zeros(hole.shape, np.bool_), np.zeros((*hole.shape, 2), np.float32)
+    quilt = Quilt(result, area, rim)
     if not hole.any():
-        return result
+        return quilt
     finder = Finder(image, allowed & ~hole)
     known = ~hole
     count, parts = cv2.connectedComponents(hole.astype(np.uint8), connectivity=8)
@@ -181,32 +220,34 @@ def fill(
         if (
             patch_px is None
             and max(side.stop - side.start for side in window) <= longest
-            and _lay(finder, image, result, known, window, grown(part[window], overlap_px), rng)
+            and _lay(finder, image, quilt, known, window, grown(part[window], overlap_px), rng, grain=keep_grain)
         ):
             continue
         size = min(patch_px or longest, *hole.shape)
         around = window_of(part, overlap_px)
         while not known[around].all():
             window = _next_window(known, around, size)
-            if _lay(finder, image, result, known, window, grown(hole[window], overlap_px), rng):
+            if _lay(finder, image, quilt, known, window, grown(hole[window], overlap_px), rng, grain=keep_grain):
                 continue
             if size <= 8:
                 raise Redraw("too little of the image is clean: no patch fits")
             size = max(8, size * 2 // 3)
-    return result
+    return quilt
 
 
 def _lay(
     finder: Finder,
     image: Image,
-    result: Image,
+    quilt: Quilt,
     known: Mask,
     window: tuple[slice, slice],
     near: Mask,
     rng: np.random.Generator,
+    *,
+    grain: bool,
 ) -> bool:
     """Lay one patch in the window; False where none fits."""
-    context, old = result[window], known[window]
+    context, old = quilt.image[window], known[window]
     height, width = old.shape
     weight = old.astype(np.float32)
     places = finder.find(context, weight, candidates=_TRIES * 2)
@@ -214,7 +255,10 @@ def _lay(
         return False
     tried = []
     for place in places[:_TRIES]:
-        patch = agree(image[place.y : place.y + height, place.x : place.x + width], context, old)
+        found = image[place.y : place.y + height, place.x : place.x + width]
+        patch = agree(found, context, old)
+        if grain:
+            patch = regrained(patch, found)
         difference = (patch.astype(np.float32) - context) ** 2
         ring = old & near
         tried.append((float(difference[ring].mean()) if ring.any() else place.cost, patch))
@@ -222,9 +266,27 @@ def _lay(
     fitting = [patch for cost, patch in tried if cost <= least * _AS_GOOD]
     patch = fitting[int(rng.integers(len(fitting)))]
     new = cut_between(patch, context, ~old, ~old | near)
+    rim = quilt.rim[window]
+    rim[new] = 0
+    cut = across(new, old)
+    np.copyto(rim, cut, where=cut.any(axis=-1, keepdims=True))
     context[new] = patch[new]
+    quilt.area[window] |= new
     known[window] = True
     return True
+
+
+def across(region: Mask, known: Mask) -> F32:
+    """Along the outline of a region (bool hxw), where known pixels lie beside it: the direction across it.
+
+    float32 hxwx2 (x, y; length 1), 0 elsewhere.
+    """
+    bits = region.view(np.uint8)
+    line = (np.asarray(cv2.dilate(bits, np.ones((3, 3), np.uint8))) != bits) & known
+    soft = cv2.GaussianBlur(bits.astype(np.float32), (0, 0), 2.0)
+    normal = np.stack([cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)], axis=-1)
+    length = np.sqrt((normal**2).sum(axis=-1))
+    return np.asarray(normal * (line / np.maximum(length, 1e-6))[..., None], np.float32)
 
 
 def agree(patch: Image, context: Image, known: Mask, *, light: bool = True) -> Image:
@@ -252,6 +314,19 @@ def agree(patch: Image, context: Image, known: Mask, *, light: bool = True) -> I
         mass = _smooth(weight, broad) + 1e-3
         bent += _smooth((context - bent) * like(weight, bent), broad) / like(mass, bent)
     return to_bytes(bent)
+
+
+def regrained(image: Image, model: Image, where: Mask | None = None) -> Image:
+    """An image with the finest detail as strong as its model's has it (both uint8 hxwx3 or hxw, of the same thing).
+
+    Interpolation blurs: what it takes is given back by a factor, a third at most. `where` (bool hxw) they are compared.
+    """
+    values, wanted = image.astype(np.float32), model.astype(np.float32)
+    fine, own = (each - cv2.GaussianBlur(each, (0, 0), _GRAIN_PX) for each in (values, wanted))
+    seen = np.s_[:] if where is None else where
+    have, want = (float(np.sqrt((each[seen] ** 2).mean())) for each in (fine, own))
+    gain = float(np.clip(want / max(have, 1e-3), 1.0, _MOST_GRAIN))
+    return to_bytes(np.asarray(values + (gain - 1) * fine, np.float32))
 
 
 def _next_window(known: Mask, around: tuple[slice, slice], size: int) -> tuple[slice, slice]:

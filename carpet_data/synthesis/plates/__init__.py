@@ -1,0 +1,1 @@
+"""Clean plates: backgrounds made of defect images, and the checks that they pass before use."""
