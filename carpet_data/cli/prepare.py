@@ -148,7 +148,7 @@ def drop(dataset: Path | None, as_json: bool, quiet: bool, **values: Any) -> Non
 
     Nothing is deleted: dropped samples stay in the manifest and their files stay, but no command reads them any more.
     Fields: id, class, origin, source, group, width, height, and of synthetic samples method, recipe, split, seed, k,
-    host, donors, model, null, gates.NAME, parameters.NAME.
+    host, donors, plate, plate_from, model, null, gates.NAME, parameters.NAME.
 
     \b
     Example:
