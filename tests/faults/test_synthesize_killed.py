@@ -177,7 +177,9 @@ def _poison(root: Path, sides: tuple[str, ...]) -> None:
 def _shows_marker(root: Path) -> bool:
     made = [sample for sample in store.read(root) if sample.origin == "synthetic"]
     assert made
-    return any((read(root / sample.image_path) == MARKER).all(axis=2).any() for sample in made)
+    # Nine pixels in a square: a single one of this color may be noise, sharpened on a clean plate.
+    shown = [(read(root / sample.image_path) == MARKER).all(axis=2).astype(np.uint8) for sample in made]
+    return any(cv2.erode(each, np.ones((3, 3), np.uint8)).any() for each in shown)
 
 
 @pytest.mark.parametrize("method", ["donor-disc", "whole-disc", "texture-disc"])
@@ -212,7 +214,7 @@ def _edit(root: Path, change: dict[str, object]) -> None:
     path.write_text("".join(json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n" for row in rows))
 
 
-@pytest.mark.parametrize("role", ["host", "donors", "textures", "null_source"])
+@pytest.mark.parametrize("role", ["host", "donors", "textures", "null_source", "plate_from"])
 def test_doctor_catches_a_manifest_that_was_edited_to_leak(tmp_path: Path, role: str) -> None:
     root = synthesis.dataset(tmp_path / "set")
     synthesize(root, ["hole"], 3, recipe=synthesis.recipe(tmp_path / "r"), workers=1)
