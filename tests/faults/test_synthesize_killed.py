@@ -220,7 +220,7 @@ def test_doctor_catches_a_manifest_that_was_edited_to_leak(tmp_path: Path, role:
     synthesize(root, ["hole"], 3, recipe=synthesis.recipe(tmp_path / "r"), workers=1)
     assert list(store.verify(root)) == []
     held_out = store.read(root).splits["main"].ids("test")[0]
-    _edit(root, {role: [held_out] if role in ("donors", "textures") else held_out})
+    _edit(root, {role: [held_out] if role in ("donors", "textures", "plate_from") else held_out})
     problems = list(store.verify(root))
     assert [problem.code for problem in problems] == ["ancestor-held-out"]
     assert held_out in problems[0].what
