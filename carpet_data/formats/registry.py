@@ -156,7 +156,8 @@ def writable(name: str) -> Format:
     """The format of a name, which has a writer; raises as `readable`."""
     found = _load(name, "write")
     if found.write is None:
-        raise UsageError(f"the format {name!r} can be read but not written", hint="export to another format")
+        hint = f"use one of: {', '.join(_of_way('write'))}"
+        raise UsageError(f"the format {name!r} can be read but not written", hint=hint)
     return found
 
 
@@ -164,7 +165,7 @@ def _load(name: str, way: Literal["read", "write"]) -> Format:
     try:
         found = FORMATS.load(name)
     except UsageError as error:
-        known = [each for each in FORMATS.names() if getattr(FORMATS.load(each), way, None) is not None]
+        known = _of_way(way)
         hint = f"{nearest(name, known)}use one of: {', '.join(known)}"
         raise UsageError(f"unknown format {name!r}", hint=hint) from error
     if not isinstance(found, Format):
@@ -172,3 +173,8 @@ def _load(name: str, way: Literal["read", "write"]) -> Format:
             f"the entry point of format {name!r} is not a Format", where=FORMATS.target(name), hint="update its package"
         )
     return found
+
+
+def _of_way(way: Literal["read", "write"]) -> list[str]:
+    """The names of the formats that can be read, or written."""
+    return [name for name in FORMATS.names() if getattr(FORMATS.load(name), way, None) is not None]

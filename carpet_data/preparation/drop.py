@@ -52,7 +52,7 @@ class DropResult(Result):
     """What `drop` did.
 
     Attributes:
-        root: The prepared folder, or its Dataset.
+        root: The prepared folder.
         ids: The dropped samples, sorted.
         classes: class -> number of dropped samples.
         dry_run: Nothing was written.
@@ -72,6 +72,8 @@ class DropResult(Result):
         counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         done = "would be dropped" if self.dry_run else "dropped"
         images = counted(len(self.ids), "image")
+        if not self.ids:
+            return f"no sample of {self.root} meets the conditions: nothing {done}"
         return f"{images} {done}{f' ({counts})' if counts else ''} in {self.root}; their files stay"
 
 
@@ -114,7 +116,7 @@ def drop(root: DataFolder, where: Sequence[str], *, reason: str = "", dry_run: b
     are not used again.
 
     Args:
-        root: The prepared folder.
+        root: The prepared folder, or its Dataset.
         where: Conditions FIELD=VALUE, also with != < <= > >=; VALUE may contain the wildcards * and ?. The fields are
             those of `FIELDS`.
         reason: Stored with the dropped samples; by default the conditions.

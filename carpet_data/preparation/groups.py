@@ -54,7 +54,7 @@ class GroupsResult(Result):
     """The groups of a prepared data set.
 
     Attributes:
-        root: The prepared folder, or its Dataset.
+        root: The prepared folder.
         made: How they were found.
         groups: Groups of two images or more, by name.
         samples: Number of images in the data set.

@@ -25,7 +25,7 @@ class SplitResult(Result):
     """What `split` added.
 
     Attributes:
-        root: The prepared folder, or its Dataset.
+        root: The prepared folder.
         splits: split -> class -> side -> images.
         notes: What could not be met.
         dry_run: Nothing was written.
@@ -65,7 +65,7 @@ def split(
     """Add named splits to a prepared data set; groups stay whole.
 
     Args:
-        root: The prepared folder.
+        root: The prepared folder, or its Dataset.
         name: Name of the split; of several (folds, repeats, rotations) the stem, numbered from 0.
         options: How to split; by default into 0.8 train and 0.2 test.
         overwrite: Replace splits of the same names.

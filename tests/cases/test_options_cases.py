@@ -78,6 +78,8 @@ def test_an_unknown_format_offers_what_can_be_written_or_read(source: Path, tmp_
     assert "did you mean 'coco'?" in written["hint"]
     assert "prepared" not in written["hint"]
     assert "voc" in written["hint"]
+    named = run("export", source, "--to", "prepared", "-o", tmp_path / "out", "--json").json
+    assert "coco" in named["hint"]
     read = run("stats", source, "--from", "yollo", "--json").json
     assert "did you mean 'yolo'?" in read["hint"]
     assert "prepared" in read["hint"]
