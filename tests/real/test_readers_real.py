@@ -53,7 +53,8 @@ def test_the_folder_above_lists_the_data_sets(real_data: Callable[[str], Path]) 
     carpet = real_data("mvtec/carpet")
     with pytest.raises(DataError) as caught:
         detect(carpet.parent)
-    assert str(carpet) in str(caught.value.hint)
+    assert "carpet" in caught.value.what
+    assert f"carpet-data doctor {carpet.parent}" in str(caught.value.hint)
 
 
 def _instances(dataset: Dataset) -> dict[str, list[tuple[str, str]]]:
