@@ -11,7 +11,7 @@ from carpet_data.synthesis.contract import Donor, Image, Mask, Redraw, Scene
 from carpet_data.synthesis.methods.donor_geometry import NOTHING_KEPT, Kept, Rhythm
 from carpet_data.synthesis.methods.donor_parameters import DonorPasteParameters
 from carpet_data.synthesis.ops.donor_style import RICH_TEXTURE, Character, Style, measure, tightened
-from carpet_data.synthesis.ops.masks import window_of
+from carpet_data.synthesis.ops.masks import mask_box, window_of
 from carpet_data.synthesis.ops.period import period
 from carpet_data.synthesis.ops.pixels import in_channels
 from carpet_data.synthesis.ops.pose import Pose, pose_of
@@ -19,6 +19,7 @@ from carpet_data.synthesis.ops.relief import relief_of
 
 COLLAR_USED_PX: dict[Style, int] = {"tint": 40, "relief": 20, "cutout": 16, "seam": 32}
 _OBJECT_COLLAR_PX = 48
+_RELIEF_COLLAR_PX = 40
 _WOVEN_STRENGTH = 0.15
 _PERIOD_SIDE_PX = 192
 _COLLAR_PX, _COLLAR_FRAC = 24, 0.25
@@ -69,9 +70,8 @@ def prepared(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) ->
     Raises:
         Redraw: The donor's mask is empty.
     """
-    donor = whole_donor(scene)
-    widest = _OBJECT_COLLAR_PX if scene.facts.is_object else max(COLLAR_USED_PX.values())
-    donor = near(some_components(donor, p.split_share, rng), widest)
+    whole = some_components(whole_donor(scene), p.split_share, rng)
+    donor = near(whole, _OBJECT_COLLAR_PX if scene.facts.is_object else _collar_of(whole.mask))
     character = measure(donor.image, donor.mask, is_object=scene.facts.is_object)
     if p.blend != "auto":
         character = replace(character, style=p.blend)
@@ -79,30 +79,36 @@ def prepared(scene: Scene, p: DonorPasteParameters, rng: np.random.Generator) ->
     rhythm = _rhythm(scene.host) if keeps_weave and not scene.facts.is_object else (0, 0)
     job = PasteJob(scene, p, donor, character, rhythm, _poses(scene, donor))
     if p.structure == "keep" and not scene.facts.is_object:
-        job = _keeping(job)
+        job = _keeping(job, near(whole, _RELIEF_COLLAR_PX))
     if job.style == "cutout" and job.extent is None and p.mask == "visible":
         job = replace(job, donor=replace(donor, mask=tightened(donor.image, donor.mask)))
     return job
 
 
-def _keeping(job: PasteJob) -> PasteJob:
-    """The job with what its turn must not change."""
+def _collar_of(mask: Mask) -> int:
+    """How much of a collar says what a texture is like: farther away another part of it may begin."""
+    _, _, width, height = mask_box(mask)
+    return min(max(_COLLAR_PX, int(_COLLAR_FRAC * max(width, height))), max(COLLAR_USED_PX.values()))
+
+
+def _keeping(job: PasteJob, wide: Donor) -> PasteJob:
+    """The job with what its turn must not change; `wide` is its donor with all of the collar that shading may reach."""
     own, host = (None if s is None else s.direction_deg for s in (job.donor.structure, job.scene.structure))
     if own is not None and host is not None:
         job = replace(job, kept=Kept(turn_deg=(own, host)))
-    return job if job.woven or job.scene.null else _with_relief(job)
+    return job if job.woven or job.scene.null else _with_relief(job, wide)
 
 
-def _with_relief(job: PasteJob) -> PasteJob:
+def _with_relief(job: PasteJob, wide: Donor) -> PasteJob:
     """The job of a donor that is lit from one side: it keeps its light, and takes along all that it shades."""
-    found = relief_of(job.donor.image, job.donor.mask)
+    found = relief_of(wide.image, wide.mask)
     if not found.is_lit:
         return job
     character = job.character
     if job.p.blend == "auto":
         character = replace(character, style="seam" if character.texture >= _GRAINED else "relief")
     kept = Kept(light=True, flips=job.scene.flips)
-    return replace(job, character=character, extent=found.extent, kept=kept)
+    return replace(job, donor=wide, character=character, extent=found.extent, kept=kept)
 
 
 def whole_donor(scene: Scene) -> Donor:
