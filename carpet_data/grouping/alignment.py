@@ -55,6 +55,9 @@ def _bins(band: NDArray[np.float32]) -> float:
 _SHIFTS = np.ix_(np.arange(-_MAX_SHIFT, _MAX_SHIFT + 1), np.arange(-_MAX_SHIFT, _MAX_SHIFT + 1))
 _BAND = _ring(_LOW, _HIGH)
 _BINS = _bins(_BAND)
+WHITE_STEP = float(np.sqrt(_BINS)) / (PLANE * PLANE) / 12
+"""Step in which whitened planes can be kept as int8: their root mean square is 12 of these."""
+
 _SCALES = tuple((band, _bins(band)) for band in (_ring(*_FINE), _ring(*_COARSE)))
 _EVERYWHERE = np.full((PLANE // 2, PLANE // 2), 255, dtype=np.uint8)
 
@@ -85,14 +88,28 @@ def whitened(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     Whitening both planes beforehand is the same as whitening their cross spectrum, and has to be done only once. A
     turned plane has the whitened plane turned.
     """
-    values = np.fft.rfft2(plane * WINDOW)
-    values *= _BAND / (np.abs(values) + np.float32(1e-3))
-    return np.asarray(np.fft.irfft2(values, s=(PLANE, PLANE)), dtype=np.float32)
+    return np.asarray(np.fft.irfft2(_white_spectrum(plane), s=(PLANE, PLANE)), dtype=np.float32)
 
 
 def spectrum(white: NDArray[np.float32]) -> NDArray[np.float32]:
     """The spectrum of a whitened plane that `compare` takes, float32 128x128 as OpenCV packs it."""
     return np.asarray(cv2.dft(white), dtype=np.float32)
+
+
+def _white_spectrum(plane: NDArray[np.float32]) -> NDArray[np.complex64]:
+    values = np.fft.rfft2(plane * WINDOW)
+    values *= _BAND / (np.abs(values) + np.float32(1e-3))
+    return np.asarray(values, dtype=np.complex64)
+
+
+def _packed(half: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """A half spectrum as `spectrum` gives it, without a transform there and back; the band ends before Nyquist."""
+    packed = np.zeros((PLANE, PLANE), dtype=np.float32)
+    packed[:, 1:-1:2] = half[:, 1:-1].real
+    packed[:, 2:-1:2] = half[:, 1:-1].imag
+    packed[1:-1:2, 0] = half[1 : PLANE // 2, 0].real
+    packed[2:-1:2, 0] = half[1 : PLANE // 2, 0].imag
+    return packed
 
 
 def compare(
@@ -113,7 +130,7 @@ def compare(
     scale = (1.0, 1.0)
     if stretch != scale and all(1 / _MAX_STRETCH < s < _MAX_STRETCH for s in stretch):
         resized = cv2.warpAffine(plane_b(), _warp(stretch, (0, 0)), (PLANE, PLANE), flags=_WARP)
-        other_peak, other_shift = _phase_peak(spectrum_a, spectrum(whitened(np.asarray(resized, dtype=np.float32))))
+        other_peak, other_shift = _phase_peak(spectrum_a, _packed(_white_spectrum(np.asarray(resized, np.float32))))
         if other_peak > peak:
             peak, shift, scale = other_peak, other_shift, stretch
     if peak < PEAK:

@@ -31,7 +31,7 @@ IN_MEMORY = 20_000
 
 
 # Whitened planes kept while comparing: 64 MiB.
-_REMEMBERED = 2048
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +181,13 @@ class _Comparing:
         self._planes = planes
         self._white = lru_cache(maxsize=_REMEMBERED)(self._new_white)
 
-    def _new_white(self, row: int) -> NDArray[np.float16]:
-        return alignment.whitened(self._planes.plane(row)).astype(np.float16)
+    def _new_white(self, row: int) -> NDArray[np.int8]:
+        white = alignment.whitened(self._planes.plane(row)) / alignment.WHITE_STEP
+        return np.asarray(np.rint(np.clip(white, -127, 127)), dtype=np.int8)
 
     def _spectrum(self, row: int, turn: str) -> NDArray[np.float32]:
-        return alignment.spectrum(neighbors.turn_plane(self._white(row).astype(np.float32), turn))
+        white = self._white(row).astype(np.float32) * np.float32(alignment.WHITE_STEP)
+        return alignment.spectrum(neighbors.turn_plane(white, turn))
 
     def _plane(self, row: int, turn: str) -> NDArray[np.float32]:
         return neighbors.turn_plane(self._planes.plane(row), turn)
