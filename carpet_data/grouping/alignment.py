@@ -9,7 +9,7 @@ Three steps, each only for what passed the one before:
 3. The agreement: the phase coherence of the aligned planes at fine scales, 15 to 45 cycles a frame. Scratches, grain
    and fibers live there, each frequency counts once, and a lattice or an outline fills only some of them: two meshes
    reach 0.3, two bottles 0.4, in rare cases 0.7; the same scene reaches 0.8 and more. The coherence at coarse scales
-   (4 to 15 cycles a frame) is kept too, for small, blurred and strongly compressed images, which have no fine detail.
+   (4 to 15 cycles a frame) is kept too, for small images, which have no fine detail.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -201,7 +201,9 @@ class _Comparing:
             spectrum_b=self._spectrum(pair.b, pair.turn),
             stretch=_stretch(self._planes.sizes, pair),
         )
-        return Compared(pair, match)
+        sides = (*self._planes.sizes[pair.a], *self._planes.sizes[pair.b])
+        # Only where pixels are missing: a lattice agrees with its mirror image at coarse scales by 0.95.
+        return Compared(pair, match if min(sides) < PLANE else replace(match, coarse=0.0))
 
     def everywhere(self, found: Compared) -> float:
         """How far an aligned pair agrees all over the frame."""

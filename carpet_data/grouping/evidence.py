@@ -6,7 +6,7 @@ Two bottles agree because they are bottles. So an agreement counts by how far it
 - From LIKELY on it is a link otherwise only if it stands out among all that the two images (or the groups they are in)
   agree with, seen from both ends, and if they agree all over the frame. A series of agreements without a step, 0.7,
   0.66, 0.63 …, is a family of like objects, and no link. So weak links cannot chain.
-- Images without fine detail (small, blurred, strongly compressed) are compared at coarse scales in the same way. Like
+- Images too small for fine detail (less than 128 pixels) are compared at coarse scales in the same way. Like
   objects agree more there (two bottles 0.7, two capsules 0.8), so the step has to be higher.
 
 Standing out is relative: (agreement - other) / (1 - other), the share of what is possible beyond the other.
