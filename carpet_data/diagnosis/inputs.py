@@ -18,7 +18,8 @@ from carpet_data.formats.folders import GROUND_TRUTH
 from carpet_data.formats.glance import MASK_FOLDERS
 from carpet_data.formats.listing import is_image, walk, walking_once
 from carpet_data.formats.pairing import PairingError
-from carpet_data.formats.reading import PREPARED, chosen, examine, reasons_against
+from carpet_data.formats.reading import PREPARED, chosen, examine
+from carpet_data.formats.reasons import reasons_against
 from carpet_data.formats.tree import Tree
 from carpet_data.formats.unread import Finding, Seen
 

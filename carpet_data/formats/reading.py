@@ -9,19 +9,17 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
-from carpet_data.core.text import counted
-from carpet_data.dataset import GOOD, Dataset, MaskFile, MaskStack, Sample
+from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
-from carpet_data.formats import ways
-from carpet_data.formats.account import Account, of_dataset, of_tree
+from carpet_data.formats.account import of_dataset, of_tree
 from carpet_data.formats.entries import NoImagesError
-from carpet_data.formats.folders import GROUND_TRUTH, side_of
+from carpet_data.formats.folders import GROUND_TRUTH, good_names, side_of
 from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, HARMLESS, advice, kind_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder
 from carpet_data.formats.listing import beside, walk, walking_once
+from carpet_data.formats.reasons import reasons_against, seen_of, without
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions, readable
-from carpet_data.formats.skipped import about_image
-from carpet_data.formats.unread import Finding, Seen, findings
+from carpet_data.formats.unread import Finding
 
 __all__ = ["detect", "looks_like_dataset", "read"]
 
@@ -97,14 +95,10 @@ def examine(root: Path, options: ReadOptions) -> tuple[Dataset, tuple[Finding, .
         used = (*(sample.image_path for sample in dataset.samples), *dataset.documents)
         listing = beside(dataset.root, used) if found.lists_images and root.is_file() else walk(dataset.root)
         account = of_dataset(dataset, listing, listed=found.lists_images)
-        seen = [
-            Seen(each.image_path, each.class_name, each.annotation is not None, _binary_masks(each))
-            for each in dataset.samples
-        ]
-        reasons = reasons_against(found, account, dataset.root, seen, dataset.orphans, options)
+        reasons = reasons_against(found, account, dataset.root, seen_of(dataset), dataset.orphans, options)
     dataset = replace(dataset, account=account)
     if options.skip_faulty and reasons:
-        return _without(dataset, reasons)
+        return without(dataset, reasons)
     return dataset, reasons
 
 
@@ -115,47 +109,6 @@ def _refuse_unexplained(found: Format, root: Path, options: ReadOptions) -> None
         reasons = reasons_against(found, account, root, (), (), options)
         if reasons:
             raise ProblemsError.of([reason.error for reason in reasons])
-
-
-def reasons_against(
-    found: Format,
-    account: Account,
-    root: Path,
-    images: Sequence[Seen],
-    orphans: Sequence[str],
-    options: ReadOptions,
-) -> tuple[Finding, ...]:
-    """What speaks against a data set that was taken for this; nothing where a document lists the images."""
-    if found.lists_images:
-        return ()
-    reasons = tuple(findings(account, root, images, orphans, lambda: ways.hint(root, account, options)))
-    if any(reason.code == "not-read" for reason in reasons):
-        return reasons  # what is taken for something else need not be looked at
-    if options.format == "auto" and found.name == "folder" and images and all(seen.by_lack for seen in images):
-        return (*reasons, *_all_good(root, len(images)))
-    from carpet_data.formats import looks
-
-    return (*reasons, *looks.findings(root, images))
-
-
-def _all_good(root: Path, count: int) -> Iterator[Finding]:
-    """A set that was recognized by its folders, without any mask: the masks may have been left behind."""
-    error = DataError(
-        f"no mask was found and no folder says a class: all {counted(count, 'image')} would count as good",
-        where=root,
-        hint="put the masks into masks/ beside images/; if all images are good: --from folder",
-    )
-    yield Finding("labels-not-read", error)
-
-
-def _binary_masks(sample: Sample) -> tuple[str, ...]:
-    match sample.annotation:
-        case MaskFile(path=path):
-            return (path,)
-        case MaskStack(files=files):
-            return tuple(path for path, _ in files)
-        case _:
-            return ()
 
 
 def chosen(root: Path, options: ReadOptions) -> Format:
@@ -175,25 +128,6 @@ def chosen(root: Path, options: ReadOptions) -> Format:
     found = readable(name)
     _check_class_options(found, options)
     return found
-
-
-def _without(dataset: Dataset, reasons: Sequence[Finding]) -> tuple[Dataset, tuple[Finding, ...]]:
-    """The data set without the images that could be wrong, and the reasons that remain."""
-    left_out: dict[str, DataError] = {}
-    for reason in reasons:
-        if reason.images is not None:
-            left_out.update((image, reason.error) for image in reason.images)
-    samples = tuple(sample for sample in dataset.samples if sample.image_path not in left_out)
-    remaining = tuple(reason for reason in reasons if reason.images is None)
-    if not samples:
-        return dataset, tuple(reasons)
-    skipped = [about_image(error, dataset.path(image)) for image, error in sorted(left_out.items())]
-    ids = {sample.id for sample in samples}
-    splits = {
-        name: replace(split, sides={key: side for key, side in split.sides.items() if key in ids})
-        for name, split in dataset.splits.items()
-    }
-    return replace(dataset, samples=samples, splits=splits, skipped=(*dataset.skipped, *skipped)), remaining
 
 
 def _check_class_options(found: Format, options: ReadOptions) -> None:
@@ -339,6 +273,13 @@ def _several(root: Path, below: Sequence[Path]) -> DataError:
         if not any(path == each or path in each.parents for each in below) and _holds_images_below(path)
     ]
     foreign = advice(kind for kind in _kinds_near(Folder(root), below) if kind not in HARMLESS)
+    if good_names([path.name for path in Folder(root).folders.values()]):
+        # Such as good/shift1: what looks like data sets are the classes of one.
+        return DataError(
+            f"this folder holds classes with folders in them: {names}",
+            where=root,
+            hint=f"carpet-data doctor {shlex.quote(str(root))} --from folder --class-by '^([^/]+)/'",
+        )
     if foreign and not others:
         hint = f"{hint}; {foreign}"
     if others:

@@ -16,7 +16,7 @@ from carpet_data.formats.listing import is_image, walk
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions
 from carpet_data.formats.unread import LEAST_EXPLAINED, stem_key
 
-__all__ = ["hint"]
+__all__ = ["better", "hint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,23 @@ _LEAST_SHARED = 0.5
 
 def hint(root: Path, account: Account, options: ReadOptions) -> str:
     """What to do with a folder of which a reader explains too little: the nearest layouts first."""
+    commands = better(root, account, options)
+    if commands:
+        return commands
+    foreign = advice(account.unread.annotations.values())
+    if foreign:
+        return f"{foreign}; or move the files out of the folder"
+    return f"name the folder of one whole data set; {_DOCTOR} shows what each of its folders was taken for"
+
+
+def better(root: Path, account: Account, options: ReadOptions) -> str:
+    """The commands that would read more of a folder; empty where none is known."""
     ways: list[Way] = []
     for way in _candidates(root, account):
         # An expression for the class is the last thing to try.
         if len(ways) < (1 if way.class_by is not None else _MOST_WAYS) and _explains(root, way, account, options):
             ways.append(way)
-    if ways:
-        return " or ".join(f"{_DOCTOR} {shlex.quote(str(root))} {way.flags()}" for way in ways)
-    foreign = advice(account.unread.annotations.values())
-    if foreign:
-        return f"{foreign}; or move the files out of the folder"
-    return f"name the folder of one whole data set; {_DOCTOR} shows what each of its folders was taken for"
+    return " or ".join(f"{_DOCTOR} {shlex.quote(str(root))} {way.flags()}" for way in ways)
 
 
 def _candidates(root: Path, account: Account) -> Iterator[Way]:
@@ -83,7 +89,9 @@ def _explains(root: Path, way: Way, account: Account, options: ReadOptions) -> b
         tree = found.scan(root, changed).ruled(changed)
     except CarpetDataError:
         return False  # this way is not offered
-    if not tree.entries or tree.problems or tree.orphans or not any(entry.masks for entry in tree.entries):
+    if not tree.entries or tree.problems or tree.orphans:
+        return False
+    if way.class_by is None and not any(entry.masks for entry in tree.entries):
         return False
     if way.class_by is not None and not any(entry.class_name == GOOD for entry in tree.entries):
         return False  # the expression finds some other folder than the class

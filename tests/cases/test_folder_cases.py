@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.trees import HEIGHT, WIDTH, files, image, mask
+from helpers.trees import HEIGHT, WIDTH, coco, files, image, mask
 from PIL import Image
 
 from carpet_data.core.images import write_png
@@ -332,3 +332,34 @@ def test_sides_and_classes_with_masks_at_another_place(masks: str, tmp_path: Pat
         [f"{masks.format('crack')}/{n}_mask.png" for n in range(3)],
     )
     assert sorted(name for name in masked(read(tmp_path)).values() if name) == ["crack"] * 3
+
+
+def test_classes_with_folders_in_them_are_not_data_sets(tmp_path: Path) -> None:
+    files(tmp_path, [f"{name}/shift{part}/{n}.png" for name in ("good", "bad") for part in "12" for n in "ab"])
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert caught.value.hint == f"carpet-data doctor {tmp_path} --from folder --class-by '^([^/]+)/'"
+    assert read(tmp_path, ReadOptions(format="folder", class_by="^([^/]+)/")).classes == ("good", "bad")
+
+
+def test_a_stray_coco_file_does_not_hide_a_data_set(tmp_path: Path) -> None:
+    files(
+        tmp_path,
+        [f"train/good/{n}.png" for n in range(6)] + [f"test/hole/{n}.png" for n in range(4)],
+        [f"ground_truth/hole/{n}_mask.png" for n in range(4)],
+    )
+    coco(tmp_path / "some.json", images=[{"id": 1, "file_name": "test/hole/0.png", "width": WIDTH, "height": HEIGHT}])
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert f"carpet-data doctor {tmp_path} --from mvtec" in str(caught.value.hint)
+    assert "if the document is meant: --from coco" in str(caught.value.hint)
+    assert len(read(tmp_path, ReadOptions(format="coco"))) == 1
+    assert len(read(tmp_path, ReadOptions(format="mvtec"))) == 10
+
+
+def test_folders_of_masks_beside_those_of_the_sides(tmp_path: Path) -> None:
+    shots = [f"{side}/{name}.png" for side in ("train", "test") for name in NAMES]
+    files(tmp_path, shots, [path.replace("/", "_masks/") for path in shots])
+    dataset = read(tmp_path)
+    assert masked(dataset) == dict.fromkeys(shots, "defect")
+    assert dataset.splits["source"].counts() == {"train": 3, "test": 3}

@@ -14,6 +14,7 @@ from carpet_data.formats.listing import is_image
 from carpet_data.formats.options import FolderOptions
 from carpet_data.formats.prepared import looks_like as is_prepared
 from carpet_data.formats.registry import Format, summary_of
+from carpet_data.formats.role_names import role_by_name
 from carpet_data.store.output import MARKER
 
 __all__ = ["DEFECT", "FOLDER", "read", "scan"]
@@ -32,6 +33,13 @@ def _looks_like(folder: Folder) -> bool:
 def _is_paired(place: Folder) -> bool:
     """Whether a folder of images and one of masks lie in it."""
     names = place.folders
+    siblings = set(names)
+    # train beside train_masks
+    if any(
+        (named := role_by_name(name, siblings)) is not None and named[0] == "mask" and named[1] and holds_image(path)
+        for name, path in names.items()
+    ):
+        return True
     if IMAGE_FOLDERS.isdisjoint(names):
         return False
     if not MASK_FOLDERS.isdisjoint(names):
