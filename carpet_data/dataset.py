@@ -32,7 +32,7 @@ from carpet_data.samples import (
 
 if TYPE_CHECKING:
     from carpet_data.formats import Format
-    from carpet_data.formats.account import Account
+    from carpet_data.formats.account.roles import Account
     from carpet_data.formats.export import ExportResult
     from carpet_data.statistics.stats import Stats
     from carpet_data.synthesis.engine.preview import PreviewResult

@@ -14,7 +14,7 @@ from carpet_data.formats import ReadOptions
 if TYPE_CHECKING:
     from carpet_data.core.problems import Problem, Severity
     from carpet_data.diagnosis.doctor import Diagnosis
-    from carpet_data.formats.account import Account
+    from carpet_data.formats.account.roles import Account
 
 _SHOWN = 3
 _COLORS = {"error": "red", "warning": "yellow", "info": "cyan"}

@@ -21,8 +21,8 @@ from carpet_data.cli.common import (
 from carpet_data.cli.options import options, take
 from carpet_data.core.text import counted
 from carpet_data.formats import ReadOptions
+from carpet_data.formats.account.unread import source_lines
 from carpet_data.formats.skipped import skipped_lines
-from carpet_data.formats.unread import source_lines
 
 if TYPE_CHECKING:
     from carpet_data.statistics.stats import Stats

@@ -18,7 +18,7 @@ from carpet_data.diagnosis.inputs import PREPARED, Inputs, open_inputs
 from carpet_data.diagnosis.inspect import Report, inspect
 from carpet_data.diagnosis.set_checks import ImageFacts
 from carpet_data.formats import ReadOptions
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.roles import Account
 from carpet_data.grouping.duplicates import Search
 
 _OF_SHADES = frozenset({"mask-lost", "mask-grey", "mask-palette", "mask-inverted"})

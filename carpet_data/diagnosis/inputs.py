@@ -13,15 +13,15 @@ from carpet_data.diagnosis.codes import problem
 from carpet_data.diagnosis.inspect import InspectJob, open_file
 from carpet_data.errors import CarpetDataError, ClassNumbersError, ImageError, ProblemsError, UsageError
 from carpet_data.formats import ReadOptions
-from carpet_data.formats.account import UNUSED_LABELS, Account, of_tree
+from carpet_data.formats.account.reasons import reasons_against
+from carpet_data.formats.account.roles import UNUSED_LABELS, Account, of_tree
+from carpet_data.formats.account.unread import Finding, Seen
 from carpet_data.formats.folders import GROUND_TRUTH
 from carpet_data.formats.glance import MASK_FOLDERS
 from carpet_data.formats.listing import is_image, walk, walking_once
 from carpet_data.formats.pairing import PairingError
 from carpet_data.formats.reading import PREPARED, chosen, examine
-from carpet_data.formats.reasons import reasons_against
 from carpet_data.formats.tree import Tree
-from carpet_data.formats.unread import Finding, Seen
 
 __all__ = ["PREPARED", "UNKNOWN", "Inputs", "open_inputs", "relative"]
 

@@ -19,7 +19,7 @@ from carpet_data.fiftyone.content import image_key
 from carpet_data.fiftyone.options import BrowseOptions
 from carpet_data.fiftyone.shown import Shown, of_dataset
 from carpet_data.fiftyone.sync import sync
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.roles import Account
 
 __all__ = ["BrowseResult", "browse"]
 

@@ -12,7 +12,7 @@ from carpet_data.fiftyone.content import MaskJob, ShownSample
 from carpet_data.fiftyone.fields import prediction_field
 from carpet_data.fiftyone.outcomes import Outcomes, last_run, read_outcomes
 from carpet_data.formats import ReadOptions, read
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.roles import Account
 from carpet_data.store import recipes as recipe_files
 
 __all__ = ["Shown", "of_dataset"]

@@ -11,9 +11,9 @@ from typing import Any
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted
 from carpet_data.errors import DataError
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.roles import Account
+from carpet_data.formats.account.unread import source_lines
 from carpet_data.formats.skipped import skipped_lines
-from carpet_data.formats.unread import source_lines
 
 __all__ = ["ExportResult", "PartCount", "Tally", "Written"]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from carpet_data.dataset import GOOD, Dataset
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError, UsageError
-from carpet_data.formats.account import of_dataset, of_tree
+from carpet_data.formats.account.foreign import ANNOTATION_SUFFIXES, HARMLESS, advice, kind_of
+from carpet_data.formats.account.reasons import reasons_against, seen_of, without
+from carpet_data.formats.account.roles import of_dataset, of_tree
+from carpet_data.formats.account.unread import Finding
 from carpet_data.formats.entries import NoImagesError
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, side_of
-from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, HARMLESS, advice, kind_of
 from carpet_data.formats.glance import IMAGE_FOLDERS, MASK_FOLDERS, Folder
 from carpet_data.formats.listing import beside, walk, walking_once
-from carpet_data.formats.reasons import reasons_against, seen_of, without
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions, readable
-from carpet_data.formats.unread import Finding
 
 __all__ = ["detect", "looks_like_dataset", "read"]
 

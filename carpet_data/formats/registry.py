@@ -107,7 +107,7 @@ FORMATS = Registry(
     # files may lie in folders that MVTec's and the plain layout would take for theirs.
     {
         "prepared": ("carpet_data.formats.prepared:PREPARED", "a folder made by `carpet-data prepare`"),
-        "mvtec-ad2": ("carpet_data.formats.mvtec_ad2:MVTEC_AD2", "MVTec AD 2: train, validation, test_public"),
+        "mvtec-ad2": ("carpet_data.formats.mvtec.ad2:MVTEC_AD2", "MVTec AD 2: train, validation, test_public"),
         "masks": ("carpet_data.formats.masks:MASKS", "images beside class-index masks"),
         "voc": ("carpet_data.formats.voc:VOC", "Pascal VOC: XML boxes and segmentation masks"),
         "visa": ("carpet_data.formats.layouts:VISA", "VisA: Data/Images and Data/Masks, image_anno.csv"),
@@ -126,9 +126,9 @@ FORMATS = Registry(
         "real-iad": ("carpet_data.formats.layouts:REAL_IAD", "Real-IAD: OK and NG/CODE, masks beside images"),
         "magnetic-tiles": ("carpet_data.formats.layouts:MAGNETIC_TILES", "magnetic tiles: MT_CLASS/Imgs, JPEG and PNG"),
         "coco": ("carpet_data.formats.coco:COCO", "COCO instances: annotations/*.json and images"),
-        "mvtec-loco": ("carpet_data.formats.mvtec_loco:MVTEC_LOCO", "MVTec LOCO AD: a folder of masks per image"),
+        "mvtec-loco": ("carpet_data.formats.mvtec.loco:MVTEC_LOCO", "MVTec LOCO AD: a folder of masks per image"),
         "yolo": ("carpet_data.formats.yolo:YOLO", "YOLO segments or boxes: images, labels, data.yaml"),
-        "mvtec": ("carpet_data.formats.mvtec:MVTEC", "MVTec AD: train/good, test/CLASS, ground_truth/CLASS"),
+        "mvtec": ("carpet_data.formats.mvtec.ad:MVTEC", "MVTec AD: train/good, test/CLASS, ground_truth/CLASS"),
         "folder": ("carpet_data.formats.folder:FOLDER", "folders of images, by class or with masks paired by name"),
     },
 )

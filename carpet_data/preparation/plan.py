@@ -11,7 +11,7 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, MAIN_SPLIT, Dataset, Sample, Split
 from carpet_data.errors import CarpetDataError, DataError, ProblemsError
 from carpet_data.formats import ReadOptions
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.roles import Account
 from carpet_data.formats.skipped import about_image
 from carpet_data.grouping import duplicates
 from carpet_data.grouping.groups import Groups, Link, from_mapping, join

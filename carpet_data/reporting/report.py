@@ -17,10 +17,10 @@ from carpet_data.core.text import counted
 from carpet_data.dataset import DataFolder, Dataset, folder_of
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.formats import ReadOptions
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.roles import Account
+from carpet_data.formats.account.unread import source_lines
 from carpet_data.formats.export import default_out
 from carpet_data.formats.skipped import skipped_lines
-from carpet_data.formats.unread import source_lines
 from carpet_data.reporting import contents
 from carpet_data.reporting.dataset_page import DatasetPage, ScoreTable
 from carpet_data.reporting.evidence import gather, read_score

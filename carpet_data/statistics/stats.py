@@ -15,7 +15,7 @@ from carpet_data.core.results import Result
 from carpet_data.dataset import GOOD, Dataset, Sample
 from carpet_data.errors import DataError, ProblemsError
 from carpet_data.formats import ReadOptions, read
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.roles import Account
 from carpet_data.formats.export import parts
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.skipped import about_image

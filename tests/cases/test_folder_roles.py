@@ -12,8 +12,8 @@ from carpet_data import export, prepare, preview, report, stats
 from carpet_data.diagnosis.doctor import doctor
 from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.formats import ReadOptions, read
-from carpet_data.formats.foreign import kind_of
-from carpet_data.formats.unread import stem_key
+from carpet_data.formats.account.foreign import kind_of
+from carpet_data.formats.account.unread import stem_key
 
 
 def mvtec(root: Path) -> Path:

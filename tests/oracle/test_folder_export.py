@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from carpet_data.dataset import Dataset
-from carpet_data.formats import ReadOptions, mvtec
+from carpet_data.formats import ReadOptions
 from carpet_data.formats.exports import to_folder
+from carpet_data.formats.mvtec import ad
 
 pytestmark = pytest.mark.oracle
 
 
 @pytest.fixture(scope="module")
 def dataset(hostile_shapes: Path) -> Dataset:
-    return mvtec.read(hostile_shapes, ReadOptions())
+    return ad.read(hostile_shapes, ReadOptions())
 
 
 def test_image_folder_reads_classes_and_bytes(dataset: Dataset, tmp_path: Path) -> None:

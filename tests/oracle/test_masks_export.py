@@ -12,15 +12,16 @@ from PIL import Image
 from carpet_data.core.masks import find, load
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Dataset
-from carpet_data.formats import ReadOptions, mvtec
+from carpet_data.formats import ReadOptions
 from carpet_data.formats.exports import to_masks
+from carpet_data.formats.mvtec import ad
 
 pytestmark = pytest.mark.oracle
 
 
 @pytest.fixture(scope="module")
 def dataset(hostile_shapes: Path) -> Dataset:
-    return mvtec.read(hostile_shapes, ReadOptions())
+    return ad.read(hostile_shapes, ReadOptions())
 
 
 def test_masks_hold_category_ids_and_instances(dataset: Dataset, tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from carpet_data.core.masks import load
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Dataset, IndexFile, MaskFile, Sample, Split
 from carpet_data.errors import ProblemsError
-from carpet_data.formats import ReadOptions, mvtec
+from carpet_data.formats import ReadOptions
 from carpet_data.formats.exports import to_mvtec
+from carpet_data.formats.mvtec import ad
 
 
 @pytest.fixture(scope="module")
 def dataset(hostile_shapes: Path) -> Dataset:
-    return mvtec.read(hostile_shapes, ReadOptions())
+    return ad.read(hostile_shapes, ReadOptions())
 
 
 def _tree(folder: Path) -> set[str]:
@@ -27,7 +28,7 @@ def _tree(folder: Path) -> set[str]:
 
 
 def test_round_trip_keeps_masks_classes_and_sides(dataset: Dataset, tmp_path: Path) -> None:
-    again = mvtec.read(to_mvtec(dataset, tmp_path / "out", workers=1).out, ReadOptions())
+    again = ad.read(to_mvtec(dataset, tmp_path / "out", workers=1).out, ReadOptions())
     assert again.format == "mvtec"
     assert len(again) == len(dataset)
     by_stem = {Path(sample.image_path).stem: sample for sample in again}
@@ -67,7 +68,7 @@ def test_sides_can_be_kept(dataset: Dataset, tmp_path: Path) -> None:
     split = _with_defects_in_train(dataset)
     result = to_mvtec(split, tmp_path / "out", sides="keep", workers=1)
     assert not any("went to test" in note for note in result.notes)
-    again = mvtec.read(result.out, ReadOptions())
+    again = ad.read(result.out, ReadOptions())
     assert {Path(s.image_path).stem: s.side for s in again} == dict(split.splits["main"].sides)
 
 

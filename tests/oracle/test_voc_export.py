@@ -14,8 +14,9 @@ from PIL import Image
 from carpet_data.core.masks import find, load
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Dataset
-from carpet_data.formats import ReadOptions, mvtec
+from carpet_data.formats import ReadOptions
 from carpet_data.formats.exports import to_voc
+from carpet_data.formats.mvtec import ad
 
 pytestmark = pytest.mark.oracle
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.oracle
 @pytest.fixture(scope="module")
 def dataset(hostile_shapes: Path) -> Dataset:
     """All shapes but the one of 2,000 instances, which a palette cannot hold."""
-    whole = mvtec.read(hostile_shapes, ReadOptions())
+    whole = ad.read(hostile_shapes, ReadOptions())
     samples = tuple(sample for sample in whole.samples if "specks" not in sample.id)
     return Dataset(whole.root, whole.name, samples, whole.categories, whole.splits)
 
@@ -130,7 +131,7 @@ def test_jpeg_bytes_are_kept(tmp_path: Path) -> None:
     for path, pixels in (("test/hole/a.jpg", image), ("ground_truth/hole/a_mask.png", mask)):
         (tmp_path / "data" / path).parent.mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "data" / path), pixels)
-    out = to_voc(mvtec.read(tmp_path / "data", ReadOptions()), tmp_path / "voc", images="copy").out
+    out = to_voc(ad.read(tmp_path / "data", ReadOptions()), tmp_path / "voc", images="copy").out
     (written,) = (out / "JPEGImages").iterdir()
     assert written.name == "test_hole_a.jpg"
     assert written.read_bytes() == (tmp_path / "data/test/hole/a.jpg").read_bytes()

@@ -15,15 +15,16 @@ from pycocotools import mask as coco_mask
 from carpet_data.core.masks import find, load
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Dataset, Sample
-from carpet_data.formats import ReadOptions, mvtec
+from carpet_data.formats import ReadOptions
 from carpet_data.formats.exports import to_yolo
+from carpet_data.formats.mvtec import ad
 
 pytestmark = pytest.mark.oracle
 
 
 @pytest.fixture(scope="module")
 def dataset(hostile_shapes: Path) -> Dataset:
-    return mvtec.read(hostile_shapes, ReadOptions())
+    return ad.read(hostile_shapes, ReadOptions())
 
 
 @pytest.fixture(scope="module")

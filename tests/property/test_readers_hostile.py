@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from carpet_data.core.masks import load
 from carpet_data.errors import CarpetDataError
-from carpet_data.formats import ReadOptions, mvtec_loco, read
+from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.coco import reader as coco_reader
+from carpet_data.formats.mvtec import loco
 from carpet_data.formats.yolo import reader as yolo_reader
 
 _LEAVES = (
@@ -159,7 +160,7 @@ def test_loco_configurations(value: Any) -> None:
         image(root / "test/logical_anomalies/a.png")
         image(root / "ground_truth/logical_anomalies/a/000.png", 1)
         (root / "defects_config.json").write_text(json.dumps(value))
-        _try(root, mvtec_loco.read)
+        _try(root, loco.read)
 
 
 def test_a_whole_file_is_read(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from carpet_data.core.masks import find, load, rle
 from carpet_data.dataset import Dataset
-from carpet_data.formats import mvtec, read
+from carpet_data.formats import read
 from carpet_data.formats.exports import to_coco, to_yolo
+from carpet_data.formats.mvtec import ad
 from carpet_data.formats.reading import detect
 
 pytestmark = pytest.mark.real
@@ -35,7 +36,7 @@ def test_counts(name: str, images: int, masks: int, sides: dict[str, int], real_
     assert sum(sample.mask_path is not None for sample in dataset) == masks
     assert dataset.splits["source"].counts() == sides
     assert all(sample.mask_path or sample.class_name == "good" for sample in dataset)
-    tree = mvtec.scan(root)
+    tree = ad.scan(root)
     assert (tree.orphans, tree.unknown, tree.problems) == ((), (), ())
 
 

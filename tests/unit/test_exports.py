@@ -16,8 +16,9 @@ from helpers.shapes import SHAPES, write_mvtec
 from carpet_data.core.images import write_png
 from carpet_data.dataset import Dataset, MaskFile, Sample
 from carpet_data.errors import DataError, OutputError, ProblemsError, UsageError
-from carpet_data.formats import ReadOptions, mvtec
+from carpet_data.formats import ReadOptions
 from carpet_data.formats.exports import to_folder, to_masks, to_mvtec, to_voc, to_yolo
+from carpet_data.formats.mvtec import ad
 from carpet_data.formats.voc import color_map
 from carpet_data.formats.yolo import writer as yolo
 from carpet_data.preparation.prepare import prepare
@@ -37,7 +38,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _read(root: Path) -> Dataset:
-    return mvtec.read(root, ReadOptions())
+    return ad.read(root, ReadOptions())
 
 
 def _hashes(folder: Path) -> dict[str, str]:

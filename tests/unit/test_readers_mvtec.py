@@ -15,11 +15,12 @@ from carpet_data.core.images import write_png
 from carpet_data.core.masks import find, load
 from carpet_data.dataset import MaskFile, MaskStack
 from carpet_data.errors import DataError, ProblemsError
-from carpet_data.formats import ReadOptions, mvtec, mvtec_ad2, mvtec_loco, read
+from carpet_data.formats import ReadOptions, read
+from carpet_data.formats.mvtec import ad, ad2, loco
 
 
 def _pairs(root: Path) -> dict[str, str | None]:
-    return {sample.image_path: sample.mask_path for sample in mvtec.read(root, ReadOptions())}
+    return {sample.image_path: sample.mask_path for sample in ad.read(root, ReadOptions())}
 
 
 def test_mvtec(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_pairs_go_by_name_not_by_position(tmp_path: Path) -> None:
         "test/hole/10.png": "ground_truth/hole/10_mask.png",
         "test/hole/2.png": "ground_truth/hole/2_mask.png",
     }
-    assert mvtec.scan(root).orphans == ("ground_truth/hole/9_mask.png",)
+    assert ad.scan(root).orphans == ("ground_truth/hole/9_mask.png",)
 
 
 def test_names_that_differ_by_case_keep_their_own_masks(tmp_path: Path) -> None:
@@ -93,24 +94,24 @@ def test_names_that_differ_by_case_keep_their_own_masks(tmp_path: Path) -> None:
         "test/hole/B.png": "ground_truth/hole/b_mask.png",
         "test/hole/a.png": "ground_truth/hole/a_mask.png",
     }
-    ids = [sample.id for sample in mvtec.read(root, ReadOptions())]
+    ids = [sample.id for sample in ad.read(root, ReadOptions())]
     assert len({sample_id.casefold() for sample_id in ids}) == 3
 
 
 def test_equal_stems_are_both_kept(tmp_path: Path) -> None:
     root = files(tmp_path, ["train/good/0.png", "train/good/0.bmp", "train/good/1.png"])
-    ids = [sample.id for sample in mvtec.read(root, ReadOptions())]
+    ids = [sample.id for sample in ad.read(root, ReadOptions())]
     assert len(set(ids)) == 3
     assert "train_good_1" in ids
     image(root / "train/good/2.png")
-    assert set(ids) < {sample.id for sample in mvtec.read(root, ReadOptions())}
+    assert set(ids) < {sample.id for sample in ad.read(root, ReadOptions())}
 
 
 def test_a_mask_that_fits_two_images_is_a_fault(tmp_path: Path) -> None:
     root = files(tmp_path, ["train/hole/0.png", "test/hole/0.png"], ["ground_truth/hole/0_mask.png"])
-    assert len(mvtec.scan(root).problems) == 1
+    assert len(ad.scan(root).problems) == 1
     with pytest.raises(ProblemsError, match="fits several images") as caught:
-        mvtec.read(root, ReadOptions())
+        ad.read(root, ReadOptions())
     assert "ground_truth/train" in str(caught.value)
     (root / "ground_truth/hole/0_mask.png").unlink()
     mask(root / "ground_truth/train/hole/0_mask.png")
@@ -121,18 +122,18 @@ def test_a_mask_that_fits_two_images_is_a_fault(tmp_path: Path) -> None:
 def test_two_masks_for_one_image_are_a_fault(tmp_path: Path) -> None:
     root = files(tmp_path, ["test/hole/0.png"], ["ground_truth/hole/0_mask.png", "ground_truth/hole/0_mask.bmp"])
     with pytest.raises(ProblemsError, match="several masks"):
-        mvtec.read(root, ReadOptions())
+        ad.read(root, ReadOptions())
 
 
 @pytest.mark.parametrize("name", ["ok", "OK", "normal", "Good"])
 def test_other_words_for_good(name: str, tmp_path: Path) -> None:
     root = files(tmp_path, [f"train/{name}/0.png", "test/hole/0.png"], ["ground_truth/hole/0_mask.png"])
-    assert mvtec.read(root, ReadOptions()).classes == ("good", "hole")
+    assert ad.read(root, ReadOptions()).classes == ("good", "hole")
 
 
 def test_good_alone_is_good(tmp_path: Path) -> None:
     root = files(tmp_path, ["train/good/0.png", "test/ok/0.png"])
-    assert mvtec.read(root, ReadOptions()).classes == ("good", "ok")
+    assert ad.read(root, ReadOptions()).classes == ("good", "ok")
 
 
 def test_unknown_files(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_unknown_files(tmp_path: Path) -> None:
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("x")
     os.mkfifo(root / "test/hole/pipe.png")
-    tree = mvtec.scan(root)
+    tree = ad.scan(root)
     assert [entry.image for entry in tree.entries] == ["test/hole/0.png"]
     assert sorted(tree.unknown) == [
         "ground_truth/hole/1/000.png",
@@ -176,15 +177,15 @@ def test_licence(text: str, expected: str, tmp_path: Path) -> None:
     root = files(tmp_path, ["test/hole/0.png"])
     (root / "license.txt").write_text(text)
     (root / "readme.txt").write_text("The carpet of MVTec AD.")
-    assert mvtec.scan(root).license == expected
+    assert ad.scan(root).license == expected
 
 
 def test_the_readme_is_asked_where_no_licence_is(tmp_path: Path) -> None:
     root = files(tmp_path, ["test/hole/0.png"])
     (root / "readme.txt").write_bytes(b"Carpet\n\xff\xfe CC BY-SA 4.0")
-    assert mvtec.scan(root).license == "CC BY-SA 4.0"
+    assert ad.scan(root).license == "CC BY-SA 4.0"
     (root / "readme.txt").write_text("Carpet")
-    assert mvtec.scan(root).license == ""
+    assert ad.scan(root).license == ""
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (root / "test/good").symlink_to(elsewhere, target_is_directory=True)
     (root / "test/good/up").symlink_to(root, target_is_directory=True)
     (root / "round").symlink_to("round")
-    tree = mvtec.scan(root)
+    tree = ad.scan(root)
     assert tree.unknown == ("round",)
     assert [entry.image for entry in tree.entries] == [
         "test/good/0.png",
@@ -208,7 +209,7 @@ def test_a_broken_link_is_a_missing_image(tmp_path: Path) -> None:
     root = files(tmp_path, ["train/good/0.png"])
     (root / "train/good/1.png").symlink_to("nowhere.png")
     with pytest.raises(ProblemsError, match=r"1\.png: the file is missing"):
-        mvtec.read(root, ReadOptions())
+        ad.read(root, ReadOptions())
 
 
 def test_damaged_images_are_all_named(tmp_path: Path) -> None:
@@ -216,24 +217,24 @@ def test_damaged_images_are_all_named(tmp_path: Path) -> None:
     for number in range(1, 4):
         (root / f"train/good/{number}.png").write_bytes(b"no image")
     with pytest.raises(ProblemsError) as caught:
-        mvtec.read(root, ReadOptions())
+        ad.read(root, ReadOptions())
     assert len(caught.value.problems) == 3
 
 
 def test_empty_missing_and_not_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no images were found"):
-        mvtec.read(tmp_path, ReadOptions())
+        ad.read(tmp_path, ReadOptions())
     with pytest.raises(DataError, match="no such folder"):
-        mvtec.read(tmp_path / "absent", ReadOptions())
+        ad.read(tmp_path / "absent", ReadOptions())
     with pytest.raises(DataError, match="this is a file"):
-        mvtec.read(image(tmp_path / "0.png"), ReadOptions())
+        ad.read(image(tmp_path / "0.png"), ReadOptions())
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     root = files(tmp_path, ["train/good/0.png"])
     Path(os.fsdecode(os.fsencode(root / "train/good") + b"/\xff.png")).write_bytes(b"")
     with pytest.raises(DataError, match=r"\\xff\.png.*is not UTF-8"):
-        mvtec.read(root, ReadOptions())
+        ad.read(root, ReadOptions())
 
 
 def test_loco(tmp_path: Path) -> None:
@@ -254,7 +255,7 @@ def test_loco(tmp_path: Path) -> None:
     dataset = read(root)
     assert dataset.categories == ("one pin", "two")
     assert find(load(root, dataset.by_id()["test_logical_anomalies_0"])).class_names == ("one pin", "two")
-    assert mvtec_loco.scan(root).unknown == ()
+    assert loco.scan(root).unknown == ()
 
 
 def test_loco_one_mask_is_one_instance(tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ def test_loco_one_mask_is_one_instance(tmp_path: Path) -> None:
     pixels[0, 0] = pixels[7, 11] = 255
     path = mask(root / "ground_truth/structural_anomalies/0/000.png")
     write_png(path, pixels)
-    dataset = mvtec_loco.read(root, ReadOptions())
+    dataset = loco.read(root, ReadOptions())
     assert len(find(load(root, dataset.samples[0]))) == 1
 
 
@@ -281,13 +282,13 @@ def test_loco_config_faults(config: str, message: str, tmp_path: Path) -> None:
     mask(root / "ground_truth/logical_anomalies/0/000.png", value=1)
     (root / "defects_config.json").write_text(config)
     with pytest.raises(DataError) as caught:
-        mvtec_loco.read(root, ReadOptions())
+        loco.read(root, ReadOptions())
     assert caught.match(message) or pytest.fail(str(caught.value))
 
 
 def test_loco_orphans(tmp_path: Path) -> None:
     root = files(tmp_path, ["test/logical_anomalies/0.png"], ["ground_truth/logical_anomalies/1/000.png"])
-    assert mvtec_loco.scan(root).orphans == ("ground_truth/logical_anomalies/1/000.png",)
+    assert loco.scan(root).orphans == ("ground_truth/logical_anomalies/1/000.png",)
 
 
 def test_ad2(tmp_path: Path) -> None:
@@ -311,7 +312,7 @@ def test_ad2(tmp_path: Path) -> None:
         "test_public/good/2.png": ("test", "good", None),
         "test_public/bad/3.png": ("test", "bad", "test_public/ground_truth/bad/3_mask.png"),
     }
-    assert mvtec_ad2.scan(root).unknown == ("test_private/4.png", "test_private_mixed/5.png")
+    assert ad2.scan(root).unknown == ("test_private/4.png", "test_private_mixed/5.png")
 
 
 def test_a_root_may_be_text(tmp_path: Path) -> None:

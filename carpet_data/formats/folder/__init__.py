@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from carpet_data.formats.account.role_names import role_by_name
 from carpet_data.formats.classes.rules import DEFECT
 from carpet_data.formats.folder.reader import read, scan
 from carpet_data.formats.folder.roles import endings_in_use
@@ -14,7 +15,6 @@ from carpet_data.formats.listing import is_image
 from carpet_data.formats.options import FolderOptions
 from carpet_data.formats.prepared import looks_like as is_prepared
 from carpet_data.formats.registry import Format, summary_of
-from carpet_data.formats.role_names import role_by_name
 from carpet_data.store.output import MARKER
 
 __all__ = ["DEFECT", "FOLDER", "read", "scan"]

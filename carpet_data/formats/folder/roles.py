@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 from carpet_data.dataset import Side
 from carpet_data.errors import UsageError
+from carpet_data.formats.account.role_names import Role, role_by_name
 from carpet_data.formats.folders import side_of
 from carpet_data.formats.listing import composed
 from carpet_data.formats.pairing import stem
 from carpet_data.formats.registry import ReadOptions
-from carpet_data.formats.role_names import Role, role_by_name
 
 RoleOf: TypeAlias = Callable[[Sequence[str]], tuple[Role | None, Sequence[str]]]
 

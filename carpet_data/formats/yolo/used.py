@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from carpet_data.core.text import counted
 from carpet_data.dataset import Side
-from carpet_data.formats.account import UNUSED_LABELS
+from carpet_data.formats.account.roles import UNUSED_LABELS
 from carpet_data.formats.annotated import Picture
 from carpet_data.formats.listing import is_image
 from carpet_data.formats.yolo.config import Config

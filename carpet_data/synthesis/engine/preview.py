@@ -15,10 +15,10 @@ from carpet_data.core.sheets import evenly
 from carpet_data.dataset import Dataset
 from carpet_data.errors import DataError, UsageError
 from carpet_data.formats import ReadOptions
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.roles import Account
+from carpet_data.formats.account.unread import source_lines
 from carpet_data.formats.export import default_out
 from carpet_data.formats.skipped import skipped_lines
-from carpet_data.formats.unread import source_lines
 from carpet_data.store.files import write_bytes
 from carpet_data.store.output import check_file
 from carpet_data.synthesis.engine import contact_sheet

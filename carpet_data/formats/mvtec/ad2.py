@@ -14,7 +14,7 @@ from carpet_data.formats import tree
 from carpet_data.formats.folders import GROUND_TRUTH, license_of, side_of
 from carpet_data.formats.glance import Folder
 from carpet_data.formats.listing import is_image, is_known, walk
-from carpet_data.formats.mvtec import MASK_ENDINGS, Shot, entries_of
+from carpet_data.formats.mvtec.ad import MASK_ENDINGS, Shot, entries_of
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.registry import Format, ReadOptions, summary_of
 from carpet_data.formats.tree import Tree

@@ -9,11 +9,11 @@ from pathlib import Path
 from carpet_data.core.text import counted
 from carpet_data.dataset import Dataset, MaskFile, MaskStack, Sample
 from carpet_data.errors import DataError
-from carpet_data.formats import ways
-from carpet_data.formats.account import Account
+from carpet_data.formats.account import ways
+from carpet_data.formats.account.roles import Account
+from carpet_data.formats.account.unread import Finding, Seen, findings
 from carpet_data.formats.registry import Format, ReadOptions
 from carpet_data.formats.skipped import about_image
-from carpet_data.formats.unread import Finding, Seen, findings
 
 __all__ = ["reasons_against", "seen_of", "without"]
 
@@ -54,7 +54,7 @@ def reasons_against(
         return reasons  # what is taken for something else need not be looked at
     if options.format == "auto" and found.name == "folder" and images and all(seen.by_lack for seen in images):
         return reasons or tuple(_all_good(root, len(images)))
-    from carpet_data.formats import looks
+    from carpet_data.formats.account import looks
 
     return (*reasons, *looks.findings(root, images))
 

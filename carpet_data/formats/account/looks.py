@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from carpet_data.core.images import read
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, DataError
-from carpet_data.formats.unread import Finding, Seen, more, stem_key
+from carpet_data.formats.account.unread import Finding, Seen, more, stem_key
 
 __all__ = ["findings"]
 

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError
-from carpet_data.formats.account import Account, of_tree
-from carpet_data.formats.foreign import advice
+from carpet_data.formats.account.foreign import advice
+from carpet_data.formats.account.roles import Account, of_tree
+from carpet_data.formats.account.unread import LEAST_EXPLAINED, stem_key
 from carpet_data.formats.listing import is_image, walk
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions
-from carpet_data.formats.unread import LEAST_EXPLAINED, stem_key
 
 __all__ = ["better", "hint"]
 

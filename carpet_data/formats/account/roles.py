@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from carpet_data.core.results import Result
 from carpet_data.dataset import ClassFile, Dataset, IndexFile, MaskFile, MaskStack, Sample
-from carpet_data.formats.foreign import ANNOTATION_SUFFIXES, annotation_kinds
+from carpet_data.formats.account.foreign import ANNOTATION_SUFFIXES, annotation_kinds
 from carpet_data.formats.listing import Listing, is_image, is_known
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from carpet_data.core.masks.runs import Runs, from_binary, to_binary, to_values
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Side
 from carpet_data.formats import tree
+from carpet_data.formats.account.role_names import role_by_name
 from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.export import ALL, Export, ExportJob, ExportResult, Tally, Written
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
@@ -30,7 +31,6 @@ from carpet_data.formats.listing import Listing, is_image, is_known, walk
 from carpet_data.formats.options import MvtecOptions
 from carpet_data.formats.pairing import Named, Pairing, pair, stem
 from carpet_data.formats.registry import Format, ReadOptions, summary_of
-from carpet_data.formats.role_names import role_by_name
 from carpet_data.formats.tree import Tree
 from carpet_data.store.names import component
 

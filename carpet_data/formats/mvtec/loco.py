@@ -23,7 +23,7 @@ from carpet_data.formats.entries import ImageEntry
 from carpet_data.formats.folders import GROUND_TRUTH, good_names, license_of, side_of
 from carpet_data.formats.glance import Folder, holds_image
 from carpet_data.formats.listing import is_image, is_known, walk
-from carpet_data.formats.mvtec import shots_of
+from carpet_data.formats.mvtec.ad import shots_of
 from carpet_data.formats.pairing import Named, pair, stem
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.registry import Format, ReadOptions, summary_of

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from carpet_data.core.text import counted, printable
 from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError
-from carpet_data.formats.account import Account
+from carpet_data.formats.account.foreign import HARMLESS, TABLE, WHOLE_SET, advice
+from carpet_data.formats.account.roles import Account
 from carpet_data.formats.folders import good_names
-from carpet_data.formats.foreign import HARMLESS, TABLE, WHOLE_SET, advice
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import MOST_PROBLEMS
 
