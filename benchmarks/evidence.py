@@ -35,7 +35,7 @@ from carpet_data.dataset import GOOD, Dataset, Side, Split
 from carpet_data.experiments import compare, comparison, workspaces
 from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import BASELINE_TRAINING, METHODS, standard
-from carpet_data.experiments.partitions import Folder, Partition
+from carpet_data.experiments.partitions import DatasetSplit, Partition
 from carpet_data.experiments.verdict import judge
 from carpet_data.metrics import wilson
 from carpet_data.training.options import TrainOptions
@@ -193,11 +193,11 @@ def pools_of(protocol: Protocol, splits: Sequence[Split], work: Path, device: st
 def partitions(dataset: Dataset, splits: Sequence[Split], pools: Mapping[str, Sequence[Pool]]) -> Iterator[Partition]:
     """The partitions with their synthetic images, each made when its turn comes."""
     for split in splits:
-        found: dict[str, Folder] = {}
+        found: dict[str, DatasetSplit] = {}
         for pool in pools[split.name]:
             evidence_pools.make(pool, dataset, split)
-            found[pool.name] = Folder.of(pool.root, workspaces.SPLIT)
-        yield Partition(split.name, Folder(replace(dataset, splits={split.name: split}), split.name), found)
+            found[pool.name] = DatasetSplit.of(pool.root, workspaces.SPLIT)
+        yield Partition(split.name, DatasetSplit(replace(dataset, splits={split.name: split}), split.name), found)
 
 
 def shortened(protocol: Protocol, work: Path, fit_steps: int) -> Protocol:

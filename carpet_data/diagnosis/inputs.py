@@ -15,7 +15,7 @@ from carpet_data.errors import CarpetDataError, ClassNumbersError, ImageError, P
 from carpet_data.formats import ReadOptions
 from carpet_data.formats.account.reasons import reasons_against
 from carpet_data.formats.account.roles import UNUSED_LABELS, Account, of_tree
-from carpet_data.formats.account.unread import Finding, Seen
+from carpet_data.formats.account.unread import Finding, ReadImage
 from carpet_data.formats.folders import GROUND_TRUTH
 from carpet_data.formats.glance import MASK_FOLDERS
 from carpet_data.formats.listing import is_image, walk, walking_once
@@ -76,7 +76,7 @@ def open_inputs(root: Path, options: ReadOptions) -> Inputs:
             return _of_dataset(root, options, tuple(entry.image for entry in tree.entries))
         account = of_tree(tree, walk(root))
         seen = [
-            Seen(entry.image, entry.class_name, bool(entry.masks), tuple(path for path, _ in entry.masks))
+            ReadImage(entry.image, entry.class_name, bool(entry.masks), tuple(path for path, _ in entry.masks))
             for entry in tree.entries
         ]
         reasons = reasons_against(found, account, root, seen, tree.orphans, asked)
@@ -99,8 +99,27 @@ def _of_account(account: Account, reasons: Sequence[Finding], root: Path) -> tup
 
 
 def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[Problem, ...]) -> Inputs:
+    image_of = {entry.image: entry.image for entry in tree.entries}
+    sides = {entry.image: entry.side for entry in tree.entries if entry.side is not None}
+    splits = {"source": Split("source", sides)} if len(set(sides.values())) > 1 else {}
+    return Inputs(
+        tree.name,
+        tree.format,
+        tuple(_jobs_of(tree, options)),
+        masked=tree.masked_classes,
+        orphans=tree.orphans,
+        unknown=account.unread.others,
+        splits=splits,
+        image_of=image_of,
+        kin_of={entry.image: frozenset({entry.group}) for entry in tree.entries if entry.group is not None},
+        problems=(*unread, *_problems_of(tree)),
+        account=account,
+    )
+
+
+def _jobs_of(tree: Tree, options: ReadOptions) -> list[InspectJob]:
     threshold = options.threshold if tree.threshold is None else tree.threshold
-    jobs = [
+    return [
         InspectJob(
             tree.root,
             entry.image,
@@ -114,7 +133,10 @@ def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[P
         )
         for entry in tree.entries
     ]
-    problems = tuple(
+
+
+def _problems_of(tree: Tree) -> list[Problem]:
+    return [
         problem(
             error.code if isinstance(error, PairingError) else "pairing",
             relative(error, tree.root),
@@ -122,23 +144,7 @@ def _of_tree(tree: Tree, options: ReadOptions, account: Account, unread: tuple[P
             hint=error.hint,
         )
         for error in _each(tree.problems)
-    )
-    image_of = {entry.image: entry.image for entry in tree.entries}
-    sides = {entry.image: entry.side for entry in tree.entries if entry.side is not None}
-    splits = {"source": Split("source", sides)} if len(set(sides.values())) > 1 else {}
-    return Inputs(
-        tree.name,
-        tree.format,
-        tuple(jobs),
-        masked=tree.masked_classes,
-        orphans=tree.orphans,
-        unknown=account.unread.others,
-        splits=splits,
-        image_of=image_of,
-        kin_of={entry.image: frozenset({entry.group}) for entry in tree.entries if entry.group is not None},
-        problems=(*unread, *problems),
-        account=account,
-    )
+    ]
 
 
 def _of_dataset(root: Path, options: ReadOptions, images: tuple[str, ...] | None = None) -> Inputs:

@@ -81,7 +81,7 @@ class MaskValues:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class InspectedFile:
     """One file.
 
     Attributes:
@@ -111,8 +111,8 @@ class Report:
     """
 
     job: InspectJob
-    image: Seen
-    masks: tuple[Seen, ...] = ()
+    image: InspectedFile
+    masks: tuple[InspectedFile, ...] = ()
     descriptor: Descriptor | None = None
     overlap_px: int = 0
     loaded: tuple[int, int] | None = None
@@ -122,7 +122,7 @@ class Report:
 def inspect(job: InspectJob) -> Report:
     """Inspect one image and its masks. Pure, so that any worker process may run it."""
     image, descriptor = _inspect_image(job)
-    seen: list[Seen] = []
+    seen: list[InspectedFile] = []
     by_class: dict[str, NDArray[np.bool_]] = {}
     for path, name in itertools.zip_longest(job.masks, job.mask_classes, fillvalue=""):
         mask, values = _inspect_mask(job.root, path, job.threshold)
@@ -163,24 +163,24 @@ def open_file(root: Path, where: str) -> tuple[bytes, ImageInfo] | Problem:
         return problem("too-large" if large else "not-an-image", where, error.what, hint=error.hint if large else None)
 
 
-def _inspect_image(job: InspectJob) -> tuple[Seen, Descriptor | None]:
+def _inspect_image(job: InspectJob) -> tuple[InspectedFile, Descriptor | None]:
     opened = open_file(job.root, job.image)
     if isinstance(opened, Problem):
-        return Seen(job.image, opened), None
+        return InspectedFile(job.image, opened), None
     _, info = opened
     try:
         with decoder_warnings.captured() as warned:
             descriptor = describe(job.root / job.image)
             largest = int(read_deep(job.root / job.image).max()) if info.bits > 8 else None
     except CarpetDataError as error:
-        return Seen(job.image, problem("damaged", job.image, error.what), info), None
-    return Seen(job.image, info=info, decoder_warning=warned.text, largest=largest), descriptor
+        return InspectedFile(job.image, problem("damaged", job.image, error.what), info), None
+    return InspectedFile(job.image, info=info, decoder_warning=warned.text, largest=largest), descriptor
 
 
-def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray[Any] | None]:
+def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[InspectedFile, NDArray[Any] | None]:
     opened = open_file(root, where)
     if isinstance(opened, Problem):
-        return Seen(where, opened), None
+        return InspectedFile(where, opened), None
     _, info = opened
     try:
         with decoder_warnings.captured() as warned:
@@ -188,8 +188,8 @@ def _inspect_mask(root: Path, where: str, threshold: int) -> tuple[Seen, NDArray
             colored = info.mode in ("rgb", "rgb+alpha", "palette", "other") and _differ(read(root / where))
             in_alpha = shape_in_alpha(root / where)
     except CarpetDataError as error:
-        return Seen(where, problem("damaged", where, error.what), info), None
-    return Seen(
+        return InspectedFile(where, problem("damaged", where, error.what), info), None
+    return InspectedFile(
         where,
         info=info,
         decoder_warning=warned.text,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from carpet_data.core.progress import Progress, part_of
 from carpet_data.dataset import Sample
 from carpet_data.errors import UsageError
-from carpet_data.experiments.partitions import Folder
+from carpet_data.experiments.partitions import DatasetSplit
 from carpet_data.networks import Network
 from carpet_data.networks.feature_cache import FeatureCache
 from carpet_data.training import tables
@@ -53,7 +53,7 @@ class FeatureBank:
     progress: Progress | None = None
     _known: dict[tuple[str, str], dict[tuple[str, int], F32]] = field(default_factory=dict, init=False, repr=False)
 
-    def add(self, folder: Folder, samples: Sequence[Sample], settings: TrainOptions) -> None:
+    def add(self, folder: DatasetSplit, samples: Sequence[Sample], settings: TrainOptions) -> None:
         """Compute what is not known yet of the views that settings ask for; see `table`."""
         strength, views = _shown(settings)
         cache = None if self.cache is None else FeatureCache(self.cache)
@@ -81,7 +81,7 @@ class FeatureBank:
                 of_image[strength, views] = np.ascontiguousarray(found.values[:, row])
 
     def table(
-        self, folders: Sequence[tuple[Folder, Sequence[Sample]]], classes: Sequence[str], settings: TrainOptions
+        self, folders: Sequence[tuple[DatasetSplit, Sequence[Sample]]], classes: Sequence[str], settings: TrainOptions
     ) -> FeatureTable:
         """The features of samples in their order, computed where they are not known yet.
 

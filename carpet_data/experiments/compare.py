@@ -15,7 +15,7 @@ from carpet_data.errors import UsageError
 from carpet_data.experiments.bank import FeatureBank
 from carpet_data.experiments.comparison import Comparison, Training
 from carpet_data.experiments.conditions import BASELINE, Condition
-from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
+from carpet_data.experiments.partitions import DatasetSplit, Partition, classes_of, refuse_unfit
 from carpet_data.networks import devices
 from carpet_data.training import tables, views
 from carpet_data.training.evaluate import Predictions, predict, predict_features
@@ -210,7 +210,7 @@ class _Experiment:
             done = fit_head(train_table, val_table, settings.but(seed=seed), device=self.device)
             yield predict_features(done.head, test_table), done.steps
 
-    def _images(self, folders: Sequence[tuple[Folder, Sequence[Sample]]], settings: TrainOptions) -> ImageTable:
+    def _images(self, folders: Sequence[tuple[DatasetSplit, Sequence[Sample]]], settings: TrainOptions) -> ImageTable:
         masks = settings.mix == "mask-cutmix"
         found = [
             tables.load(folder.dataset, samples, self.classes, size=settings.resize, masks=masks, workers=self.workers)

@@ -14,11 +14,11 @@ from carpet_data.errors import DataError, LeakError, UsageError
 from carpet_data.experiments.conditions import SYNTHETIC, Condition
 from carpet_data.store.leaks import refuse_leaks
 
-__all__ = ["Folder", "Partition", "classes_of", "refuse_unfit"]
+__all__ = ["DatasetSplit", "Partition", "classes_of", "refuse_unfit"]
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class DatasetSplit:
     """A prepared data set and one of its splits.
 
     Attributes:
@@ -30,7 +30,7 @@ class Folder:
     split: str
 
     @classmethod
-    def of(cls, root: Path, split: str) -> Folder:
+    def of(cls, root: Path, split: str) -> DatasetSplit:
         """Read a prepared folder.
 
         Raises:
@@ -64,20 +64,20 @@ class Partition:
     """
 
     name: str
-    folder: Folder
-    pools: Mapping[str, Folder] = field(default_factory=dict)
+    folder: DatasetSplit
+    pools: Mapping[str, DatasetSplit] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, root: Path, split: str) -> Partition:
         """A partition of one prepared folder; its synthetic training samples, if any, are the pool "synthetic".
 
         Raises:
-            As `Folder.of`.
+            As `DatasetSplit.of`.
         """
-        folder = Folder.of(root, split)
+        folder = DatasetSplit.of(root, split)
         return cls(name, folder, {SYNTHETIC: folder} if folder.synthetic() else {})
 
-    def train(self, condition: Condition) -> list[tuple[Folder, tuple[Sample, ...]]]:
+    def train(self, condition: Condition) -> list[tuple[DatasetSplit, tuple[Sample, ...]]]:
         """What a condition trains on, folder by folder, each sorted by id.
 
         Raises:

@@ -19,7 +19,7 @@ from carpet_data.errors import DataError, UsageError
 from carpet_data.experiments import workspaces
 from carpet_data.experiments.conditions import SYNTHETIC, Condition, standard
 from carpet_data.experiments.options import ValidateOptions
-from carpet_data.experiments.partitions import Folder, Partition, refuse_unfit
+from carpet_data.experiments.partitions import DatasetSplit, Partition, refuse_unfit
 from carpet_data.learned.fit import fit_first
 from carpet_data.preparation.train_data import opened
 from carpet_data.store import recipes as kept_recipes
@@ -85,10 +85,10 @@ class Plan:
             "conditions": [condition.name for condition in self.conditions],
         }
 
-    def folder(self, name: str) -> Folder:
+    def folder(self, name: str) -> DatasetSplit:
         """The real images of a partition with its split."""
         split = self.splits[name]
-        return Folder(replace(self.dataset, splits={**self.dataset.splits, split.name: split}), split.name)
+        return DatasetSplit(replace(self.dataset, splits={**self.dataset.splits, split.name: split}), split.name)
 
     def counts(self, name: str, condition: Condition) -> tuple[int, int]:
         """Number of real and synthetic images that a condition trains on; the latter as they will be made."""
@@ -148,13 +148,13 @@ class Plan:
             for pool in self.pools
         }
         real = replace(self.dataset, splits={split.name: workspaces.real_split(self.dataset, split)})
-        yield Partition(name, Folder(real, split.name), pools)
+        yield Partition(name, DatasetSplit(real, split.name), pools)
         if not keep:
             shutil.rmtree(place)
 
     def _synthesized(
         self, name: str, pool: str, root: Path, workers: int | None, device: str, progress: Progress | None
-    ) -> Folder:
+    ) -> DatasetSplit:
         """A workspace of a partition with the synthetic images of one recipe."""
         recipe, seed = self.pools[pool], list(self.splits).index(name)
         assert recipe is not None
@@ -185,7 +185,7 @@ class Plan:
             # A comparison without the images of a class would not be the one that was asked for.
             failed, why = next(iter(made.synthesis.failed.items()))
             raise DataError(f"{failed}: {why.what}", where=self.dataset.root, hint=why.advice(failed))
-        return Folder.of(root, workspaces.SPLIT)
+        return DatasetSplit.of(root, workspaces.SPLIT)
 
 
 def _file_name(text: str) -> str:
@@ -234,7 +234,7 @@ def _pools(
     """Name -> recipe of the synthetic images (None for the data set's own), and notes on them."""
     if options.recipes:
         return _loaded(options.recipes), []
-    missing = next((name for name in names if not Folder(dataset, name).synthetic()), None)
+    missing = next((name for name in names if not DatasetSplit(dataset, name).synthetic()), None)
     if missing is not None:
         raise DataError(
             f"the split {missing!r} has no synthetic training images to validate",
@@ -271,7 +271,7 @@ def _loaded(chosen: Sequence[str | Path]) -> dict[str, Recipe | None]:
 
 def _own_recipe(dataset: Dataset, split: str) -> tuple[Recipe, list[str]]:
     """The recipe of most of a split's synthetic images, and a note if there are others."""
-    made = Counter(str((s.provenance or {}).get("recipe")) for s in Folder(dataset, split).synthetic())
+    made = Counter(str((s.provenance or {}).get("recipe")) for s in DatasetSplit(dataset, split).synthetic())
     identity, _ = made.most_common(1)[0]
     path = dataset.root / RECIPES / f"{identity}.json"
     try:

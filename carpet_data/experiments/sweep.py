@@ -19,7 +19,7 @@ from carpet_data.errors import CarpetDataError
 from carpet_data.experiments import sweep_records, sweep_table, sweep_text
 from carpet_data.experiments.options import SweepOptions
 from carpet_data.experiments.sweep_records import LineResult
-from carpet_data.preparation.train_data import opened, samples_of
+from carpet_data.preparation.train_data import opened_without_leaks, samples_of
 from carpet_data.store import lock, runs
 from carpet_data.store.files import write_bytes
 from carpet_data.store.runs import RunInfo
@@ -111,12 +111,9 @@ def sweep(
         WeightsError: No row can be run, or weights are damaged or cannot be downloaded.
         MissingExtraError: The extra `train` is not installed.
     """
-    from carpet_data.store import leaks
-
     options = SweepOptions.of(options, changes)
     rows = sweep_table.load(table, freeze=options.freeze)
-    dataset, name = opened(folder_of(root), split)
-    leaks.refuse_leaks(dataset, name)
+    dataset, name = opened_without_leaks(folder_of(root), split)
     # A side without images has no metrics.
     samples = {side: those for side, those in samples_of(dataset, name).items() if those}
     # After all that can be refused without torch, which takes seconds to load.
@@ -132,7 +129,7 @@ def sweep(
     run, resumed = _run(dataset, name, settings, str(device), out, overwrite)
     began = time.perf_counter()
     with lock.locked(run.folder, "sweep"):
-        cache = dataset.root / runs.RUNS / runs.CACHE if out is None else None
+        cache = runs.cache_of(dataset.root, out)
         used = [line.settings for line in lines if not line.missing]
         shared = sweep_run.Shared(dataset, samples, used, device=device, cache=cache, workers=workers)
         found = _trained(lines, shared, run.folder, seeds, progress)

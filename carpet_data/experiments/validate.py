@@ -111,7 +111,7 @@ def validate(
         return planned
     place = None if out is None else Path(out)
     run, resumed = _opened(plan, options, asked, training, weights, place, overwrite=overwrite)
-    cache = plan.dataset.root / runs.RUNS / runs.CACHE if out is None else None
+    cache = runs.cache_of(plan.dataset.root, out)
     with lock.locked(run.folder, "validate"):
         validation = _Validation(plan, run.folder, options, training, cache, workers, progress)
         return validation.finish(run, replace(planned, resumed=resumed))

@@ -73,16 +73,7 @@ def dataset(
     # Named before any is left out, so that an image is called the same with and without --skip-faulty.
     ids = unique_ids([PurePosixPath(picture.path).stem for picture in pictures], [p.path for p in pictures])
     samples = [
-        Sample(
-            sample_id,
-            picture.path,
-            picture.class_name or class_of(picture.shapes),
-            picture.info.width,
-            picture.info.height,
-            annotation=_shapes(picture, options),
-            origin=picture.origin,
-            side=picture.side,
-        )
+        _sample(sample_id, picture, options)
         for sample_id, picture in zip(ids, pictures, strict=True)
         if not problems.faulty(root / picture.path)
     ]
@@ -100,6 +91,19 @@ def dataset(
     )
     categories = tuple(dict.fromkeys([*categories, *made.categories]))
     return replace(made, categories=categories, documents=tuple(documents))
+
+
+def _sample(sample_id: str, picture: Picture, options: ReadOptions) -> Sample:
+    return Sample(
+        sample_id,
+        picture.path,
+        picture.class_name or class_of(picture.shapes),
+        picture.info.width,
+        picture.info.height,
+        annotation=_shapes(picture, options),
+        origin=picture.origin,
+        side=picture.side,
+    )
 
 
 def _shapes(picture: Picture, options: ReadOptions) -> Shapes | None:

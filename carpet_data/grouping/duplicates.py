@@ -22,7 +22,7 @@ from carpet_data.errors import CarpetDataError, ImageError
 from carpet_data.grouping import alignment, neighbors
 from carpet_data.grouping.alignment import Match
 from carpet_data.grouping.descriptors import PLANE, Descriptor, describe_or_problem, signature, to_float
-from carpet_data.grouping.evidence import LIKELY, Compared, Evidence
+from carpet_data.grouping.evidence import LIKELY, Compared, LinkEvidence
 from carpet_data.grouping.groups import Link, chain, link
 from carpet_data.grouping.neighbors import PairToCompare
 
@@ -160,7 +160,7 @@ def near_links(planes: _PlaneStore) -> list[Link]:
     def unrelated(row: int, related: set[int]) -> list[Compared]:
         return [comparing.compared(PairToCompare(row, other, "")) for other in strangers.of(row, related)]
 
-    evidence = Evidence(len(planes.ids), unrelated, comparing.everywhere)
+    evidence = LinkEvidence(len(planes.ids), unrelated, comparing.everywhere)
     evidence.candidates(pairs)
     for pair in pairs:
         if not evidence.settled(pair):

@@ -60,7 +60,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class JudgedScale:
     """How to judge likely pairs at one scale.
 
     Attributes:
@@ -77,12 +77,12 @@ class Scale:
 
 
 _SCALES = (
-    Scale(lambda compared: compared.match.agreement, LIKELY, STEP, SURE),
-    Scale(lambda compared: compared.match.coarse, 0.8, HIGH_STEP, math.inf),
+    JudgedScale(lambda compared: compared.match.agreement, LIKELY, STEP, SURE),
+    JudgedScale(lambda compared: compared.match.coarse, 0.8, HIGH_STEP, math.inf),
 )
 
 
-class Evidence:
+class LinkEvidence:
     """Collects compared pairs and decides which of them are links.
 
     Args:
@@ -132,7 +132,7 @@ class Evidence:
                 self._join(compared)
         return self._links
 
-    def _likely(self, scale: Scale) -> list[Compared]:
+    def _likely(self, scale: JudgedScale) -> list[Compared]:
         """The pairs that stand out from both ends, and agree all over the frame."""
         best = self._best_of_each(scale)
         chosen = {group: self._chosen(group, others, scale) for group, others in best.items()}
@@ -168,7 +168,7 @@ class Evidence:
         # Not the step of this pair: where all agree by 0.87, some pairs of different boards agree by 0.96.
         return bool(shared) and max(shared) <= COMMON
 
-    def _best_of_each(self, scale: Scale) -> dict[int, dict[int, Compared]]:
+    def _best_of_each(self, scale: JudgedScale) -> dict[int, dict[int, Compared]]:
         """group -> other group -> the best pair between them."""
         best: dict[int, dict[int, Compared]] = {}
         for compared in self._open:
@@ -180,7 +180,7 @@ class Evidence:
                 best.setdefault(a, {})[b] = best.setdefault(b, {})[a] = compared
         return best
 
-    def _chosen(self, group: int, others: Mapping[int, Compared], scale: Scale) -> set[int]:
+    def _chosen(self, group: int, others: Mapping[int, Compared], scale: JudgedScale) -> set[int]:
         """The other groups before the largest step down in agreement, if it is large enough."""
         values = {other: scale.of(compared) for other, compared in others.items()}
         if max(values.values()) < scale.least:
@@ -196,7 +196,7 @@ class Evidence:
         return set() if last < scale.sure and len(chosen) > self._most_likely else chosen
 
 
-def _before_step(values: Collection[float], scale: Scale) -> float | None:
+def _before_step(values: Collection[float], scale: JudgedScale) -> float | None:
     """The value before the largest step down; None where none is large enough."""
     ranked = sorted(values, reverse=True)
     steps = [_step(before, after) for before, after in pairwise(ranked) if before >= scale.least]

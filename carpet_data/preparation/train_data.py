@@ -7,8 +7,9 @@ from pathlib import Path
 from carpet_data import store
 from carpet_data.dataset import SIDES, Dataset, Sample, Side
 from carpet_data.errors import DataError, UsageError
+from carpet_data.store import leaks
 
-__all__ = ["opened", "samples_of"]
+__all__ = ["opened", "opened_without_leaks", "samples_of"]
 
 
 def opened(root: Path, split: str | None) -> tuple[Dataset, str]:
@@ -22,6 +23,17 @@ def opened(root: Path, split: str | None) -> tuple[Dataset, str]:
     name = dataset.split_name(split)
     if name is None:
         raise UsageError("the data set has no split to train on", where=root, hint="make one: carpet-data split")
+    return dataset, name
+
+
+def opened_without_leaks(root: Path, split: str | None) -> tuple[Dataset, str]:
+    """As `opened`.
+
+    Raises:
+        LeakError: A held-out image would reach training.
+    """
+    dataset, name = opened(root, split)
+    leaks.refuse_leaks(dataset, name)
     return dataset, name
 
 

@@ -15,13 +15,13 @@ __all__ = [
     "ClassRow",
     "DatasetPage",
     "Evidence",
+    "LastTraining",
     "RecipeRow",
     "RunRow",
     "ScoreRow",
     "ScoreTable",
     "Sheet",
     "Tail",
-    "Training",
 ]
 
 
@@ -92,7 +92,7 @@ class ScoreTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class LastTraining:
     """The last finished training.
 
     Attributes:
@@ -136,7 +136,7 @@ class Evidence:
     validation: ValidationPage | None
     validation_run: str
     validation_stale: bool
-    training: Training | None
+    training: LastTraining | None
     runs: tuple[RunRow, ...]
 
 

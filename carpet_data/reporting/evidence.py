@@ -12,7 +12,7 @@ from carpet_data.dataset import Dataset
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.metrics import Scores
 from carpet_data.reporting import pages
-from carpet_data.reporting.dataset_page import Evidence, RunRow, ScoreRow, ScoreTable, Training
+from carpet_data.reporting.dataset_page import Evidence, LastTraining, RunRow, ScoreRow, ScoreTable
 from carpet_data.reporting.pages import ValidationPage
 from carpet_data.store import runs
 from carpet_data.store.runs import RunInfo
@@ -46,7 +46,7 @@ def gather(dataset: Dataset) -> tuple[Evidence, list[CarpetDataError]]:
     run = _last(found, "validate")
     no_page: ValidationPage | None = None
     page = no_page if run is None else tried(lambda: pages.load(run.folder), no_page)
-    no_training: Training | None = None
+    no_training: LastTraining | None = None
     evidence = Evidence(
         validation=page,
         validation_run="" if run is None else run.folder.name,
@@ -80,7 +80,7 @@ def _stale(run: RunInfo, dataset: Dataset) -> bool:
     return run.dataset.get("fingerprint") != dataset.fingerprint(split)
 
 
-def _last_training(found: Sequence[RunInfo], dataset: Dataset) -> Training | None:
+def _last_training(found: Sequence[RunInfo], dataset: Dataset) -> LastTraining | None:
     """Its curves, and its predictions on test, else on val."""
     run = _last(found, "train")
     if run is None:
@@ -107,7 +107,7 @@ def _last_training(found: Sequence[RunInfo], dataset: Dataset) -> Training | Non
     # A second stage trains the head again, from its own first epoch.
     history = tuple(row for row in runs.history(run.folder) if row.get("stage", 1) == 1)
     stale, note = _stale(run, dataset), _network(run)[1]
-    return Training(run.folder.name, side, classes, matrix, metrics, run.settings, history, stale, note)
+    return LastTraining(run.folder.name, side, classes, matrix, metrics, run.settings, history, stale, note)
 
 
 def _network(run: RunInfo) -> tuple[str, str]:

@@ -143,17 +143,9 @@ def _fill(
     workers: int | None,
     progress: Progress | None,
 ) -> int:
-    identity = draft.identity()
     begun = unfinished(scratch)
-    if begun is not None and begun[1] != identity and not overwrite:
-        raise OutputError(
-            f"another command was interrupted here: {begun[0]}",
-            where=scratch,
-            hint="run that command again to complete it (its source must be as it was), "
-            "or use --overwrite to discard what it has written",
-        )
-    if begun is None or begun[1] != identity:
-        _empty(scratch)
+    identity = draft.identity()
+    _empty_unless_resumed(scratch, begun, identity, overwrite=overwrite)
     journal = Journal.open(scratch, command, identity)
     try:
         planned = {p.id: p for p in draft.samples}
@@ -175,6 +167,20 @@ def _fill(
     description.write(scratch, draft.description)
     journal.remove()
     return resumed
+
+
+def _empty_unless_resumed(scratch: Path, begun: tuple[str, str] | None, identity: str, *, overwrite: bool) -> None:
+    """Keep only what an interrupted run of the same draft has written; refuse to discard that of another command."""
+    if begun is not None and begun[1] == identity:
+        return
+    if begun is not None and not overwrite:
+        raise OutputError(
+            f"another command was interrupted here: {begun[0]}",
+            where=scratch,
+            hint="run that command again to complete it (its source must be as it was), "
+            "or use --overwrite to discard what it has written",
+        )
+    _empty(scratch)
 
 
 def _write_missing(

@@ -94,6 +94,29 @@ def from_json(row: object) -> Entry:
     """
     if not isinstance(row, dict):
         raise ValueError("it is not an object")
+    _check(row)
+    side: Side | None = row.get("side")
+    sample = Sample(
+        id=row["id"],
+        image_path=row["image"],
+        # Class names repeat on every line; one object for each saves much in a large data set.
+        class_name=sys.intern(row["class"]),
+        width=row["width"],
+        height=row["height"],
+        annotation=_annotation(row),
+        origin="real" if row["origin"] == "real" else "synthetic",
+        side=side,
+        source=row.get("source"),
+        image_sha256=row.get("image_sha256"),
+        mask_sha256=row.get("mask_sha256"),
+        group=row.get("group"),
+        provenance=_shared(row["provenance"]) if "provenance" in row else None,
+    )
+    return Tombstone(sample, row.get("reason", "")) if row.get("dropped") else sample
+
+
+def _check(row: Mapping[str, Any]) -> None:
+    """Refuse what is no row of a manifest."""
     for key, value in row.items():
         kind = _TYPES.get(key)
         if kind is None:
@@ -117,24 +140,6 @@ def from_json(row: object) -> Entry:
     for key in ("image_sha256", "mask_sha256"):
         if key in row and (len(row[key]) != 64 or not set(row[key]) <= set("0123456789abcdef")):
             raise ValueError(f"{key} is not the hex digest of a SHA-256")
-    side: Side | None = row.get("side")
-    sample = Sample(
-        id=row["id"],
-        image_path=row["image"],
-        # Class names repeat on every line; one object for each saves much in a large data set.
-        class_name=sys.intern(row["class"]),
-        width=row["width"],
-        height=row["height"],
-        annotation=_annotation(row),
-        origin="real" if row["origin"] == "real" else "synthetic",
-        side=side,
-        source=row.get("source"),
-        image_sha256=row.get("image_sha256"),
-        mask_sha256=row.get("mask_sha256"),
-        group=row.get("group"),
-        provenance=_shared(row["provenance"]) if "provenance" in row else None,
-    )
-    return Tombstone(sample, row.get("reason", "")) if row.get("dropped") else sample
 
 
 def _shared(value: Any) -> Any:

@@ -32,6 +32,7 @@ from carpet_data.version import __version__
 __all__ = [
     "Prediction",
     "RunInfo",
+    "cache_of",
     "create",
     "finish",
     "history",
@@ -57,6 +58,11 @@ _FIELDS = ("command", "started", "finished", "seconds", "dataset", "settings", "
 _PACKAGES = ("numpy", "opencv-python-headless", "torch", "torchvision", "timm")
 _NUMBERED = re.compile(r"^(?P<command>[a-z-]+)-(?P<number>\d{3,})$")
 _AGAIN = "run the command again with --overwrite"
+
+
+def cache_of(root: Path, out: object) -> Path | None:
+    """Where a run of a data set keeps features; None where it was told to write to `out`, beside which none is kept."""
+    return root / RUNS / CACHE if out is None else None
 
 
 @dataclass(frozen=True, slots=True)

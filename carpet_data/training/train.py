@@ -15,7 +15,7 @@ from carpet_data.core.results import Result
 from carpet_data.dataset import DataFolder, Dataset, folder_of
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.formats.skipped import skipped_lines
-from carpet_data.preparation.train_data import opened, samples_of
+from carpet_data.preparation.train_data import opened_without_leaks, samples_of
 from carpet_data.store import lock, runs
 from carpet_data.store.runs import RunInfo
 from carpet_data.training.options import TrainOptions
@@ -150,13 +150,11 @@ def train(
         DeviceMemoryError: A batch does not fit into memory.
         MissingExtraError: The extra `train` is not installed.
     """
-    from carpet_data.store import leaks
     from carpet_data.training import views
 
     asked = TrainOptions.of(options, changes)
-    dataset, name = opened(folder_of(root), split)
+    dataset, name = opened_without_leaks(folder_of(root), split)
     views.check(asked.augment)
-    leaks.refuse_leaks(dataset, name)
     samples = samples_of(dataset, name, real_only=real_only)
     # After all that can be refused without torch, which takes seconds to load.
     from carpet_data.networks.checkpoints import FILE  # names the extra where torch is missing
@@ -169,11 +167,9 @@ def train(
     run, resumed = _run(dataset, name, asked, options, weights, sides, more, out, overwrite)
     started = time.perf_counter()
     with lock.locked(run.folder, "train"):
-        cache = dataset.root / runs.RUNS / runs.CACHE if out is None else None
-        fitted = _fit(options, sides, run, resumed, cache, progress)
-        metrics = write_outputs(
-            run, fitted, sides, options, split=name, worst=worst, heatmaps=heatmaps, progress=progress
-        )
+        fitted = _fit(options, sides, run, resumed, runs.cache_of(dataset.root, out), progress)
+        drawn = {"worst": worst, "heatmaps": heatmaps}
+        metrics = write_outputs(run, fitted, sides, options, split=name, progress=progress, **drawn)
         seconds = time.perf_counter() - started
         runs.finish(run, seconds, {"device": str(fitted.device)})
         (run.folder / FILE).unlink(missing_ok=True)

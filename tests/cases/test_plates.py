@@ -22,7 +22,7 @@ from carpet_data.synthesis.ops.masks import grown
 from carpet_data.synthesis.ops.period import structure_of
 from carpet_data.synthesis.ops.quilting import across
 from carpet_data.synthesis.plates import gate
-from carpet_data.synthesis.plates.gate import Verdict, View
+from carpet_data.synthesis.plates.gate import PlateVerdict, View
 from carpet_data.synthesis.plates.leftovers import strangeness
 from carpet_data.synthesis.plates.making import Other, Plate, make_plate
 from carpet_data.synthesis.plates.survey import SurveyOptions, survey
@@ -211,7 +211,7 @@ def test_a_cut_through_print_that_reads_otherwise_is_refused() -> None:
 # --- the gate
 
 
-def planted(image: Image, filling: Image, radius: int = 20) -> Verdict:
+def planted(image: Image, filling: Image, radius: int = 20) -> PlateVerdict:
     """The verdict on an image with a disc of another filling in it."""
     area = np.zeros(image.shape[:2], np.uint8)
     cv2.circle(area, (image.shape[1] // 2, image.shape[0] // 2), radius, 1, -1)
@@ -297,7 +297,7 @@ def test_a_changed_pixel_outside_is_counted() -> None:
     plate = image.copy()
     plate[0, 0] ^= 1
     assert gate.changed_outside(plate, image, area) == 1
-    assert not Verdict().with_score("outside", 2.0).passed
+    assert not PlateVerdict().with_score("outside", 2.0).passed
 
 
 # --- the engine

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from carpet_data.grouping import evidence
 from carpet_data.grouping.alignment import Match
-from carpet_data.grouping.evidence import COMMON, LIKELY, STEP, SURE, Compared, Evidence
+from carpet_data.grouping.evidence import COMMON, LIKELY, STEP, SURE, Compared, LinkEvidence
 from carpet_data.grouping.neighbors import PairToCompare
 
 COUNT = 9
@@ -29,7 +29,7 @@ def links(of: Mapping[tuple[int, int], float], *, shared: float = 0.05, seed: in
     pairs = list(of)
     random.Random(seed).shuffle(pairs)
     stranger = Compared(PairToCompare(0, 1, ""), Match(shared, 0.0))
-    found = Evidence(COUNT, lambda row, related: [stranger] * 8, lambda compared: 1.0)
+    found = LinkEvidence(COUNT, lambda row, related: [stranger] * 8, lambda compared: 1.0)
     for a, b in pairs:
         pair = PairToCompare(a, b, "")
         if not found.settled(pair):

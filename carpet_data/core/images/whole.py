@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Fault", "fault_of", "proves_pixels"]
+__all__ = ["FileFault", "fault_of", "proves_pixels"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -25,7 +25,7 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FileFault:
     """Why a file is not whole.
 
     Attributes:
@@ -36,7 +36,7 @@ class Fault:
     what: str
 
 
-def fault_of(data: bytes) -> Fault | None:
+def fault_of(data: bytes) -> FileFault | None:
     """What shows that the bytes of an image file are not whole; None for a whole file, or one of an unknown format.
 
     Examples:
@@ -45,10 +45,10 @@ def fault_of(data: bytes) -> Fault | None:
     """
     missing = _missing(data)
     if missing is not None:
-        return Fault("truncated", f"the file is truncated: {missing} is missing after its {len(data)} bytes")
+        return FileFault("truncated", f"the file is truncated: {missing} is missing after its {len(data)} bytes")
     if data.startswith(_PNG):
         for name, at in _wrong_chunks(data):
-            return Fault("damaged", f"the file is damaged: the checksum of its {name} chunk at byte {at} is wrong")
+            return FileFault("damaged", f"the file is damaged: the checksum of its {name} chunk at byte {at} is wrong")
     return None
 
 

@@ -15,7 +15,7 @@ from carpet_data.errors import CarpetDataError, DataError, UsageError
 from carpet_data.experiments.options import DEFAULT_BACKBONE, ScoreOptions
 from carpet_data.experiments.quality import distances as scoring
 from carpet_data.experiments.quality.distances import Scale
-from carpet_data.experiments.quality.score_result import Group, ScoreResult
+from carpet_data.experiments.quality.score_result import ScoredGroup, ScoreResult
 from carpet_data.experiments.quality.texture_statistics import Crop, Job, measure
 from carpet_data.formats import read
 
@@ -87,12 +87,12 @@ def _group(
     real: tuple[Crop, ...],
     scale: Scale,
     network: StageFeatures | None,
-) -> Group:
+) -> ScoredGroup:
     made = tuple(crop for sample in samples for crop in crops.get(sample.id, ()) if crop.class_name == class_name)
     feature_distance = None
     if network is not None and made and real:
         feature_distance = scoring.kernel_distance(network(made), network(real))
-    return Group(
+    return ScoredGroup(
         class_name,
         recipe,
         len(samples),

@@ -17,7 +17,7 @@ from carpet_data.experiments.quality.texture_statistics import Crop
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Group", "ScoreResult"]
+__all__ = ["ScoreResult", "ScoredGroup"]
 
 _LEGEND = (
     "Texture: 18 statistics of each defect, in standard deviations of the real ones. "
@@ -28,7 +28,7 @@ _LEGEND = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group(Result):
+class ScoredGroup(Result):
     """The synthetic images of one class that one recipe made.
 
     Attributes:
@@ -82,7 +82,7 @@ class ScoreResult(Result):
     split: str | None
     against: Literal["train", "all"]
     backbone: str | None
-    groups: tuple[Group, ...]
+    groups: tuple[ScoredGroup, ...]
     nulls: int
     real: Mapping[str, tuple[Crop, ...]]
     skipped: tuple[CarpetDataError, ...] = ()
@@ -129,13 +129,13 @@ def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> T
     return table
 
 
-def _draws(group: Group) -> list[str]:
+def _draws(group: ScoredGroup) -> list[str]:
     taken = group.acceptance
     refused = ", ".join(f"{gate} {times}" for gate, times in taken.refused.items()) or "-"
     return [group.class_name, group.recipe, str(group.images), str(taken.draws), f"{taken.share:.0%}", refused]
 
 
-def _distances(group: Group, *, network: bool) -> list[str]:
+def _distances(group: ScoredGroup, *, network: bool) -> list[str]:
     d = group.distances
     return [
         group.class_name,

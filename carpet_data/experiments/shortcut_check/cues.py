@@ -15,7 +15,7 @@ from carpet_data.core import masks as mask_files
 from carpet_data.core.images import read
 from carpet_data.core.masks.runs import to_binary
 from carpet_data.dataset import Sample
-from carpet_data.experiments.partitions import Folder
+from carpet_data.experiments.partitions import DatasetSplit
 from carpet_data.experiments.shortcut_check.suspects import CHANCE, LIMIT, Suspects, auc, by_unit, chance, known
 from carpet_data.reporting.pages import Check
 
@@ -123,7 +123,7 @@ def _picture(grey: F32, seen: Mask) -> F32:
     return np.where(share > 1 - 1e-4, small, np.nan).astype(np.float32)
 
 
-def readings(folder: Folder, samples: Sequence[Sample], workers: int | None) -> tuple[F64, F32]:
+def readings(folder: DatasetSplit, samples: Sequence[Sample], workers: int | None) -> tuple[F64, F32]:
     """The cues of samples, float64 (n, cues), and their pictures, float32 (n, _GRID, _GRID)."""
     if not samples:
         return np.empty((0, len(_NAMES))), np.empty((0, _GRID, _GRID), np.float32)

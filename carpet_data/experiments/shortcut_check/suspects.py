@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from carpet_data.core.sheets import evenly
 from carpet_data.dataset import GOOD, Sample
-from carpet_data.experiments.partitions import Folder
+from carpet_data.experiments.partitions import DatasetSplit
 from carpet_data.store.leaks import ancestors
 
 __all__ = ["CHANCE", "LIMIT", "Suspects", "auc", "by_unit", "chance", "known", "suspects"]
@@ -40,16 +40,16 @@ class Suspects:
         units: The unit of each.
     """
 
-    made: Folder
+    made: DatasetSplit
     synthetic: tuple[Sample, ...]
     hosts: tuple[str, ...]
     donors: tuple[str, ...]
-    kept: Folder
+    kept: DatasetSplit
     real: tuple[Sample, ...]
     units: tuple[str, ...]
 
 
-def suspects(kept: Folder, made: Folder) -> Suspects:
+def suspects(kept: DatasetSplit, made: DatasetSplit) -> Suspects:
     """Choose what to compare: the real training images of one folder, the synthetic ones of another or the same."""
     by_id = {sample.id: sample for sample in made.dataset}
     synthetic = tuple(evenly([each for each in made.synthetic() if each.class_name != GOOD], _MOST_IMAGES))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from carpet_data.core.images import read
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, DataError
-from carpet_data.formats.account.unread import Finding, Seen, more, stem_key
+from carpet_data.formats.account.unread import Finding, ReadImage, more, stem_key
 
 __all__ = ["findings"]
 
@@ -38,7 +38,7 @@ _FEWEST_MASKS = 5
 _BESIDE_LOOKED_AT = 2000
 
 
-def findings(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+def findings(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
     """Reasons to doubt what folders were taken for; paths are relative to the root."""
     yield from _pictures(root, [mask for seen in images for mask in seen.masks])
     yield from _mask_like(root, images)
@@ -61,7 +61,7 @@ def _pictures(root: Path, masks: Sequence[str]) -> Iterator[Finding]:
             )
 
 
-def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+def _mask_like(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
     """Files of a folder that are masks: named as others that are photographs, or black for the most part.
 
     Files of one folder and suffix are taken to be alike: a photograph may be a JPEG and its mask a PNG beside it.
@@ -86,7 +86,7 @@ def _mask_like(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
             )
 
 
-def _mask_beside(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+def _mask_beside(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
     """Masks beside images whose names are unlike those of the other masks there, and that were taken for images."""
     folders = {_folder(mask) for seen in images for mask in seen.masks}
     twins = Counter(_without_suffix(seen.image) for seen in images)
@@ -124,7 +124,7 @@ def _is_mostly_black(path: Path) -> bool:
     return pixels is not None and int((pixels == 0).sum()) > _FLAT_SHARE * pixels.size
 
 
-def _mostly_empty(root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+def _mostly_empty(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
     """Defect classes of which most masks mark no pixel: the folder is no class, and an empty mask means good."""
     of_class: dict[str, list[str]] = defaultdict(list)
     for seen in images:

@@ -11,7 +11,7 @@ from carpet_data.dataset import Dataset, MaskFile, MaskStack, Sample
 from carpet_data.errors import DataError
 from carpet_data.formats.account import ways
 from carpet_data.formats.account.roles import Account
-from carpet_data.formats.account.unread import Finding, Seen, findings
+from carpet_data.formats.account.unread import Finding, ReadImage, findings
 from carpet_data.formats.registry import Format, ReadOptions
 from carpet_data.formats.skipped import about_image
 
@@ -20,10 +20,10 @@ __all__ = ["reasons_against", "seen_of", "without"]
 _FEW_LISTED = 0.5
 
 
-def seen_of(dataset: Dataset) -> list[Seen]:
+def seen_of(dataset: Dataset) -> list[ReadImage]:
     """The images as they were read."""
     return [
-        Seen(each.image_path, each.class_name, each.annotation is not None, _binary_masks(each))
+        ReadImage(each.image_path, each.class_name, each.annotation is not None, _binary_masks(each))
         for each in dataset.samples
     ]
 
@@ -42,7 +42,7 @@ def reasons_against(
     found: Format,
     account: Account,
     root: Path,
-    images: Sequence[Seen],
+    images: Sequence[ReadImage],
     orphans: Sequence[str],
     options: ReadOptions,
 ) -> tuple[Finding, ...]:

@@ -20,7 +20,7 @@ from carpet_data.formats.folders import good_names
 from carpet_data.formats.listing import composed
 from carpet_data.formats.problems import MOST_PROBLEMS
 
-__all__ = ["LEAST_EXPLAINED", "Finding", "Seen", "findings", "more", "notes_of", "source_lines", "stem_key"]
+__all__ = ["LEAST_EXPLAINED", "Finding", "ReadImage", "findings", "more", "notes_of", "source_lines", "stem_key"]
 
 LEAST_EXPLAINED = 0.9
 """A reader that explains a smaller share of the image and annotation files is refused."""
@@ -36,7 +36,7 @@ _MASK_WORDS = re.compile(r"(?:masks?|gt|labels?|seg|segmentation|annotation)\d*$
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ReadImage:
     """An image as it was read.
 
     Attributes:
@@ -84,7 +84,7 @@ def stem_key(path: str) -> str:
 
 
 def findings(
-    account: Account, root: Path, images: Sequence[Seen], orphans: Sequence[str], hint: Callable[[], str]
+    account: Account, root: Path, images: Sequence[ReadImage], orphans: Sequence[str], hint: Callable[[], str]
 ) -> Iterator[Finding]:
     """Reasons to refuse what was read.
 
@@ -104,7 +104,7 @@ def findings(
     ]
     if not account.unread.annotations and not maybe and not orphans:
         return
-    of_key: dict[str, list[Seen]] = {}
+    of_key: dict[str, list[ReadImage]] = {}
     for seen in images:
         of_key.setdefault(stem_key(seen.image), []).append(seen)
     yield from _orphaned(orphans, root, images, of_key)
@@ -164,7 +164,7 @@ def _refusal(account: Account, root: Path, hint: str) -> DataError:
 
 
 def _orphaned(
-    orphans: Sequence[str], root: Path, images: Sequence[Seen], of_key: Mapping[str, Sequence[Seen]]
+    orphans: Sequence[str], root: Path, images: Sequence[ReadImage], of_key: Mapping[str, Sequence[ReadImage]]
 ) -> Iterator[Finding]:
     """Masks without an image: of one whose name differs by a sign or its case, or of any that is good by lack."""
     by_lack = tuple(seen.image for seen in images if seen.by_lack)
@@ -182,7 +182,7 @@ def _orphaned(
         )
 
 
-def _beside(labels: Mapping[str, str], root: Path, of_key: Mapping[str, Sequence[Seen]]) -> Iterator[Finding]:
+def _beside(labels: Mapping[str, str], root: Path, of_key: Mapping[str, Sequence[ReadImage]]) -> Iterator[Finding]:
     """Label files beside images: those of an image without annotation, and those of no image."""
     bare: dict[str, list[str]] = {}
     lost: list[str] = []
@@ -218,7 +218,7 @@ def _beside(labels: Mapping[str, str], root: Path, of_key: Mapping[str, Sequence
         )
 
 
-def _of_whole_set(labels: Mapping[str, str], root: Path, images: Sequence[Seen]) -> Iterator[Finding]:
+def _of_whole_set(labels: Mapping[str, str], root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
     """Annotations of the whole set, where some images are good only because nothing was found for them."""
     whole = [path for path, kind in labels.items() if kind in WHOLE_SET]
     if whole and any(seen.by_lack for seen in images):
@@ -232,7 +232,7 @@ def _of_whole_set(labels: Mapping[str, str], root: Path, images: Sequence[Seen])
         )
 
 
-def _nearest(path: str, of_key: Mapping[str, Sequence[Seen]]) -> list[Seen]:
+def _nearest(path: str, of_key: Mapping[str, Sequence[ReadImage]]) -> list[ReadImage]:
     """The images of a file's stem, those that share the most folder names with it."""
     folders = set(path.casefold().split("/")[:-1])
     found = [

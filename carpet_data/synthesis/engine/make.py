@@ -19,7 +19,7 @@ from carpet_data.synthesis.engine.options import SynthesisOptions
 from carpet_data.synthesis.engine.plan import ImagePlan, Planner
 from carpet_data.synthesis.engine.render import WorkerContext
 from carpet_data.synthesis.engine.results import ClassReport, SynthesisResult
-from carpet_data.synthesis.engine.run import ClassRequest
+from carpet_data.synthesis.engine.run import ClassRequest, HopelessError
 from carpet_data.synthesis.engine.sources import Sources
 from carpet_data.synthesis.recipe import files
 from carpet_data.synthesis.recipe.model import Recipe
@@ -70,15 +70,7 @@ def make(request: SynthesisRequest, progress: Progress | None = None) -> Synthes
     if options.dry_run:
         reports, plans = run.planned(requests)
     else:
-        reports, sheets, hopeless = run.run(
-            dataset.root,
-            requests,
-            recipe,
-            command=f"{request.command} --recipe {files.named(recipe)} --split {options.split} --seed {options.seed}",
-            split=options.split,
-            workers=options.workers if model is None else model.workers(options.workers),
-            progress=progress,
-        )
+        reports, sheets, hopeless = _carried_out(request, requests, model, progress)
         errors |= hopeless
     failed = _failures(request, errors, reports, progress)
     if failed and not options.dry_run and not any(each.made or each.nulls or each.existed for each in reports.values()):
@@ -97,6 +89,25 @@ def make(request: SynthesisRequest, progress: Progress | None = None) -> Synthes
         notes=(*request.notes, *notes),
         plans=plans,
         dry_run=options.dry_run,
+    )
+
+
+def _carried_out(
+    request: SynthesisRequest,
+    requests: list[ClassRequest],
+    model: ModelOnDevice | None,
+    progress: Progress | None,
+) -> tuple[dict[str, ClassReport], tuple[Path, ...], dict[str, HopelessError]]:
+    """As `run.run`, for the recipe and the options of the request."""
+    recipe, options = request.recipe, request.options
+    return run.run(
+        request.dataset.root,
+        requests,
+        recipe,
+        command=f"{request.command} --recipe {files.named(recipe)} --split {options.split} --seed {options.seed}",
+        split=options.split,
+        workers=options.workers if model is None else model.workers(options.workers),
+        progress=progress,
     )
 
 
@@ -202,16 +213,7 @@ def _class_requests(
             ClassRequest(
                 batch=batch,
                 planner=Planner(found[name], recipe, recipe.load_method(), options.seed),
-                context=WorkerContext(
-                    root=dataset.root,
-                    target=recipe.target,
-                    parameters=recipe.parameters.model_dump_json(),
-                    rules=recipe.envelope.gates,
-                    attempts=recipe.envelope.attempts,
-                    facts=found[name].facts,
-                    model=None if model is None else model.fitted.weights,
-                    device="cpu" if model is None else model.device,
-                ),
+                context=_context(request, found[name], model),
                 n=n,
                 # A hair more than the product, so that 0.1 of 10 is 1 in floating point too.
                 nulls=int(n * recipe.envelope.null_share + 1e-9),
@@ -220,6 +222,20 @@ def _class_requests(
             )
         )
     return requests, errors
+
+
+def _context(request: SynthesisRequest, sources: Sources, model: ModelOnDevice | None) -> WorkerContext:
+    recipe = request.recipe
+    return WorkerContext(
+        root=request.dataset.root,
+        target=recipe.target,
+        parameters=recipe.parameters.model_dump_json(),
+        rules=recipe.envelope.gates,
+        attempts=recipe.envelope.attempts,
+        facts=sources.facts,
+        model=None if model is None else model.fitted.weights,
+        device="cpu" if model is None else model.device,
+    )
 
 
 def _check_nulls(recipe: Recipe) -> None:

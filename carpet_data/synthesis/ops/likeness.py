@@ -21,7 +21,7 @@ _STRENGTH_RANGE = (0.5, 2.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class DefectContrast:
     """How a defect stands out of its surroundings.
 
     Attributes:
@@ -36,7 +36,7 @@ class Contrast:
         return float(np.exp(np.mean(np.log(self.bands))))
 
 
-def contrast_of(image: Image, mask: Mask) -> Contrast | None:
+def contrast_of(image: Image, mask: Mask) -> DefectContrast | None:
     """Measure a defect (uint8 hxwx3 or hxw, bool hxw) with some of its surroundings; None where too little is shown."""
     outside = depth_of(~mask)
     ring = (outside > _RING_PX[0]) & (outside <= _RING_PX[1])
@@ -45,10 +45,10 @@ def contrast_of(image: Image, mask: Mask) -> Contrast | None:
     light = log(grey(image))
     smooth = [light, *(blurred(light, sigma) for sigma in _SCALES_PX)]
     bands = [_ratio(fine - coarse, mask, ring) for fine, coarse in pairwise(smooth)]
-    return Contrast((bands[0], bands[1], bands[2]))
+    return DefectContrast((bands[0], bands[1], bands[2]))
 
 
-def unlike(made: Contrast | None, real: Sequence[Contrast | None]) -> str | None:
+def unlike(made: DefectContrast | None, real: Sequence[DefectContrast | None]) -> str | None:
     """Why a made defect is not like real ones: translucent, or a block of too much contrast; None where it is."""
     strengths = [one.strength for one in real if one is not None]
     if made is None or not strengths:

@@ -10,6 +10,7 @@ evenly spaced: a chosen patch is bent by a few pixels until its yarns meet those
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -202,13 +203,11 @@ def quilted(
     Raises:
         Redraw: No patch fits: the hole leaves too little clean image.
     """
-    result: Image = image.copy()
-    area, rim = np.zeros(hole.shape, np.bool_), np.zeros((*hole.shape, 2), np.float32)
-    quilt = Quilt(result, area, rim)
+    quilt = Quilt(image.copy(), np.zeros(hole.shape, np.bool_), np.zeros((*hole.shape, 2), np.float32))
     if not hole.any():
         return quilt
-    finder = Finder(image, allowed & ~hole)
     known = ~hole
+    lay = partial(_lay, Finder(image, allowed & ~hole), image, quilt, known, rng=rng, grain=keep_grain)
     count, parts = cv2.connectedComponents(hole.astype(np.uint8), connectivity=8)
     for number in range(1, count):
         part = parts == number
@@ -220,14 +219,14 @@ def quilted(
         if (
             patch_px is None
             and max(side.stop - side.start for side in window) <= longest
-            and _lay(finder, image, quilt, known, window, grown(part[window], overlap_px), rng, grain=keep_grain)
+            and lay(window, grown(part[window], overlap_px))
         ):
             continue
         size = min(patch_px or longest, *hole.shape)
         around = window_of(part, overlap_px)
         while not known[around].all():
             window = _next_window(known, around, size)
-            if _lay(finder, image, quilt, known, window, grown(hole[window], overlap_px), rng, grain=keep_grain):
+            if lay(window, grown(hole[window], overlap_px)):
                 continue
             if size <= 8:
                 raise Redraw("too little of the image is clean: no patch fits")
@@ -242,8 +241,8 @@ def _lay(
     known: Mask,
     window: tuple[slice, slice],
     near: Mask,
-    rng: np.random.Generator,
     *,
+    rng: np.random.Generator,
     grain: bool,
 ) -> bool:
     """Lay one patch in the window; False where none fits."""

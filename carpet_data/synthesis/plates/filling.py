@@ -43,7 +43,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Laid:
+class LaidReference:
     """A reference in a window of the target: bent and lit to meet it.
 
     Attributes:
@@ -87,7 +87,7 @@ def window_around(part: Mask) -> tuple[slice, slice]:
 
 def laid_references(
     image: Image, hole: Mask, part: Mask, window: tuple[slice, slice], references: Sequence[Reference]
-) -> list[Laid]:
+) -> list[LaidReference]:
     """The references that are intact where a part of the hole is, laid into its window; the best fitting first."""
     here = np.ascontiguousarray(image[window])
     core = part[window]
@@ -102,7 +102,7 @@ def laid_references(
         there = laid(reference.image, reference.matrix, window, flow)
         lit = to_bytes(there.astype(np.float32) + membrane(here, there, known, _LIGHT_PX))
         lit = regrained(lit, here, near)
-        found.append(Laid(reference.id, lit, misfit(lit, here, near)))
+        found.append(LaidReference(reference.id, lit, misfit(lit, here, near)))
     return sorted(found, key=lambda each: (each.misfit, each.id))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from carpet_data.synthesis.contract import Image, Mask, Structure
 from carpet_data.synthesis.ops.masks import grown, window_of
 from carpet_data.synthesis.ops.pixels import F32, grey
-from carpet_data.synthesis.plates.measures import Shape, detail, measured
+from carpet_data.synthesis.plates.measures import FilledShape, detail, measured
 from carpet_data.synthesis.plates.nearest import Company
 
 _TILE_FRAC, _TILE_RANGE_PX = 6, (32, 128)
@@ -38,7 +38,7 @@ _CELLS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PlateVerdict:
     """Whether a fill may be used.
 
     Attributes:
@@ -60,16 +60,16 @@ class Verdict:
         """The largest score; infinite where the fill could not be judged."""
         return max(self.scores.values(), default=0.0) if "few-places" not in self.reasons else float("inf")
 
-    def with_score(self, name: str, score: float) -> Verdict:
+    def with_score(self, name: str, score: float) -> PlateVerdict:
         """The verdict with one more measure; above 1 it refuses."""
         reasons = self.reasons if score <= 1 or name in self.reasons else (*self.reasons, name)
-        return Verdict(reasons, {**self.scores, name: round(score, 3)})
+        return PlateVerdict(reasons, {**self.scores, name: round(score, 3)})
 
-    def and_also(self, other: Verdict) -> Verdict:
+    def and_also(self, other: PlateVerdict) -> PlateVerdict:
         """The verdict on two parts: the reasons of both, and the larger scores."""
         names = dict.fromkeys((*self.scores, *other.scores))
         scores = {name: max(self.scores.get(name, 0.0), other.scores.get(name, 0.0)) for name in names}
-        return Verdict(tuple(dict.fromkeys((*self.reasons, *other.reasons))), scores)
+        return PlateVerdict(tuple(dict.fromkeys((*self.reasons, *other.reasons))), scores)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +86,9 @@ def changed_outside(plate: Image, before: Image, area: Mask) -> int:
     return int(np.count_nonzero(differs & ~area))
 
 
-def judged_by_places(plate: View, area: Mask, rim: F32, others: Sequence[View], rng: np.random.Generator) -> Verdict:
+def judged_by_places(
+    plate: View, area: Mask, rim: F32, others: Sequence[View], rng: np.random.Generator
+) -> PlateVerdict:
     """Judge a fill by untouched places of the same shape: in the image itself, and in others where it has too few.
 
     `plate.known` is what of the image is neither filled nor a defect.
@@ -109,13 +111,13 @@ def judged_by_places(plate: View, area: Mask, rim: F32, others: Sequence[View], 
     return _verdict(worst, few=few)
 
 
-def judged_by_references(plate: Image, area: Mask, rim: F32, known: Mask, laid: Sequence[Image]) -> Verdict:
+def judged_by_references(plate: Image, area: Mask, rim: F32, known: Mask, laid: Sequence[Image]) -> PlateVerdict:
     """Judge a fill by the same place of other images.
 
     Args:
         plate: uint8 hxwx3 or hxw, a window.
         area: bool hxw: what was filled.
-        rim: float32 hxwx2, see `Shape`.
+        rim: float32 hxwx2, see `FilledShape`.
         known: bool hxw: what is neither filled nor a defect.
         laid: Other images as they lie in the window.
     """
@@ -161,7 +163,7 @@ def unlike(image: Image, area: Mask, others: Sequence[Image]) -> float:
     return company.farthest(0, area, 0.98) / (_ROOM["unlike"] * reached + _FLOORS["unlike"])
 
 
-def tiles(area: Mask, rim: F32, known: Mask) -> Iterator[tuple[tuple[slice, slice], Shape]]:
+def tiles(area: Mask, rim: F32, known: Mask) -> Iterator[tuple[tuple[slice, slice], FilledShape]]:
     """The area in pieces, each a window with its shape: a fault must not vanish in the average of a large fill."""
     side = int(np.clip(min(area.shape) // _TILE_FRAC, *_TILE_RANGE_PX))
     line = _line(rim)
@@ -176,14 +178,16 @@ def tiles(area: Mask, rim: F32, known: Mask) -> Iterator[tuple[tuple[slice, slic
             window = window_of(piece | cut, _MARGIN_PX)
             core = piece[window]
             around = grown(core, _MARGIN_PX) & ~area[window] & known[window]
-            yield window, Shape(core, np.where(cut[window][..., None], rim[window], np.float32(0)), around)
+            yield window, FilledShape(core, np.where(cut[window][..., None], rim[window], np.float32(0)), around)
 
 
 def _line(rim: F32) -> Mask:
     return np.asarray((rim[..., 0] != 0) | (rim[..., 1] != 0))
 
 
-def _places(view: View, shape: Shape, rng: np.random.Generator, count: int) -> Iterator[tuple[Image, Shape]]:
+def _places(
+    view: View, shape: FilledShape, rng: np.random.Generator, count: int
+) -> Iterator[tuple[Image, FilledShape]]:
     """Windows of an image where a shape would lie on known pixels only, with the shape there; drawn at random."""
     height, width = shape.area.shape
     rows, columns = view.known.shape[0] - height + 1, view.known.shape[1] - width + 1
@@ -203,7 +207,7 @@ def _places(view: View, shape: Shape, rng: np.random.Generator, count: int) -> I
         window = np.s_[top : top + height, left : left + width]
         around = shape.around & view.known[window]
         if around.sum() >= _LEAST_AROUND_FRAC * shape.around.sum():
-            yield np.ascontiguousarray(view.image[window]), Shape(shape.area, shape.rim, around)
+            yield np.ascontiguousarray(view.image[window]), FilledShape(shape.area, shape.rim, around)
             found += 1
             if found == count:
                 return
@@ -216,7 +220,7 @@ def _roughness(view: View) -> float:
 
 
 def _measured_places(
-    plate: View, others: Sequence[tuple[View, float]], shape: Shape, rng: np.random.Generator, count: int
+    plate: View, others: Sequence[tuple[View, float]], shape: FilledShape, rng: np.random.Generator, count: int
 ) -> list[Mapping[str, float]]:
     """What untouched places reach: of the image itself, and where it has too few of others."""
     found = [measured(image, moved) for image, moved in _places(plate, shape, rng, count)]
@@ -257,6 +261,6 @@ def _take(worst: dict[str, float], values: Mapping[str, float], scores: Mapping[
     return len(scores) < len(values)
 
 
-def _verdict(worst: Mapping[str, float], *, few: bool) -> Verdict:
+def _verdict(worst: Mapping[str, float], *, few: bool) -> PlateVerdict:
     names = dict.fromkeys(name.split(" ")[0] for name, score in worst.items() if score > 1)
-    return Verdict((*names, *(("few-places",) if few else ())), dict(worst))
+    return PlateVerdict((*names, *(("few-places",) if few else ())), dict(worst))

@@ -16,7 +16,7 @@ from carpet_data.synthesis.plates import gate, leftovers
 from carpet_data.synthesis.plates.alignment import Target, aligned, laid_mask
 from carpet_data.synthesis.plates.alignment import laid as laid_image
 from carpet_data.synthesis.plates.filling import (
-    Laid,
+    LaidReference,
     Reference,
     hole_of,
     inlaid,
@@ -25,7 +25,7 @@ from carpet_data.synthesis.plates.filling import (
     rim_misfit,
     window_around,
 )
-from carpet_data.synthesis.plates.gate import Verdict, View
+from carpet_data.synthesis.plates.gate import PlateVerdict, View
 
 __all__ = ["COMPARED", "Other", "Plate", "make_plate", "references_of"]
 
@@ -57,7 +57,7 @@ class Plate:
     Attributes:
         image: uint8, the shape of the image.
         area: bool HxW: what was filled; no other pixel differs.
-        rim: float32 HxWx2: where the cuts run, and the direction across them (see `measures.Shape`).
+        rim: float32 HxWx2: where the cuts run, and the direction across them (see `measures.FilledShape`).
         verdict: Whether it may be used.
         filled_from: Ids of the other images that lent pixels; none for a texture, which is filled from itself.
     """
@@ -65,7 +65,7 @@ class Plate:
     image: Image
     area: Mask
     rim: F32
-    verdict: Verdict
+    verdict: PlateVerdict
     filled_from: tuple[str, ...] = ()
 
 
@@ -133,7 +133,7 @@ def _of_object(image: Image, mask: Mask, hole: Mask, foreground: Mask | None, ot
     references = references_of(image, hole, foreground, others)
     result, area, rims = image.copy(), np.zeros_like(hole), np.zeros((*hole.shape, 2), np.float32)
     sources: set[str] = set()
-    verdict = Verdict()
+    verdict = PlateVerdict()
     for part in parts_of(hole):
         window = window_around(part)
         laid = laid_references(image, hole, part, window, references)
@@ -170,13 +170,13 @@ def references_of(image: Image, hole: Mask, foreground: Mask | None, others: Seq
     return found
 
 
-def _part_filled(here: Image, hole: Mask, core: Mask, laid: Sequence[Laid]) -> Plate:
+def _part_filled(here: Image, hole: Mask, core: Mask, laid: Sequence[LaidReference]) -> Plate:
     """A window filled from the first of the best fitting references that passes; the best of them if none does."""
     best: Plate | None = None
     here = np.ascontiguousarray(here)
     for donor in laid[:_TRIES]:
         filled, area, rim = inlaid(here, donor.image, core, ~hole)
-        verdict = Verdict().with_score("misfit", rim_misfit(donor.image, here, rim, ~hole))
+        verdict = PlateVerdict().with_score("misfit", rim_misfit(donor.image, here, rim, ~hole))
         if verdict.passed:
             compared = [each.image for each in laid if each is not donor][:COMPARED]
             verdict = verdict.and_also(gate.judged_by_references(filled, area, rim, ~(hole | area), compared))
@@ -189,10 +189,10 @@ def _part_filled(here: Image, hole: Mask, core: Mask, laid: Sequence[Laid]) -> P
 
 
 def _none(image: Image, hole: Mask, *reasons: str) -> Plate:
-    return Plate(image.copy(), hole, np.zeros((*hole.shape, 2), np.float32), Verdict(reasons))
+    return Plate(image.copy(), hole, np.zeros((*hole.shape, 2), np.float32), PlateVerdict(reasons))
 
 
-def _exact(verdict: Verdict, image: Image, plate: Image, mask: Mask, area: Mask) -> Verdict:
+def _exact(verdict: PlateVerdict, image: Image, plate: Image, mask: Mask, area: Mask) -> PlateVerdict:
     """What no fill may fail: nothing changed outside the filled area, and everything marked lies in it."""
     verdict = verdict.with_score("outside", float(gate.changed_outside(plate, image, area) > 0) * 2)
     return verdict.with_score("uncovered", float((mask & ~area).any()) * 2)

@@ -31,7 +31,7 @@ _LEAST_RIM = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shape:
+class FilledShape:
     """A filled place in a window.
 
     Attributes:
@@ -45,7 +45,7 @@ class Shape:
     around: Mask
 
 
-def measured(image: Image, shape: Shape) -> Mapping[str, float]:
+def measured(image: Image, shape: FilledShape) -> Mapping[str, float]:
     """Measure -> value, of a window (uint8 hxwx3 or hxw).
 
     `seam W`: height in levels of the steps, W pixels wide, that run along the rim. `light`: levels by which the area
@@ -101,7 +101,7 @@ def _seam(values: F32, rim: F32, line: Mask, width: float) -> float:
     return worst
 
 
-def _light(values: F32, shape: Shape) -> float:
+def _light(values: F32, shape: FilledShape) -> float:
     sigma = float(np.clip(0.15 * np.sqrt(shape.area.sum()), 2.0, 12.0))
     parts = [np.asarray(part, np.float32) for part in (shape.area, shape.around)]
     weights = [np.maximum(blurred(part, sigma), 1e-3) for part in parts]

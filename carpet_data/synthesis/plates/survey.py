@@ -47,7 +47,7 @@ class PlateRecord:
     Attributes:
         sample: The image.
         key: Hex digest of what the plate is made of; names its files.
-        reasons: Why it may not be used; none if it may. See `gate.Verdict`; "too-large" was not tried.
+        reasons: Why it may not be used; none if it may. See `gate.PlateVerdict`; "too-large" was not tried.
         scores: Measure -> value; above 1 it refuses.
         filled_from: Ids of the other images that lent pixels.
     """
@@ -82,7 +82,7 @@ class SurveyOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _PlateJob:
     root: Path
     sample: Sample
     others: tuple[Sample, ...]
@@ -136,7 +136,7 @@ def _share(root: Path, sample: Sample) -> float:
     return masks.load(root, sample).runs.area / (sample.width * sample.height)
 
 
-def _job(root: Path, sample: Sample, train: Sequence[Sample], options: SurveyOptions) -> _Job:
+def _job(root: Path, sample: Sample, train: Sequence[Sample], options: SurveyOptions) -> _PlateJob:
     size = (sample.width, sample.height)
     others = [other for other in train if other.id != sample.id and (other.width, other.height) == size]
     good = [other for other in others if other.class_name == GOOD]
@@ -149,10 +149,10 @@ def _job(root: Path, sample: Sample, train: Sequence[Sample], options: SurveyOpt
     rows = [(s.id, s.image_sha256, s.mask_sha256) for s in (sample, *taken)]
     made_of = [_VERSION, options.is_object, options.full_scale, rows]
     key = hashlib.sha256(json.dumps(made_of, ensure_ascii=False).encode()).hexdigest()[:32]
-    return _Job(root, sample, tuple(taken), key, options)
+    return _PlateJob(root, sample, tuple(taken), key, options)
 
 
-def _made(jobs: Sequence[_Job], workers: int | None, progress: Progress | None) -> list[PlateRecord]:
+def _made(jobs: Sequence[_PlateJob], workers: int | None, progress: Progress | None) -> list[PlateRecord]:
     found = []
     for done, record in enumerate(executor.run(_record, jobs, workers=workers, chunk=1)):
         found.append(record)
@@ -162,12 +162,12 @@ def _made(jobs: Sequence[_Job], workers: int | None, progress: Progress | None) 
 
 
 @lru_cache(maxsize=4)
-def _remembered(jobs: tuple[_Job, ...], workers: int | None) -> tuple[PlateRecord, ...]:
+def _remembered(jobs: tuple[_PlateJob, ...], workers: int | None) -> tuple[PlateRecord, ...]:
     # All classes of a set ask for the same plates, and a dry run leaves nothing behind to read them from.
     return tuple(_made(jobs, workers, None))
 
 
-def _record(job: _Job) -> PlateRecord:
+def _record(job: _PlateJob) -> PlateRecord:
     """The verdict on one image: read if it was made before, else made and stored."""
     path = job.root / FOLDER / f"{job.key}.json"
     if path.is_file() and plate_path(job.root, job.key).is_file():
@@ -192,7 +192,7 @@ def _record(job: _Job) -> PlateRecord:
     return record
 
 
-def _plate(job: _Job) -> Plate:
+def _plate(job: _PlateJob) -> Plate:
     is_object = job.options.is_object
 
     def shown(sample: Sample) -> Other:

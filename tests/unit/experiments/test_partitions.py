@@ -11,16 +11,16 @@ from helpers.carpets import copied, rewritten
 from carpet_data.dataset import GOOD, Split
 from carpet_data.errors import DataError, LeakError, UsageError
 from carpet_data.experiments.conditions import standard
-from carpet_data.experiments.partitions import Folder, Partition, classes_of, refuse_unfit
+from carpet_data.experiments.partitions import DatasetSplit, Partition, classes_of, refuse_unfit
 
 REAL, BASELINE, SYNTHETIC, BOTH = standard()
 
 
-def with_sides(folder: Folder, change: dict[str, str | None]) -> Folder:
+def with_sides(folder: DatasetSplit, change: dict[str, str | None]) -> DatasetSplit:
     sides = {key: side for key, side in folder.dataset.splits[folder.split].sides.items() if key not in change}
     sides |= {key: side for key, side in change.items() if side is not None}  # type: ignore[misc]
     split = Split(folder.split, sides, {})
-    return Folder(replace(folder.dataset, splits={folder.split: split}), folder.split)
+    return DatasetSplit(replace(folder.dataset, splits={folder.split: split}), folder.split)
 
 
 def test_who_teaches(carpet: Path) -> None:
@@ -41,10 +41,10 @@ def test_who_teaches(carpet: Path) -> None:
 
 
 def test_null_samples_teach_with_the_synthetic_defects_only(carpet: Path) -> None:
-    folder = Folder.of(carpet, "main")
+    folder = DatasetSplit.of(carpet, "main")
     null = folder.synthetic()[0].id
     samples = tuple(replace(s, class_name=GOOD) if s.id == null else s for s in folder.dataset)
-    folder = Folder(replace(folder.dataset, samples=samples), "main")
+    folder = DatasetSplit(replace(folder.dataset, samples=samples), "main")
     partition = Partition("main", folder, {"synthetic": folder})
     taught = {c.name: {s.id for _, found in partition.train(c) for s in found} for c in (BASELINE, SYNTHETIC, BOTH)}
     assert null not in taught[BASELINE.name]
@@ -75,7 +75,7 @@ def test_an_unknown_split_is_named(carpet: Path) -> None:
 
 
 def test_partitions_that_test_nothing_are_refused(carpet: Path) -> None:
-    folder = Folder.of(carpet, "main")
+    folder = DatasetSplit.of(carpet, "main")
     real = [s for s in folder.dataset if s.origin == "real"]
     no_test = with_sides(folder, {s.id: None for s in folder.dataset.on_side("test", "main")})
     with pytest.raises(DataError, match="no image on the test side"):
@@ -92,7 +92,7 @@ def test_partitions_that_test_nothing_are_refused(carpet: Path) -> None:
 
 
 def test_a_class_that_is_not_trained_is_not_tested_and_noted(carpet: Path) -> None:
-    folder = Folder.of(carpet, "main")
+    folder = DatasetSplit.of(carpet, "main")
     untrained = Partition("p", with_sides(folder, {s.id: None for s in folder.real() if s.class_name == "hole"}))
     assert refuse_unfit(untrained) == ("hole has no real training image in p, so its 5 test images are left out",)
     assert {s.class_name for s in untrained.held_out("test")} == {GOOD, "thread"}
@@ -100,7 +100,7 @@ def test_a_class_that_is_not_trained_is_not_tested_and_noted(carpet: Path) -> No
 
 
 def test_a_class_that_is_not_tested_is_noted(carpet: Path) -> None:
-    folder = Folder.of(carpet, "main")
+    folder = DatasetSplit.of(carpet, "main")
     untested = with_sides(
         folder, {s.id: None for s in folder.dataset.on_side("test", "main") if s.class_name == "hole"}
     )
@@ -111,7 +111,7 @@ def test_a_class_that_is_not_tested_is_noted(carpet: Path) -> None:
 
 def test_a_synthetic_image_on_the_test_side_is_a_leak(carpet: Path, tmp_path: Path) -> None:
     root = copied(carpet, tmp_path / "copy")
-    made = Folder.of(root, "main").synthetic()[0].id
+    made = DatasetSplit.of(root, "main").synthetic()[0].id
     rewritten(root, "splits/main.jsonl", lambda row: row | {"side": "test"} if row.get("id") == made else row)
     with pytest.raises(LeakError, match=made):
         Partition.of("main", root, "main").refuse_leaks()
@@ -119,7 +119,7 @@ def test_a_synthetic_image_on_the_test_side_is_a_leak(carpet: Path, tmp_path: Pa
 
 def test_a_host_on_the_test_side_is_a_leak(carpet: Path, tmp_path: Path) -> None:
     root = copied(carpet, tmp_path / "copy")
-    host = Folder.of(root, "main").synthetic()[0].provenance["host"]  # type: ignore[index]
+    host = DatasetSplit.of(root, "main").synthetic()[0].provenance["host"]  # type: ignore[index]
     rewritten(root, "splits/main.jsonl", lambda row: row | {"side": "test"} if row.get("id") == host else row)
     with pytest.raises(LeakError, match=str(host)):
         Partition.of("main", root, "main").refuse_leaks()
@@ -127,8 +127,8 @@ def test_a_host_on_the_test_side_is_a_leak(carpet: Path, tmp_path: Path) -> None
 
 def test_a_pool_of_another_split_is_a_leak(carpet: Path, tmp_path: Path) -> None:
     elsewhere = copied(carpet, tmp_path / "copy")
-    moved = Folder.of(carpet, "main").dataset.on_side("test", "main")[0].id
+    moved = DatasetSplit.of(carpet, "main").dataset.on_side("test", "main")[0].id
     rewritten(elsewhere, "splits/main.jsonl", lambda row: row | {"side": "train"} if row.get("id") == moved else row)
-    partition = Partition("main", Folder.of(carpet, "main"), {"synthetic": Folder.of(elsewhere, "main")})
+    partition = Partition("main", DatasetSplit.of(carpet, "main"), {"synthetic": DatasetSplit.of(elsewhere, "main")})
     with pytest.raises(LeakError, match=moved):
         partition.refuse_leaks()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from carpet_data.dataset import GOOD
 from carpet_data.experiments import shortcut_check
 from carpet_data.experiments.conditions import BASELINE_TRAINING
-from carpet_data.experiments.partitions import Folder
+from carpet_data.experiments.partitions import DatasetSplit
 from carpet_data.experiments.shortcut_check.cues import read_cues
 from carpet_data.experiments.shortcut_check.suspects import auc, by_unit, chance
 from carpet_data.reporting.pages import Check
@@ -23,7 +23,7 @@ values = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)
 
 
 def asked(root: Path) -> tuple[Check, ...]:
-    folder = Folder.of(root, "main")
+    folder = DatasetSplit.of(root, "main")
     return shortcut_check.examine(shortcut_check.suspects(folder, folder), SETTINGS, workers=1)
 
 
@@ -50,7 +50,7 @@ def test_a_mark_that_real_images_carry_too_is_no_shortcut(carpet: Path, tmp_path
 
 
 def test_a_mark_inside_the_defects_is_no_shortcut(carpet: Path) -> None:
-    folder = Folder.of(carpet, "main")
+    folder = DatasetSplit.of(carpet, "main")
     chosen = shortcut_check.suspects(folder, folder)
     assert all(sample.class_name != GOOD and sample.origin == "synthetic" for sample in chosen.synthetic)
     hidden = [read_cues((carpet, sample))[1] for sample in chosen.synthetic]
@@ -58,14 +58,14 @@ def test_a_mark_inside_the_defects_is_no_shortcut(carpet: Path) -> None:
 
 
 def test_a_host_and_what_was_made_of_it_are_one_unit(carpet: Path) -> None:
-    folder = Folder.of(carpet, "main")
+    folder = DatasetSplit.of(carpet, "main")
     chosen = shortcut_check.suspects(folder, folder)
     assert set(chosen.hosts) <= set(chosen.units)
     assert set(chosen.donors) <= set(chosen.units)
 
 
 def test_too_few_images_are_no_proof(carpet: Path) -> None:
-    folder = Folder.of(carpet, "main")
+    folder = DatasetSplit.of(carpet, "main")
     chosen = shortcut_check.suspects(folder, folder)
     some = shortcut_check.Suspects(
         folder, chosen.synthetic[:3], chosen.hosts[:3], chosen.donors[:3], folder, chosen.real[:3], chosen.units[:3]
