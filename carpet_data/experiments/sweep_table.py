@@ -80,19 +80,19 @@ def load(name: str | os.PathLike[str], *, freeze: str | None = None) -> SweepTab
     if values.get("schema") != SCHEMA:
         raise UsageError(
             f"unsupported schema {values.get('schema')!r}",
-            where=_where(document, ("schema",), path),
+            where=document.where(("schema",), path),
             hint=f"write `schema: {SCHEMA}`",
         )
     fallback = values.get("fallback")
     if fallback is not None and not isinstance(fallback, str):
         raise UsageError(
-            "invalid fallback", where=_where(document, ("fallback",), path), hint="name a network, or remove it"
+            "invalid fallback", where=document.where(("fallback",), path), hint="name a network, or remove it"
         )
     shared = _mapping(values.get("settings"), ("settings",), document, path)
     changes = {} if freeze is None else {"freeze": freeze}
     rows: list[SweepRow] = []
     for place, own in _rows(document, path):
-        where = _where(document, place, path)
+        where = document.where(place, path)
         if len(rows) == _MAX_ROWS:
             raise UsageError(f"the table has more than {_MAX_ROWS} rows", where=where, hint="split it into several")
         try:
@@ -113,7 +113,7 @@ def _rows(document: Document, path: Path) -> Iterator[tuple[Place, dict[str, Any
     listed = document.values.get("rows")
     if listed is not None and not isinstance(listed, list):
         raise UsageError(
-            "rows is not a list", where=_where(document, ("rows",), path), hint="write one `- {…}` for each row"
+            "rows is not a list", where=document.where(("rows",), path), hint="write one `- {…}` for each row"
         )
     for number, row in enumerate(listed or ()):
         yield ("rows", number), _mapping(row, ("rows", number), document, path)
@@ -122,7 +122,7 @@ def _rows(document: Document, path: Path) -> Iterator[tuple[Place, dict[str, Any
         if not isinstance(choices, list) or not choices:
             raise UsageError(
                 f"grid: {name} is not a list of values",
-                where=_where(document, ("grid", name), path),
+                where=document.where(("grid", name), path),
                 hint=f"write `{name}: [first, second]`",
             )
     if grid:
@@ -136,7 +136,7 @@ def _mapping(values: Any, place: Place, document: Document, path: Path) -> dict[
         return {}
     if not isinstance(values, dict):
         raise UsageError(
-            "invalid settings", where=_where(document, place, path), hint="write `{resize: 64, epochs: 100}`"
+            "invalid settings", where=document.where(place, path), hint="write `{resize: 64, epochs: 100}`"
         )
     _known(values, _SETTINGS, place, document, path)
     return values
@@ -146,18 +146,9 @@ def _known(values: Mapping[str, Any], known: tuple[str, ...], place: Place, docu
     for name in values:
         if name in known:
             continue
-        where = _where(document, (*place, name), path)
+        where = document.where((*place, name), path)
         if place and name in _ELSEWHERE:
             raise UsageError(f"{name} cannot be set per row", where=where, hint=f"use {_ELSEWHERE[name]}")
         other = _OTHER_NAMES.get(name) if place else None
         hint = nearest(other or name, known).strip() or f"use: {', '.join(known)}"
         raise UsageError(f"unknown {'setting' if place else 'key'} {name!r}", where=where, hint=hint)
-
-
-def _where(document: Document, place: Place, path: Path) -> str:
-    """File and line of a place, or of the nearest one above it that is written down."""
-    for end in range(len(place), 0, -1):
-        found = document.lines.get(place[:end])
-        if found is not None:
-            return f"{found[0]}, line {found[1]}"
-    return str(path)

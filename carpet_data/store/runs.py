@@ -36,6 +36,7 @@ __all__ = [
     "create",
     "finish",
     "history",
+    "in_use",
     "last",
     "listing",
     "metrics",
@@ -166,7 +167,7 @@ def create(
         return _at(info, out, overwrite)
     if not overwrite:
         for run in reversed(listing(root)):
-            if not run.finished and _differing(run, info) is None and not _in_use(run.folder):
+            if not run.finished and _differing(run, info) is None and not in_use(run.folder):
                 return run, True
     folder = _next(root / RUNS, command)
     write_json(folder / RUN_JSON, info.to_json())
@@ -222,7 +223,8 @@ def _differing(one: RunInfo, other: RunInfo) -> str | None:
     return None if same else "data"
 
 
-def _in_use(folder: Path) -> bool:
+def in_use(folder: Path) -> bool:
+    """Whether a run is going on in a folder."""
     try:
         with lock.locked(folder, "look"):
             return False

@@ -8,9 +8,9 @@ from typing import Any
 
 from carpet_data import networks
 from carpet_data.core.progress import Progress
-from carpet_data.errors import LockedError, UsageError
+from carpet_data.errors import UsageError
 from carpet_data.networks import Weights
-from carpet_data.store import lock, runs
+from carpet_data.store import runs
 from carpet_data.training.options import TrainOptions
 
 __all__ = ["pinned", "refuse_other_network"]
@@ -47,7 +47,7 @@ def refuse_other_network(
         return
     for run in runs.listing(root, command):
         same_data = all(run.dataset.get(name) == dataset.get(name) for name in ("fingerprint", "split"))
-        if run.finished or not same_data or _others(run.settings) != _others(settings) or _in_use(run.folder):
+        if run.finished or not same_data or _others(run.settings) != _others(settings) or runs.in_use(run.folder):
             continue
         network = {name: run.settings.get(name) for name in _NETWORK}
         if network != {name: settings[name] for name in _NETWORK}:
@@ -58,14 +58,6 @@ def refuse_other_network(
                 hint=f"resume it with --arch {network['architecture']} --weights {network['weights']}, or start over "
                 "with --overwrite",
             )
-
-
-def _in_use(folder: Path) -> bool:
-    try:
-        with lock.locked(folder, "look"):
-            return False
-    except LockedError:
-        return True
 
 
 def _others(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 from carpet_data.core.images import read_indices, read_values
 from carpet_data.core.masks.classes import IGNORED, class_numbers, values_in
 from carpet_data.core.masks.read import load
+from carpet_data.core.patterns import capturing
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, ClassFile, MaskFile, Sample
-from carpet_data.errors import CarpetDataError, ClassNumbersError, DataError, UsageError
+from carpet_data.errors import CarpetDataError, ClassNumbersError, DataError
 from carpet_data.formats.classes.mask_classes import MaskClasses, parse
 from carpet_data.formats.entries import COMBINED, ImageEntry
 from carpet_data.formats.folders import good_names
@@ -53,16 +54,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
     Raises:
         UsageError: It is invalid, or captures nothing.
     """
-    try:
-        found = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"invalid --class-by value {pattern!r} ({error})") from error
-    if found.groups == 0:
-        raise UsageError(
-            f"--class-by {pattern!r} captures nothing",
-            hint="put the class in parentheses, such as '_([a-z]+)_[0-9]+$' for img_scratch_007",
-        )
-    return found
+    hint = "put the class in parentheses, such as '_([a-z]+)_[0-9]+$' for img_scratch_007"
+    return capturing(pattern, "--class-by", hint)
 
 
 def _from_mask(entries: Sequence[ImageEntry]) -> list[ImageEntry]:

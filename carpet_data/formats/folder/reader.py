@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from carpet_data.core.patterns import capturing
 from carpet_data.dataset import GOOD, Dataset
-from carpet_data.errors import CarpetDataError, DataError, UsageError
+from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.formats import tree
 from carpet_data.formats.classes.rules import DEFECT
 from carpet_data.formats.entries import ImageEntry
@@ -130,7 +131,8 @@ def _check_options(root: Path, spots: Sequence[Spot], options: ReadOptions) -> N
 
 def _paired(root: Path, spots: Sequence[Spot], options: ReadOptions) -> Pairing:
     if options.pair_by is not None:
-        return _paired_by_pattern(root, spots, _compiled(options.pair_by))
+        hint = r"put what an image and its mask share in parentheses, such as '(\d+)'"
+        return _paired_by_pattern(root, spots, capturing(options.pair_by, "--pair-by", hint))
     endings = ("", *MASK_ENDINGS) if options.mask_suffix is None else (options.mask_suffix,)
     images = [Named(spot.path, stem(spot.path), _places(spot)) for spot in spots if spot.role == "image"]
     masks = [Named(spot.path, stem(spot.path), ((spot.side, spot.folder),)) for spot in spots if spot.role == "mask"]
@@ -157,19 +159,6 @@ def _places(spot: Spot) -> tuple[Place, ...]:
     """Where the mask of an image may lie: in the folders of its side and class, else in fewer of them."""
     side, folder = spot.side, spot.folder
     return tuple(dict.fromkeys([(side, folder), (None, folder), (side, None), (None, None)]))
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"invalid --pair-by value {pattern!r} ({error})") from error
-    if compiled.groups == 0:
-        raise UsageError(
-            f"--pair-by {pattern!r} captures nothing",
-            hint=r"put what an image and its mask share in parentheses, such as '(\d+)'",
-        )
-    return compiled
 
 
 def _paired_by_pattern(root: Path, spots: Sequence[Spot], pattern: re.Pattern[str]) -> Pairing:

@@ -78,7 +78,7 @@ def validate(document: Document, path: Path) -> Recipe:
         try:
             target = registry.METHODS.target(values["method"])
         except UsageError as error:
-            problems.append(DataError(error.what, where=_where(document, ("method",), path), hint=error.hint))
+            problems.append(DataError(error.what, where=document.where(("method",), path), hint=error.hint))
     checked = None
     if target is not None and isinstance(parameters, dict):
         method = registry.load(target)
@@ -87,7 +87,7 @@ def validate(document: Document, path: Path) -> Recipe:
             problems.append(
                 DataError(
                     f"the recipe is for version {version} of {values['method']}; installed is version {method.version}",
-                    where=_where(document, ("version",), path),
+                    where=document.where(("version",), path),
                     hint=f"set version: {method.version} and check the new results",
                 )
             )
@@ -109,7 +109,7 @@ def _extended(path: Path, above: tuple[Path, ...]) -> Document:
     base = document.values.get("extends")
     if base is None:
         return document
-    where = _where(document, ("extends",), path)
+    where = document.where(("extends",), path)
     if not isinstance(base, str):
         raise DataError("invalid `extends`: not a name", where=where, hint="name a shipped recipe or a recipe file")
     is_file = base.endswith((".yaml", ".yml")) or "/" in base
@@ -127,7 +127,7 @@ def _extended(path: Path, above: tuple[Path, ...]) -> Document:
     if method is not None and method != under.values.get("method"):
         raise DataError(
             f"the method is {method!r}, but {base} is a recipe of {under.values.get('method')!r}",
-            where=_where(document, ("method",), path),
+            where=document.where(("method",), path),
             hint="leave `method` out, or extend a recipe of that method",
         )
     merged = _merged(under.values, {key: value for key, value in document.values.items() if key != "extends"})
@@ -163,7 +163,7 @@ def _checked(
 
 def _problem(model: type[BaseModel], found: Any, place: Place, document: Document, path: Path) -> DataError:
     loc: Place = found["loc"]
-    where = _where(document, (*place, *loc), path)
+    where = document.where((*place, *loc), path)
     name = ".".join(str(part) for part in (*place, *loc))
     if found["type"] == "extra_forbidden":
         known = _fields(model, loc[:-1])
@@ -183,12 +183,3 @@ def _fields(model: type[BaseModel], loc: Place) -> list[str]:
             return []
         model = inner
     return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _where(document: Document, place: Place, path: Path) -> str:
-    """File and line of a place, or of the nearest one above it that is written down."""
-    for end in range(len(place), 0, -1):
-        found = document.lines.get(place[:end])
-        if found is not None:
-            return f"{found[0]}, line {found[1]}"
-    return str(path)

@@ -34,6 +34,14 @@ class Document:
     values: dict[str, Any]
     lines: Mapping[Place, tuple[str, int]]
 
+    def where(self, place: Place, path: Path) -> str:
+        """File and line of a place, or of the nearest one above it that is written down; else the path."""
+        for end in range(len(place), 0, -1):
+            found = self.lines.get(place[:end])
+            if found is not None:
+                return f"{found[0]}, line {found[1]}"
+        return str(path)
+
 
 def read(path: Path) -> Document:
     """Read a file that holds one mapping.
