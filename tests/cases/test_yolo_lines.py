@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -338,3 +339,28 @@ def test_keys_of_sides(tmp_path: Path) -> None:
     text(tmp_path / "train.txt", "images/train/train.png\nimages/extra/extra.png\n")
     text(tmp_path / "obj.names", "hole\n")
     assert {sample.side for sample in read(tmp_path)} == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"{NAMES}names: [cut, hole]\n", "the key names is there twice"),
+        ("names:\n  0: hole\n  0: cut\n", "the key 0 is there twice"),
+        ("names: {nc: 1, nc: 2}\n", "the key nc is there twice"),
+        (
+            "a: &a [l, l, l]\n"
+            + "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in pairwise("abcdefghi"))
+            + "names: *i\n",
+            "too many aliases of lists or mappings",
+        ),
+    ],
+)
+def test_data_yaml_that_would_lose_or_multiply_what_it_holds(content: str, said: str, tmp_path: Path) -> None:
+    """PyYAML keeps the last of equal keys, and nine aliases of nine aliases of … stand for 43 million values."""
+    with pytest.raises(DataError, match=said):
+        read(_set(tmp_path, outline(HOLE), yaml=content))
+
+
+def test_a_few_aliases_are_read(tmp_path: Path) -> None:
+    root = _set(tmp_path, outline(HOLE), yaml="all: &all [hole, cut]\nx: &x {nc: 2}\n<<: *x\nnames: *all\n")
+    assert read(root).categories == ("hole", "cut")

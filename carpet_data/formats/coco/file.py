@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -77,13 +78,32 @@ def load(path: Path) -> CocoDocument:
     )
 
 
+class _TwiceError(Exception):
+    """A key that an object holds twice."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; JSON itself would keep the last of equal keys, and lose what the first held."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _TwiceError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
+    return made
+
+
 def _parse(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except OSError as error:
         raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="check the path") from error
     except UnicodeDecodeError as error:
         raise DataError("it is not UTF-8 text", where=path, hint="save it as UTF-8") from error
+    except _TwiceError as error:
+        what = f"it holds the key {error.key[:60]!r} twice in one object, and only one of the two would be read"
+        raise DataError(what, where=path, hint="join or remove one of them") from error
     except json.JSONDecodeError as error:
         raise DataError(
             f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})",

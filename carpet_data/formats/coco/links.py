@@ -1,10 +1,11 @@
-"""Which annotations belong to which image entry: ids and references, before anything is opened."""
+"""Which annotations belong to which image entry, and which images are in doubt because some belong to none."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from carpet_data.core.text import counted
@@ -12,7 +13,9 @@ from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.coco.ids import Id, id_of, same_id, wrong_id
 from carpet_data.formats.problems import Problems
 
-__all__ = ["Linked", "link", "say_unlisted"]
+__all__ = ["Linked", "Unclear", "link", "say_doubtful", "say_unlisted"]
+
+_LIST_IT = "list its image, or remove the annotation"
 
 
 @dataclass(slots=True)
@@ -26,6 +29,19 @@ class Linked:
 
     annotations: list[dict[str, Any]] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Unclear:
+    """What one file leaves open.
+
+    Attributes:
+        bare: Image id -> the file of a listed image without annotations.
+        lost: Image ids of annotations that no image of the file has.
+    """
+
+    bare: dict[Id, Path] = field(default_factory=dict)
+    lost: tuple[Id, ...] = ()
 
 
 def link(document: CocoDocument, problems: Problems) -> tuple[dict[Id, Linked], int]:
@@ -58,8 +74,8 @@ def link(document: CocoDocument, problems: Problems) -> tuple[dict[Id, Linked], 
     return dict(found), respelled
 
 
-def say_unlisted(document: CocoDocument, by_image: Mapping[Id, Linked], problems: Problems) -> None:
-    """Say which image ids of annotations no image has.
+def say_unlisted(document: CocoDocument, by_image: Mapping[Id, Linked], problems: Problems) -> tuple[Id, ...]:
+    """Say which image ids of annotations no image has, and return them.
 
     Where most annotations are lost, the references of the whole file are wrong: leaving out these images would turn the
     others into good ones.
@@ -75,8 +91,24 @@ def say_unlisted(document: CocoDocument, by_image: Mapping[Id, Linked], problems
         where = f"{document.path} (annotation {first})"
         what = f"its image_id {key!r} is not among the images{more}"
         image = f"{document.path} (image {key}, not listed)"
-        hint = "list its image, or remove the annotation"
         if mostly:
-            problems.say(what, where, hint)
+            problems.say(what, where, _LIST_IT, cause=("not listed", document.path))
         else:
-            problems.say(what, image if problems.skip_faulty else where, hint, image=image)
+            problems.say(what, image if problems.skip_faulty else where, _LIST_IT, image=image)
+    return tuple(lost)
+
+
+def say_doubtful(files: Sequence[Unclear], problems: Problems) -> None:
+    """Leave out images without annotations that may have lost them.
+
+    An annotation whose image is not listed may belong to any image of its file that has none, and to the image of its
+    id in another file: none of these may become good because annotations were taken from it.
+    """
+    for number, file in enumerate(files if problems.skip_faulty else ()):
+        for other, of_other in enumerate(files):
+            doubtful = [
+                path for key, path in of_other.bare.items() if file.lost and (other == number or key in file.lost)
+            ]
+            for path in doubtful:
+                what = f"it has no annotations, and those of the unlisted image_id {file.lost[0]!r} may be its own"
+                problems.say(what, path, _LIST_IT, image=path)

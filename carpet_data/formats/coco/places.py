@@ -24,6 +24,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 _MOST_NAMED = 3
+_LONGEST_SHOWN = 255
 
 
 def root_of(document: CocoDocument) -> Path:
@@ -32,9 +33,9 @@ def root_of(document: CocoDocument) -> Path:
     if folder.name.casefold() == _ANNOTATIONS:
         return folder.parent
     names = [name.replace("\\", "/") for image in document.images if is_text(name := image.get("file_name"))]
-    here = any((folder / place / name).is_file() for name in names[:1] for place in ("", _IMAGES) if "\0" not in name)
-    above = any(
-        (folder.parent / place / name).is_file() for name in names[:1] for place in ("", _IMAGES) if "\0" not in name
+    here, above = (
+        any(_is_file(base / place / name) for name in names[:1] for place in ("", _IMAGES))
+        for base in (folder, folder.parent)
     )
     return folder if here or not above else folder.parent
 
@@ -99,7 +100,7 @@ class Places:
         for spelling in dict.fromkeys((name, forward, normalize("NFC", forward), normalize("NFD", forward))):
             for place in self._places:
                 path = inside(self.root, str(PurePosixPath(place) / spelling))
-                if path is not None and (self.root / path).is_file():
+                if path is not None and _is_file(self.root / path):
                     self._places.remove(place)
                     self._places.insert(0, place)
                     return path
@@ -109,15 +110,15 @@ class Places:
         near = self._near(name)
         if _URL.match(name):
             hint = near or "download the image into the data set, and write its path there"
-            return Fault(f"the image is named by an address, {name!r}, and nothing is downloaded", hint)
+            return Fault(f"the image is named by an address, {_shown(name)}, and nothing is downloaded", hint)
         tried = name.replace("\\", "/")
         away = all(inside(self.root, str(PurePosixPath(place) / tried)) is None for place in self._places)
         if away or ":" in tried[:3]:
             return Fault(
-                f"the path {name!r} leaves the data set", near or "write a path relative to the images' folder"
+                f"the path {_shown(name)} leaves the data set", near or "write a path relative to the images' folder"
             )
-        shown = ", ".join(place or "." for place in self._places)
-        return Fault(f"the image {name!r} was not found (looked in {shown})", near or "put the image there")
+        places = ", ".join(place or "." for place in self._places)
+        return Fault(f"the image {_shown(name)} was not found (looked in {places})", near or "put the image there")
 
     def _near(self, name: str) -> str:
         """A hint that names the files of the data set that are called so, in whatever folder; empty without any."""
@@ -129,6 +130,14 @@ class Places:
             return ""
         shown = ", ".join(found[:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
         return f"correct file_name: the data set has {shown}"
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; also where no file could have that name: a NUL in it, or too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _base_names(name: str) -> Iterator[str]:
@@ -148,6 +157,11 @@ def _alike(folders: Iterable[Path], rest: str, around: Surroundings) -> Iterator
         yield from images
         if side is not None:
             yield from (path for place in (*images, base) for path in around.sides(place) if side_of(path.name) == side)
+
+
+def _shown(name: str) -> str:
+    """A name for a message, cut where it is longer than any path."""
+    return repr(name) if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]!r}…"
 
 
 def _folded(name: str) -> str:

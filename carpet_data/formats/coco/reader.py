@@ -22,7 +22,7 @@ from carpet_data.formats.coco.categories import Categories, categories_of
 from carpet_data.formats.coco.documents import Opened, open_documents, sides_of
 from carpet_data.formats.coco.file import CocoDocument
 from carpet_data.formats.coco.ids import Id, id_of, wrong_id
-from carpet_data.formats.coco.links import Linked, link, say_unlisted
+from carpet_data.formats.coco.links import Linked, Unclear, link, say_doubtful, say_unlisted
 from carpet_data.formats.coco.places import Places, Surroundings
 from carpet_data.formats.coco.rules import is_ours
 from carpet_data.formats.coco.segments import judge
@@ -49,11 +49,14 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     categories, names, notes = categories_of(opened.documents, problems)
     pictures: list[Picture] = []
     sources: list[str] = []
+    unclear: list[Unclear] = []
     remarks, around = _Remarks(), Surroundings(opened.root)
     for document, of_file, side in zip(opened.documents, categories, sides, strict=True):
-        of_document = _File(document, around, of_file, side, problems, remarks).pictures()
+        unclear.append(Unclear())
+        of_document = _File(document, around, of_file, side, problems, remarks, unclear[-1]).pictures()
         pictures += of_document
         sources += [document.path.name] * len(of_document)
+    say_doubtful(unclear, problems)
     _check_repeated(pictures, sources, opened.root, problems)
     # Our own exports hold pixels in any case, if only the first one.
     if remarks.polygons and remarks.largest <= 1 and not all(map(is_ours, opened.documents)):
@@ -72,8 +75,19 @@ def read(root: Path, options: ReadOptions) -> Dataset:
     return replace(
         found,
         aside=tuple((opened.relative(path), why) for path, why in opened.others),
-        notes=(*opened.notes(), *notes, *remarks.notes()),
+        notes=(*opened.notes(), *_without_annotations(opened), *notes, *remarks.notes()),
     )
+
+
+def _without_annotations(opened: Opened) -> list[str]:
+    """Notes on files without a single annotation, which labeling tools also write before anybody has labeled."""
+    notes = []
+    for document in opened.documents:
+        if document.images and not document.annotations and not is_ours(document):
+            images = counted(len(document.images), "image")
+            verb = "counts" if len(document.images) == 1 else "count"
+            notes.append(f"{opened.relative(document.path)} has no annotations: its {images} {verb} as good")
+    return notes
 
 
 def _licenses(opened: Opened) -> dict[str, None]:
@@ -120,6 +134,7 @@ class _File:
     side: Side | None
     problems: Problems
     remarks: _Remarks
+    unclear: Unclear
 
     def pictures(self) -> list[Picture]:
         by_image, respelled = link(self.document, self.problems)
@@ -142,8 +157,10 @@ class _File:
             picture = None if path is None else self._picture(image, path, linked, where)
             if picture is not None:
                 pictures.append(picture)
+            if path is not None and key is not None and key not in by_image:
+                self.unclear.bare[key] = self.around.root / path
         if paths:
-            say_unlisted(self.document, by_image, self.problems)
+            self.unclear.lost = say_unlisted(self.document, by_image, self.problems)
         return pictures
 
     def _paths(self) -> list[str | Fault]:

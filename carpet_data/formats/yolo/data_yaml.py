@@ -12,6 +12,7 @@ from carpet_data.dataset import Side
 from carpet_data.errors import DataError
 from carpet_data.formats.annotated import inside, is_text
 from carpet_data.formats.folders import side_of
+from carpet_data.formats.yolo import safe_yaml
 from carpet_data.formats.yolo.class_names import names_in
 from carpet_data.formats.yolo.darknet import trailing
 from carpet_data.formats.yolo.text import exists, text_of
@@ -68,7 +69,7 @@ def load(path: Path) -> dict[str, Any]:
         DataError: It is not UTF-8, not YAML (with line and column), or no mapping.
     """
     try:
-        document = yaml.safe_load(text_of(path))
+        document = safe_yaml.load(text_of(path))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
