@@ -87,8 +87,12 @@ def mask_missing(facts: Sequence[ImageFacts], *, masked: bool) -> Iterator[Probl
     if defects and (not masked or len(without) == len(defects)):
         yield problem("no-masks", ".", f"{len(without)} images of defect classes have no mask")
         return
+    masked_classes = {fact.class_name for fact in defects if fact.annotated}
     for fact in without:
-        yield problem("mask-missing", fact.image, f"its class is {fact.class_name}, and it has no mask")
+        name = fact.class_name
+        # A class without any mask may be the good one, called otherwise.
+        hint = None if name in masked_classes else f"draw the masks; if {name} means good, rename its folders to {GOOD}"
+        yield problem("mask-missing", fact.image, f"its class is {name}, and it has no mask", hint=hint)
 
 
 def mask_classes(facts: Sequence[ImageFacts], root: Path) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ from carpet_data.core.progress import Progress, Step
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, SIDES, Connectivity, Dataset, Sample
 from carpet_data.errors import CarpetDataError, DataError, ImageError, OutputError, ProblemsError, UsageError
-from carpet_data.formats.export_result import ExportResult, Tally, Written
+from carpet_data.formats.export_result import ExportResult, PartCount, Tally, Written
 from carpet_data.formats.options import ExportOptions, ImageMode, InstanceOptions, MaskOptions
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.reading import read
@@ -284,7 +284,8 @@ class Export(Generic[O]):
         """
         counts = tally.counts()
         for part, name in (listings or {}).items():
-            counts[part] = replace(counts[part], file=self.out / name)
+            # A part may have lost all of its images to skip_faulty; its file is written all the same.
+            counts[part] = replace(counts.get(part, PartCount()), file=self.out / name)
         return ExportResult(
             self.format,
             self.out,

@@ -28,8 +28,13 @@ GROUND_TRUTH = "ground_truth"
 _SIDE_NAME = re.compile(rf"({'|'.join(SIDE_FOLDERS)})(?:[ _-]?(?:set|split))?(?:[ _-]?(?:19|20)\d\d)?")
 """A side with what people put behind it: testset, train_split, val2017."""
 
-_GOOD_NAMES = frozenset({GOOD, "ok", "normal"})
+_GOOD_NAMES = frozenset(
+    {GOOD, "ok", "normal", "gut", "io", "正常", "合格", "良品"}
+    | {"defectfree", "nodefect", "nodefects", "faultfree", "nondefective"}
+)
+"""Without what separates words."""
 _BACKGROUND = frozenset({"background", "_background_", "__background__", "bg", "__ignore__", "_ignore_"})
+_SEPARATORS = re.compile(r"[ _.-]+")
 _LICENSE_BYTES = 4096
 _LONGEST_LICENSE = 200
 _CREATIVE_COMMONS = re.compile(r"\bCC[ -](BY(?:[ -](?:NC|SA|ND))*)[ -](\d\.\d)|\bCC0[ -](\d\.\d)", re.IGNORECASE)
@@ -57,11 +62,15 @@ def side_of(folder: str) -> Side | None:
 def good_names(class_folders: Collection[str]) -> frozenset[str]:
     """The class folders that hold images without defects.
 
-    `good` alone where there is one; else `Good`, `ok` and `normal`, whatever their case.
+    `good` alone where there is one; else `Good`, `ok`, `normal`, `no_defect`, `gut` and alike, whatever their case.
+
+    Examples:
+        >>> sorted(good_names(["OK", "n.i.O.", "i.O.", "no_defect", "hole"])), good_names(["good", "normal"])
+        (['OK', 'i.O.', 'no_defect'], frozenset({'good'}))
     """
     if GOOD in class_folders:
         return frozenset({GOOD})
-    return frozenset(name for name in class_folders if name.casefold() in _GOOD_NAMES)
+    return frozenset(name for name in class_folders if _SEPARATORS.sub("", name.casefold()) in _GOOD_NAMES)
 
 
 def is_background(class_name: str) -> bool:

@@ -13,8 +13,10 @@ from carpet_data.formats.listing import is_ignored, is_image
 
 __all__ = ["IMAGE_FOLDERS", "LABEL_FOLDERS", "MASK_FOLDERS", "Folder", "holds_image"]
 
-IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img"})
-MASK_FOLDERS = frozenset({"masks", "mask", "ground_truth", "groundtruth", "ground-truth", "gt"})
+IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "bilder"})
+MASK_FOLDERS = frozenset(
+    {"masks", "mask", "msk", "msks", "masken", "ground_truth", "groundtruth", "ground-truth", "ground truth", "gt"}
+)
 LABEL_FOLDERS = frozenset({"label", "labels", "annotation", "annotations", "seg", "segmentation", "segmentations"})
 """Folders that hold masks where they hold images; other files in them are labels of another kind."""
 

@@ -119,7 +119,7 @@ def chosen(root: Path, options: ReadOptions) -> Format:
         UsageError: The format is unknown, cannot be read, or is not the one that the options are for.
     """
     given = [flag for name, flag in _FOLDER_OPTIONS.items() if getattr(options, name) is not None]
-    name = detect(root) if options.format == "auto" else options.format
+    name = _detected(root, options) if options.format == "auto" else options.format
     if given and name != "folder":
         how = f"this is read as {name}" if options.format == "auto" else f"not with --from {name}"
         raise UsageError(
@@ -128,6 +128,16 @@ def chosen(root: Path, options: ReadOptions) -> Format:
     found = readable(name)
     _check_class_options(found, options)
     return found
+
+
+def _detected(root: Path, options: ReadOptions) -> str:
+    """The format of a folder; one that no reader recognizes is of plain folders where --class-by says the classes."""
+    try:
+        return detect(root)
+    except DataError:
+        if options.class_by is not None and root.is_dir() and not _is_part(root):
+            return "folder"
+        raise
 
 
 def _check_class_options(found: Format, options: ReadOptions) -> None:
@@ -300,7 +310,10 @@ def _hint(folder: Folder) -> str:
     if foreign:
         return foreign
     if folder.holds_image():
-        return "use --from folder for images without masks or classes"
+        return (
+            "if their names say the class: --from folder --class-by REGEX, such as '^([A-Za-z]+)_' for scratch_01; "
+            "if all images are good: --from folder"
+        )
     if next(folder.entries(), None) is None:
         return "the folder is empty; make a data set to try: carpet-data sample"
     if folder.sides:

@@ -7,6 +7,7 @@ masks. Both would turn defects into good images, or make defects of everything.
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from carpet_data.core.images import read
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, DataError
+from carpet_data.formats.account import ways
 from carpet_data.formats.account.unread import Finding, ReadImage, more, stem_key
 
-__all__ = ["findings"]
+__all__ = ["empty_share", "findings"]
 
 _OF_FOLDER = 3
 _FOLDERS = 20
@@ -30,7 +32,9 @@ _LOSSY = (".jpg", ".jpeg", ".webp")
 _BYTES_PER_PIXEL = 0.25
 """A PNG of a mask is much smaller than one of a photograph: larger files need not be opened to know."""
 
-_MASK_NAME = re.compile(r"[-_. ](?:masks?|gt|labels?|seg|annotation)[-_. (]*\d*\)?\.\w+$", re.IGNORECASE)
+_MASK_NAME = re.compile(
+    r"[-_. ](?:masks?|msk|gt|labels?|seg|segmentation|annotation)[-_. (]*\d*\)?\.\w+$", re.IGNORECASE
+)
 _EMPTY_OPENED = 24
 _FEWEST_MASKS = 5
 """A few empty masks are a warning of `doctor`, and no pattern."""
@@ -73,17 +77,26 @@ def _mask_like(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
         return  # all images are drawn in two values: nothing tells a mask from them
     for kind, paths in doubtful.items():
         keys = {stem_key(path) for path in paths}
-        others = any(_kind(seen.image) != kind and stem_key(seen.image) in keys for seen in images)
+        others = [seen.image for seen in images if _kind(seen.image) != kind and stem_key(seen.image) in keys]
         if others or all(_is_mostly_black(root / path) for path in paths):
             yield Finding(
                 "roles-doubtful",
                 DataError(
                     f"these were taken for images, but look like masks, such as {paths[0]}",
                     where=root / _folder(paths[0]),
-                    hint="name both folders: --from folder --images-dir IMAGES --masks-dir MASKS; in one folder, end "
-                    "the names of the masks on _mask",
+                    hint=_both_folders(root, others[:1], paths[0]),
                 ),
             )
+
+
+def _both_folders(root: Path, images: Sequence[str], mask: str) -> str:
+    """How to read a folder of masks and that of the image of the same name, if there is one."""
+    if not images:
+        return "move them out of the data set, or beside it into a folder called masks"
+    if _folder(images[0]) == _folder(mask):
+        return "end the names of the masks on _mask"
+    first, second = (shlex.quote(folder) for folder in ways.apart(_folder(images[0]), _folder(mask)))
+    return f"carpet-data doctor {shlex.quote(str(root))} --from folder --images-dir {first} --masks-dir {second}"
 
 
 def _mask_beside(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
@@ -146,6 +159,12 @@ def _mostly_empty(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
                     hint="if an empty mask means good: --class-from-mask; else draw the defects",
                 ),
             )
+
+
+def empty_share(root: Path, masks: Sequence[str]) -> float:
+    """The share (0 to 1) of empty masks among these, of a few that are opened."""
+    looked = _empty(root, _spread(masks, _EMPTY_OPENED))
+    return sum(looked) / max(1, len(looked))
 
 
 def _empty(root: Path, paths: Sequence[str]) -> list[bool]:

@@ -54,9 +54,10 @@ def reasons_against(
         return reasons  # what is taken for something else need not be looked at
     if options.format == "auto" and found.name == "folder" and images and all(seen.by_lack for seen in images):
         return reasons or tuple(_all_good(root, len(images)))
-    from carpet_data.formats.account import looks
+    from carpet_data.formats.account import looks, missing
 
-    return (*reasons, *looks.findings(root, images))
+    by_lack = found.name == "folder" and options.class_by is None and not options.class_from_mask
+    return (*reasons, *(missing.findings(root, images) if by_lack else ()), *looks.findings(root, images))
 
 
 def _hardly_listed(account: Account, root: Path, options: ReadOptions) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ _MAY_HOLD_MASKS = frozenset(
 """Files of these types are not read; one of an image's name is likely its mask."""
 
 _SEPARATORS = re.compile(r"[\s_\-.]+")
-_MASK_WORDS = re.compile(r"(?:masks?|gt|labels?|seg|segmentation|annotation)\d*$")
+_MASK_WORDS = re.compile(r"(?:masks?|msk|gt|groundtruth|labels?|seg|segmentation|annotation)\d*$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from carpet_data.errors import CarpetDataError
 from carpet_data.formats.account.foreign import advice
 from carpet_data.formats.account.roles import Account, of_tree
 from carpet_data.formats.account.unread import LEAST_EXPLAINED, stem_key
+from carpet_data.formats.folders import side_of
 from carpet_data.formats.listing import is_image, walk
 from carpet_data.formats.registry import FORMATS, Format, ReadOptions
 
-__all__ = ["better", "hint"]
+__all__ = ["apart", "better", "hint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,9 @@ class Way:
 _DOCTOR = "carpet-data doctor"
 _MOST_WAYS = 3
 _MOST_FOLDERS = 40
-_MASK_FOLDER = re.compile(r"mask|ground_?truth|label|annotation|segm|(?:^|[/_-])gt(?:$|[/_-])", re.IGNORECASE)
+_MASK_FOLDER = re.compile(
+    r"mask|^msks?$|ground[_ -]?truth|label|annotation|segm|(?:^|[/_-])gt(?:$|[/_-])", re.IGNORECASE
+)
 _LEAST_SHARED = 0.5
 
 
@@ -54,7 +57,20 @@ def hint(root: Path, account: Account, options: ReadOptions) -> str:
     foreign = advice(account.unread.annotations.values())
     if foreign:
         return f"{foreign}; or move the files out of the folder"
+    apart = _unread_folders(root, account)
+    if apart:
+        return f"if they are no part of the data set, move {apart} out of it; else rename them as its other folders are"
     return f"name the folder of one whole data set; {_DOCTOR} shows what each of its folders was taken for"
+
+
+def _unread_folders(root: Path, account: Account) -> str:
+    """The folders at the top of which no file is read, such as predictions; empty where other files are unread too."""
+    unread = {*account.unread.images, *account.unread.annotations}
+    tops = {path.partition("/")[0] for path in unread if "/" in path}
+    read_too = {path.partition("/")[0] for path in walk(root).files if path not in unread}
+    if tops & read_too or any("/" not in path for path in unread):
+        return ""
+    return ", ".join(f"{name}/" for name in sorted(tops)[:_MOST_WAYS])
 
 
 def better(root: Path, account: Account, options: ReadOptions) -> str:
@@ -95,6 +111,9 @@ def _explains(root: Path, way: Way, account: Account, options: ReadOptions) -> b
         return False
     if way.class_by is not None and not any(entry.class_name == GOOD for entry in tree.entries):
         return False  # the expression finds some other folder than the class
+    unmasked = any(entry.class_name != GOOD and not entry.masks for entry in tree.entries)
+    if way.class_by is not None and account.count("masks") and unmasked:
+        return False  # where others have masks, an image of a defect class without one is refused
     found_by_it = of_tree(tree, walk(root))
     # Named folders leave the others out: no way where it leaves out what is read now.
     as_much = all(found_by_it.count(role) >= account.count(role) for role in ("images", "masks"))
@@ -109,15 +128,19 @@ def _pairs(root: Path, account: Account) -> Iterator[tuple[str, str]]:
             stems.setdefault(str(PurePosixPath(path).parent), set()).add(stem_key(path))
     unread = {str(PurePosixPath(path).parent) for path in account.unread.images} if account.count("masks") else set()
     for masks in sorted(folder for folder in stems if _MASK_FOLDER.search(folder))[:_MOST_FOLDERS]:
-        for images in sorted(folder for folder in stems if not _MASK_FOLDER.search(folder))[:_MOST_FOLDERS]:
-            if images in unread:
-                continue  # what has masks already is not given to pictures of another kind
-            shared = len(stems[images] & stems[masks])
-            if shared > _LEAST_SHARED * len(stems[masks]):
-                yield _apart(images, masks)
+        named = [
+            images
+            for images in sorted(folder for folder in stems if not _MASK_FOLDER.search(folder))[:_MOST_FOLDERS]
+            # What has masks already is not given to pictures of another kind.
+            if images not in unread and len(stems[images] & stems[masks]) > _LEAST_SHARED * len(stems[masks])
+        ]
+        # Where several sides number their images alike, the masks are those of another side than train.
+        held_out = [images for images in named if "train" not in map(side_of, images.split("/"))]
+        for images in held_out or named:
+            yield apart(images, masks)
 
 
-def _apart(images: str, masks: str) -> tuple[str, str]:
+def apart(images: str, masks: str) -> tuple[str, str]:
     """The folders without the end that they share, such as the class or the side."""
     first, second = PurePosixPath(images), PurePosixPath(masks)
     while first.name == second.name and first.parent.name and second.parent.name:

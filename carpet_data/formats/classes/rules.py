@@ -16,7 +16,7 @@ from carpet_data.core.patterns import capturing
 from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, ClassFile, MaskFile, Sample
 from carpet_data.errors import CarpetDataError, ClassNumbersError, DataError
-from carpet_data.formats.classes.mask_classes import MaskClasses, parse
+from carpet_data.formats.classes.mask_classes import MaskClasses, parse, read_file
 from carpet_data.formats.entries import COMBINED, ImageEntry
 from carpet_data.formats.folders import good_names
 from carpet_data.formats.registry import ReadOptions
@@ -25,6 +25,7 @@ DEFECT = "defect"
 """The class of an image whose mask marks a defect, where nothing else names one."""
 
 _SHOWN = 5
+_LISTS = ("classes.txt", "labels.txt", "labelmap.txt", "classes.json", "labels.json")
 _PART = re.compile(r"(.*?)\d+")
 
 
@@ -171,13 +172,28 @@ def _refuse_unnamed(samples: Sequence[Sample], root: Path) -> None:
 def unnamed(values: Iterable[int], masks: int, root: Path) -> DataError:
     """The error of class-index masks whose classes nothing names: the values, and what to type."""
     ordered = sorted(values)
+    listed = _listing(ordered, root)
     named = ",".join(f"{value}={'ignore' if value == IGNORED else 'NAME'}" for value in ordered)
+    how = f"{named} (or a file of names)" if listed is None else f"{shlex.quote(str(listed))}, or {named}"
     return ClassNumbersError(
         f"{counted(masks, 'mask')} {'holds' if masks == 1 else 'hold'} class numbers "
         f"({', '.join(map(str, ordered))}) instead of one defect, and nothing says what they mean",
         where=root,
-        hint=f"name them: carpet-data doctor {shlex.quote(str(root))} --mask-classes {named} (or a file of names)",
+        hint=f"name them: carpet-data doctor {shlex.quote(str(root))} --mask-classes {how}",
     )
+
+
+def _listing(values: Sequence[int], root: Path) -> Path | None:
+    """A file at the top that lists classes of just these values; it is named, but nobody knows whether it is meant."""
+    for name in _LISTS:
+        path = root / name
+        try:
+            found = read_file(path)
+        except CarpetDataError:
+            continue  # none, or one of something else
+        if {value for value, _ in found.table} >= {value for value in values if value not in found.ignored}:
+            return path
+    return None
 
 
 def _by_values(pairs: Sequence[tuple[ImageEntry, Sample]], classes: MaskClasses, root: Path) -> Settled:

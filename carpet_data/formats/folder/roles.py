@@ -18,7 +18,10 @@ from carpet_data.formats.registry import ReadOptions
 
 RoleOf: TypeAlias = Callable[[Sequence[str]], tuple[Role | None, Sequence[str]]]
 
-MASK_ENDINGS = ("_mask", "-mask", "_masks", "_gt", "-gt", "_label", "-label", "_seg", "_annotation")
+MASK_ENDINGS = (
+    *("_mask", "-mask", "_masks", "_gt", "-gt", "_label", "-label", "_seg", "_annotation"),
+    *("_segmentation", "_ground_truth", "_groundtruth", "_msk"),
+)
 """What masks usually have behind the stem of their image."""
 
 _NUMBER = re.compile(r"[-_ .(]*\d{1,4}\)?$")
