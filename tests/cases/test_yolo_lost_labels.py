@@ -126,8 +126,13 @@ def test_labels_in_two_places(tmp_path: Path) -> None:
     text(root / "images/a.txt", outline(HOLE))
     assert classes_by_name(read(root)) == {"images/a.png": "hole"}
     text(root / "images/a.txt", outline(CUT, 1))
-    with pytest.raises(DataError, match=r"several label files that differ: labels/a\.txt, images/a\.txt"):
+    with pytest.raises(DataError, match=r"several label files that differ: labels/a\.txt, images/a\.txt") as caught:
         read(root)
+    assert str(caught.value).count("hint:") == 1  # one cause, one error
+    # Nobody else is in doubt.
+    image(root / "images/b.png", 7)
+    dataset = read(root, ReadOptions(skip_faulty=True))
+    assert (classes_by_name(dataset), len(dataset.skipped)) == ({"images/b.png": "good"}, 1)
 
 
 def test_labels_of_an_image_that_is_not_read(tmp_path: Path) -> None:
@@ -264,3 +269,28 @@ def test_many_images_of_one_fault_are_one_error(tmp_path: Path) -> None:
         read(root)
     assert str(caught.value).count("hint:") == 1
     assert len(read(root, ReadOptions(skip_faulty=True)).skipped) == 24
+
+
+@pytest.mark.parametrize("name", ["a.txt.bak", "a.txt~", "a.text", "a", "A.TXT_"])
+def test_label_files_of_another_suffix(name: str, tmp_path: Path) -> None:
+    """The image had a label file once: it is not good because that has another name now."""
+    labels = {f"images/train/{each}.png": (f"labels/train/{each}.txt", outline(HOLE)) for each in "abc"}
+    labels["images/train/d.png"] = (None, "")
+    root = yolo_set(tmp_path, labels, data__yaml=NAMES)
+    folder = root / "labels/train"
+    (folder / "a.txt").rename(folder / name)
+    text(folder / "b.txt.bak", outline(CUT))  # an older one, beside that which is used
+    with pytest.raises(
+        DataError, match=r"a\.png: it has no label file, but labels/train/.* is called as one"
+    ) as caught:
+        read(root)
+    assert str(caught.value).endswith("hint: name it a.txt, or remove it if the image has no defect")
+    dataset = read(root, ReadOptions(skip_faulty=True))
+    assert classes_by_name(dataset) == {
+        "images/train/b.png": "hole",
+        "images/train/c.png": "hole",
+        "images/train/d.png": "good",
+    }
+    assert len(dataset.skipped) == 1
+    (folder / name).rename(folder / "a.txt")
+    assert classes_by_name(read(root))["images/train/a.png"] == "hole"

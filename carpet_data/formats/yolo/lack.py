@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 from carpet_data.core.text import counted
 from carpet_data.dataset import Side
 from carpet_data.formats.folders import good_names
-from carpet_data.formats.listing import composed
+from carpet_data.formats.listing import composed, is_image
 from carpet_data.formats.problems import Problems
 from carpet_data.formats.yolo.images import IMAGES
-from carpet_data.formats.yolo.pairs import Pairs, key_of
+from carpet_data.formats.yolo.pairs import Pairs, in_label_folder, key_of
 
 _MOST_COMPARED = 2000
 _MOST_NAMED = 3
@@ -35,6 +35,11 @@ class Lack:
     names: tuple[str, ...] = ()
 
     @property
+    def unused(self) -> list[str]:
+        """Label files of no image, of which nothing was said yet."""
+        return [path for path in self.pairs.unused if path not in self.pairs.disputed]
+
+    @property
     def bare(self) -> list[str]:
         """Images that are good only because no label file was found: no folder says so."""
         return [path for path in self.sides if path not in self.pairs.label_of and not _is_said_good(path)]
@@ -50,7 +55,9 @@ def check(lack: Lack, problems: Problems) -> list[str]:
     if not lack.sides:
         _say_no_images(lack, problems)
         return []
-    if lack.pairs.unused:
+    if lack.pairs.label_of:
+        _say_misspelled(lack, bare, problems)
+    if lack.unused:
         return list(_unused(lack, bare, problems))
     if bare and not lack.pairs.label_of:
         _say_none(lack, bare, problems)
@@ -78,7 +85,7 @@ def _good_note(images: list[str], all_images: Collection[str]) -> str:
 
 
 def _say_no_images(lack: Lack, problems: Problems) -> None:
-    labels = lack.pairs.unused
+    labels = lack.unused
     there = f"; there are {counted(len(labels), 'label file')}, such as {labels[0]}" if labels else ""
     hint = "put each image beside its labels, or export with the images" if labels else "name a data set with images"
     problems.say(f"no images were found{there}", lack.root, hint)
@@ -101,6 +108,23 @@ def _say_none(lack: Lack, images: list[str], problems: Problems) -> None:
         lack.root,
         hint or f"put the label files there; {_EMPTY_FILES}; for images without labels use --from folder",
     )
+
+
+def _say_misspelled(lack: Lack, bare: list[str], problems: Problems) -> None:
+    """Files that lie and are called as the labels of images without any, but for their suffix: a.txt.bak, a, a.text."""
+    images = {_folded(key_of(path)): path for path in bare}
+    for file in lack.files if images else ():
+        name = PurePosixPath(file)
+        # JSON and XML of other tools are judged by what they hold.
+        if not in_label_folder(file) or is_image(file) or name.suffix.casefold() in (".txt", ".json", ".xml"):
+            continue
+        key = _folded(key_of(file))
+        image = images.get(key) or images.get(key.rpartition(".")[0])
+        if image is not None:
+            what = f"it has no label file, but {file} is called as one is, and is not read"
+            hint = f"name it {PurePosixPath(image).stem}.txt, or remove it if the image has no defect"
+            where = lack.root / image
+            problems.say(what, where, hint, image=where, cause=("misspelled", name.parent, name.suffix))
 
 
 def _say_side(lack: Lack, side: Side | None, images: list[str], problems: Problems) -> None:
@@ -128,7 +152,7 @@ def expected(image: str) -> str:
 def _unused(lack: Lack, bare: list[str], problems: Problems) -> Iterator[str]:
     """The label files that no image uses: problems, or a note where leaving out images settles them."""
     of_folder: defaultdict[str, list[str]] = defaultdict(list)
-    for path in lack.pairs.unused:
+    for path in lack.unused:
         of_folder[path.rpartition("/")[0]].append(path)
     near = _Nearest(lack, bare)
     if not problems.skip_faulty or not lack.pairs.label_of:
@@ -137,12 +161,12 @@ def _unused(lack: Lack, bare: list[str], problems: Problems) -> Iterator[str]:
             single = len(labels) == 1
             problems.say(what, lack.root / (labels[0] if single else folder), hint)
         return
-    suspects = {label: near.same_name(label) for label in lack.pairs.unused}
+    suspects = {label: near.same_name(label) for label in lack.unused}
     # Where a label file may belong to any image, all that have none are in doubt.
-    first, count = lack.pairs.unused[0], len(lack.pairs.unused)
+    first, count = lack.unused[0], len(lack.unused)
     more = f" and {counted(count - 1, 'more label file')}" if count > 1 else ""
     named = {image: None for found in suspects.values() for image in found}
-    hint = _words(list(lack.pairs.unused), near)[1]
+    hint = _words(list(lack.unused), near)[1]
     for image in named if all(suspects.values()) else bare:
         problems.say(
             f"it has no label file, and no image uses {first}{more}",
@@ -221,6 +245,10 @@ class _Nearest:
 
 _FOREIGN = frozenset({".gif", ".heic", ".heif", ".avif", ".dng", ".mpo", ".pfm", ".jp2", ".raw", ".npy", ".svg"})
 """Suffixes of images that YOLO may be given, and that are not read here."""
+
+
+def _folded(key: str) -> str:
+    return composed(key).casefold()
 
 
 def _plain(name: str) -> str:

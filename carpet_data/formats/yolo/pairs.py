@@ -31,12 +31,14 @@ class Pairs:
         copies: Label files that say the same as one that is used.
         elsewhere: Label files of images that are not part of the data set.
         unused: Label files of no image.
+        disputed: Those among them that differ from the label file of their image, which is said already.
     """
 
     label_of: Mapping[str, str]
     copies: tuple[str, ...]
     elsewhere: tuple[str, ...]
     unused: tuple[str, ...]
+    disputed: frozenset[str] = frozenset()
 
 
 def key_of(path: str) -> str:
@@ -71,6 +73,7 @@ def pair(
     copies: list[str] = []
     shared: list[Trouble] = []
     several: list[Trouble] = []
+    disputed: set[str] = set()
     for fold in _FOLDS:
         taken = {*label_of.values(), *copies}
         at = _by_key([path for path in texts if path not in taken], fold)
@@ -84,6 +87,7 @@ def pair(
             # Images that share labels are all at fault, by one cause.
             shared += [_shared(root, each, label, claimants) for each in claimants if len(claimants) > 1]
             several += [_several(root, claimants[0], [label, *differing])] if differing else []
+            disputed.update(differing)
     if not problems.skip_faulty:
         shared = list({trouble.what: trouble for trouble in reversed(shared)}.values())[::-1]
     say_all(problems, shared)
@@ -93,7 +97,7 @@ def pair(
     known = {composed(key_of(path)).casefold() for path in files if is_image(path) and path not in images}
     elsewhere = [path for path in left if composed(key_of(path)).casefold() in known]
     unused = _unused(root, sorted({*left}.difference(elsewhere)))
-    return Pairs(label_of, tuple(copies), tuple(elsewhere), unused)
+    return Pairs(label_of, tuple(copies), tuple(elsewhere), unused, frozenset(disputed))
 
 
 def in_label_folder(path: str) -> bool:
