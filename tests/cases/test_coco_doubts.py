@@ -116,3 +116,16 @@ def test_names_longer_than_a_file_can_have(tmp_path: Path) -> None:
     assert [sample.id for sample in left] == ["im_2", "im_3"]
     (problem,) = [each for each in check(root, workers=1).problems if each.severity == "error"]
     assert "was not found" in problem.what
+
+
+@pytest.mark.parametrize("folder", ["data", "Data", "JPEGImages"])
+def test_images_beside_labels_json(folder: str, tmp_path: Path) -> None:
+    """FiftyOne's COCODetectionDataset: data/ and labels.json."""
+    pictures(tmp_path / folder, "im_1.png", "im_2.png")
+    write(tmp_path / "labels.json", [entry(1), entry(2)], [annotation(1, 1, square(3, 3))])
+    assert {sample.image_path: sample.class_name for sample in cd.read(tmp_path)} == {
+        f"{folder}/im_1.png": "scratch",
+        f"{folder}/im_2.png": "good",
+    }
+    assert exit_code("check", tmp_path, "--workers", 1) == 0
+    assert exit_code("doctor", tmp_path, "--workers", 1) == 0

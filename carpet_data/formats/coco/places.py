@@ -23,6 +23,7 @@ _INSTANCES, _ANNOTATIONS, _IMAGES = "instances", "annotations", "images"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+_IMAGE_FOLDERS = IMAGE_FOLDERS | {"data", "jpegimages"}  # FiftyOne writes data/ beside labels.json
 _MOST_NAMED = 3
 _LONGEST_SHOWN = 255
 
@@ -53,7 +54,7 @@ class Surroundings:
         """The folders called `images` or alike, in any case, in this one."""
         if base not in self._of_images:
             folders = Folder(base).folders.items()
-            self._of_images[base] = tuple(path for name, path in folders if name in IMAGE_FOLDERS)
+            self._of_images[base] = tuple(path for name, path in folders if name in _IMAGE_FOLDERS)
         return self._of_images[base]
 
     def sides(self, base: Path) -> tuple[Path, ...]:
