@@ -30,7 +30,17 @@ _SIDE_NAME = re.compile(rf"({'|'.join(SIDE_FOLDERS)})(?:[ _-]?(?:set|split))?(?:
 
 _GOOD_NAMES = frozenset(
     {GOOD, "ok", "normal", "gut", "io", "正常", "合格", "良品"}
-    | {"defectfree", "nodefect", "nodefects", "faultfree", "nondefective"}
+    | {
+        "defectfree",
+        "nodefect",
+        "nodefects",
+        "faultfree",
+        "nondefective",
+        "goodparts",
+        "okfront",
+        "fehlerfrei",
+        "ohnefehler",
+    }
 )
 """Without what separates words."""
 _BACKGROUND = frozenset({"background", "_background_", "__background__", "bg", "__ignore__", "_ignore_"})

@@ -59,7 +59,20 @@ def followed(hint: str) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "good", ["gut", "i.O.", "正常", "合格", "No Defect", "defect_free", "defect-free", "OK", "Normal"]
+    "good",
+    [
+        "gut",
+        "i.O.",
+        "正常",
+        "合格",
+        "No Defect",
+        "defect_free",
+        "defect-free",
+        "OK",
+        "Good Parts",
+        "ok_front",
+        "Ohne Fehler",
+    ],
 )
 def test_the_good_class_in_other_words(good: str, tmp_path: Path) -> None:
     assert classes(mvtec(tmp_path / "set", good)) == {"good": 9, "hole": 3}
@@ -185,6 +198,14 @@ def test_predictions_beside_are_never_offered_as_images(tmp_path: Path) -> None:
     assert "move predictions/ out of it" in str(error)
     (root / "predictions").rename(tmp_path / "predictions")
     assert classes(root) == {"good": 9, "hole": 3}
+
+
+def test_images_without_masks_are_not_offered_as_a_class(tmp_path: Path) -> None:
+    root = mvtec(tmp_path / "set", "good")
+    files(root, [f"unlabeled/{number}.png" for number in range(4)])
+    error = refused(root)
+    assert "--from folder" not in str(error)
+    assert "move unlabeled/ out of it" in str(error)
 
 
 def test_masks_are_not_offered_to_another_side(tmp_path: Path) -> None:

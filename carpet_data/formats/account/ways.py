@@ -111,8 +111,9 @@ def _explains(root: Path, way: Way, account: Account, options: ReadOptions) -> b
         return False
     if way.class_by is not None and not any(entry.class_name == GOOD for entry in tree.entries):
         return False  # the expression finds some other folder than the class
-    unmasked = any(entry.class_name != GOOD and not entry.masks for entry in tree.entries)
-    if way.class_by is not None and account.count("masks") and unmasked:
+    unread = frozenset(account.unread.images)
+    unmasked = (entry.image for entry in tree.entries if entry.class_name != GOOD and not entry.masks)
+    if account.count("masks") and not unread.isdisjoint(unmasked):
         return False  # where others have masks, an image of a defect class without one is refused
     found_by_it = of_tree(tree, walk(root))
     # Named folders leave the others out: no way where it leaves out what is read now.
