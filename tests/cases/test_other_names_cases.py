@@ -138,6 +138,15 @@ def test_an_image_without_a_mask_where_good_ones_have_an_empty_one(tmp_path: Pat
     assert doctor(root, workers=1).exit_code == 0
 
 
+def test_an_image_without_an_index_mask_where_good_ones_have_an_empty_one(tmp_path: Path) -> None:
+    root = files(tmp_path / "set", [f"images/{n}.png" for n in range(6)])
+    for number in (0, 1, 2, 4, 5):
+        mask(root / f"masks/{number}.png", value=int(number < 3))
+    assert "images/3.png" in str(refused(root, mask_classes="1=hole"))
+    assert len(doctor(root, ReadOptions(mask_classes="1=hole"), workers=1).of("mask-missing")) == 1
+    assert classes(root, mask_classes="1=hole", skip_faulty=True) == {"good": 2, "hole": 3}
+
+
 def test_few_empty_masks_are_no_rule(tmp_path: Path) -> None:
     root = files(tmp_path, [f"images/{n}.png" for n in range(9)], [f"masks/{n}.png" for n in NUMBERS])
     mask(root / "masks/4.png", value=0)

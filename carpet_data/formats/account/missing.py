@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from carpet_data.core.text import counted
-from carpet_data.dataset import Side
+from carpet_data.dataset import GOOD, Side
 from carpet_data.errors import DataError
 from carpet_data.formats.account.looks import empty_share
 from carpet_data.formats.account.unread import Finding, ReadImage
@@ -27,11 +27,13 @@ def findings(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
     by_mask = [seen for seen in images if not good_names(seen.image.split("/")[:-1])]
     bare = [seen for seen in by_mask if seen.by_lack]
     masks = sorted(mask for seen in by_mask for mask in seen.masks)
-    if not bare or not masks:
+    # Of class-index masks, the class was read already.
+    empty_indices = sum(seen.annotated and not seen.masks and seen.class_name == GOOD for seen in by_mask)
+    if not bare:
         return
     found = list(_sides(root, by_mask))
     yield from found
-    empty = empty_share(root, masks) * len(masks)
+    empty = empty_share(root, masks) * len(masks) + empty_indices
     if not found and empty > len(bare):
         yield Finding(
             _CODE,
