@@ -26,7 +26,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 skip_faulty_option = click.option(
-    "--skip-faulty", is_flag=True, help="Leave out the images that are at fault instead of failing; they are listed."
+    "--skip-faulty", is_flag=True, help="Skip images with errors instead of failing; they are listed."
 )
 split_option = click.option("--split", default=None, help="Named split.  [default: main, else the source's own]")
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")

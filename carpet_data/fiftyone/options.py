@@ -22,7 +22,7 @@ class BrowseOptions(Options):
     split: str | None = option(
         None, "Split whose sides are shown.", metavar="NAME", unset="main, else the source's own"
     )
-    skip_faulty: bool = option(False, "Leave out the images that are at fault instead of failing; they are listed.")
+    skip_faulty: bool = option(False, "Skip images with errors instead of failing; they are listed.")
     embeddings: bool = option(False, "Also map all images by a network's features (extra: train).")
     launch: bool = option(False, "Open the App, and wait until its window is closed.")
     port: int = option(5151, "Port of the App.", minimum=1, maximum=65535)

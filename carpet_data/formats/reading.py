@@ -150,7 +150,7 @@ def _check_class_options(found: Format, options: ReadOptions) -> None:
     flags = [flag for flag, is_given in given.items() if is_given]
     if flags and found.name in _NAME_CLASSES:
         raise UsageError(
-            f"{flags[0]} is for folders of images and masks; the format {found.name!r} names its classes itself",
+            f"{flags[0]} is for folders of images and masks; the format {found.name!r} defines its own classes",
             hint=f"leave out {', '.join(flags)}",
         )
 
@@ -286,7 +286,7 @@ def _several(root: Path, below: Sequence[Path]) -> DataError:
     if good_names([path.name for path in Folder(root).folders.values()]):
         # Such as good/shift1: what looks like data sets are the classes of one.
         return DataError(
-            f"this folder holds classes with folders in them: {names}",
+            f"this folder contains class folders with subfolders: {names}",
             where=root,
             hint=f"carpet-data doctor {shlex.quote(str(root))} --from folder --class-by '^([^/]+)/'",
         )
@@ -299,7 +299,7 @@ def _several(root: Path, below: Sequence[Path]) -> DataError:
             f"{unread} hold images too, but cannot be read: if they belong together, say how (--from folder --class-by "
             f"REGEX){f'; {foreign}' if foreign else ''}; else {hint}"
         )
-    return DataError(f"this folder is no data set, but holds {holds}: {names}{more}", where=root, hint=hint)
+    return DataError(f"this folder is not a data set, but contains {holds}: {names}{more}", where=root, hint=hint)
 
 
 def _hint(folder: Folder) -> str:

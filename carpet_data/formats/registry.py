@@ -60,11 +60,11 @@ class ReadOptions(Options):
     )
     mask_classes: str | None = option(
         None,
-        "What the values of class-index masks stand for: 1=inclusion,2=patches (=ignore for pixels that are no defect; "
-        "255 always is), or a file that lists them.",
+        "What the values of class-index masks stand for: 1=inclusion,2=patches (=ignore for pixels that are not "
+        "defects; 255 always is), or a file that lists them.",
         metavar="VALUES",
     )
-    skip_faulty: bool = option(False, "Leave out the images that are at fault instead of failing; they are listed.")
+    skip_faulty: bool = option(False, "Skip images with errors instead of failing; they are listed.")
 
 
 @dataclass(frozen=True)

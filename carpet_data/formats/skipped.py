@@ -40,7 +40,7 @@ def skipped_lines(skipped: Sequence[CarpetDataError]) -> list[str]:
     """How many images were left out, and the first few of them; nothing where none was."""
     if not skipped:
         return []
-    lines = [f"skipped {counted(len(skipped), 'image')} at fault:"]
+    lines = [f"skipped {counted(len(skipped), 'image')} with errors:"]
     lines += [
         f"  {error.what if error.where is None else f'{error.where}: {error.what}'}" for error in skipped[:_SHOWN]
     ]

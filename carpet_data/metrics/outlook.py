@@ -53,7 +53,7 @@ class Outlook(Result):
         counts = ", ".join(f"{name} {count}" for name, count in self.groups.items())
         lines = [f"groups of test images: {counts}"]
         if len(self.groups) < 2:
-            return [*lines, "validate can give no verdict on this split: a comparison needs two classes"]
+            return [*lines, "validate cannot give a verdict on this split: a comparison needs two classes"]
         if self.detectable is None:
             return [*lines, *self._why_not()]
         unlikely = ", more than synthetic images usually bring" if self.detectable > DISAGREEMENT / 2 else ""
@@ -72,19 +72,19 @@ class Outlook(Result):
     def _why_not(self) -> list[str]:
         lacking = self.lacking()
         lines = [
-            "validate can give no verdict on this split, whatever the images are like: it needs "
+            "validate cannot give a verdict on this split, whatever the images are like: it needs "
             f"{FEWEST_UNITS} groups of test images in each class, and {', '.join(lacking)} "
             f"{'has' if len(lacking) == 1 else 'have'} fewer"
         ]
         movable = [name for name in lacking if self.available.get(name, 0) >= _SPLIT]
         if movable == list(lacking):
             lines.append(
-                "what would do: a larger test side (such as --fractions 0.5 0.5), or validate --partitions 5, which "
+                "what would help: a larger test side (such as --fractions 0.5 0.5), or validate --partitions 5, which "
                 "tests other groups in each partition"
             )
         else:
             short = [name for name in lacking if name not in movable]
-            lines.append(f"what would do: more images of {', '.join(short)}, {_SPLIT} groups or more in all")
+            lines.append(f"what would help: more images of {', '.join(short)}, {_SPLIT} groups or more in all")
         return lines
 
 

@@ -53,7 +53,7 @@ class SplitOptions(Options):
     )
     pool: PoolName = option("all", "Images to split: all, or those of one folder of the source.")
     seed: int = option(0, "Random seed.", minimum=0)
-    allow_starved: bool = option(False, "Accept a split in which groups leave a class almost no image on a side.")
+    allow_starved: bool = option(False, "Accept a split in which groups leave a class with almost no images on a side.")
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other."""

@@ -97,7 +97,7 @@ def report(
         out: The HTML file; None for `NAME-report.html` beside the data set.
         split: The split that is shown; None for "main", else the source's own, else none.
         score: Output of `carpet-data score --json`; None for score.json in the data set's folder, if it exists.
-        skip_faulty: Leave out the images that are at fault instead of failing; the page names them.
+        skip_faulty: Skip images with errors instead of failing; the page names them.
         overwrite: Replace the file.
         workers: Number of processes; None for one per core.
         progress: Called with each step.

@@ -23,7 +23,7 @@ _REFUSED = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.EROFS: "read-only file system",
-    errno.ENOENT: "no folder can be made here",
+    errno.ENOENT: "a folder cannot be created here",
     errno.EEXIST: "a file is where a folder should be",
     errno.ENOTDIR: "a file is where a folder should be",
 }

@@ -102,7 +102,7 @@ def test_every_verb_lists_what_it_leaves_out(
     assert [each["where"] for each in listed.json["skipped"]] == at_fault
     again = () if name == "stats" else ("--overwrite",)
     shown = run(name, source, *options, *out, "--skip-faulty", *again)
-    assert "skipped 2 images at fault" in shown.out + shown.err
+    assert "skipped 2 images with errors" in shown.out + shown.err
     assert all(Path(path).name in shown.out + shown.err for path in at_fault)
 
 
@@ -111,7 +111,7 @@ def test_many_are_counted_and_the_first_shown(tmp_path: Path, run: Callable[...,
     for number in range(7):
         (root / f"train/good/{number:03}.png").write_bytes(b"")
     shown = run("to-folder", root, "-o", tmp_path / "out", "--skip-faulty", "--workers", "1")
-    assert "skipped 7 images at fault" in shown.out
+    assert "skipped 7 images with errors" in shown.out
     assert "and 2 more (--json lists all)" in shown.out
 
 

@@ -159,7 +159,7 @@ def test_sides_of_an_mvtec_folder(names: tuple[str, str], tmp_path: Path) -> Non
 
 def test_images_on_no_side_are_refused(tmp_path: Path) -> None:
     files(tmp_path, [f"train/good/{n}.png" for n in range(3)] + [f"extra/hole/{n}.png" for n in range(3)])
-    with pytest.raises(DataError, match="only 50% of the image and annotation files are read"):
+    with pytest.raises(DataError, match="only 50% of the image and annotation files are understood"):
         read(tmp_path, ReadOptions(format="mvtec"))
 
 

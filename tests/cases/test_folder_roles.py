@@ -61,7 +61,7 @@ def test_a_reader_that_explains_too_little_is_refused_with_what_fits_better(tmp_
     root = mvtec(tmp_path / "set")
     for wrong in ("mvtec-loco", "mvtec-ad2"):
         error = refusal(root, format=wrong)
-        assert "of the image and annotation files are read" in error.what
+        assert "of the image and annotation files are understood" in error.what
         assert f"carpet-data doctor {root} --from mvtec" in str(error.hint)
 
 
@@ -95,7 +95,7 @@ def test_a_mask_without_an_image_is_refused(suffix: str, tmp_path: Path) -> None
 
 def test_skip_faulty_leaves_out_what_an_orphan_may_belong_to(tmp_path: Path) -> None:
     root = files(tmp_path / "set", [f"images/im-{n}.png" for n in range(6)], ["masks/im-0.png", "masks/im_1.png"])
-    assert "its name is near that of images/im-1.png" in refusal(root).what
+    assert "its name is close to that of images/im-1.png" in refusal(root).what
     dataset = read(root, ReadOptions(skip_faulty=True))
     assert [sample.image_path for sample in dataset] == [f"images/im-{n}.png" for n in (0, 2, 3, 4, 5)]
     assert [str(each.where) for each in dataset.skipped] == [str(root / "images/im-1.png")]

@@ -212,7 +212,7 @@ def test_a_mask_that_changes_behind_our_back_is_an_error(tmp_path: Path) -> None
     sample = next(each for each in dataset if isinstance(each.annotation, ClassFile) and each.annotation.table)
     assert sample.mask_path is not None
     drawn(tmp_path / sample.mask_path, blot(), 77)
-    with pytest.raises(DataError, match="values 77 of the index mask stand for no class"):
+    with pytest.raises(DataError, match="values 77 of the index mask are not assigned to a class"):
         sample.mask()
 
 
@@ -276,7 +276,7 @@ def test_numbers_in_color_are_refused_unless_the_channels_agree(tmp_path: Path) 
     Image.fromarray(np.repeat(values[:, :, None], 3, axis=2)).save(tmp_path / "grey.png")
     np.testing.assert_array_equal(read_indices(tmp_path / "grey.png"), values)
     Image.fromarray(np.stack([values, values * 0, values], axis=2)).save(tmp_path / "color.png")
-    with pytest.raises(ImageError, match="colors are no class numbers"):
+    with pytest.raises(ImageError, match="colors are not class numbers"):
         read_indices(tmp_path / "color.png")
 
 

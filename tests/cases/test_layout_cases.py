@@ -306,7 +306,7 @@ def test_above_several_categories_all_are_named(name: str, tmp_path: Path) -> No
         LAYOUTS[name](tmp_path / category)
     with pytest.raises(DataError) as caught:
         read(tmp_path)
-    assert "holds 2 data sets: bagel, carrot" in caught.value.what
+    assert "contains 2 data sets: bagel, carrot" in caught.value.what
     assert caught.value.hint == f"read one at a time: carpet-data doctor {tmp_path / 'bagel'}"
 
 
@@ -314,7 +314,7 @@ def test_above_one_category_it_is_named(tmp_path: Path) -> None:
     visa(tmp_path / "candle")
     (tmp_path / "split_csv").mkdir()
     (tmp_path / "split_csv/1cls.csv").write_text("object,split,label,image,mask\n")
-    with pytest.raises(DataError, match="holds a data set: candle") as caught:
+    with pytest.raises(DataError, match="contains a data set: candle") as caught:
         read(tmp_path)
     assert caught.value.hint == f"read it: carpet-data doctor {tmp_path / 'candle'}"
 
@@ -322,7 +322,7 @@ def test_above_one_category_it_is_named(tmp_path: Path) -> None:
 def test_categories_two_levels_down_are_named(tmp_path: Path) -> None:
     for category in ("audiojack", "toy"):
         LAYOUTS["real-iad"](tmp_path / "realiad_256" / category)
-    with pytest.raises(DataError, match="holds 2 data sets: realiad_256/audiojack, realiad_256/toy"):
+    with pytest.raises(DataError, match="contains 2 data sets: realiad_256/audiojack, realiad_256/toy"):
         read(tmp_path)
 
 

@@ -81,7 +81,7 @@ def test_a_fault_can_be_left_out(
     assert file in str(result.skipped[0])
     assert (result.samples, result.classes["hole"]) == (16, 4)
     assert "test_hole_001" not in store.read(tmp_path / "out").by_id()
-    assert "skipped 1 image at fault" in result.text()
+    assert "skipped 1 image with errors" in result.text()
     assert result.to_json()["skipped"][0]["where"] == str(source / HOLE)
 
 

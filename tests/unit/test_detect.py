@@ -80,7 +80,7 @@ def test_the_parent_of_categories_lists_them(tmp_path: Path) -> None:
         detect(tmp_path)
     assert caught.value.hint is not None
     assert str(tmp_path / "carpet") in caught.value.hint
-    assert "holds 2 data sets: carpet, screw" in caught.value.what
+    assert "contains 2 data sets: carpet, screw" in caught.value.what
 
 
 @pytest.mark.parametrize("part", ["train", "test", "test/hole", "ground_truth", "ground_truth/hole"])
@@ -189,7 +189,7 @@ def test_what_commands_wrote_is_no_class_of_the_folder_around_it(tmp_path: Path)
     to_masks(tmp_path / "ready", tmp_path / "index-masks", workers=1)
     with pytest.raises(DataError) as caught:
         detect(tmp_path)
-    assert "holds 3 data sets: index-masks, ready, weave" in caught.value.what
+    assert "contains 3 data sets: index-masks, ready, weave" in caught.value.what
     assert str(tmp_path / "index-masks") in str(caught.value.hint)
     assert not looks_like_dataset(tmp_path)
 

@@ -128,9 +128,9 @@ def read_indices(path: str | os.PathLike[str]) -> NDArray[Any]:
         pixels = read(path)
         if pixels.ndim == 3 and (pixels != pixels[:, :, :1]).any():
             raise ImageError(
-                "the mask is in color, and colors are no class numbers",
+                "the mask is in color, and colors are not class numbers",
                 where=path,
-                hint="save the class numbers as a grey or a palette PNG",
+                hint="save the class numbers as a gray or palette PNG",
             )
     # Decoders stretch what has less than 8 bits to 0..255.
     return values // (255 // (2**info.bits - 1)) if info.bits < 8 else values

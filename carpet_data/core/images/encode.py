@@ -55,7 +55,7 @@ def encode_picture(pixels: NDArray[np.uint8], suffix: str) -> bytes:
     """
     kind = suffix.lower()
     if kind not in PICTURES:
-        raise UsageError(f"unknown kind of picture {suffix!r}", hint=f"use a name that ends in {', '.join(PICTURES)}")
+        raise UsageError(f"unsupported image type {suffix!r}", hint=f"use a name that ends in {', '.join(PICTURES)}")
     if kind == ".png":
         return encode_png(pixels)
     quality = cv2.IMWRITE_WEBP_QUALITY if kind == ".webp" else cv2.IMWRITE_JPEG_QUALITY

@@ -102,11 +102,11 @@ def instances(
     if (numbers < 0).any():
         unknown = [value for value in values_in(values) if lookup[value] < 0]
         raise DataError(
-            f"values {', '.join(map(str, unknown[:5]))} of the index mask stand for no class",
+            f"values {', '.join(map(str, unknown[:5]))} of the index mask are not assigned to a class",
             where=path,
             hint="name them in --mask-classes, such as "
             + ",".join(f"{value}=NAME" for value in unknown[:5])
-            + " (or =ignore, for pixels that are no defect)",
+            + " (or =ignore, for pixels that are not defects)",
         )
     runs = from_values(numbers.astype(np.uint16))
     order, names = np.zeros(len(runs), np.int64), list[str]()

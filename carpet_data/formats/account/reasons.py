@@ -67,8 +67,8 @@ def _hardly_listed(account: Account, root: Path, options: ReadOptions) -> Iterat
         commands = ways.better(root, account, options)
     if commands:
         error = DataError(
-            f"as {account.format}, {counted(len(account.unread.images), 'image')} would be left out that no document "
-            f"lists, such as {account.unread.images[0]}",
+            f"read as {account.format}, {counted(len(account.unread.images), 'image')} that no document lists would be "
+            f"left out, such as {account.unread.images[0]}",
             where=root,
             hint=f"{commands}; if the document is meant: --from {account.format}",
         )

@@ -156,7 +156,7 @@ def _refusal(account: Account, root: Path, hint: str) -> DataError:
     kinds = sorted(set(unread.annotations.values()))
     named = f" ({', '.join(kinds)})" if kinds else ""
     return DataError(
-        f"as {account.format}, only {account.explained:.0%} of the image and annotation files are read; "
+        f"read as {account.format}, only {account.explained:.0%} of the image and annotation files are understood; "
         f"{counted(len(files), 'file')} {'is' if len(files) == 1 else 'are'} not, such as {files[0]}{named}",
         where=root,
         hint=hint,
@@ -170,7 +170,7 @@ def _orphaned(
     by_lack = tuple(seen.image for seen in images if seen.by_lack)
     for mask in orphans[:MOST_PROBLEMS]:
         near = [seen.image for seen in _nearest(mask, of_key) if not seen.annotated]
-        named = f"; its name is near that of {near[0]}" if near else ""
+        named = f"; its name is close to that of {near[0]}" if near else ""
         yield Finding(
             "mask-orphan",
             DataError(

@@ -26,7 +26,7 @@ _LARGEST = 65535
 _NUMBERED = re.compile(r"\s*(\d+)\s*[:=\t,;]\s*(.+?)\s*$")
 _LABELMAP = re.compile(r"(.+?):\d+,\d+,\d+:[^:]*:[^:]*$")
 _FORMS = (
-    "it should hold one name on each line (the first is 1, or 0 where it is called background), lines such as 1: name, "
+    "it should have one name per line (the first is 1, or 0 where it is called background), lines such as 1: name, "
     'two columns of CSV, or JSON such as {"name": 1}'
 )
 
@@ -99,7 +99,7 @@ def read_file(path: Path) -> MaskClasses:
         pairs = _of_json(json.loads(text)) if text.lstrip()[:1] in ("{", "[") else _of_lines(text)
         return _of_pairs(pairs)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"the list of classes cannot be understood ({error})", where=path, hint=_FORMS) from error
+        raise DataError(f"the list of classes cannot be parsed ({error})", where=path, hint=_FORMS) from error
 
 
 def _of_pairs(pairs: Iterable[tuple[int, str]]) -> MaskClasses:
@@ -116,9 +116,9 @@ def _of_pairs(pairs: Iterable[tuple[int, str]]) -> MaskClasses:
     ignored = [value for value, name in names.items() if name.casefold() in _UNDECIDED]
     table = tuple(sorted((value, name) for value, name in names.items() if value not in {*background, *ignored}))
     if not table:
-        raise ValueError("it names no class")
+        raise ValueError("it does not name a class")
     if len({name for _, name in table}) < len(table):
-        raise ValueError("two values have one name")
+        raise ValueError("two values have the same name")
     if 0 not in names:
         background.append(0)
     if IGNORED not in names:
@@ -166,7 +166,7 @@ def _of_lines(text: str) -> list[tuple[int, str]]:
 
 
 def _unmatched() -> tuple[int, str]:
-    raise ValueError("some lines have a number, and some have none")
+    raise ValueError("some lines have a number and some do not")
 
 
 def _counted(names: list[str]) -> list[tuple[int, str]]:

@@ -177,7 +177,7 @@ def unnamed(values: Iterable[int], masks: int, root: Path) -> DataError:
     how = f"{named} (or a file of names)" if listed is None else f"{shlex.quote(str(listed))}, or {named}"
     return ClassNumbersError(
         f"{counted(masks, 'mask')} {'holds' if masks == 1 else 'hold'} class numbers "
-        f"({', '.join(map(str, ordered))}) instead of one defect, and nothing says what they mean",
+        f"({', '.join(map(str, ordered))}) instead of one defect, and the classes are not named",
         where=root,
         hint=f"name them: carpet-data doctor {shlex.quote(str(root))} --mask-classes {how}",
     )

@@ -157,7 +157,7 @@ def _entries(
     for spot in spots:
         its_masks = masks.get(spot.path, ())
         if layout.masked_alone and not its_masks:
-            aside.append((spot.path, "without a mask its class is not known"))
+            aside.append((spot.path, "without a mask its class is unknown"))
             continue
         said = by_name.get(spot.path.casefold()) or _class_of(spot, good)
         class_name = said or (DEFECT if its_masks else GOOD)
@@ -207,7 +207,7 @@ def _unmasked(
         MissingMaskError.about(
             bare,
             f"{counted(len(bare), 'image')} of {len(open_entries)} {'has' if len(bare) == 1 else 'have'} no mask: "
-            f"{shown}; as good images of {layout.title} have an empty mask, nothing says what these show",
+            f"{shown}; as good images of {layout.title} have an empty mask, it is unknown what these show",
             where=root,
             hint="restore the masks, or leave these images out with --skip-faulty",
         ),

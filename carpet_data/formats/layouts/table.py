@@ -63,8 +63,8 @@ KOLEKTOR_SDD = Layout(
     "kolektor-sdd",
     "KolektorSDD",
     'Tabernik et al., 2020, "Segmentation-based deep-learning approach for surface-defect detection"',
-    "The class comes from the mask: an empty one is good. Each folder is a part, and a group that no split tears."
-    " Numbered folders of other names count if many masks in them are empty.",
+    "The class comes from the mask: an empty one is good. Each folder is a part, and a group that is never split across"
+    " train and test. Numbered folders of other names count if many masks in them are empty.",
     ("kos01/Part0.jpg", "kos01/Part0_label.bmp", "kos02/…"),
     images=(Images("{group}/{stem}.*"),),
     masks=_BESIDE,
@@ -187,7 +187,7 @@ VOC_MASKS = Layout(
     "Pascal VOC masks",
     'Everingham et al., 2010, "The Pascal Visual Object Classes Challenge"',
     "Masks hold class numbers, which labelmap.txt or --mask-classes names; 255 is never a defect. Images without "
-    "a mask are left out, since nothing says what they show. Boxes are not read.",
+    "a mask are left out, since it is unknown what they show. Boxes are not read.",
     ("JPEGImages/000.jpg", "SegmentationClass/000.png", "SegmentationObject/000.png", "labelmap.txt"),
     images=(Images("JPEGImages/{stem}.*"),),
     masks=("SegmentationClass/{stem}.*",),

@@ -84,7 +84,7 @@ def _classes(path: Path) -> MaskClasses:
         raise DataError("it does not list the classes by number, from 0 for the background", where=path, hint=_HINT)
     table = sorted((value, name) for name, value in numbers.items() if value)
     if len(dict(table)) < len(table):
-        raise DataError("two classes have one number", where=path, hint=_HINT)
+        raise DataError("two classes have the same number", where=path, hint=_HINT)
     return MaskClasses(tuple(table), (0,), ())
 
 

@@ -85,7 +85,7 @@ def preview(
         raise UsageError(f"--n must be 1 to {_MAX} (got {n})")
     if out is not None and Path(out).suffix.lower() not in PICTURES:
         raise UsageError(
-            f"unknown kind of picture {Path(out).suffix!r}",
+            f"unsupported image type {Path(out).suffix!r}",
             where=out,
             hint=f"use a name that ends in {', '.join(PICTURES)}",
         )

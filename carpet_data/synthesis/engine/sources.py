@@ -15,6 +15,7 @@ from pathlib import Path
 
 from carpet_data.core import executor, masks
 from carpet_data.core.progress import Progress
+from carpet_data.core.text import counted
 from carpet_data.dataset import GOOD, Connectivity, Dataset, Sample
 from carpet_data.errors import DataError, UsageError
 from carpet_data.synthesis.contract import Box, Facts, Method
@@ -235,9 +236,10 @@ def _without_background(sources: Sources, root: Path) -> DataError:
     tried = ""
     if sources.plates:
         reasons = ", ".join(f"{name} {count}" for name, count in refusals(sources.plates).items())
-        tried = f"; a clean background was tried of {len(sources.plates)} defect images, and none passed ({reasons})"
+        plates = counted(len(sources.plates), "clean background")
+        tried = f"; {plates} made from defect images failed the checks ({reasons})"
     else:
-        tried = ", and no defect image with a mask to make a background of"
+        tried = " and no defect image with a mask to make a background from"
     return DataError(
         f"the train side has no good image{tried}",
         where=root,
