@@ -17,7 +17,6 @@ _SPREAD_RANGE = (0.9, 1.1)
 _GAIN_RANGE = (0.5, 2.0)
 _OBJECT_GAIN_RANGE = (0.8, 1.25)
 _ALIKE_LEVELS = 40.0
-_TONE_RANGE = (0.3, 3.0)
 
 
 def match(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image:
@@ -61,48 +60,6 @@ def gain_matched(image: Image, host: Image, ring: Mask, strength: float = 1.0) -
     return np.asarray(
         cv2.LUT(image, to_bytes(np.arange(256, dtype=np.float32) * np.float32(gain)).reshape(256)), np.uint8
     )
-
-
-def tone_matched(image: Image, host: Image, ring: Mask, strength: float = 1.0) -> Image:
-    """A patch in the tones of the host that it coincides with: gain and offset of each channel, fitted on the ring.
-
-    Where the two show the same structure, pixel on pixel, contrast is a matter of light too, which `match` must leave.
-    Mean and spread are matched twice, the second time without what differs most; least squares would lose contrast
-    wherever the two do not coincide to the pixel. Darker or brighter than all of the ring, where the fit says nothing,
-    a defect keeps its shades. Arguments as `match`.
-    """
-    if strength <= 0 or np.count_nonzero(ring) < 64:
-        return image
-    one, other = np.atleast_3d(image), np.atleast_3d(host)
-    tables = []
-    for channel in range(one.shape[2]):
-        here, there = (values[..., channel][ring].astype(np.float32) for values in (one, other))
-        gain, offset = _fitted(here, there)
-        left = np.abs(there - gain * here - offset)
-        near = left <= np.percentile(left, 85)
-        gain, offset = _fitted(here[near], there[near])
-        gain, offset = 1 + (gain - 1) * strength, offset * strength
-        low, high = (float(level) for level in np.percentile(here, (5, 95)))
-        tables.append(_tones(gain, offset, low, high))
-    table = tables[0] if image.ndim == 2 else np.stack(tables, axis=-1)[None]
-    return np.asarray(cv2.LUT(image, table), np.uint8)
-
-
-def _tones(gain: float, offset: float, low: float, high: float) -> Image:
-    """uint8 value -> uint8 value: linear from low to high; below, black stays black, above, highlights stay as near."""
-    values = np.arange(256, dtype=np.float64)
-    fitted = gain * values + offset
-    at_low, at_high = max(gain * low + offset, 0.0), gain * high + offset
-    darker = at_low * values / max(low, 1.0)
-    brighter = at_high + min(gain, 1.0) * (values - high)
-    found = np.where(values < low, darker, np.where(values > high, brighter, fitted))
-    return to_bytes(np.asarray(found, np.float32)).reshape(256)
-
-
-def _fitted(here: NDArray[np.float32], there: NDArray[np.float32]) -> tuple[float, float]:
-    """Gain, within bounds, and offset that bring values to others."""
-    gain = float(np.clip(float(there.std()) / max(float(here.std()), 1.0), *_TONE_RANGE))
-    return gain, float(there.mean()) - gain * float(here.mean())
 
 
 def _light(image: Image, host: Image, where: Image) -> tuple[float, float]:

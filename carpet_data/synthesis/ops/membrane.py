@@ -41,11 +41,12 @@ def _pull(sums: F32, weight: F32) -> F32:
     return np.asarray(sums + up * like(1 - np.minimum(weight, 1.0), sums), np.float32)
 
 
-def membrane(host: Image, source: Image, known: Mask, smooth_px: float) -> F32:
+def membrane(host: Image, source: Image, known: Mask, smooth_px: float, least: float = 0.3) -> F32:
     """What to add to a source so that its light runs into the host's: their difference, low-passed and continued.
 
     Both are uint8 hxwx3 or hxw, the result float32; `known` (bool hxw) is where the two show the same thing and can be
-    compared. Differences finer than `smooth_px` are left.
+    compared. Differences finer than `smooth_px` are left; where less than a share `least` of what lies within it is
+    known, it is continued from elsewhere.
     """
     height, width = known.shape
     step = 4 if smooth_px >= 4 and min(height, width) >= 32 else 1
@@ -59,5 +60,5 @@ def membrane(host: Image, source: Image, known: Mask, smooth_px: float) -> F32:
     low = blurred(difference, smooth_px / step) / like(np.maximum(total, _KNOWN), difference)
     strength = np.abs(low) if low.ndim == 2 else np.abs(low).max(axis=2)
     # Where outlines of an object lie otherwise in the two they differ by more than light: that is ignored.
-    smooth = continued(np.asarray(low, np.float32), np.asarray((total > 0.3) & (strength < _LIGHT_LEVELS)))
+    smooth = continued(np.asarray(low, np.float32), np.asarray((total > least) & (strength < _LIGHT_LEVELS)))
     return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR))
