@@ -358,7 +358,7 @@ def test_where_no_background_passes_the_error_counts_the_reasons_and_names_what_
 
     prepare(root, tmp_path / "set", workers=1)
     recipe = synthesis.recipe(tmp_path, more=synthesis.LENIENT + "subject: texture\n")
-    with pytest.raises(DataError, match=r"none passed \(.*\d") as caught:
+    with pytest.raises(DataError, match=r"failed the checks \(.*\d") as caught:
         synthesize(tmp_path / "set", ["hole"], 2, recipe=recipe, workers=1)
     assert "--recipe augment" in str(caught.value.hint)
     assert "good images" in str(caught.value.hint)

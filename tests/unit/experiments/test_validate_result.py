@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from carpet_data.experiments.validate_result import PlannedRuns, ValidateResult
+from carpet_data.metrics.outlook import Outlook
 
 
 def plan(real: list[int]) -> list[PlannedRuns]:
@@ -18,9 +19,25 @@ def plan(real: list[int]) -> list[PlannedRuns]:
 def plan_lines(plan: list[PlannedRuns]) -> list[str]:
     """What a dry run prints of its plan."""
     result = ValidateResult(
-        Path("x"), "x", "main", None, None, "resnet18", "none", tuple(plan), 1, 10, (), None, {}, (), 0.0, dry_run=True
+        root=Path("x"),
+        name="x",
+        split="main",
+        run=None,
+        report=None,
+        architecture="resnet18",
+        weights="none",
+        plan=tuple(plan),
+        seeds=1,
+        steps=10,
+        outlook=Outlook({"good": 3}, {"good": 6}, verdict=False, detectable=None),
+        verdicts=(),
+        comparison=None,
+        checks={},
+        notes=(),
+        seconds=0.0,
+        dry_run=True,
     )
-    return result.text().splitlines()[3:-2]
+    return result.text().split("\n\n")[1].splitlines()
 
 
 def test_equal_partitions_are_told_once() -> None:
