@@ -25,10 +25,11 @@ _PREVIEWS = "previews"
 
 
 def write(root: Path, records: Sequence[PlateRecord]) -> Path:
-    """Write the sheet of a survey under `previews/`; the same plates give the same file."""
+    """Write the sheet of a survey under `previews/`; the same plates give the same file, which is drawn once."""
     keys = "\n".join(f"{record.sample.id} {record.key}" for record in records)
     path = root / _PREVIEWS / f"plates_{hashlib.sha256(keys.encode()).hexdigest()[:8]}.png"
-    write_bytes(path, encode_png(draw(root, records)))
+    if not path.is_file():
+        write_bytes(path, encode_png(draw(root, records)))
     return path
 
 
