@@ -84,7 +84,7 @@ def good_names(class_folders: Collection[str]) -> frozenset[str]:
 
 
 def is_background(class_name: str) -> bool:
-    """Whether a class is called as annotation tools call what is no object."""
+    """Whether a class is called as annotation tools call what is not an object."""
     return class_name.casefold() in _BACKGROUND
 
 

@@ -170,7 +170,7 @@ def _numbers(key: str, endings: Sequence[str]) -> Iterator[tuple[str, tuple[str,
         return
     texts = (match[3], str(int(match[3])))
     for ending in endings:
-        # Where nothing but a number follows, a sign must stand before it: img12 is no mask of img1.
+        # Where nothing but a number follows, a sign must stand before it: img12 is not a mask of img1.
         if ending and match[1].endswith(_loosely(ending)):
             yield match[1][: -len(ending)], texts
         elif not ending and match[2]:

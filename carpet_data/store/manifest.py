@@ -116,7 +116,7 @@ def from_json(row: object) -> Entry:
 
 
 def _check(row: Mapping[str, Any]) -> None:
-    """Refuse what is no row of a manifest."""
+    """Refuse what is not a row of a manifest."""
     for key, value in row.items():
         kind = _TYPES.get(key)
         if kind is None:

@@ -145,7 +145,7 @@ def test_annotations_without_an_image_id_end_the_run(tmp_path: Path) -> None:
 
 
 def test_the_entries_at_fault_do_not_hide_the_images(tmp_path: Path) -> None:
-    """doctor goes on: a box without a mask, a broken image, an empty mask and a copy in one run."""
+    """doctor continues: a box without a mask, a broken image, an empty mask and a copy in one run."""
     path = plain(tmp_path, 8)
     (tmp_path / "images/im_2.png").write_bytes((tmp_path / "images/im_2.png").read_bytes()[:200])
     (tmp_path / "images/im_3.png").write_bytes(b"")

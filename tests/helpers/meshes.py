@@ -35,7 +35,7 @@ def coordinates(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     y, x = np.mgrid[:side, :side].astype(np.float64)
     angle = np.radians(angle_deg)
-    # Not square, so that a quarter turn is no symmetry.
+    # Not square, so that a quarter turn is not a symmetry.
     u = (x * np.cos(angle) + y * np.sin(angle)) / period + phase[0]
     v = (-x * np.sin(angle) + y * np.cos(angle)) / (1.4 * period) + phase[1]
     return u, v

@@ -19,7 +19,7 @@ CUT: Box = (6, 2, 11, 7)
 
 
 def outline(box: Box, number: int = 0, middle: bool = True) -> str:
-    """A label line whose polygon is exactly this box; with a fifth point, so that it is no quadrilateral."""
+    """A label line whose polygon is exactly this box; with a fifth point, so that it is not a quadrilateral."""
     left, top, right, bottom = box
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     if middle:

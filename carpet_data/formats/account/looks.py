@@ -138,7 +138,7 @@ def _is_mostly_black(path: Path) -> bool:
 
 
 def _mostly_empty(root: Path, images: Sequence[ReadImage]) -> Iterator[Finding]:
-    """Defect classes of which most masks mark no pixel: the folder is no class, and an empty mask means good."""
+    """Defect classes of which most masks mark no pixel: the folder is not a class, and an empty mask means good."""
     of_class: dict[str, list[str]] = defaultdict(list)
     for seen in images:
         if seen.class_name != GOOD and seen.class_name in seen.image.split("/")[:-1]:

@@ -135,7 +135,7 @@ def findings(
 
 
 def notes_of(account: Account) -> tuple[str, ...]:
-    """What was left unread though it is no reason to refuse, and what the reader noted: one sentence each."""
+    """What was left unread without a reason to refuse, and what the reader noted: one sentence each."""
     notes = list(account.notes)
     for files, what in ((account.unread.images, "image"), (tuple(account.unread.annotations), "annotation file")):
         if files:

@@ -113,7 +113,7 @@ def _wrong_number(value: Any) -> str:
 
 
 def _unwanted(document: CocoDocument, names: Mapping[Any, str]) -> dict[str, str]:
-    """name -> why a category without annotations is no defect type: it only groups others, or it is the background."""
+    """name -> why a category without annotations is not a defect type: it groups others, or it is the background."""
     parents = Counter(
         parent
         for category in document.categories
@@ -129,7 +129,7 @@ def _unwanted(document: CocoDocument, names: Mapping[Any, str]) -> dict[str, str
         if parents[name] and grouped:
             found[name] = "it has no annotations and is only the supercategory of others"
         elif is_background(name):
-            found[name] = "it has no annotations, and its name says that it is no defect"
+            found[name] = "it has no annotations, and its name says that it is not a defect"
     return found
 
 

@@ -35,7 +35,7 @@ def id_of(value: Any) -> Id | None:
 
 
 def wrong_id(value: Any) -> str:
-    """What is wrong with a value that is no id, to follow the name of its key."""
+    """What is wrong with a value that is not an id, to follow the name of its key."""
     if value is None:
         return "is missing"
     if isinstance(value, float):

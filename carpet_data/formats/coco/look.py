@@ -176,7 +176,7 @@ def _amount(stated: Any, found: Any) -> float:
     if not is_list or any(isinstance(value, bool) or not isinstance(value, int | float) for value in stated):
         return float("inf")
     differences = [abs(value - other) for value, other in zip(stated, found, strict=True)]
-    # JSON's whole numbers may be longer than any float; NaN is no difference that could be compared.
+    # JSON's whole numbers may be longer than any float; NaN cannot be compared.
     return max(float(each) if each < _LARGE else float("inf") for each in differences)
 
 

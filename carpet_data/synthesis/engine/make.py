@@ -255,7 +255,7 @@ def _sources_or_error(
         return _sources(request, class_name, model, progress)
     except DataError as error:
         if type(error) is not DataError:
-            raise  # a damaged file or a leak is no matter of one class
+            raise  # a damaged file or a leak concerns every class
         return error
 
 

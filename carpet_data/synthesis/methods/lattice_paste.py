@@ -171,7 +171,7 @@ def _check_joined(rim: float, energy: float, max_rim: float, max_energy: float) 
 
 
 def _check_shows(image: Image, below: Image, mask: Mask, cell_px: float) -> None:
-    """A defect of which the border leaves nothing, or which looks as the host does, is no example of its class."""
+    """A defect that the border cuts off, or that looks like its host, is not an example of its class."""
     shown = int(np.count_nonzero((difference(image, below) > _DIFFERS) & mask))
     if shown < max(_SHOWS_FRAC * np.count_nonzero(mask), _SHOWS_CELLS * cell_px):
         raise Redraw(f"too little of the defect shows ({shown} pixels)")

@@ -127,7 +127,7 @@ def _check_suited(scene: Scene, lead: Donor) -> None:
         )
     if relief_of(lead.image, lead.mask).is_lit:
         raise Unsuited(
-            "these defects are reliefs lit from one side, and their shading goes on beyond a new shape; donor-paste "
+            "these defects are reliefs lit from one side, and their shading continues beyond a new shape; donor-paste "
             "keeps both"
         )
 

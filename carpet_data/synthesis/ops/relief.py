@@ -51,7 +51,7 @@ def relief_of(image: Image, mask: Mask) -> Relief:
     """Measure a donor on a texture: the cut with its collar (uint8 hxwx3 or hxw) and its mask (bool hxw, not empty).
 
     Clean texture is the collar away from the mask: its brightness (a plane) and its local contrast with their spreads.
-    Where brightness or contrast leave these next to the mask, the defect goes on.
+    Where brightness or contrast leave these next to the mask, the defect continues.
 
     Example:
         >>> y, x = np.mgrid[:90, :90] - 45.0

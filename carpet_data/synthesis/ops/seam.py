@@ -77,7 +77,7 @@ def seam_energy(image: Image, host: Image, region: Mask) -> float:
 
 
 def rim_mismatch(inside: Image, outside: Image, region: Mask) -> float:
-    """How much two images (uint8 hxwx3 or hxw) differ along a region's outline: whether what ends there goes on there.
+    """How much two images (uint8 hxwx3 or hxw) differ along a region's outline: whether structure continues there.
 
     The mean squared difference over the sum of both variances: 0 for the same structure, 1 for unrelated ones. A rim
     that shows nothing in either continues nothing wrongly.

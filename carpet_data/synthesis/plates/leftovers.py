@@ -58,7 +58,7 @@ def likeness(before: Image, plate: Image, mask: Mask, area: Mask) -> tuple[float
                 out = (left - middle) * np.float32(np.sign(apart))
                 score = np.minimum(out / (_LIKE_DEFECT * abs(apart)), out / (_FAR * spread))
                 worst = np.maximum(worst, score * inner)
-    # A speck smaller than a cell is no more than noise that happens to lie on that side.
+    # A speck smaller than a cell is only noise that happens to lie on that side.
     there = worst > 1
     there &= ~parts_below(there, side * side)
     return (float(worst[there].max()) if there.any() else min(1.0, float(worst.max()))), np.asarray(there)
