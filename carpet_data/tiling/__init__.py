@@ -1,0 +1,1 @@
+"""Cut a data set into tiles on disk, exactly, and put tiles together again."""

@@ -1,0 +1,111 @@
+"""What every trained model says of an image, whatever its task: the interface of `Predictor`. No torch here.
+
+A model folder (`model/` of a run) holds model.json, whose "kind" names the loader in `MODELS`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.core.plugins import Registry
+from carpet_data.errors import WeightsError
+
+__all__ = ["MODELS", "Detection", "ImagePrediction", "Predictor", "Task", "load_predictor"]
+
+Task: TypeAlias = Literal["classify", "dense", "segment", "detect", "anomaly"]
+
+MODELS = Registry("model", "carpet_data.models", {})
+"""Kind of model -> its loader, a callable (folder: Path, device: str) -> Predictor."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """One defect that a model found.
+
+    Attributes:
+        class_name: Its type; "defect" where the model knows no types.
+        score: In [0, 1].
+        bbox: x, y, width, height in pixels of the image; half-open.
+        mask: bool (height, width) of the box: its pixels; None where the model finds boxes only.
+    """
+
+    class_name: str
+    score: float
+    bbox: tuple[int, int, int, int]
+    mask: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImagePrediction:
+    """What a model says of one image of h rows and w columns.
+
+    Attributes:
+        class_name: The class of the image; `good`, a defect type, or "defect" where the model knows no types.
+        probabilities: class -> probability, in the order of the model's classes, summing to 1; None where the model
+            gives none.
+        anomaly: How sure the model is that the image shows a defect, of whatever type: higher is surer, in [0, 1].
+        heat: float32 (h, w): the same of each pixel; None for a model that says nothing of pixels.
+        labels: uint8 (h, w): the class of each pixel, an index into the model's classes; 0 is no defect. None as above.
+        detections: The defects found, the surest first; empty for a model that finds none by themselves.
+    """
+
+    class_name: str
+    probabilities: Mapping[str, float] | None
+    anomaly: float
+    heat: NDArray[np.float32] | None = None
+    labels: NDArray[np.uint8] | None = None
+    detections: tuple[Detection, ...] = ()
+
+
+class Predictor(Protocol):
+    """A trained model."""
+
+    @property
+    def task(self) -> Task:
+        """What it was trained for; "dense" serves every task."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Its classes, `good` first; ("good", "defect") where it knows no types."""
+        ...
+
+    def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[ImagePrediction]:
+        """Predictions of images, each uint8 HxWx3 RGB or HxW gray, of any size and each of its own.
+
+        Raises:
+            DeviceMemoryError: They do not fit into memory.
+        """
+        ...
+
+
+def load_predictor(path: str | os.PathLike[str], *, device: str = "auto") -> Predictor:
+    """Load a trained model of any task: from its model folder, or the run folder above it.
+
+    Raises:
+        WeightsError: There is no model, or it is damaged.
+        UsageError: The device is unknown.
+        MissingExtraError: The model needs a package that is not installed.
+    """
+    folder = next((each for each in (Path(path), Path(path) / "model") if (each / "model.json").is_file()), None)
+    if folder is None:
+        raise WeightsError("no model (model.json) found", where=Path(path), hint="name a folder that `train` wrote")
+    try:
+        known = json.loads((folder / "model.json").read_bytes())
+        kind = str(known.get("kind", "classifier"))
+    except (OSError, ValueError, AttributeError) as error:
+        hint = "train the model again"
+        raise WeightsError(f"it cannot be read ({error})", where=folder / "model.json", hint=hint) from error
+    if kind not in MODELS.names():
+        hint = f"known kinds: {', '.join(MODELS.names())}; install the package that made it, or train the model again"
+        raise WeightsError(f"unknown kind of model {kind!r}", where=folder / "model.json", hint=hint)
+    loaded: Predictor = MODELS.load(kind)(folder, device)
+    return loaded
