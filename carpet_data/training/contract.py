@@ -22,7 +22,11 @@ __all__ = ["MODELS", "Detection", "ImagePrediction", "Predictor", "Task", "load_
 
 Task: TypeAlias = Literal["classify", "dense", "segment", "detect", "anomaly"]
 
-MODELS = Registry("model", "carpet_data.models", {})
+MODELS = Registry(
+    "model",
+    "carpet_data.models",
+    {"classifier": ("carpet_data.training.classifier:load_classifier", "classes of whole images")},
+)
 """Kind of model -> its loader, a callable (folder: Path, device: str) -> Predictor."""
 
 

@@ -38,6 +38,7 @@ def write_outputs(
     """
     folder = run.folder
     model = {
+        "kind": "classifier",
         "resize": options.resize,
         "dataset": dict(run.dataset),
         "settings": options.to_json(),

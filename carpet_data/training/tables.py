@@ -25,7 +25,7 @@ from carpet_data.formats.skipped import about_image
 from carpet_data.training import pixel_store
 from carpet_data.training.options import TrainOptions
 
-__all__ = ["ImageTable", "Sides", "load", "load_sides"]
+__all__ = ["ImageTable", "Sides", "load", "load_sides", "resized"]
 
 _MEMORY_BYTES = 2 * 2**30
 _WORTH_WORKERS = 200_000_000
@@ -283,7 +283,7 @@ _Loaded: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
 
 def _load(job: _Job) -> _Loaded | CarpetDataError:
     try:
-        pixels = _resized(read(job.root / job.sample.image_path), job.size)
+        pixels = resized(read(job.root / job.sample.image_path), job.size)
         return pixels, _mask(job) if job.masks else None
     except CarpetDataError as error:
         if job.skip:
@@ -291,7 +291,8 @@ def _load(job: _Job) -> _Loaded | CarpetDataError:
         raise
 
 
-def _resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """An image, uint8 HxWx3 or HxW, as training sees it: uint8 (size, size, 3); areas are averaged as it shrinks."""
     height, width = image.shape[:2]
     if (height, width) != (size, size):
         how = cv2.INTER_AREA if height * width > size * size else cv2.INTER_LINEAR
