@@ -1,7 +1,8 @@
 """Scores, intervals and paired tests.
 
-`classification` defines the scores, `outcomes` holds what a condition predicted over partitions and seeds, `bootstrap`
-and `paired` say how far a score, or the difference of two, can be trusted.
+`classification` defines the scores of image classes, `pixels` those of heat maps. `outcomes` holds what a condition
+predicted over partitions and seeds, `bootstrap` and `paired` say how far a score, or the difference of two, can be
+trusted.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from carpet_data.metrics.paired import (
     partition_differences,
     sign_flip,
 )
+from carpet_data.metrics.pixels import PixelRanking, PixelScores, pixel_scores
 
 __all__ = [
     "ACCURACY",
@@ -44,6 +46,8 @@ __all__ = [
     "Interval",
     "Outcome",
     "PairedResult",
+    "PixelRanking",
+    "PixelScores",
     "Scores",
     "SignFlip",
     "Statistic",
@@ -56,6 +60,7 @@ __all__ = [
     "macro_f1",
     "paired_bootstrap",
     "partition_differences",
+    "pixel_scores",
     "recall_of",
     "recalls",
     "sign_flip",
