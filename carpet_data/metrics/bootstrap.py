@@ -23,7 +23,7 @@ from carpet_data.metrics.classification import BALANCED_ACCURACY, Counts, Statis
 from carpet_data.metrics.intervals import Interval, check_level
 from carpet_data.metrics.outcomes import Outcome
 
-__all__ = ["bootstrap_interval", "percentiles", "resample", "strata"]
+__all__ = ["bootstrap_interval", "draws", "percentiles", "resample", "strata"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -86,7 +86,7 @@ def resample(outcomes: Sequence[Outcome], statistic: Statistic, *, resamples: in
     random = np.random.default_rng(np.random.SeedSequence(seed))
     chunks = [
         np.stack([_statistics(weights, tally, statistic, used) for tally in tallies])
-        for weights in _weights(members, resamples, max(1, _CHUNK_VALUES // size), random)
+        for weights in draws(members, resamples, max(1, _CHUNK_VALUES // size), random)
     ]
     values = np.concatenate(chunks, axis=1)
     lost = np.isnan(values).any(axis=0)
@@ -111,8 +111,8 @@ def _statistics(weights: F64, tally: F64, statistic: Statistic, used: NDArray[np
     return means
 
 
-def _weights(members: Sequence[I64], resamples: int, chunk: int, random: np.random.Generator) -> Iterator[F64]:
-    """Rows of weights (b, units), b at most `chunk`, `resamples` rows in all."""
+def draws(members: Sequence[I64], resamples: int, chunk: int, random: np.random.Generator) -> Iterator[F64]:
+    """Rows of weights (b, units), b at most `chunk`, `resamples` rows in all; `members` are the `strata`."""
     units = sum(len(stratum) for stratum in members)
     for start in range(0, resamples, chunk):
         count = min(chunk, resamples - start)

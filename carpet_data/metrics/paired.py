@@ -27,6 +27,7 @@ __all__ = [
     "corrected_t",
     "holm",
     "paired_bootstrap",
+    "paired_result",
     "partition_differences",
     "sign_flip",
 ]
@@ -82,17 +83,24 @@ def paired_bootstrap(
     check_level(level)
     baseline.refuse_unlike(candidate)
     values = resample([baseline, candidate], statistic, resamples=resamples, seed=seed)
-    moved = _without_rounding(values[1] - values[0])
-    difference = float(_without_rounding(np.asarray(candidate.value(statistic) - baseline.value(statistic))))
+    difference = candidate.value(statistic) - baseline.value(statistic)
+    fewest = min(units for units in baseline.units_by_class().values() if units)
+    return paired_result(statistic.name, difference, values[1] - values[0], fewest_units=fewest, level=level)
+
+
+def paired_result(
+    statistic: str, difference: float, moved: F64, *, fewest_units: int, level: float = 0.95
+) -> PairedResult:
+    """What a difference and its values in the resamples, float64 (n,), say; see `paired_bootstrap`."""
+    moved = _without_rounding(moved)
     below, above = int((moved <= 0).sum()), int((moved >= 0).sum())
-    p_value = min(1.0, 2 * (1 + min(below, above)) / (len(moved) + 1))
     return PairedResult(
-        statistic=statistic.name,
-        difference=difference,
+        statistic=statistic,
+        difference=float(_without_rounding(np.asarray(difference))),
         interval=percentiles(moved, level),
-        p_value=p_value,
+        p_value=min(1.0, 2 * (1 + min(below, above)) / (len(moved) + 1)),
         resamples=len(moved),
-        fewest_units=min(units for units in baseline.units_by_class().values() if units),
+        fewest_units=fewest_units,
     )
 
 
