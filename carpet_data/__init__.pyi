@@ -57,12 +57,14 @@ from carpet_data.formats import read as read
 from carpet_data.formats.coco.check import check as check
 from carpet_data.formats.export import ExportResult as ExportResult
 from carpet_data.formats.export import export as export
+from carpet_data.formats.exports import to_anomalib as to_anomalib
 from carpet_data.formats.exports import to_coco as to_coco
 from carpet_data.formats.exports import to_folder as to_folder
 from carpet_data.formats.exports import to_masks as to_masks
 from carpet_data.formats.exports import to_mvtec as to_mvtec
 from carpet_data.formats.exports import to_voc as to_voc
 from carpet_data.formats.exports import to_yolo as to_yolo
+from carpet_data.formats.options import AnomalibOptions as AnomalibOptions
 from carpet_data.formats.options import CocoOptions as CocoOptions
 from carpet_data.formats.options import ExportOptions as ExportOptions
 from carpet_data.formats.options import FolderOptions as FolderOptions

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "to-yolo": ("carpet_data.cli.exports:to_yolo", "Export YOLO labels: boxes or segments."),
     "to-voc": ("carpet_data.cli.exports:to_voc", "Export Pascal VOC XML boxes and segmentation masks."),
     "to-folder": ("carpet_data.cli.exports:to_folder", "Export one folder per class, as ImageFolder reads it."),
+    "to-anomalib": ("carpet_data.cli.exports:to_anomalib", "Export a folder and a configuration for anomalib."),
     "to-mvtec": ("carpet_data.cli.exports:to_mvtec", "Export the MVTec AD layout."),
     "to-masks": ("carpet_data.cli.exports:to_masks", "Export images with class-index masks."),
     "export": ("carpet_data.cli.exports:export", "Export in any format, also in one that an installed package adds."),

@@ -12,6 +12,7 @@ from carpet_data.cli.common import Ui, existing, json_option, quiet_option, reso
 from carpet_data.cli.options import options, take
 from carpet_data.core.text import counted
 from carpet_data.formats.options import (
+    AnomalibOptions,
     CocoOptions,
     ExportOptions,
     FolderOptions,
@@ -25,7 +26,7 @@ from carpet_data.formats.registry import ReadOptions
 if TYPE_CHECKING:
     from carpet_data.formats.coco.check import CocoCheck
 
-__all__ = ["check", "export", "to_coco", "to_folder", "to_masks", "to_mvtec", "to_voc", "to_yolo"]
+__all__ = ["check", "export", "to_anomalib", "to_coco", "to_folder", "to_masks", "to_mvtec", "to_voc", "to_yolo"]
 
 _SHOWN = 20
 _PLACES = "Without ROOT, the current folder is exported; without --out, the output is written beside it."
@@ -127,6 +128,17 @@ to_masks = _export(
     Masks hold the category id, 0 for background; classes.json names them.""",
     "carpet-data to-masks carpet-prepared -o carpet-masks",
     "carpet-data to-masks carpet --instances --images none",
+)
+
+
+to_anomalib = _export(
+    "anomalib",
+    AnomalibOptions,
+    """Export images, masks and anomalib.yaml for anomalib from ROOT, a raw or prepared data set.
+
+    Training holds real good images only, as anomalib's models need. The defect images of train, and all of val, are
+    left out and counted.""",
+    "carpet-data to-anomalib carpet-prepared -o carpet-anomalib",
 )
 
 

@@ -12,6 +12,7 @@ from carpet_data.core.progress import Progress
 from carpet_data.dataset import Dataset
 from carpet_data.formats.export import ExportResult, export
 from carpet_data.formats.options import (
+    AnomalibOptions,
     CocoOptions,
     ExportOptions,
     FolderOptions,
@@ -22,7 +23,7 @@ from carpet_data.formats.options import (
 )
 from carpet_data.formats.registry import ReadOptions
 
-__all__ = ["to_coco", "to_folder", "to_masks", "to_mvtec", "to_voc", "to_yolo"]
+__all__ = ["to_anomalib", "to_coco", "to_folder", "to_masks", "to_mvtec", "to_voc", "to_yolo"]
 
 F = TypeVar("F", bound=Callable[..., ExportResult])
 Source = str | os.PathLike[str] | Dataset
@@ -168,3 +169,20 @@ def to_masks(
     Masks hold the category id, 0 for background; good images have a mask of zeros.
     """
     return export(source, "masks", out, options, read_options=read_options, progress=progress, **changes)
+
+
+@_takes(AnomalibOptions)
+def to_anomalib(
+    source: Source,
+    out: Out = None,
+    options: AnomalibOptions | None = None,
+    *,
+    read_options: ReadOptions | None = None,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> ExportResult:
+    """Write train/good, test/CLASS, ground_truth/CLASS and anomalib.yaml, the configuration of anomalib's Folder.
+
+    Training holds real good images only. The defect images of train, and all of val, are left out and counted.
+    """
+    return export(source, "anomalib", out, options, read_options=read_options, progress=progress, **changes)

@@ -9,6 +9,7 @@ from carpet_data.core.options import Options, option
 from carpet_data.errors import UsageError
 
 __all__ = [
+    "AnomalibOptions",
     "CocoOptions",
     "ExportOptions",
     "FolderOptions",
@@ -117,3 +118,16 @@ class MasksOptions(InstanceOptions):
     """How to write class-index masks."""
 
     instances: bool = option(False, "Write 16-bit instance masks too.")
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalibOptions(MaskOptions):
+    """How to write a folder for anomalib."""
+
+    images: Placed = option("link", _PLACED)
+    validation: Literal["synthetic", "from_train", "from_test", "same_as_test", "none"] = option(
+        "synthetic",
+        "Images on which anomalib chooses its threshold: good training images with or without artificial defects, or "
+        "test images, which flatters the scores.",
+    )
+    seed: int = option(0, "Random seed of anomalib's own splits.", minimum=0)

@@ -129,6 +129,10 @@ FORMATS = Registry(
         "mvtec-loco": ("carpet_data.formats.mvtec.loco:MVTEC_LOCO", "MVTec LOCO AD: a folder of masks per image"),
         "yolo": ("carpet_data.formats.yolo:YOLO", "YOLO segments or boxes: images, labels, data.yaml"),
         "mvtec": ("carpet_data.formats.mvtec.ad:MVTEC", "MVTec AD: train/good, test/CLASS, ground_truth/CLASS"),
+        "anomalib": (
+            "carpet_data.formats.anomalib:ANOMALIB",
+            "anomalib's Folder: MVTec AD's folders and anomalib.yaml",
+        ),
         "folder": ("carpet_data.formats.folder:FOLDER", "folders of images, by class or with masks paired by name"),
     },
 )

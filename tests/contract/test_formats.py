@@ -23,9 +23,18 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", FORMATS.builtin)
+@pytest.mark.parametrize("name", [name for name in FORMATS.builtin if name != "anomalib"])
 def test_the_contract(name: str, tmp_path: Path) -> None:
     check_format(FORMATS.load(name), tmp_path, **CASES.get(name, {}))
+
+
+def test_the_contract_for_anomalib_which_leaves_out_defects_of_train(tmp_path: Path) -> None:
+    anomalib = FORMATS.load("anomalib")
+
+    def without_split(export: Any) -> Any:
+        return anomalib.write(replace(export, split=None, parts={"all": export.dataset.samples}))
+
+    check_format(replace(anomalib, write=without_split), tmp_path)
 
 
 def test_the_contract_for_masks_without_instances(tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ class JsonCommands:
     def exports(self) -> None:
         """Commands that write other formats, and the check of one."""
         run, root = self, self.folder / "set"
-        for kind in ("coco", "yolo", "voc", "folder", "mvtec", "masks"):
+        for kind in ("coco", "yolo", "voc", "folder", "mvtec", "anomalib", "masks"):
             run(f"to-{kind}", f"to-{kind}", root, "-o", self.folder / kind, *ONE)
         run("export", "export", root, "--to", "coco", "-o", self.folder / "any", *ONE)
         run("check", "check", self.folder / "coco", *ONE)
