@@ -52,10 +52,11 @@ class Estimate(Result):
         return number if self.interval is None else f"{number} ({self.interval.text(signed=signed)})"
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: int, level: float = 0.95) -> Interval:
     """The score interval of a share (Wilson 1927), without continuity correction.
 
-    It assumes independent trials: for images of shared groups, or pooled over seeds, it is too narrow.
+    It assumes independent trials: for images of shared groups, or pooled over seeds, it is too narrow. Where `n` is a
+    number of groups, the successes are their share of it and need not be whole.
 
     Raises:
         UsageError: No trial, more successes than trials, or a level outside (0, 1).
