@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,16 +10,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from carpet_data.core.progress import Progress, Step
-from carpet_data.errors import DataError
-from carpet_data.metrics import Interval, Outcome, Scores, bootstrap_interval, wilson
+from carpet_data.metrics import Outcome
 from carpet_data.networks import Network
 from carpet_data.networks.devices import amp as mixed_precision
 from carpet_data.networks.devices import memory_guard
 from carpet_data.store.runs import Prediction
 from carpet_data.training.features import FeatureTable
 from carpet_data.training.tables import ImageTable
+from carpet_data.training.task_result import ClassifyScores
 
-__all__ = ["Predictions", "SideScores", "of_logits", "predict", "predict_features", "score"]
+__all__ = ["Predictions", "of_logits", "predict", "predict_features", "score"]
 
 F64 = NDArray[np.float64]
 
@@ -133,41 +132,12 @@ def of_logits(logits: F64, truth: NDArray[np.int64], ids: tuple[str, ...]) -> Pr
     return Predictions(tuple(ids), np.asarray(truth, np.int64), np.exp(logs), losses)
 
 
-@dataclass(frozen=True, slots=True)
-class SideScores:
-    """The scores of a classifier on one side of a split, and how far they can be trusted.
-
-    Attributes:
-        scores: Accuracy, balanced accuracy, macro F1, recalls, confusion.
-        balanced_interval: 95 %, bootstrap over groups of images; None where a class has one group only.
-        recall_intervals: 95 % of each class (Wilson); None for a class without images.
-        loss: Mean cross-entropy.
-    """
-
-    scores: Scores
-    balanced_interval: Interval | None
-    recall_intervals: tuple[Interval | None, ...]
-    loss: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The scores as plain values."""
-        intervals = (None if each is None else each.to_json() for each in self.recall_intervals)
-        return {
-            **self.scores.to_json(),
-            "loss": self.loss,
-            "balanced_accuracy_interval": None if self.balanced_interval is None else self.balanced_interval.to_json(),
-            "recall_intervals": dict(zip(self.scores.classes, intervals, strict=True)),
-        }
-
-
-def score(table: ImageTable, found: Predictions, *, seed: int) -> SideScores:
+def score(table: ImageTable, found: Predictions, *, seed: int) -> ClassifyScores:
     """Score the predictions of a table's images, row by row; the seed is that of the bootstrap.
 
     Raises:
         DataError: There are no images.
     """
-    scores = Scores.of(found.truth, found.predicted, table.classes)
-    intervals = tuple(wilson(row[label], sum(row)) if sum(row) else None for label, row in enumerate(scores.table))
     count = len(table)
     outcome = Outcome.of(
         "train",
@@ -179,9 +149,4 @@ def score(table: ImageTable, found: Predictions, *, seed: int) -> SideScores:
         truth=found.truth,
         predicted=found.predicted,
     )
-    try:
-        balanced = bootstrap_interval(outcome, seed=seed)
-    except DataError:
-        # One group does not show how others would do: the score has no interval, and the text says why.
-        balanced = None
-    return SideScores(scores, balanced, intervals, found.loss)
+    return ClassifyScores.of(outcome, loss=found.loss, seed=seed)

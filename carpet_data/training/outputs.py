@@ -12,11 +12,12 @@ from carpet_data.networks import save_model
 from carpet_data.reporting import figures
 from carpet_data.store import runs
 from carpet_data.store.runs import RunInfo
-from carpet_data.training.evaluate import Predictions, SideScores, predict, score
+from carpet_data.training.evaluate import Predictions, predict, score
 from carpet_data.training.fit import Fit
 from carpet_data.training.options import TrainOptions
 from carpet_data.training.pictures import write_heatmaps, write_worst
 from carpet_data.training.tables import Sides
+from carpet_data.training.task_result import ClassifyScores
 
 __all__ = ["write_outputs"]
 
@@ -66,10 +67,12 @@ def write_outputs(
     return metrics
 
 
-def _scored(fitted: Fit, sides: Sides, options: TrainOptions) -> tuple[dict[str, Predictions], dict[str, SideScores]]:
+def _scored(
+    fitted: Fit, sides: Sides, options: TrainOptions
+) -> tuple[dict[str, Predictions], dict[str, ClassifyScores]]:
     """Predictions and scores of each side that has images."""
     found: dict[str, Predictions] = {}
-    scores: dict[str, SideScores] = {}
+    scores: dict[str, ClassifyScores] = {}
     for side, table in (("train", sides.train), ("val", sides.val), ("test", sides.test)):
         if table is not None:
             # Full precision, whatever the training used: what is reported is what a loaded model gives.
@@ -84,7 +87,7 @@ def _write_history(run: RunInfo, fitted: Fit) -> None:
     figures.save(figures.curves(first), run.folder / "plots" / "curves.png")
 
 
-def _draw(folder: Path, test: SideScores) -> None:
+def _draw(folder: Path, test: ClassifyScores) -> None:
     figures.save(figures.confusion(test.scores.table, test.scores.classes), folder / "confusion.png")
     recalls = zip(test.scores.classes, test.scores.recalls, test.recall_intervals, strict=True)
     drawn = figures.recalls({"test": {name: Estimate(value, interval) for name, value, interval in recalls}})

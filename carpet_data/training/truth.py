@@ -1,0 +1,122 @@
+"""What an image really shows, in the terms of a model: its class, the class of each pixel, its defects. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carpet_data.core.masks import find, load, rle
+from carpet_data.core.masks.runs import to_values
+from carpet_data.dataset import GOOD, Instance, Sample
+from carpet_data.errors import UsageError
+from carpet_data.metrics.image_evidence import ImageEvidence, areas_of, matches, pixel_counts
+from carpet_data.training.contract import ImagePrediction
+
+__all__ = ["ANY_DEFECT", "Truth", "evidence_of", "knows_types", "truth_of", "types_of"]
+
+ANY_DEFECT = "defect"
+"""The one defect class of a model that knows no types."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What an image shows.
+
+    Attributes:
+        id: Of the sample.
+        class_name: One of the model's classes.
+        group: Images of one group are no independent evidence.
+        labels: uint8 (h, w): 0 where there is no defect, else 1 + the place of its type among the model's types. None
+            where the defect's pixels are unknown: an image without a mask, or with an empty one.
+        instances: The defects, their types named as the model names them; None as above.
+    """
+
+    id: str
+    class_name: str
+    group: str
+    labels: NDArray[np.uint8] | None
+    instances: tuple[Instance, ...] | None
+
+
+def types_of(classes: Sequence[str]) -> tuple[str, ...]:
+    """The defect types among a model's classes, in their order."""
+    return tuple(name for name in classes if name != GOOD)
+
+
+def knows_types(classes: Sequence[str]) -> bool:
+    """Whether a model of these classes tells defect types apart, or only good images from others."""
+    return types_of(classes) != (ANY_DEFECT,)
+
+
+def truth_of(sample: Sample, classes: Sequence[str]) -> Truth:
+    """What a sample shows, its mask read from the data set.
+
+    For a model that knows no types, every defect is "defect".
+
+    Args:
+        sample: Of a data set.
+        classes: Those of the model.
+
+    Raises:
+        UsageError: The sample belongs to no data set, or shows a class that the model does not know.
+        ImageError, DataError: As `Sample.mask`.
+    """
+    types = types_of(classes)
+    name = _named(sample.class_name, classes)
+    truth = Truth(sample.id, name, sample.group if sample.group is not None else sample.id, None, None)
+    if sample.unmasked:
+        return truth
+    if sample.root is None:
+        raise UsageError("the sample belongs to no data set", where=sample.id, hint="take it from a Dataset")
+    mask = load(sample.root, sample)
+    if not len(mask.runs) and sample.class_name != GOOD:
+        return truth
+    number = np.array([0, *(types.index(_named(each, classes)) + 1 for each in mask.names)], np.int64)
+    labels = to_values(replace(mask.runs, value=number[mask.runs.value]))
+    regions = find(mask, connectivity=sample.connectivity)
+    found = zip(regions, regions.bbox.tolist(), regions.area.tolist(), strict=True)
+    instances = tuple(
+        Instance(_named(each, classes), (x, y, w, h), area, sample.height, sample.width, rle.encode(runs))
+        for (each, runs), (x, y, w, h), area in found
+    )
+    return replace(truth, labels=labels, instances=instances)
+
+
+def _named(class_name: str, classes: Sequence[str]) -> str:
+    """A class of the data as the model calls it."""
+    if class_name in classes:
+        return class_name
+    if class_name != GOOD and not knows_types(classes):
+        return ANY_DEFECT
+    raise UsageError(
+        f"the model does not know the class {class_name!r}",
+        hint=f"it knows {', '.join(classes)}; score it on images of these, or train it again",
+    )
+
+
+def evidence_of(prediction: ImagePrediction, truth: Truth, classes: Sequence[str], *, detects: bool) -> ImageEvidence:
+    """What the bootstrap keeps of an image; `detects` says whether the model finds defects by themselves.
+
+    Raises:
+        UsageError: A map is not of the size of the image.
+        DataError: A heat map holds NaN.
+    """
+    types = types_of(classes)
+    kept = ImageEvidence(anomaly=float(prediction.anomaly))
+    if truth.labels is None or truth.instances is None:
+        return kept
+    if prediction.heat is not None:
+        pixels, components = pixel_counts(prediction.heat, truth.labels > 0)
+        kept = replace(kept, pixels=pixels, components=components)
+    if prediction.labels is not None:
+        kept = replace(kept, areas=areas_of(prediction.labels, truth.labels, len(types) + 1))
+    if detects:
+        place = {name: number for number, name in enumerate(types)}
+        boxes = [(place[each.class_name], each.bbox) for each in truth.instances]
+        found = [(place[each.class_name], each.score, each.bbox) for each in prediction.detections]
+        objects = tuple(sum(label == number for label, _ in boxes) for number in range(len(types)))
+        kept = replace(kept, found=matches(found, boxes), objects=objects)
+    return kept
