@@ -77,6 +77,9 @@ from carpet_data.formats.options import YoloOptions as YoloOptions
 from carpet_data.learned.fit import FitResult as FitResult
 from carpet_data.learned.fit import fit as fit
 from carpet_data.learned.options import FitOptions as FitOptions
+from carpet_data.prediction.options import PredictOptions as PredictOptions
+from carpet_data.prediction.predict import predict as predict
+from carpet_data.prediction.results import PredictResult as PredictResult
 from carpet_data.preparation.drop import DropResult as DropResult
 from carpet_data.preparation.drop import drop as drop
 from carpet_data.preparation.groups import Group as Group

@@ -20,6 +20,7 @@ __all__ = [
     "around",
     "evenly",
     "fitted",
+    "font",
     "framed",
     "is_strip",
     "outlined",
@@ -171,25 +172,26 @@ def _paste(canvas: U8, picture: U8, x: int, y: int) -> None:
 
 def _write(strip: U8, text: str, color: Color) -> None:
     drawn = Image.fromarray(strip)
-    ImageDraw.Draw(drawn).text((2, 3), _shortened(text, strip.shape[1] - 4), fill=color, font=_font())
+    ImageDraw.Draw(drawn).text((2, 3), _shortened(text, strip.shape[1] - 4), fill=color, font=font(_TEXT_PX))
     strip[:] = np.asarray(drawn)
 
 
 def _shortened(text: str, width: int) -> str:
     """Text that fits, its middle left out where it does not: ids often differ at their ends."""
     shorter, kept = text, len(text)
-    while kept > 1 and _font().getlength(shorter) > width:
+    while kept > 1 and font(_TEXT_PX).getlength(shorter) > width:
         kept -= 1
         shorter = f"{text[: kept // 2]}…{text[len(text) - (kept - kept // 2) :]}"
     return shorter
 
 
-@lru_cache(maxsize=1)
-def _font() -> ImageFont.FreeTypeFont:
-    # matplotlib brings a font that has the letters of most languages; it is found without importing matplotlib.
+@lru_cache(maxsize=16)
+def font(size_px: int) -> ImageFont.FreeTypeFont:
+    """A font that has the letters of most languages."""
+    # matplotlib brings one; it is found without importing matplotlib.
     package = importlib.util.find_spec("matplotlib")
     assert package is not None
     assert package.origin is not None
     return ImageFont.truetype(
-        str(Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"), _TEXT_PX
+        str(Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"), size_px
     )

@@ -1,1 +1,1 @@
-"""Predict with trained models: files and folders in, JSON lines, COCO results and overlays out; ONNX export."""
+"""Predict with trained models: files and folders in, JSON lines, COCO results and pictures out; ONNX export."""

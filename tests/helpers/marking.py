@@ -16,6 +16,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "unit/learned": ("torch",),
     "unit/networks": ("torch",),
     "unit/training": ("torch",),
+    "unit/prediction": ("torch",),
     "unit/test_evidence_pools.py": ("torch", "slow"),
     "unit/test_learned_engine.py": ("torch",),
     "cases/test_paste_depth.py": ("slow",),
