@@ -54,6 +54,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Synthesize": ("synthesis",),
     "Learned recipes": ("learned",),
     "Train": ("training",),
+    "Predict": ("prediction",),
     "Validate, score, sweep": ("experiments",),
     "Report, browse, curate": ("reporting", "fiftyone", "store"),
     "Sample data and downloads": ("weave", "archives"),

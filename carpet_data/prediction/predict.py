@@ -65,7 +65,7 @@ def predict(
 
     Example:
         >>> import carpet_data as cd
-        >>> cd.predict("carpet-prepared/runs/train-001", "new", "out", overlays=True).counts  # doctest: +SKIP
+        >>> cd.predict("carpet-prepared/runs/train-001", "new", "out", overlays=True).predicted  # doctest: +SKIP
         {'good': 9, 'hole': 3}
     """
     asked = PredictOptions.of(options, changes)

@@ -25,7 +25,7 @@ class PredictResult(Result):
         task: What the model was trained for.
         classes: The model's.
         images: Number of images predicted.
-        counts: class -> number of images predicted as it.
+        predicted: class -> number of images predicted as it.
         detections: Number of defects found.
         errors: One for each file that could not be read; `where` is the file.
         notes: What the user should know.
@@ -36,7 +36,7 @@ class PredictResult(Result):
     task: str
     classes: tuple[str, ...]
     images: int
-    counts: Mapping[str, int]
+    predicted: Mapping[str, int]
     detections: int
     errors: tuple[CarpetDataError, ...] = ()
     notes: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class PredictResult(Result):
 
     def text(self) -> str:
         """The result for people."""
-        counts = ", ".join(f"{printable(name)} {count}" for name, count in self.counts.items())
+        counts = ", ".join(f"{printable(name)} {count}" for name, count in self.predicted.items())
         found = f"; {counted(self.detections, 'defect')} marked" if self.detections else ""
         lines = [f"{counted(self.images, 'image')}" + (f": {counts}{found}" if counts else "")]
         lines += [f"note: {printable(note)}" for note in self.notes]

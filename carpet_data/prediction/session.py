@@ -152,7 +152,7 @@ class Session:
             task=self.model.task,
             classes=self.model.classes,
             images=self.images,
-            counts=dict(counts),
+            predicted=dict(counts),
             detections=self.detections,
             errors=tuple(self.errors),
             notes=tuple(self.notes),

@@ -177,7 +177,9 @@ def method_pixels(carpets: Carpets, case: str) -> dict[str, Any]:
 
 DATA_MAPS = {
     **dict.fromkeys(("after", "before", "by_partition", "by_reason", "checks", "classes", "conditions", "donors"), 1),
-    **dict.fromkeys(("images", "links", "losses", "named", "parts", "plans", "recall_intervals", "recalls"), 1),
+    **dict.fromkeys(
+        ("images", "links", "losses", "named", "parts", "plans", "predicted", "recall_intervals", "recalls"), 1
+    ),
     **dict.fromkeys(("refused", "samples", "sides", "test_units", "versions"), 1),
     "splits": 3,
 }
@@ -325,6 +327,8 @@ class JsonCommands:
         run("fit dry", "fit", root, "--recipe", tiny, "--device", "cpu", "--dry-run")
         run("fit", "fit", root, "--recipe", tiny, "--device", "cpu")
         run("train", "train", root, *NETWORK, "--epochs", 2, "--worst", 1, "--heatmaps", 1)
+        trained = root / "runs" / "train-001"
+        run("predict", "predict", trained, root, "-o", self.folder / "predictions", "--device", "cpu")
         table = self.folder / "sweep.yaml"
         table.write_text(TINY_SWEEP, encoding="utf-8")
         run("sweep", "sweep", root, "--table", table, "--device", "cpu", *ONE)

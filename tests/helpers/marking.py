@@ -21,6 +21,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "unit/test_learned_engine.py": ("torch",),
     "cases/test_paste_depth.py": ("slow",),
     "cli/test_fit.py": ("torch", "slow"),
+    "cli/test_predict.py": ("torch", "slow"),
     "cli/test_report.py": ("torch", "slow"),
     "cli/test_sweep.py": ("torch", "slow"),
     "cli/test_synthesize_learned.py": ("torch", "slow"),

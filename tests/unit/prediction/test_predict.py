@@ -32,7 +32,7 @@ def lines(out: Path) -> list[dict[str, Any]]:
 
 def test_every_image_has_a_line_that_says_what_the_model_says(model: Path, photos: Path, tmp_path: Path) -> None:
     done = predict(model, photos, tmp_path / "out", device="cpu")
-    assert (done.images, dict(done.counts), done.detections) == (4, {"good": 1, "hole": 1, "thread": 2}, 5)
+    assert (done.images, dict(done.predicted), done.detections) == (4, {"good": 1, "hole": 1, "thread": 2}, 5)
     assert (done.errors, done.exit_code, done.task, done.classes) == ((), 0, "dense", painted_model.CLASSES)
     found = lines(done.out)
     assert [each["name"] for each in found] == ["a hole.png", "b thread.png", "c both.png", "good ones/d.png"]

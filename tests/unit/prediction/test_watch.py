@@ -71,7 +71,7 @@ def test_files_are_predicted_as_they_come_each_once(model: Path, folder: Path, t
     done = watched(model, folder, out, nothing, add, nothing, nothing, overlays=True)
     assert seen == [["a.png"]]
     assert images(out) == ["a.png", "later/b.png"]
-    assert dict(done.counts) == {"good": 1, "hole": 1}
+    assert dict(done.predicted) == {"good": 1, "hole": 1}
     assert len(list((out / "overlays").glob("*.png"))) == 2
     assert len(COCO(str(out / "coco_instances.json")).loadRes(str(out / "coco_results.json")).dataset["images"]) == 2
 
@@ -213,5 +213,5 @@ def test_a_writer_that_is_slow_loses_nothing(model: Path, folder: Path, tmp_path
 
     done = predict(model, folder, out, watch=True, interval_s=1e-6, until=all_done)
     writer.join()
-    assert (done.images, done.errors, dict(done.counts)) == (total, (), {"hole": total})
+    assert (done.images, done.errors, dict(done.predicted)) == (total, (), {"hole": total})
     assert images(out) == sorted(images(out))
