@@ -19,6 +19,7 @@ from carpet_data.core.masks import rle
 from carpet_data.core.masks.runs import Runs, from_binary
 from carpet_data.core.results import Result
 from carpet_data.errors import DataError, UsageError
+from carpet_data.metrics.image_evidence import Found
 from carpet_data.samples import Instance
 
 __all__ = ["IOUS", "ClassDetection", "DetectionRanking", "DetectionScores", "Overlap", "match", "overlaps"]
@@ -36,7 +37,7 @@ _MOST = 100
 """Detections of a class that count in an image, the surest."""
 
 
-class Found(Protocol):
+class Detected(Protocol):
     """A detection, such as `carpet_data.training.contract.Detection`."""
 
     @property
@@ -126,9 +127,9 @@ class DetectionRanking:
         self.overlap: Overlap = overlap
         self._scores: dict[str, list[F64]] = {name: [] for name in classes}
         self._matched: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in classes}
-        self._defects = dict.fromkeys(classes, 0)
+        self._defects: dict[str, list[int]] = {name: [] for name in classes}
 
-    def add(self, found: Sequence[Found], true: Sequence[Instance], height: int, width: int) -> None:
+    def add(self, found: Sequence[Detected], true: Sequence[Instance], height: int, width: int) -> None:
         """Add an image of this height and width in pixels.
 
         Raises:
@@ -150,7 +151,7 @@ class DetectionRanking:
             shared = overlaps([mine[place] for place in order], others, height, width, kind=self.overlap)
             self._scores[name].append(scores[order])
             self._matched[name].append(match(shared))
-            self._defects[name] += len(others)
+            self._defects[name].append(len(others))
 
     def scores(self) -> DetectionScores:
         """The figures of all images."""
@@ -164,10 +165,26 @@ class DetectionRanking:
             by_class=by_class,
         )
 
+    def evidence(self) -> tuple[tuple[tuple[Found, ...], tuple[int, ...]], ...]:
+        """Of each image, in the order given, its detections and the number of defects of each class."""
+        powers = 1 << np.arange(len(IOUS))
+        images = []
+        for place in range(len(self)):
+            found: list[Found] = []
+            for label, name in enumerate(self.classes):
+                bits = self._matched[name][place] @ powers
+                found += [(label, *row) for row in zip(self._scores[name][place].tolist(), bits.tolist(), strict=True)]
+            images.append((tuple(found), tuple(self._defects[name][place] for name in self.classes)))
+        return tuple(images)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._defects[self.classes[0]])
+
     def _of_class(self, name: str) -> ClassDetection:
         scores = np.concatenate(self._scores[name] or [np.zeros(0)])
         matched = np.concatenate(self._matched[name] or [np.zeros((0, len(IOUS)), np.bool_)])
-        defects = self._defects[name]
+        defects = sum(self._defects[name])
         if not defects:
             return ClassDetection(None, None, None, None, 0, len(scores))
         hits = matched[np.argsort(-scores, kind="stable")].cumsum(axis=0).T
@@ -196,7 +213,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def overlaps(found: Sequence[Found], true: Sequence[Instance], height: int, width: int, *, kind: Overlap) -> F64:
+def overlaps(found: Sequence[Detected], true: Sequence[Instance], height: int, width: int, *, kind: Overlap) -> F64:
     """Intersection over union of each detection with each true defect, float64 (found, true), of one image.
 
     Raises:
@@ -215,7 +232,7 @@ def overlaps(found: Sequence[Found], true: Sequence[Instance], height: int, widt
     return shared
 
 
-def _rle(found: Found, height: int, width: int) -> dict[str, Any]:
+def _rle(found: Detected, height: int, width: int) -> dict[str, Any]:
     """The mask of a detection over the whole image, as pycocotools takes it."""
     x, y, across, down = found.bbox
     if found.mask is None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from carpet_data.core.results import Result
 from carpet_data.core.spool import Spool
 from carpet_data.errors import DataError, UsageError
+from carpet_data.metrics.pixel_counts import PixelCounts, bins_at
 from carpet_data.samples import Connectivity
 
 __all__ = ["PRO_LIMIT", "PixelRanking", "PixelScores", "pixel_scores"]
@@ -144,7 +145,7 @@ class PixelRanking:
 
         Raises:
             UsageError: The shapes differ, or the truth holds a number that is no type.
-            DataError: The heat map holds NaN.
+            DataError: The heat map holds NaN or an infinite score.
         """
         scores, mask = self._checked(heat, truth)
         is_defect = mask != 0
@@ -179,6 +180,23 @@ class PixelRanking:
         """
         return {name: self._scores(number, pro_limit) for number, name in enumerate(self.types, start=1)}
 
+    def summaries(self) -> tuple[PixelCounts, ...]:
+        """Of each image, in the order given, its pixels counted in bins of the score, for the bootstrap over images.
+
+        The bins lie at quantiles of the pooled scores. AP, AUROC and PRO made of them are within 0.001 of the exact
+        ones, F1-max within 0.002.
+        """
+        positives = self._positives()
+        share = 1.0 / positives.sizes[positives.component] if len(positives.values) else np.zeros(0)
+        kinds = positives.types[positives.component]
+        bins = bins_at(positives.values, share, kinds, self._free)
+        found, done = [], 0
+        for values, free in zip(self._values, self._free, strict=True):
+            mine = slice(done, done + len(values))
+            done += len(values)
+            found.append(bins.count(free, values, share[mine], components=round(float(share[mine].sum()))))
+        return tuple(found)
+
     def _checked(self, heat: NDArray[Any], truth: NDArray[Any]) -> tuple[F32, NDArray[Any]]:
         scores, mask = np.asarray(heat, np.float32), np.asarray(truth)
         if scores.ndim != 2 or scores.shape != mask.shape:
@@ -193,8 +211,9 @@ class PixelRanking:
                 f"the mask holds {mask.min()} to {mask.max()}, but there are {len(self.types)} types",
                 hint=f"use 0 for no defect and 1 to {len(self.types)} for the types",
             )
-        if scores.size and np.isnan(scores.max()):
-            raise DataError("the heat map holds NaN", hint="check the model: its training may have diverged")
+        if scores.size and not (np.isfinite(scores.max()) and np.isfinite(scores.min())):
+            kind = "NaN" if np.isnan(scores.max()) else "an infinite score"
+            raise DataError(f"the heat map holds {kind}", hint="check the model: its training may have diverged")
         return scores, mask
 
     def _positives(self) -> _Positives:
@@ -314,7 +333,7 @@ def pixel_scores(
 
     Raises:
         UsageError: The shapes of a heat map and its mask differ, or their numbers.
-        DataError: A heat map holds NaN.
+        DataError: A heat map holds NaN or an infinite score.
 
     Examples:
         >>> heat = np.array([[0.1, 0.8], [0.3, 0.4]], np.float32)

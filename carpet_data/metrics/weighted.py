@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.metrics.pixels import PRO_LIMIT
+
 __all__ = [
     "auroc",
     "average_precision",
@@ -24,8 +26,6 @@ I64 = NDArray[np.int64]
 
 _RECALLS = np.linspace(0, 1, 101)
 """At which COCO reads the precision."""
-_PRO_TO = 0.3
-"""False positive rate up to which the per-region overlap is integrated (Bergmann et al. 2020)."""
 
 
 def _ratio(part: F64, whole: F64) -> F64:
@@ -44,10 +44,11 @@ def pixel_auroc(negatives: F64, positives: F64) -> F64:
     return _ratio((positives * below).sum(axis=1), positives.sum(axis=1) * negatives.sum(axis=1))
 
 
-def average_precision(negatives: F64, positives: F64) -> F64:
+def average_precision(negatives: F64, positives: F64, tied: NDArray[np.bool_]) -> F64:
     """Average precision of counts (b, bins), the bins in rising order.
 
-    Within a bin the two kinds are taken as evenly mixed, so precision is interpolated as Davis & Goadrich (2006) do.
+    In a bin of a single score (`tied`, bool (bins,)) all pixels pass the threshold together. In others the two kinds
+    are taken as evenly mixed, so precision is interpolated as Davis & Goadrich (2006) do.
     """
     p, n = positives[:, ::-1], negatives[:, ::-1]
     s = p + n
@@ -58,7 +59,9 @@ def average_precision(negatives: F64, positives: F64) -> F64:
     inner = filled & (all_of_them > 0)
     growth = np.log1p(np.divide(s, all_of_them, out=np.zeros_like(s), where=inner))
     rest = np.divide(hits - share * all_of_them, s, out=np.zeros_like(s), where=inner)
-    return _ratio((p * (share + rest * growth)).sum(axis=1), p.sum(axis=1))
+    within = share + rest * growth
+    at_once = np.divide(hits + p, all_of_them + s, out=np.zeros_like(s), where=filled)
+    return _ratio((p * np.where(tied[::-1], at_once, within)).sum(axis=1), p.sum(axis=1))
 
 
 def f1_max(negatives: F64, positives: F64) -> F64:
@@ -83,20 +86,20 @@ def pro(negatives: F64, shares: F64, components: F64) -> F64:
     rate, overlap = (np.concatenate([np.zeros((len(each), 1)), each], axis=1) for each in (rate, overlap))
     wide, rise = np.diff(rate, axis=1), np.diff(overlap, axis=1)
     # The part of each step that lies below the limit.
-    part = np.clip(_PRO_TO - rate[:, :-1], 0, wide)
+    part = np.clip(PRO_LIMIT - rate[:, :-1], 0, wide)
     share = np.divide(part, wide, out=np.zeros_like(part), where=wide > 0)
-    area: F64 = (part * (overlap[:, :-1] + share * rise / 2)).sum(axis=1) / _PRO_TO
+    area: F64 = (part * (overlap[:, :-1] + share * rise / 2)).sum(axis=1) / PRO_LIMIT
     return area
 
 
 def iou(weights: F64, areas: F64) -> F64:
-    """Mean intersection over union of the classes, pixels pooled; `areas` is (images, classes, 3): right, said, true.
+    """Mean intersection over union of the classes, pixels pooled; a class that no weighted image shows is left out.
 
-    A class that no weighted image shows is left out.
+    `areas` is (images, classes, 3): pixels told right, true ones, and predicted ones.
     """
     summed = np.tensordot(weights, areas, axes=(1, 0))
     ratio = _ratio(summed[..., 0], summed[..., 1] + summed[..., 2] - summed[..., 0])
-    ratio[summed[..., 2] <= 0] = np.nan
+    ratio[summed[..., 1] <= 0] = np.nan
     exists = ~np.isnan(ratio)
     return _ratio(np.where(exists, ratio, 0.0).sum(axis=1), exists.sum(axis=1).astype(np.float64))
 
@@ -129,18 +132,22 @@ def detection_ap(weights: F64, image: I64, hit: NDArray[np.bool_], scores: F64, 
     """
     total = weights @ objects
     order = np.argsort(-scores, kind="stable")
-    drawn = weights[:, image[order]]
-    hits = (drawn * hit[order]).cumsum(axis=1)
-    precision = _ratio(hits, drawn.cumsum(axis=1))
-    precision = np.nan_to_num(np.maximum.accumulate(np.nan_to_num(precision)[:, ::-1], axis=1)[:, ::-1])
-    recall = _ratio(hits, total[:, None])
-    count = recall.shape[1]
-    # One search for all rows: each row is shifted beyond the one before.
-    shifted = np.nan_to_num(recall) + 2.0 * np.arange(len(recall))[:, None]
-    wanted = _RECALLS[None] - 1e-12 + 2.0 * np.arange(len(recall))[:, None]
-    place = (
-        np.searchsorted(shifted.ravel(), wanted.ravel()).reshape(wanted.shape) - count * np.arange(len(recall))[:, None]
-    )
-    padded = np.concatenate([precision, np.zeros((len(precision), 1))], axis=1)
-    found: F64 = np.take_along_axis(padded, np.minimum(place, count), axis=1).mean(axis=1)
+    image, hit = image[order], hit[order]
+    if not hit.any():
+        return np.where(total > 0, 0.0, np.nan)
+    # Only matches raise recall and precision, so the false alarms between two of them are counted together, image by
+    # image; those after the last change nothing.
+    before = hit.cumsum() - hit
+    false = ~hit & (before < hit.sum())
+    table = np.bincount(image[false] * hit.sum() + before[false], minlength=len(objects) * hit.sum())
+    hits = weights[:, image[hit]].cumsum(axis=1)
+    alarms = (weights @ table.reshape(len(objects), -1)).cumsum(axis=1)
+    precision = np.nan_to_num(_ratio(hits, hits + alarms))
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    # How many of the recalls each match reaches. A sum of weights may just miss one that it equals; whole weights sum
+    # to what COCO counts, and are compared as COCO does.
+    recall = np.nan_to_num(_ratio(hits, total[:, None]))
+    slack = 0.0 if np.array_equal(weights, np.round(weights)) else 1e-12
+    reached = np.searchsorted(_RECALLS, recall + slack, side="right")
+    found: F64 = (np.diff(reached, axis=1, prepend=0) * precision).sum(axis=1) / len(_RECALLS)
     return np.where(total > 0, found, np.nan)

@@ -32,7 +32,7 @@ from carpet_data.metrics.image_evidence import ImageEvidence
 from carpet_data.metrics.resampled import DETECT, SEGMENT, Evidence, Measures, resampled
 from carpet_data.training.contract import ImagePrediction, Predictor, Task
 from carpet_data.training.task_result import ClassifyScores, DetectScores, SegmentScores, TaskResult
-from carpet_data.training.truth import Truth, evidence_of, knows_types, truth_of, types_of
+from carpet_data.training.truth import Truth, knows_types, truth_of, types_of
 
 __all__ = ["TaskScores", "score_model"]
 
@@ -79,26 +79,36 @@ class TaskScores:
         self._truths: list[tuple[str, str, str]] = []
         self._predicted: list[str] = []
         self._probabilities: list[Mapping[str, float] | None] = []
-        self._evidence: list[ImageEvidence] = []
+        self._anomalies: list[float] = []
+        # Of each image: its place among the heat maps, its counts of a label map, its place among those with a mask.
+        self._maps: list[int | None] = []
+        self._areas: list[NDArray[np.int64] | None] = []
+        self._masked: list[int | None] = []
         self._pixels = PixelRanking(self.types, memory_bytes=memory_bytes)
-        self._areas = np.zeros((3, len(self.types) + 1), np.int64)
-        self._label_maps = 0
         self._boxes = DetectionRanking(self.types, overlap="bbox")
         self._masks: DetectionRanking | None = DetectionRanking(self.types, overlap="mask")
-        self._unmasked = 0
-        self._masked_defects = 0
         self._detected = task in ("dense", "detect")
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self._truths)
 
-    @property
     def evidence(self) -> tuple[ImageEvidence, ...]:
         """What the bootstrap keeps of each image, in the order given."""
-        if self._detected:
-            return tuple(self._evidence)
-        return tuple(replace(each, found=None, objects=None) for each in self._evidence)
+        counts = self._pixels.summaries()
+        matched = self._boxes.evidence()
+        kept = []
+        for anomaly, place, areas, masked in zip(self._anomalies, self._maps, self._areas, self._masked, strict=True):
+            image = ImageEvidence(anomaly)
+            if place is not None:
+                image = replace(image, pixels=counts[place].pack(), components=counts[place].components)
+            if areas is not None:
+                image = replace(image, areas=tuple((int(a), int(b), int(c)) for a, b, c in areas[:, 1:].T))
+            if masked is not None and self._detected:
+                found, objects = matched[masked]
+                image = replace(image, found=found, objects=objects)
+            kept.append(image)
+        return tuple(kept)
 
     def add(self, image: Sample | Truth, prediction: ImagePrediction) -> None:
         """Add an image: what it shows, read from its data set where a sample is given, and what the model says of it.
@@ -115,28 +125,30 @@ class TaskScores:
             hint = "check the model: its training may have diverged"
             raise DataError("the anomaly score is NaN", where=truth.id, hint=hint)
         self._detected = self._detected or bool(prediction.detections)
-        self._evidence.append(evidence_of(prediction, truth, self.classes, detects=True))
         self._truths.append((truth.id, truth.class_name, truth.group))
         self._predicted.append(prediction.class_name)
         self._probabilities.append(prediction.probabilities)
+        self._anomalies.append(float(prediction.anomaly))
         self._add_pixels(truth, prediction)
 
     def _add_pixels(self, truth: Truth, prediction: ImagePrediction) -> None:
-        if truth.labels is None or truth.instances is None:
-            self._unmasked += 1
+        labels, instances = truth.labels, truth.instances
+        known = labels is not None and instances is not None
+        self._maps.append(len(self._pixels) if known and prediction.heat is not None else None)
+        self._masked.append(len(self._boxes) if known else None)
+        self._areas.append(None)
+        if labels is None or instances is None:
             return
-        self._masked_defects += truth.class_name != GOOD
         if prediction.heat is not None:
-            self._pixels.add(prediction.heat, truth.labels)
+            self._pixels.add(prediction.heat, labels)
         if prediction.labels is not None:
-            self._areas += class_pixels(prediction.labels, truth.labels, len(self.types) + 1)
-            self._label_maps += 1
-        height, width = truth.labels.shape
-        self._boxes.add(prediction.detections, truth.instances, height, width)
+            self._areas[-1] = class_pixels(prediction.labels, labels, len(self.types) + 1)
+        height, width = labels.shape
+        self._boxes.add(prediction.detections, instances, height, width)
         if any(each.mask is None for each in prediction.detections):
             self._masks = None
         if self._masks is not None:
-            self._masks.add(prediction.detections, truth.instances, height, width)
+            self._masks.add(prediction.detections, instances, height, width)
 
     def result(self) -> TaskResult:
         """The scores of all images so far.
@@ -147,9 +159,10 @@ class TaskScores:
         if not self._truths:
             raise DataError("no images to score", hint="put images on the test side of the split")
         outcome = self._outcome()
+        evidence = self.evidence()
         missing = {task: why for task, why in self._missing().items() if why}
         anomaly = alarm_scores(
-            [each.anomaly for each in self._evidence],
+            self._anomalies,
             [name != GOOD for _, name, _ in self._truths],
             groups=[group for _, _, group in self._truths],
         )
@@ -159,8 +172,8 @@ class TaskScores:
             images=len(self),
             classify=self._classify(outcome),
             types=self._type_accuracy(),
-            segment=None if "segment" in missing else self._segment(outcome),
-            detect=None if "detect" in missing else self._detect(outcome),
+            segment=None if "segment" in missing else self._segment(outcome, evidence),
+            detect=None if "detect" in missing else self._detect(outcome, evidence),
             anomaly=None if "anomaly" in missing else anomaly,
             missing=missing,
             notes=self._notes(),
@@ -183,7 +196,7 @@ class TaskScores:
 
     def _missing(self) -> dict[str, str]:
         """Task -> why it cannot be scored; empty where it can."""
-        no_masks = "" if self._masked_defects else "no test image has a mask"
+        no_masks = "" if self._count(masked=True) else "no test image has a mask"
         if not any(name != GOOD for _, name, _ in self._truths):
             no_masks = "there are no test images with a defect"
         good = sum(name == GOOD for _, name, _ in self._truths)
@@ -195,10 +208,16 @@ class TaskScores:
         }
 
     def _notes(self) -> tuple[str, ...]:
-        if not self._unmasked or not self._masked_defects:
+        without = self._count(masked=False)
+        if not without or not self._count(masked=True):
             return ()
-        count = "1 defect image" if self._unmasked == 1 else f"{self._unmasked} defect images"
+        count = "1 defect image" if without == 1 else f"{without} defect images"
         return (f"{count} without a mask, or with an empty one, left out of the scores of pixels and detections",)
+
+    def _count(self, *, masked: bool) -> int:
+        """Number of defect images with or without a mask."""
+        rows = zip(self._truths, self._masked, strict=True)
+        return sum(name != GOOD and (place is not None) == masked for (_, name, _), place in rows)
 
     def _classify(self, outcome: Outcome) -> ClassifyScores:
         losses = [
@@ -224,10 +243,11 @@ class TaskScores:
         share = sum(right) / len(right)
         return Estimate(share, wilson(share * len(groups), len(groups)))
 
-    def _segment(self, outcome: Outcome) -> SegmentScores:
+    def _segment(self, outcome: Outcome, evidence: Sequence[ImageEvidence]) -> SegmentScores:
         pixels = self._pixels.scores()
-        complete = self._label_maps == len(self._pixels)
-        classes = SegmentationScores.of(self._areas, (GOOD, *self.types)) if complete else None
+        areas = [each for each in self._areas if each is not None]
+        # A model gives label maps of all images or of none.
+        classes = SegmentationScores.of(np.sum(areas, axis=0), (GOOD, *self.types)) if areas else None
         exact = {
             "pixel AP": pixels.ap,
             "pixel AUROC": pixels.auroc,
@@ -235,19 +255,27 @@ class TaskScores:
             "PRO": pixels.pro,
             "mIoU": None if classes is None else classes.mean_iou,
         }
-        return SegmentScores(pixels, self._pixels.by_type(), classes, self._intervals(outcome, SEGMENT, exact))
+        return SegmentScores(
+            pixels, self._pixels.by_type(), classes, self._intervals(outcome, evidence, SEGMENT, exact)
+        )
 
-    def _detect(self, outcome: Outcome) -> DetectScores:
+    def _detect(self, outcome: Outcome, evidence: Sequence[ImageEvidence]) -> DetectScores:
         boxes = self._boxes.scores()
         found: DetectionScores | None = None if self._masks is None else self._masks.scores()
-        return DetectScores(boxes, found, self._intervals(outcome, DETECT, {"AP": boxes.ap, "AP50": boxes.ap50}))
+        return DetectScores(
+            boxes, found, self._intervals(outcome, evidence, DETECT, {"AP": boxes.ap, "AP50": boxes.ap50})
+        )
 
     def _intervals(
-        self, outcome: Outcome, measures: Measures, exact: Mapping[str, float | None]
+        self,
+        outcome: Outcome,
+        evidence: Sequence[ImageEvidence],
+        measures: Measures,
+        exact: Mapping[str, float | None],
     ) -> dict[str, Interval | None]:
         """Of each score, by the bootstrap over groups; None where there are too few, or the evidence is too coarse."""
         keys = [("main", 0, each) for each, _, _ in self._truths]
-        images = dict(zip(keys, self.evidence, strict=True))
+        images = dict(zip(keys, evidence, strict=True))
         good = self.classes.index(GOOD) if GOOD in self.classes else None
         drawn = resampled({"model": Evidence.of(outcome, images, good)}, measures, seed=self.seed)
         found: dict[str, Interval | None] = {}

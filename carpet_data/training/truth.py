@@ -12,10 +12,8 @@ from carpet_data.core.masks import find, load, rle
 from carpet_data.core.masks.runs import to_values
 from carpet_data.dataset import GOOD, Instance, Sample
 from carpet_data.errors import UsageError
-from carpet_data.metrics.image_evidence import ImageEvidence, areas_of, matches, pixel_counts
-from carpet_data.training.contract import ImagePrediction
 
-__all__ = ["ANY_DEFECT", "Truth", "evidence_of", "knows_types", "truth_of", "types_of"]
+__all__ = ["ANY_DEFECT", "Truth", "knows_types", "truth_of", "types_of"]
 
 ANY_DEFECT = "defect"
 """The one defect class of a model that knows no types."""
@@ -95,28 +93,3 @@ def _named(class_name: str, classes: Sequence[str]) -> str:
         f"the model does not know the class {class_name!r}",
         hint=f"it knows {', '.join(classes)}; score it on images of these, or train it again",
     )
-
-
-def evidence_of(prediction: ImagePrediction, truth: Truth, classes: Sequence[str], *, detects: bool) -> ImageEvidence:
-    """What the bootstrap keeps of an image; `detects` says whether the model finds defects by themselves.
-
-    Raises:
-        UsageError: A map is not of the size of the image.
-        DataError: A heat map holds NaN.
-    """
-    types = types_of(classes)
-    kept = ImageEvidence(anomaly=float(prediction.anomaly))
-    if truth.labels is None or truth.instances is None:
-        return kept
-    if prediction.heat is not None:
-        pixels, components = pixel_counts(prediction.heat, truth.labels > 0)
-        kept = replace(kept, pixels=pixels, components=components)
-    if prediction.labels is not None:
-        kept = replace(kept, areas=areas_of(prediction.labels, truth.labels, len(types) + 1))
-    if detects:
-        place = {name: number for number, name in enumerate(types)}
-        boxes = [(place[each.class_name], each.bbox) for each in truth.instances]
-        found = [(place[each.class_name], each.score, each.bbox) for each in prediction.detections]
-        objects = tuple(sum(label == number for label, _ in boxes) for number in range(len(types)))
-        kept = replace(kept, found=matches(found, boxes), objects=objects)
-    return kept

@@ -97,7 +97,7 @@ def test_the_figures_are_those_of_the_metrics(dataset: Dataset) -> None:
     interval = found.segment.intervals["pixel AP"]
     assert interval is not None
     assert interval.low < found.segment.pixels.ap < interval.high
-    assert len(scores.evidence) == 11
+    assert len(scores.evidence()) == 11
 
 
 def test_the_type_is_the_likeliest_even_where_good_is_likelier(dataset: Dataset) -> None:

@@ -146,6 +146,7 @@ def test_the_ends() -> None:
     ("heat", "truth", "error"),
     [
         (np.array([[0.1, np.nan]]), np.zeros((1, 2)), DataError),
+        (np.array([[0.1, -np.inf]]), np.zeros((1, 2)), DataError),
         (np.zeros((2, 3)), np.zeros((3, 2), bool), UsageError),
         (np.zeros(3), np.zeros(3, bool), UsageError),
         (np.zeros((1, 1)), np.array([[2]]), UsageError),

@@ -9,10 +9,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from carpet_data.errors import DataError, UsageError
-from carpet_data.metrics import Outcome
-from carpet_data.metrics.image_evidence import ImageEvidence, areas_of, matches, pixel_counts
+from carpet_data.metrics import DetectionRanking, Outcome, PixelRanking, class_pixels, pixel_scores
+from carpet_data.metrics.image_evidence import ImageEvidence
 from carpet_data.metrics.resampled import (
     ANOMALY,
     DETECT,
@@ -22,6 +23,8 @@ from carpet_data.metrics.resampled import (
     per_class,
     resampled,
 )
+from carpet_data.samples import Instance
+from carpet_data.training.contract import Detection
 
 CLASSES = ("good", "hole", "thread")
 Maps = list[tuple[NDArray[np.float32], NDArray[np.bool_]]]
@@ -47,10 +50,12 @@ def evidence(
 ) -> Evidence:
     truth = [number % 3 for number in range(len(pictures))]
     rows: dict[tuple[str, int, str], ImageEvidence] = {}
-    for number, (heat, mask) in enumerate(pictures):
-        pixels, pieces = pixel_counts(heat, mask)
+    ranking = PixelRanking()
+    for heat, mask in pictures:
+        ranking.add(heat, mask)
+    for number, ((heat, _), counts) in enumerate(zip(pictures, ranking.summaries(), strict=True)):
         score = float(heat.max()) if anomaly is None else anomaly[number]
-        rows["p", 0, f"i{number:02d}"] = ImageEvidence(score, pixels, pieces)
+        rows["p", 0, f"i{number:02d}"] = ImageEvidence(score, counts.pack(), counts.components)
     keys = list(rows) * repeats
     outcome = Outcome.of(
         name, CLASSES, partitions=["p"] * len(keys), seeds=[0] * len(keys), samples=[k[2] for k in keys],
@@ -59,34 +64,58 @@ def evidence(
     return Evidence.of(outcome, rows, 0)
 
 
-@pytest.mark.parametrize("sharp", [0.0, 1.0, 4.0])
-def test_pixel_scores_are_those_of_the_exact_ranking(sharp: float) -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    pictures = maps(sharp=sharp)
-    found = evidence(pictures).values(SEGMENT)
-    heat, mask = (np.concatenate([each[part].ravel() for each in pictures]) for part in (0, 1))
-    assert found["pixel AP"] == pytest.approx(metrics.average_precision_score(mask, heat), abs=1e-3)
-    assert found["pixel AUROC"] == pytest.approx(metrics.roc_auc_score(mask, heat), abs=1e-3)
-    precision, recall, _ = metrics.precision_recall_curve(mask, heat)
-    best = (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()
-    assert found["F1-max"] == pytest.approx(best, abs=1e-3)
-    assert found["PRO"] == pytest.approx(slow_pro(pictures), abs=2e-3)
+def logistic(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-odds))
 
 
-def slow_pro(pictures: Maps) -> float:
-    """By every threshold, as the definition says."""
-    from scipy import ndimage
+SCALES = {
+    "probabilities": logistic,
+    "a narrow range": lambda odds: 0.301 + 0.004 * logistic(odds),
+    "almost nothing": lambda odds: 1e-6 * logistic(odds),
+    "almost certain": lambda odds: logistic(8 * odds),
+    "mostly zero": lambda odds: np.maximum(logistic(odds) - 0.02, 0),
+    "256 steps": lambda odds: np.round(255 * logistic(odds)) / 255,
+    "mostly one": lambda odds: np.clip(odds + 4, 0, 1),
+}
 
-    regions = []
-    for heat, mask in pictures:
-        labels, count = ndimage.label(mask, np.ones((3, 3)))
-        regions += [heat[labels == number] for number in range(1, count + 1)]
-    clean = np.concatenate([heat[~mask] for heat, mask in pictures])
-    thresholds = np.concatenate([[2.0], np.sort(np.unique(np.concatenate([clean, *regions])))[::-1][::40]])
-    rate = np.array([(clean >= t).mean() for t in thresholds])
-    overlap = np.array([np.mean([(region >= t).mean() for region in regions]) for t in thresholds])
-    grid = np.linspace(0, 0.3, 3001)
-    return float(np.interp(grid, rate, overlap).mean())
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("sharp", [1.0, 4.0])
+def test_pixel_scores_are_those_of_the_exact_ranking(scale: str, sharp: float) -> None:
+    random = np.random.default_rng(2)
+    pictures = []
+    for _, mask in maps():
+        odds = random.normal(-4 + sharp * gaussian_filter(mask.astype(float), 1.5), 1.2)
+        pictures.append((SCALES[scale](odds).astype(np.float32), mask))
+    whole = evidence(pictures)
+    compare(whole.values(SEGMENT), pictures)
+    # A weight of n is an image n times.
+    times = np.array([2, 0, 1, 3, 1, 1])
+    repeated = [picture for picture, n in zip(pictures, times, strict=True) for _ in range(n)]
+    drawn = SEGMENT.of(whole.replicates[0], times[None].astype(float))[0]
+    compare(dict(zip(SEGMENT.names, drawn.tolist(), strict=True)), repeated)
+
+
+def compare(found: dict[str, float | None], pictures: Maps) -> None:
+    exact = pixel_scores(*zip(*pictures, strict=True))
+    expected = {"pixel AP": exact.ap, "pixel AUROC": exact.auroc, "PRO": exact.pro}
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-3)
+    assert found["F1-max"] == pytest.approx(exact.f1_max, abs=2e-3)
+
+
+def test_models_of_several_partitions_are_scored_together() -> None:
+    pictures, summaries = [], []
+    for part in range(4):
+        ranking = PixelRanking()
+        mine = [(heat, mask) for heat, mask in maps(seed=part, sharp=1 + part)]
+        for heat, mask in mine:
+            ranking.add(heat, mask)
+        pictures += mine
+        summaries += ranking.summaries()
+    images = tuple(ImageEvidence(0.5, each.pack(), each.components) for each in summaries)
+    replicate = Replicate(images, np.arange(24), np.arange(24) % 3, 0)
+    assert replicate.counts.shape[2] > 1000, "the bins of four models"
+    compare(dict(zip(SEGMENT.names, SEGMENT.of(replicate, np.ones((1, 24)))[0].tolist(), strict=True)), pictures)
 
 
 def test_constant_and_extreme_scores() -> None:
@@ -103,19 +132,17 @@ def test_constant_and_extreme_scores() -> None:
     values = evidence(empty).values(SEGMENT)
     assert values["pixel AP"] is None
     assert values["F1-max"] is None
-    with pytest.raises(DataError, match="NaN"):
-        pixel_counts(np.full((8, 8), np.nan, np.float32), mask)
-    with pytest.raises(UsageError, match="heat map of"):
-        pixel_counts(np.zeros((4, 8), np.float32), mask)
 
 
-def test_a_class_alone_is_scored_on_its_own_images() -> None:
+def test_a_class_alone_is_scored_against_all_pixels_without_a_defect() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     pictures = maps()
     found = evidence(pictures).values(per_class(SEGMENT, 2, 1))
-    mine = [each for number, each in enumerate(pictures) if number % 3 == 2]
-    heat, mask = (np.concatenate([each[part].ravel() for each in mine]) for part in (0, 1))
-    assert found["pixel AP"] == pytest.approx(metrics.average_precision_score(mask, heat), abs=2e-3)
+    rows = [
+        (heat[kept], mask[kept]) for number, (heat, mask) in enumerate(pictures) for kept in [~mask | (number % 3 == 2)]
+    ]
+    heat, mask = (np.concatenate([each[part] for each in rows]) for part in (0, 1))
+    assert found["pixel AP"] == pytest.approx(metrics.average_precision_score(mask, heat), abs=1e-3)
 
 
 def test_image_scores() -> None:
@@ -132,72 +159,69 @@ def test_label_maps_give_the_pooled_overlap() -> None:
     said = np.zeros((4, 4), np.uint8)
     said[1:3] = 1
     said[3] = 2
-    assert areas_of(said, truth, 3) == ((4, 8, 8), (0, 4, 0))
-    one = replace(evidence(maps()).replicates[0].images[0], areas=areas_of(said, truth, 3))
+    areas = tuple(map(tuple, class_pixels(said, truth, 3)[:, 1:].T.tolist()))
+    assert areas == ((4, 8, 8), (0, 0, 4))
+    one = replace(evidence(maps()).replicates[0].images[0], areas=areas)
     replicate = Replicate((one,), np.array([0]), np.array([1]), 0)
     # The second class is nowhere true, so it does not count.
     assert SEGMENT.of(replicate, np.ones((1, 1)))[0, 1] == pytest.approx(4 / 12)
 
 
-def test_detections_are_scored_as_pycocotools_does() -> None:
-    coco_module = pytest.importorskip("pycocotools.coco")
-    evaluation = pytest.importorskip("pycocotools.cocoeval")
-    random = np.random.default_rng(3)
-    annotations, results, images = [], [], []
-    for image in range(12):
-        objects = [
-            (int(random.integers(2)), tuple(map(int, (*random.integers(0, 60, 2), *random.integers(8, 30, 2)))))
-            for _ in range(4)
-        ]
-        found = []
-        for label, (x, y, w, h) in objects:
-            if random.random() < 0.8:
-                shift = random.integers(-4, 5, 2)
-                found.append((label, float(random.random()), (x + int(shift[0]), y + int(shift[1]), w, h)))
-        found += [(int(random.integers(2)), float(random.random()), (5, 5, 20, 20)) for _ in range(2)]
-        annotations += [
-            {"id": 10 * image + k + 1, "image_id": image, "category_id": c, "bbox": list(b), "area": 9, "iscrowd": 0}
-            for k, (c, b) in enumerate(objects)
-        ]
-        results += [{"image_id": image, "category_id": c, "score": s, "bbox": list(b)} for c, s, b in found]
-        counts = tuple(sum(label == c for label, _ in objects) for c in range(2))
-        images.append(ImageEvidence(0.5, found=matches(found, objects), objects=counts))
-    truth = coco_module.COCO()
-    truth.dataset = {
-        "images": [{"id": n, "width": 100, "height": 100} for n in range(12)],
-        "annotations": annotations,
-        "categories": [{"id": c, "name": str(c)} for c in range(2)],
-    }
-    truth.createIndex()
-    evaluated = evaluation.COCOeval(truth, truth.loadRes(results), "bbox")
-    evaluated.evaluate()
-    evaluated.accumulate()
-    evaluated.summarize()
-    replicate = Replicate(tuple(images), np.arange(12), np.ones(12, np.int64), 0)
-    ap50, ap = DETECT.of(replicate, np.ones((1, 12)))[0]
-    assert ap50 == pytest.approx(evaluated.stats[1], abs=1e-6)
-    # COCO reads the precision at recalls such as 0.7, which a sum of floats may just miss.
-    assert ap == pytest.approx(evaluated.stats[0], abs=1e-4)
-    twice = Replicate(tuple(images) * 2, np.arange(24) % 12, np.ones(24, np.int64), 0)
-    doubled = DETECT.of(replicate, np.full((1, 12), 2.0))
-    assert doubled == pytest.approx(DETECT.of(twice, np.ones((1, 24))), abs=0.02), "a weight of two is an image twice"
-    none = Replicate(tuple(replace(each, found=()) for each in images), np.arange(12), np.ones(12, np.int64), 0)
+def detections(random: np.random.Generator) -> tuple[list[Detection], list[Instance]]:
+    """Of one image: true defects, most of them found more or less exactly, and some false alarms."""
+    true, found = [], []
+    for _ in range(4):
+        x, y, w, h = map(int, (*random.integers(0, 60, 2), *random.integers(8, 30, 2)))
+        name = CLASSES[random.integers(1, 3)]
+        true.append(Instance(name, (x, y, w, h), w * h, 100, 100, ""))
+        if random.random() < 0.8:
+            dx, dy = map(int, random.integers(-4, 5, 2))
+            found.append(Detection(name, float(random.integers(1, 9)) / 10, (x + dx, y + dy, w, h)))
+    found += [Detection(CLASSES[random.integers(1, 3)], float(random.random()), (5, 5, 20, 20)) for _ in range(3)]
+    return found, true
+
+
+def detected(images: list[tuple[list[Detection], list[Instance]]]) -> tuple[list[float | None], Replicate]:
+    """The exact figures, and what is kept of the images."""
+    ranking = DetectionRanking(CLASSES[1:])
+    for found, true in images:
+        ranking.add(found, true, 100, 100)
+    scores = ranking.scores()
+    kept = tuple(ImageEvidence(0.5, found=found, objects=objects) for found, objects in ranking.evidence())
+    return [scores.ap50, scores.ap], Replicate(kept, np.arange(len(kept)), np.ones(len(kept), np.int64), 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_detections_are_scored_as_they_are_all_together(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    images = [detections(random) for _ in range(12)]
+    exact, replicate = detected(images)
+    assert DETECT.of(replicate, np.ones((1, 12)))[0].tolist() == pytest.approx(exact, abs=1e-9)
+    times = random.integers(0, 4, 12)
+    again, _ = detected([image for image, n in zip(images, times, strict=True) for _ in range(n)])
+    drawn = DETECT.of(replicate, np.stack([times, np.ones(12)]).astype(float))
+    # Of detections with the same score, those of a repeated image may come in another order.
+    assert drawn[0].tolist() == pytest.approx(again, abs=0.01)
+    assert drawn[1].tolist() == pytest.approx(exact, abs=1e-9)
+    none = Replicate(tuple(replace(each, found=()) for each in replicate.images), np.arange(12), np.ones(12, int), 0)
     assert DETECT.of(none, np.ones((1, 12))).tolist() == [[0.0, 0.0]]
 
 
 def test_evidence_comes_back_from_json() -> None:
     heat, mask = maps()[1]
-    pixels, pieces = pixel_counts(heat, mask)
-    one = ImageEvidence(0.25, pixels, pieces, ((1, 2, 3),), ((0, 0.5, 7),), (2,))
+    ranking = PixelRanking()
+    ranking.add(heat, mask)
+    (counts,) = ranking.summaries()
+    one = ImageEvidence(0.25, counts.pack(), counts.components, ((1, 2, 3),), ((0, 0.5, 7),), (2,))
     assert ImageEvidence.from_json(json.loads(json.dumps(asdict(one)))) == one
     bare = ImageEvidence(0.25)
     assert ImageEvidence.from_json(json.loads(json.dumps(asdict(bare)))) == bare
-    table = one.table()
+    table = one.counts().table
     assert table[0].sum() == (~mask).sum()
     assert table[1].sum() == mask.sum()
-    assert table[2].sum() == pytest.approx(pieces)
+    assert table[2].sum() == pytest.approx(counts.components)
     with pytest.raises(UsageError, match="no heat map"):
-        bare.table()
+        bare.counts()
 
 
 def test_a_clear_difference_is_found_and_equal_conditions_differ_by_nothing() -> None:
