@@ -7,7 +7,6 @@ it says what is missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -22,15 +21,14 @@ from carpet_data.metrics import (
     Estimate,
     Interval,
     Outcome,
-    PixelRanking,
     SegmentationScores,
     alarm_scores,
-    class_pixels,
     wilson,
 )
 from carpet_data.metrics.image_evidence import ImageEvidence
 from carpet_data.metrics.resampled import DETECT, SEGMENT, Evidence, Measures, resampled
 from carpet_data.training.contract import ImagePrediction, Predictor, Task
+from carpet_data.training.evidence import KeptEvidence
 from carpet_data.training.task_result import ClassifyScores, DetectScores, SegmentScores, TaskResult
 from carpet_data.training.truth import Truth, knows_types, truth_of, types_of
 
@@ -59,7 +57,7 @@ class TaskScores:
         >>> from carpet_data.training.truth import Truth
         >>> scores = TaskScores(("good", "hole", "cut"))
         >>> for number, name in enumerate(("good", "hole", "cut", "cut")):
-        ...     truth = Truth(str(number), name, str(number), None, None)
+        ...     truth = Truth.of(str(number), name)
         ...     scores.add(truth, ImagePrediction(name if number < 3 else "hole", None, anomaly=number / 4))
         >>> scores.result().types.value, scores.result().missing["segment"]
         (0.6666666666666666, 'no test image has a mask')
@@ -80,14 +78,9 @@ class TaskScores:
         self._predicted: list[str] = []
         self._probabilities: list[Mapping[str, float] | None] = []
         self._anomalies: list[float] = []
-        # Of each image: its place among the heat maps, its counts of a label map, its place among those with a mask.
-        self._maps: list[int | None] = []
-        self._areas: list[NDArray[np.int64] | None] = []
-        self._masked: list[int | None] = []
-        self._pixels = PixelRanking(self.types, memory_bytes=memory_bytes)
-        self._boxes = DetectionRanking(self.types, overlap="bbox")
+        self._masked: list[bool] = []
+        self._kept = KeptEvidence(classes, detects=task in ("dense", "detect"), memory_bytes=memory_bytes)
         self._masks: DetectionRanking | None = DetectionRanking(self.types, overlap="mask")
-        self._detected = task in ("dense", "detect")
 
     def __len__(self) -> int:
         """Number of images."""
@@ -95,20 +88,7 @@ class TaskScores:
 
     def evidence(self) -> tuple[ImageEvidence, ...]:
         """What the bootstrap keeps of each image, in the order given."""
-        counts = self._pixels.summaries()
-        matched = self._boxes.evidence()
-        kept = []
-        for anomaly, place, areas, masked in zip(self._anomalies, self._maps, self._areas, self._masked, strict=True):
-            image = ImageEvidence(anomaly)
-            if place is not None:
-                image = replace(image, pixels=counts[place].pack(), components=counts[place].components)
-            if areas is not None:
-                image = replace(image, areas=tuple((int(a), int(b), int(c)) for a, b, c in areas[:, 1:].T))
-            if masked is not None and self._detected:
-                found, objects = matched[masked]
-                image = replace(image, found=found, objects=objects)
-            kept.append(image)
-        return tuple(kept)
+        return self._kept.images()
 
     def add(self, image: Sample | Truth, prediction: ImagePrediction) -> None:
         """Add an image: what it shows, read from its data set where a sample is given, and what the model says of it.
@@ -124,31 +104,20 @@ class TaskScores:
         if np.isnan(prediction.anomaly):
             hint = "check the model: its training may have diverged"
             raise DataError("the anomaly score is NaN", where=truth.id, hint=hint)
-        self._detected = self._detected or bool(prediction.detections)
         self._truths.append((truth.id, truth.class_name, truth.group))
         self._predicted.append(prediction.class_name)
         self._probabilities.append(prediction.probabilities)
         self._anomalies.append(float(prediction.anomaly))
-        self._add_pixels(truth, prediction)
+        self._masked.append(truth.instances is not None)
+        self._kept.add(truth, prediction)
+        self._add_masks(truth, prediction)
 
-    def _add_pixels(self, truth: Truth, prediction: ImagePrediction) -> None:
-        labels, instances = truth.labels, truth.instances
-        known = labels is not None and instances is not None
-        self._maps.append(len(self._pixels) if known and prediction.heat is not None else None)
-        self._masked.append(len(self._boxes) if known else None)
-        self._areas.append(None)
-        if labels is None or instances is None:
-            return
-        if prediction.heat is not None:
-            self._pixels.add(prediction.heat, labels)
-        if prediction.labels is not None:
-            self._areas[-1] = class_pixels(prediction.labels, labels, len(self.types) + 1)
-        height, width = labels.shape
-        self._boxes.add(prediction.detections, instances, height, width)
+    def _add_masks(self, truth: Truth, prediction: ImagePrediction) -> None:
+        labels = truth.labels
         if any(each.mask is None for each in prediction.detections):
             self._masks = None
-        if self._masks is not None:
-            self._masks.add(prediction.detections, instances, height, width)
+        if self._masks is not None and labels is not None and truth.instances is not None:
+            self._masks.add(prediction.detections, truth.instances, *labels.shape)
 
     def result(self) -> TaskResult:
         """The scores of all images so far.
@@ -202,8 +171,8 @@ class TaskScores:
         good = sum(name == GOOD for _, name, _ in self._truths)
         alarms = "" if good else "there are no good test images"
         return {
-            "segment": no_masks or ("" if len(self._pixels) else "the model gives no heat maps"),
-            "detect": no_masks or ("" if self._detected else "the model finds no defects by themselves"),
+            "segment": no_masks or ("" if len(self._kept.pixels) else "the model gives no heat maps"),
+            "detect": no_masks or ("" if self._kept.detects else "the model finds no defects by themselves"),
             "anomaly": alarms if good < len(self) else "there are no test images with a defect",
         }
 
@@ -217,7 +186,7 @@ class TaskScores:
     def _count(self, *, masked: bool) -> int:
         """Number of defect images with or without a mask."""
         rows = zip(self._truths, self._masked, strict=True)
-        return sum(name != GOOD and (place is not None) == masked for (_, name, _), place in rows)
+        return sum(name != GOOD and known == masked for (_, name, _), known in rows)
 
     def _classify(self, outcome: Outcome) -> ClassifyScores:
         losses = [
@@ -244,10 +213,9 @@ class TaskScores:
         return Estimate(share, wilson(share * len(groups), len(groups)))
 
     def _segment(self, outcome: Outcome, evidence: Sequence[ImageEvidence]) -> SegmentScores:
-        pixels = self._pixels.scores()
-        areas = [each for each in self._areas if each is not None]
-        # A model gives label maps of all images or of none.
-        classes = SegmentationScores.of(np.sum(areas, axis=0), (GOOD, *self.types)) if areas else None
+        pixels = self._kept.pixels.scores()
+        areas = self._kept.areas()
+        classes = None if areas is None else SegmentationScores.of(areas, (GOOD, *self.types))
         exact = {
             "pixel AP": pixels.ap,
             "pixel AUROC": pixels.auroc,
@@ -256,11 +224,11 @@ class TaskScores:
             "mIoU": None if classes is None else classes.mean_iou,
         }
         return SegmentScores(
-            pixels, self._pixels.by_type(), classes, self._intervals(outcome, evidence, SEGMENT, exact)
+            pixels, self._kept.pixels.by_type(), classes, self._intervals(outcome, evidence, SEGMENT, exact)
         )
 
     def _detect(self, outcome: Outcome, evidence: Sequence[ImageEvidence]) -> DetectScores:
-        boxes = self._boxes.scores()
+        boxes = self._kept.boxes.scores()
         found: DetectionScores | None = None if self._masks is None else self._masks.scores()
         return DetectScores(
             boxes, found, self._intervals(outcome, evidence, DETECT, {"AP": boxes.ap, "AP50": boxes.ap50})

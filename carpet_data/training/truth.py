@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,22 +22,48 @@ ANY_DEFECT = "defect"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What an image shows.
+    """What an image shows; made by `truth_of` or `Truth.of`.
 
     Attributes:
         id: Of the sample.
         class_name: One of the model's classes.
         group: Images of one group are no independent evidence.
-        labels: uint8 (h, w): 0 where there is no defect, else 1 + the place of its type among the model's types. None
-            where the defect's pixels are unknown: an image without a mask, or with an empty one.
-        instances: The defects, their types named as the model names them; None as above.
+        instances: The defects, their types named as the model names them. None where the defect's pixels are unknown:
+            an image without a mask, or with an empty one.
     """
 
     id: str
     class_name: str
     group: str
-    labels: NDArray[np.uint8] | None
     instances: tuple[Instance, ...] | None
+    _packed: bytes | None
+    _shape: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls,
+        sample_id: str,
+        class_name: str,
+        *,
+        group: str | None = None,
+        labels: NDArray[np.uint8] | None = None,
+        instances: tuple[Instance, ...] | None = None,
+    ) -> Truth:
+        """The truth from its parts; without a group the image is one of its own."""
+        packed, shape = None, (0, 0)
+        if labels is not None:
+            packed, shape = zlib.compress(np.ascontiguousarray(labels).tobytes(), 1), labels.shape
+        return cls(sample_id, class_name, sample_id if group is None else group, instances, packed, shape)
+
+    @property
+    def labels(self) -> NDArray[np.uint8] | None:
+        """uint8 (h, w), not to be written to: 0 where there is no defect, else 1 + its type's place among the types.
+
+        None as `instances`. They are kept compressed, since masks are mostly empty.
+        """
+        if self._packed is None:
+            return None
+        return np.frombuffer(zlib.decompress(self._packed), np.uint8).reshape(self._shape)
 
 
 def types_of(classes: Sequence[str]) -> tuple[str, ...]:
@@ -64,14 +91,14 @@ def truth_of(sample: Sample, classes: Sequence[str]) -> Truth:
     """
     types = types_of(classes)
     name = _named(sample.class_name, classes)
-    truth = Truth(sample.id, name, sample.group if sample.group is not None else sample.id, None, None)
+    unknown = Truth.of(sample.id, name, group=sample.group)
     if sample.unmasked:
-        return truth
+        return unknown
     if sample.root is None:
         raise UsageError("the sample belongs to no data set", where=sample.id, hint="take it from a Dataset")
     mask = load(sample.root, sample)
     if not len(mask.runs) and sample.class_name != GOOD:
-        return truth
+        return unknown
     number = np.array([0, *(types.index(_named(each, classes)) + 1 for each in mask.names)], np.int64)
     labels = to_values(replace(mask.runs, value=number[mask.runs.value]))
     regions = find(mask, connectivity=sample.connectivity)
@@ -80,7 +107,7 @@ def truth_of(sample: Sample, classes: Sequence[str]) -> Truth:
         Instance(_named(each, classes), (x, y, w, h), area, sample.height, sample.width, rle.encode(runs))
         for (each, runs), (x, y, w, h), area in found
     )
-    return replace(truth, labels=labels, instances=instances)
+    return Truth.of(sample.id, name, group=sample.group, labels=labels, instances=instances)
 
 
 def _named(class_name: str, classes: Sequence[str]) -> str:

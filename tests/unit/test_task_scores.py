@@ -19,7 +19,7 @@ from carpet_data.errors import DataError, UsageError
 from carpet_data.metrics import alarm_scores, pixel_scores, segmentation_scores
 from carpet_data.training.contract import Detection, ImagePrediction
 from carpet_data.training.scoring import TaskScores, score_model
-from carpet_data.training.truth import truth_of
+from carpet_data.training.truth import Truth, truth_of
 
 CLASSES = ("good", "cut", "hole")
 
@@ -143,7 +143,7 @@ def test_images_without_a_mask_are_left_out_of_the_pixels(tmp_path: Path) -> Non
     assert (found.segment.pixels.images, found.images) == (2, 4)
     none = TaskScores(CLASSES)
     for sample in dataset:
-        none.add(replace(truth_of(sample, CLASSES), labels=None, instances=None), blank)
+        none.add(Truth.of(sample.id, sample.class_name), blank)
     assert none.result().missing["segment"] == "no test image has a mask"
 
 
