@@ -19,7 +19,7 @@ from carpet_data.version import __version__
 if TYPE_CHECKING:
     from carpet_data.networks.network import Network
 
-__all__ = ["MODEL_JSON", "MODEL_WEIGHTS", "describe", "find", "restore", "save_model"]
+__all__ = ["MODEL_JSON", "MODEL_WEIGHTS", "describe", "find", "restore", "save_model", "write_model"]
 
 MODEL_JSON, MODEL_WEIGHTS = "model.json", "weights.safetensors"
 _NEEDED = {"architecture": str, "classes": list, "pooling": str, "mean": list, "std": list}
@@ -78,7 +78,22 @@ def save_model(
     The classes are in the order of the head's outputs; `extra` is more for model.json, such as the size of the images.
     """
     assert len(classes) == network.head.out_features, "a name for every output"
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    write_model(network, network.state_dict(), folder, classes, extra=extra)
+
+
+def write_model(
+    network: Network,
+    state: Mapping[str, torch.Tensor],
+    folder: Path,
+    classes: Sequence[str],
+    *,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model made of other tensors than those of a classifier: those of the body as `body.NAME`, and its own.
+
+    The rest is as for `save_model`.
+    """
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     description = {
         **(extra or {}),
         "schema": 1,
@@ -92,5 +107,5 @@ def save_model(
     }
     # The weights first: a folder counts as a model once it has its description.
     (folder / MODEL_JSON).unlink(missing_ok=True)
-    write_bytes(folder / MODEL_WEIGHTS, to_bytes(state))
+    write_bytes(folder / MODEL_WEIGHTS, to_bytes(tensors))
     write_bytes(folder / MODEL_JSON, (json.dumps(description, ensure_ascii=False, indent=2) + "\n").encode())

@@ -12,6 +12,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "faults/test_synthesize_killed.py": ("kill", "slow"),
     "oracle": ("oracle", "slow"),
     "real": ("slow",),
+    "unit/dense": ("torch",),
     "unit/experiments": ("torch",),
     "unit/learned": ("torch",),
     "unit/networks": ("torch",),

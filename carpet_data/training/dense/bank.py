@@ -1,0 +1,227 @@
+"""Feature maps and class coverage of samples, computed once for all folds, conditions and seeds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from carpet_data.core import executor
+from carpet_data.core.images import read
+from carpet_data.core.progress import Progress, Step
+from carpet_data.dataset import Sample
+from carpet_data.networks import Network
+from carpet_data.networks.feature_cache import FeatureCache
+from carpet_data.networks.feature_maps import FeatureMaps
+from carpet_data.training.dense.cells import class_cover, moved, scaled_size
+from carpet_data.training.dense.options import DenseOptions
+
+__all__ = ["MapBank", "Resolution", "resized"]
+
+F16 = NDArray[np.float16]
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+_WORTH_WORKERS = 200_000_000
+"""Source pixels below which one process is done before others have started."""
+_CHUNK_PIXELS = 16_000_000
+"""Pixels of resized images and views that are held at a time."""
+_COVER_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How an image becomes a map.
+
+    Attributes:
+        scale: Factor by which it is resized.
+        strides: Of the maps that are joined, sorted; the finest is the size of a cell.
+    """
+
+    scale: float
+    strides: tuple[int, ...]
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the resized image across and down a cell."""
+        return min(self.strides)
+
+    @classmethod
+    def of(cls, options: DenseOptions) -> Resolution:
+        """That of settled options."""
+        assert options.scale is not None, "settled"
+        assert options.strides is not None, "settled"
+        return cls(float(options.scale), tuple(sorted(options.strides)))
+
+
+def resized(image: U8, scale: float) -> U8:
+    """An image, uint8 HxW or HxWx3, resized by a factor: shrinking averages over areas, enlarging is bilinear."""
+    height, width = scaled_size(image.shape[0], image.shape[1], scale)
+    if (height, width) == image.shape[:2]:
+        return image
+    how = cv2.INTER_AREA if height * width < image.shape[0] * image.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+
+
+@dataclass(slots=True, eq=False)
+class MapBank:
+    """Maps of samples by the bytes of their image, the view and the resolution.
+
+    An image is known by its hash, so the real images of another partition, or of a linked copy of the data set, are
+    known already.
+
+    Attributes:
+        network: Its frozen body makes the maps.
+        cache: A folder where maps are kept for the next run; None to keep none.
+        memory_bytes: For maps in memory, the least recently used out first.
+        batch_size: Number of images that the network sees at a time.
+        workers: Processes that decode images; None for one per core where there is enough to do.
+    """
+
+    network: Network
+    device: torch.device
+    cache: Path | None = None
+    memory_bytes: int = 2**30
+    batch_size: int = 8
+    workers: int | None = None
+    progress: Progress | None = None
+    _makers: dict[tuple[int, ...], FeatureMaps] = field(default_factory=dict, init=False, repr=False)
+    _maps: FeatureCache = field(init=False, repr=False)
+    _covers: FeatureCache = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing."""
+        self._maps = FeatureCache(self.cache, memory_bytes=self.memory_bytes)
+        self._covers = FeatureCache(memory_bytes=_COVER_BYTES)
+
+    def maker(self, strides: tuple[int, ...]) -> FeatureMaps:
+        """What makes the maps of these strides.
+
+        Raises:
+            UsageError: The network has no map of one of them.
+        """
+        if strides not in self._makers:
+            self._makers[strides] = FeatureMaps(
+                self.network, strides=strides, device=self.device, batch_size=self.batch_size
+            )
+        return self._makers[strides]
+
+    def channels(self, resolution: Resolution) -> int:
+        """Numbers of each cell."""
+        return self.maker(resolution.strides).channels
+
+    def shape(
+        self, sample: Sample, resolution: Resolution, view: int = 0, *, channels: int | None = None
+    ) -> tuple[int, int, int]:
+        """The shape of a sample's map: channels (None for those of the network), rows, columns."""
+        height, width = scaled_size(sample.height, sample.width, resolution.scale)
+        rows, columns = -(-height // resolution.stride), -(-width // resolution.stride)
+        if channels is None:
+            channels = self.channels(resolution)
+        return (channels, columns, rows) if view % 2 else (channels, rows, columns)
+
+    def add(self, samples: Sequence[Sample], resolution: Resolution, views: int = 1) -> None:
+        """Compute the maps of samples in views 0 … views - 1 that are not kept yet.
+
+        Where they fit neither memory nor the cache, `map` computes some of them again.
+
+        Raises:
+            ImageError: An image is missing or damaged.
+            DeviceMemoryError: One image at a time does not fit into memory.
+        """
+        missing = [sample for sample in samples if not self._has(sample, resolution, views)]
+        for _ in self._computed(missing, resolution, range(views)):
+            pass
+
+    def map(self, sample: Sample, resolution: Resolution, view: int = 0) -> F16:
+        """The map of a sample: float16 (channels, rows, columns); not to be written to.
+
+        Raises:
+            ImageError, DeviceMemoryError: As `add`.
+        """
+        found = self._kept(sample, resolution, view)
+        if found is not None:
+            return found
+        return next(iter(self._computed([sample], resolution, [view])))
+
+    def cover(self, sample: Sample, classes: Sequence[str], resolution: Resolution, view: int = 0) -> F32 | None:
+        """The share of each cell that each defect class covers, see `class_cover`, in the position of a view.
+
+        Raises:
+            DataError, UsageError: As `class_cover`.
+        """
+        key = (_identity(sample), sample.mask_sha256, sample.annotation, tuple(classes))
+        digest = hashlib.sha256(repr((*key, resolution.scale, resolution.stride, view)).encode()).hexdigest()
+        kept = self._covers.get(digest, self.shape(sample, resolution, view, channels=len(classes) - 1))
+        if kept is not None:
+            return kept
+        found = class_cover(sample, classes, scale=resolution.scale, stride=resolution.stride, view=view)
+        if found is not None:
+            self._covers.put(digest, found)
+        return found
+
+    def _has(self, sample: Sample, resolution: Resolution, views: int) -> bool:
+        return all(self._kept(sample, resolution, view) is not None for view in range(views))
+
+    def _kept(self, sample: Sample, resolution: Resolution, view: int) -> F16 | None:
+        return self._maps.get(self._key(sample, resolution, view), self.shape(sample, resolution, view), np.float16)
+
+    def _computed(self, samples: Sequence[Sample], resolution: Resolution, views: Sequence[int]) -> Iterator[F16]:
+        """The maps of samples, each in these views, computed and kept."""
+        maker = self.maker(resolution.strides)
+        images = executor.run(partial(_loaded, scale=resolution.scale), samples, workers=self._workers(samples))
+        total, done = len(samples) * len(views), 0
+        for chunk in _chunked(zip(samples, images, strict=True), len(views)):
+            shown = [np.asarray(moved(image, view), np.uint8) for _, image in chunk for view in views]
+            asked = [(sample, view) for sample, _ in chunk for view in views]
+            for (sample, view), found in zip(asked, maker.of(shown), strict=True):
+                self._maps.put(self._key(sample, resolution, view), found)
+                yield found
+            done += len(asked)
+            if self.progress is not None:
+                self.progress(Step(done, total, "computing feature maps"))
+
+    def _workers(self, samples: Sequence[Sample]) -> int | None:
+        pixels = sum(sample.width * sample.height for sample in samples)
+        return 1 if pixels < _WORTH_WORKERS else self.workers
+
+    def _key(self, sample: Sample, resolution: Resolution, view: int) -> str:
+        height, width = scaled_size(sample.height, sample.width, resolution.scale)
+        return self.maker(resolution.strides).key(_identity(sample), height=height, width=width, view=view)
+
+
+def _identity(sample: Sample) -> str:
+    if sample.image_sha256 is not None:
+        return sample.image_sha256
+    # A raw folder records no hashes; its files are identified by place, size and time.
+    assert sample.root is not None, "a data set sets it"
+    path = sample.root / sample.image_path
+    state = path.stat() if path.is_file() else None
+    known = f"{path.resolve()} {state and (state.st_size, state.st_mtime_ns)}"
+    return hashlib.sha256(known.encode(errors="surrogatepass")).hexdigest()
+
+
+def _loaded(sample: Sample, *, scale: float) -> U8:
+    assert sample.root is not None, "a data set sets it"
+    return resized(read(sample.root / sample.image_path), scale)
+
+
+def _chunked(loaded: Iterator[tuple[Sample, U8]], views: int) -> Iterator[list[tuple[Sample, U8]]]:
+    """Images in pieces that memory holds; at least one image each."""
+    chunk: list[tuple[Sample, U8]] = []
+    pixels = 0
+    for sample, image in loaded:
+        chunk.append((sample, image))
+        pixels += image.shape[0] * image.shape[1] * views
+        if pixels >= _CHUNK_PIXELS:
+            yield chunk
+            chunk, pixels = [], 0
+    if chunk:
+        yield chunk

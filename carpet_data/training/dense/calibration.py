@@ -1,0 +1,178 @@
+"""Calibration on held-out maps: smoothing, temperature, bias of each class, and the threshold of a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from carpet_data.core.seeds import generator
+from carpet_data.training.dense.cells import targets
+from carpet_data.training.dense.crossfit import HeldOut
+from carpet_data.training.dense.grids import smoothed
+
+__all__ = ["Calibration", "average_precision", "best_threshold", "calibrate", "log_odds"]
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+_SIGMAS = (0.0, 0.5, 0.7, 1.0, 1.5)
+_GAIN = 0.002
+"""A smoother map must be better by this much, so that noise does not choose."""
+_BACKGROUND_CELLS, _DEFECT_CELLS = 500, 500
+_RIDGE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What turns the logits of cells into probabilities.
+
+    Attributes:
+        smoothing: Standard deviation of a Gaussian in cells.
+        temperature: Divides the logits (Guo et al. 2017).
+        bias: float32 (k,), added then.
+        threshold: The log-odds from which on a pixel counts as defect.
+    """
+
+    smoothing: float
+    temperature: float
+    bias: F32
+    threshold: float
+
+    @classmethod
+    def plain(cls, classes: int, smoothing: float) -> Calibration:
+        """One that changes nothing but smooths."""
+        return cls(smoothing, 1.0, np.zeros(classes, np.float32), 0.0)
+
+    def logits(self, raw: NDArray[np.floating]) -> F32:
+        """Calibrated logits of a map, (k, rows, columns) -> float32 of the same shape."""
+        values = smoothed(np.asarray(raw, np.float32), self.smoothing)
+        return np.asarray(values / np.float32(self.temperature) + self.bias[:, None, None], np.float32)
+
+
+def log_odds(logits: F32) -> F32:
+    """The log-odds of a defect of whatever type: float32 (k, …) -> float32 (…)."""
+    types = logits[1:]
+    most = types.max(axis=0)
+    return np.asarray(np.log(np.exp(types - most).sum(axis=0)) + most - logits[0], np.float32)
+
+
+def calibrate(
+    held: Sequence[HeldOut], classes: int, *, smoothing: float | None, default: float, seed: int
+) -> Calibration:
+    """Find a calibration on held-out maps; those without a mask are of no use here.
+
+    Args:
+        held: The maps.
+        classes: Number of classes, background included.
+        smoothing: None to choose it by the average precision of pixels, with `default` where none is better.
+        default: See above.
+        seed: Of the cells that are drawn.
+    """
+    masked = [each for each in held if each.cover is not None]
+    if not any(each.label for each in masked):
+        return Calibration.plain(classes, default if smoothing is None else smoothing)
+    if smoothing is None:
+        smoothing = _best_smoothing(masked, default)
+    temperature, bias = _scaling(masked, classes, smoothing, seed)
+    found = Calibration(smoothing, temperature, bias, 0.0)
+    odds, cover = _pooled(masked, found)
+    return Calibration(smoothing, temperature, bias, best_threshold(odds, cover))
+
+
+def _best_smoothing(held: Sequence[HeldOut], default: float) -> float:
+    classes = len(held[0].logits)
+    scores = {
+        sigma: average_precision(*_pooled(held, Calibration.plain(classes, sigma)))
+        for sigma in sorted({*_SIGMAS, default})
+    }
+    best = max(scores, key=lambda sigma: scores[sigma])
+    return best if scores[best] > scores[default] + _GAIN else default
+
+
+def _pooled(held: Sequence[HeldOut], calibration: Calibration) -> tuple[F32, F32]:
+    """Log-odds and defect share of all cells of all maps."""
+    odds = [log_odds(calibration.logits(each.logits)).ravel() for each in held]
+    cover = [
+        np.minimum(each.cover.astype(np.float32).sum(axis=0), 1).ravel() for each in held if each.cover is not None
+    ]
+    return np.concatenate(odds), np.concatenate(cover)
+
+
+def average_precision(scores: F32, cover: F32) -> float:
+    """Average precision of pixels, from cells that each hold a share of defect pixels: float32 (n,) both.
+
+    Examples:
+        >>> average_precision(np.array([3, 2, 1], np.float32), np.array([1, 0, 0], np.float32))
+        1.0
+    """
+    hits, all_found, _ = _ranked(scores, cover)
+    if not len(hits) or hits[-1] <= 0:
+        return float("nan")
+    steps = np.diff(hits, prepend=0)
+    return float((steps * hits / all_found).sum() / hits[-1])
+
+
+def best_threshold(scores: F32, cover: F32) -> float:
+    """The score from which on cells are called defect where that gives the largest F1 of pixels."""
+    hits, all_found, ordered = _ranked(scores, cover)
+    f1 = 2 * hits / (all_found + hits[-1])
+    place = int(np.argmax(f1))
+    after = ordered[min(place + 1, len(ordered) - 1)]
+    return float((ordered[place] + after) / 2)
+
+
+def _ranked(scores: F32, cover: F32) -> tuple[F64, F64, F64]:
+    """At each distinct score, from the highest: defect area and area found so far, and the score."""
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order].astype(np.float64)
+    last = np.flatnonzero(np.append(np.diff(ordered) != 0, True))
+    hits = np.cumsum(cover[order], dtype=np.float64)[last]
+    return hits, (last + 1).astype(np.float64), ordered[last]
+
+
+def _scaling(held: Sequence[HeldOut], classes: int, smoothing: float, seed: int) -> tuple[float, F32]:
+    """Temperature and biases that make held-out cells most likely, each image counting alike."""
+    drawn = [_drawn(each, smoothing, generator(seed, "calibration", each.row)) for each in held]
+    x, y, w = (torch.from_numpy(np.concatenate(column)) for column in zip(*drawn, strict=True))
+    w = w / w.sum()
+    # A type that no head had seen says nothing of its own bias; the penalty leaves it near the others.
+    sharp = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([sharp, bias], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        log = torch.log_softmax(x * sharp.exp() + bias, dim=1)
+        defect = torch.logsumexp(log[:, 1:], dim=1)
+        known = log.gather(1, y.clamp(min=0)[:, None])[:, 0]
+        loss = -(torch.where(y < 0, defect, known) * w).sum()
+        loss = loss + _RIDGE * ((sharp**2).sum() + ((bias[1:] - bias[1:].mean()) ** 2).sum())
+        torch.autograd.backward(loss)
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(torch.exp(-sharp.detach())), bias.detach().numpy().astype(np.float32)
+
+
+def _drawn(each: HeldOut, smoothing: float, rng: np.random.Generator) -> tuple[F64, NDArray[np.int64], F64]:
+    """Cells of a map: logits, class (-1: of a type that the head had not seen), and the area that each stands for."""
+    assert each.cover is not None
+    flat = smoothed(each.logits.astype(np.float32), smoothing).reshape(len(each.logits), -1)
+    target = targets(each.cover.astype(np.float32)).ravel()
+    picked, weights = [], []
+    for places, most in (
+        (np.flatnonzero(target > 0), _DEFECT_CELLS),
+        (np.flatnonzero(target == 0), _BACKGROUND_CELLS),
+    ):
+        some = rng.choice(places, most, replace=False) if len(places) > most else places
+        picked.append(some)
+        weights.append(np.full(len(some), len(places) / max(len(some), 1) / target.size))
+    rows = np.concatenate(picked)
+    labels = target[rows].astype(np.int64)
+    if not each.typed:
+        labels[labels > 0] = -1
+    return flat[:, rows].T.astype(np.float64), labels, np.concatenate(weights)

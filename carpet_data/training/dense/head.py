@@ -1,0 +1,188 @@
+"""The head: a linear or two-layer function of each cell, trained on cells that were drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from carpet_data.core.seeds import generator
+from carpet_data.errors import DataError
+from carpet_data.networks.devices import one_thread
+from carpet_data.training.dense.cells import CellTable
+from carpet_data.training.dense.options import DenseOptions
+
+__all__ = ["CellHead", "fit_cells"]
+
+F32 = NDArray[np.float32]
+_SMALLEST_DEVIATION = 1e-3
+_MOMENT_CELLS = 50_000
+_NEVER = -1e3
+"""The logit of a class that no training cell shows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellHead:
+    """A function of one cell: features -> a logit for each class, background first.
+
+    Attributes:
+        layers: (weight float32 (out, in), bias float32 (out,)) of each layer, with a ReLU between two. The first one
+            takes features as they are: their standardization is part of it.
+    """
+
+    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+
+    @property
+    def classes(self) -> int:
+        """Number of logits."""
+        return len(self.layers[-1][1])
+
+    @property
+    def channels(self) -> int:
+        """Number of features."""
+        return int(self.layers[0][0].shape[1])
+
+    def logits(self, maps: NDArray[np.float16]) -> F32:
+        """The logits of a map: float16 (channels, rows, columns) -> float32 (classes, rows, columns)."""
+        device = self.layers[0][0].device
+        with torch.inference_mode():
+            values = torch.from_numpy(np.ascontiguousarray(maps)).to(device).flatten(1).float()
+            for number, (weight, bias) in enumerate(self.layers):
+                values = torch.addmm(bias[:, None], weight, values.relu() if number else values)
+        return np.asarray(values.reshape(-1, *maps.shape[1:]).cpu().numpy(), np.float32)
+
+
+def fit_cells(
+    table: CellTable,
+    classes: int,
+    options: DenseOptions,
+    *,
+    seed: int,
+    device: torch.device,
+    rows: torch.Tensor | None = None,
+) -> CellHead:
+    """Train a head on cells by cross-entropy (AdamW, Loshchilov and Hutter 2019, along a cosine).
+
+    Every class is drawn alike, the background `options.background` times as often as all of them together; within a
+    class a cell is drawn by the weight of its sample. Features are standardized by the real cells alone, so that
+    synthetic images do not move the scale on which real ones are judged.
+
+    Args:
+        table: The cells; some of them are of the background.
+        classes: Number of classes, background included.
+        options: Settled ones.
+        seed: Of the head and of the order.
+        device: Where to train.
+        rows: bool (n,), the cells to train on; None for all.
+
+    Raises:
+        DataError: No cell is of the background, or none of a defect; or the training diverged.
+    """
+    used = np.ones(len(table), np.bool_) if rows is None else rows.numpy()
+    drawn = _chances(table, used, classes, options)
+    mean, deviation = _moments(table, used, seed)
+    rng = generator(seed, "cells of a step")
+    features = table.features.to(device)
+    labels = table.labels.to(device)
+    shift, scale = mean.to(device), (1 / deviation).to(device)
+    layers = _start(table.features.shape[1], classes, options, seed, device)
+    parameters = [tensor for layer in layers for tensor in layer]
+    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
+    total = np.cumsum(drawn)
+    loss = torch.zeros(())
+    # A step is so small that threads would mostly wait for each other.
+    with one_thread(device):
+        for _ in range(options.steps):
+            places = np.searchsorted(total, rng.random(options.batch_cells) * total[-1], side="right")
+            chosen = torch.from_numpy(np.minimum(places, len(total) - 1)).to(device)
+            x = (features[chosen].float() - shift) * scale
+            loss = functional.cross_entropy(_forward(layers, x), labels[chosen])
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+    if not bool(torch.isfinite(loss)):
+        raise DataError("the training of the dense head diverged", hint="use a smaller --lr, such as 0.001")
+    seen = np.bincount(table.labels.numpy()[used], minlength=classes) > 0
+    return _folded(layers, shift, scale, torch.from_numpy(seen).to(device))
+
+
+def _chances(table: CellTable, used: NDArray[np.bool_], classes: int, options: DenseOptions) -> NDArray[np.float64]:
+    """How often each cell is drawn."""
+    labels = table.labels.numpy()
+    weights = _balanced_origins(table, used, options.synthetic_weight)
+    sums = np.bincount(labels, weights, minlength=classes)
+    if not sums[0]:
+        raise DataError(
+            "no background to train on: every cell of every training image is defect",
+            hint="add good images, or use a larger --scale",
+        )
+    shown = int(np.count_nonzero(sums[1:]))
+    if not shown:
+        raise DataError("no defect to train on: no training image has a mask", hint="add masks")
+    assert options.background is not None, "settled"
+    shares = np.full(classes, 1.0)
+    shares[0] = options.background * shown
+    return np.asarray(weights * (shares / np.where(sums > 0, sums, 1))[labels])
+
+
+def _balanced_origins(table: CellTable, used: NDArray[np.bool_], synthetic: float) -> NDArray[np.float64]:
+    """Weights of cells such that in each class the synthetic ones weigh `synthetic` times as much as the real ones."""
+    labels, real = table.labels.numpy(), table.real.numpy()
+    weights = table.weights.numpy().astype(np.float64) * used
+    if real.all():
+        return weights
+    count = int(labels.max(initial=0)) + 1
+    of_real = np.bincount(labels[real], weights[real], minlength=count)
+    of_made = np.bincount(labels[~real], weights[~real], minlength=count)
+    both = (of_real > 0) & (of_made > 0)
+    factor = np.where(both, synthetic * of_real / np.where(of_made > 0, of_made, 1), 1.0)
+    return np.where(real, weights, weights * factor[labels])
+
+
+def _moments(table: CellTable, used: NDArray[np.bool_], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of each channel over real cells; over synthetic ones where none is real."""
+    real = used & table.real.numpy()
+    rows = np.flatnonzero(real if real.any() else used)
+    if len(rows) > _MOMENT_CELLS:
+        rows = generator(seed, "moments").choice(rows, _MOMENT_CELLS, replace=False)
+    chosen = table.features[torch.from_numpy(rows)].float()
+    return chosen.mean(0), chosen.std(0, correction=0) + _SMALLEST_DEVIATION
+
+
+def _start(
+    channels: int, classes: int, options: DenseOptions, seed: int, device: torch.device
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Layers to train: a linear head starts at zero, a hidden layer at random (He et al. 2015)."""
+    sizes = (channels, options.hidden, classes) if options.hidden else (channels, classes)
+    rng = generator(seed, "head")
+    layers = []
+    for number, (inner, outer) in enumerate(pairwise(sizes)):
+        last = number == len(sizes) - 2
+        spread = 0.0 if last else (2 / inner) ** 0.5
+        weight = torch.from_numpy(rng.normal(0, 1, (outer, inner)).astype(np.float32) * spread).to(device)
+        layers.append((weight.requires_grad_(), torch.zeros(outer, device=device, requires_grad=True)))
+    return layers
+
+
+def _forward(layers: list[tuple[torch.Tensor, torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
+    for number, (weight, bias) in enumerate(layers):
+        x = functional.linear(x.relu() if number else x, weight, bias)
+    return x
+
+
+def _folded(
+    layers: list[tuple[torch.Tensor, torch.Tensor]], shift: torch.Tensor, scale: torch.Tensor, seen: torch.Tensor
+) -> CellHead:
+    """The layers with the standardization multiplied into the first; a class without cells is never predicted."""
+    (weight, bias), *others = [(weight.detach(), bias.detach()) for weight, bias in layers]
+    folded = [(weight * scale, bias - (weight * scale) @ shift), *others]
+    weight, bias = folded[-1]
+    never = torch.full_like(bias, _NEVER)
+    folded[-1] = weight * seen[:, None], torch.where(seen, bias, never)
+    return CellHead(tuple(folded))

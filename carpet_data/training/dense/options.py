@@ -1,0 +1,127 @@
+"""How the dense head is trained: every choice in one frozen document. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carpet_data.core.device_names import check_device
+from carpet_data.core.options import Options, option
+from carpet_data.errors import UsageError
+
+__all__ = ["CHOSEN", "DenseOptions"]
+
+_STRIDES = (1, 2, 4, 8, 16, 32, 64)
+_VIEWS = 8
+_MAX_SCALE = 8.0
+
+CHOSEN: dict[str, object] = {"scale": 1.0, "strides": (8, 16), "views": 8, "background": 4.0, "smoothing": 0.7}
+"""Options that are chosen on the training images where they are not given, and what stands for them where there are too
+few images to choose by."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenseOptions(Options):
+    """How the dense head is trained.
+
+    Examples:
+        >>> DenseOptions(scale=2.0).settled().strides
+        (8, 16)
+    """
+
+    architecture: str = option(
+        "auto",
+        "Network: auto (efficientnet_lite0, whose weights come with the package), a classifier of torchvision, "
+        "efficientnet_lite0 to 2, timm:NAME, or a plug-in.",
+        flag="--arch",
+        metavar="NAME",
+    )
+    weights: str = option(
+        "auto",
+        "Weights: auto (available locally, else downloaded), none (random), a name of torchvision, a file, or the "
+        "folder of a trained model.",
+        metavar="NAME|PATH",
+    )
+    scale: float | None = option(
+        None,
+        "Factor by which images are resized first; 2 finds smaller defects and takes four times as long.",
+        unset="chosen by cross-fitting",
+        above=0,
+        maximum=_MAX_SCALE,
+    )
+    strides: tuple[int, ...] | None = option(
+        None,
+        "Strides of the feature maps that are joined, the finest of which is the size of a cell.",
+        unset="chosen by cross-fitting",
+        metavar="N,…",
+        minimum=1,
+    )
+    views: int | None = option(
+        None,
+        "Number of flips and quarter turns of each real image to train on.",
+        unset="8",
+        minimum=1,
+        maximum=_VIEWS,
+    )
+    test_views: int = option(
+        1, "Number of flips and quarter turns of a new image whose maps are averaged.", minimum=1, maximum=_VIEWS
+    )
+    background: float | None = option(
+        None,
+        "Weight of all background cells relative to all defect cells.",
+        unset="chosen by cross-fitting",
+        above=0,
+        maximum=1000,
+    )
+    background_cells: int = option(1500, "Maximum number of background cells of a view.", minimum=1)
+    defect_cells: int = option(400, "Maximum number of defect cells of a view.", minimum=1)
+    synthetic_weight: float = option(
+        1.0, "Weight of all synthetic cells of a class relative to all real ones.", minimum=0, maximum=1000
+    )
+    hidden: int = option(0, "Number of units of a hidden layer; 0 is a linear head.", minimum=0, maximum=4096)
+    steps: int = option(600, "Number of optimizer steps.", minimum=1)
+    batch_cells: int = option(2048, "Number of cells per step.", minimum=1)
+    learning_rate: float = option(0.003, "Initial learning rate; it falls to 0 along a cosine.", above=0, maximum=10)
+    weight_decay: float = option(0.001, "Weight decay.", minimum=0)
+    smoothing: float | None = option(
+        None,
+        "Standard deviation in cells of the Gaussian that smooths the map.",
+        unset="chosen by cross-fitting",
+        minimum=0,
+        maximum=10,
+    )
+    folds: int = option(
+        5, "Number of folds of the training images, by which settings and thresholds are found.", minimum=2, maximum=50
+    )
+    good_recall: float = option(
+        0.95, "Share of good images that the threshold keeps good, on held-out training images.", minimum=0.5, below=1
+    )
+    budget_s: float = option(
+        120.0, "Seconds in which settings are compared; what is not compared by then is not chosen.", minimum=0
+    )
+    seed: int = option(0, "Random seed of the cells that are drawn and of the head.", minimum=0)
+    device: str = option("auto", "Device: auto, cpu, cuda, cuda:1 or mps.", metavar="NAME")
+
+    def __post_init__(self) -> None:
+        """Refuse values that are invalid, alone or together.
+
+        Raises:
+            UsageError: The first of them is named.
+        """
+        Options.__post_init__(self)
+        check_device(self.device)
+        if self.strides is not None:
+            wrong = [stride for stride in self.strides if stride not in _STRIDES]
+            if wrong or not self.strides or len(set(self.strides)) != len(self.strides):
+                raise UsageError(
+                    f"invalid --strides value {','.join(map(str, self.strides)) or '(empty)'}",
+                    hint="use different powers of 2, such as 8,16",
+                )
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The names of the options that are to be chosen."""
+        return tuple(name for name in CHOSEN if getattr(self, name) is None)
+
+    def settled(self) -> DenseOptions:
+        """The same options, with a value for each of `CHOSEN`."""
+        return self.but(**{name: CHOSEN[name] for name in self.open})
