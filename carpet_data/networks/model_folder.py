@@ -19,9 +19,11 @@ from carpet_data.version import __version__
 if TYPE_CHECKING:
     from carpet_data.networks.network import Network
 
-__all__ = ["MODEL_JSON", "MODEL_WEIGHTS", "describe", "find", "restore", "save_model", "write_model"]
+__all__ = ["CLASSIFIER", "MODEL_JSON", "MODEL_WEIGHTS", "describe", "find", "restore", "save_model", "write_model"]
 
 MODEL_JSON, MODEL_WEIGHTS = "model.json", "weights.safetensors"
+CLASSIFIER = "classifier"
+"""The kind of model whose head is linear on the features of the body; the usual one where model.json names none."""
 _NEEDED = {"architecture": str, "classes": list, "pooling": str, "mean": list, "std": list}
 _AGAIN = "train the model again"
 

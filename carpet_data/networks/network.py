@@ -233,7 +233,8 @@ def build(
     network = Network(weights, body, classes=classes, seed=seed, pooling=pooling)
     if path is not None and state is not None and trained is not None:
         model_folder.restore(network.body, state, "body.", path)
-        if class_names is not None and list(class_names) == trained["classes"] and trained["pooling"] == pooling:
+        same_head = trained.get("kind", model_folder.CLASSIFIER) == model_folder.CLASSIFIER
+        if same_head and list(class_names or ()) == trained["classes"] and trained["pooling"] == pooling:
             model_folder.restore(network.head, state, "head.", path)
     network.to(memory_format=torch.channels_last)
     return network

@@ -25,7 +25,10 @@ Task: TypeAlias = Literal["classify", "dense", "segment", "detect", "anomaly"]
 MODELS = Registry(
     "model",
     "carpet_data.models",
-    {"classifier": ("carpet_data.training.classifier:load_classifier", "classes of whole images")},
+    {
+        "classifier": ("carpet_data.training.classifier:load_classifier", "classes of whole images"),
+        "dense": ("carpet_data.training.dense.model:load_dense", "a head on feature maps, for every task"),
+    },
 )
 """Kind of model -> its loader, a callable (folder: Path, device: str) -> Predictor."""
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from carpet_data.core.seeds import generator
 from carpet_data.training.dense.cells import targets
 from carpet_data.training.dense.crossfit import HeldOut
 from carpet_data.training.dense.grids import smoothed
+from carpet_data.training.dense.ridge import ANY_DEFECT, minimum, softmax_loss
 
 __all__ = ["Calibration", "average_precision", "best_threshold", "calibrate", "log_odds"]
 
@@ -137,29 +137,24 @@ def _ranked(scores: F32, cover: F32) -> tuple[F64, F64, F64]:
 def _scaling(held: Sequence[HeldOut], classes: int, smoothing: float, seed: int) -> tuple[float, F32]:
     """Temperature and biases that make held-out cells most likely, each image counting alike."""
     drawn = [_drawn(each, smoothing, generator(seed, "calibration", each.row)) for each in held]
-    x, y, w = (torch.from_numpy(np.concatenate(column)) for column in zip(*drawn, strict=True))
+    x, y, w = (np.concatenate(column) for column in zip(*drawn, strict=True))
     w = w / w.sum()
-    # A type that no head had seen says nothing of its own bias; the penalty leaves it near the others.
-    sharp = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([sharp, bias], max_iter=50, line_search_fn="strong_wolfe")
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        log = torch.log_softmax(x * sharp.exp() + bias, dim=1)
-        defect = torch.logsumexp(log[:, 1:], dim=1)
-        known = log.gather(1, y.clamp(min=0)[:, None])[:, 0]
-        loss = -(torch.where(y < 0, defect, known) * w).sum()
-        loss = loss + _RIDGE * ((sharp**2).sum() + ((bias[1:] - bias[1:].mean()) ** 2).sum())
-        torch.autograd.backward(loss)
-        return loss
+    def loss(values: F64) -> tuple[float, F64]:
+        sharp, bias = np.exp(values[0]), values[1:]
+        found, slope = softmax_loss(x * sharp + bias, y, w)
+        # A type that no head had seen says nothing of its own bias; the penalty leaves it near the others.
+        apart = bias[1:] - bias[1:].mean()
+        found += _RIDGE * (values[0] ** 2 + (apart**2).sum())
+        by_bias = slope.sum(axis=0) + 2 * _RIDGE * np.concatenate(([0.0], apart))
+        return found, np.concatenate(([(slope * x).sum() * sharp + 2 * _RIDGE * values[0]], by_bias))
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return float(torch.exp(-sharp.detach())), bias.detach().numpy().astype(np.float32)
+    best = minimum(loss, np.zeros(classes + 1))
+    return float(np.exp(-best[0])), best[1:].astype(np.float32)
 
 
 def _drawn(each: HeldOut, smoothing: float, rng: np.random.Generator) -> tuple[F64, NDArray[np.int64], F64]:
-    """Cells of a map: logits, class (-1: of a type that the head had not seen), and the area that each stands for."""
+    """Cells of a map: logits, class (ANY_DEFECT where the head had not seen it), and the area that each stands for."""
     assert each.cover is not None
     flat = smoothed(each.logits.astype(np.float32), smoothing).reshape(len(each.logits), -1)
     target = targets(each.cover.astype(np.float32)).ravel()
@@ -174,5 +169,5 @@ def _drawn(each: HeldOut, smoothing: float, rng: np.random.Generator) -> tuple[F
     rows = np.concatenate(picked)
     labels = target[rows].astype(np.int64)
     if not each.typed:
-        labels[labels > 0] = -1
+        labels[labels > 0] = ANY_DEFECT
     return flat[:, rows].T.astype(np.float64), labels, np.concatenate(weights)

@@ -30,7 +30,7 @@ class CellHead:
     """A function of one cell: features -> a logit for each class, background first.
 
     Attributes:
-        layers: (weight float32 (out, in), bias float32 (out,)) of each layer, with a ReLU between two. The first one
+        layers: (weight float32 (out, in), bias float32 (out,)) of each layer, with a GELU between two. The first one
             takes features as they are: their standardization is part of it.
     """
 
@@ -52,7 +52,7 @@ class CellHead:
         with torch.inference_mode():
             values = torch.from_numpy(np.ascontiguousarray(maps)).to(device).flatten(1).float()
             for number, (weight, bias) in enumerate(self.layers):
-                values = torch.addmm(bias[:, None], weight, values.relu() if number else values)
+                values = torch.addmm(bias[:, None], weight, functional.gelu(values) if number else values)
         return np.asarray(values.reshape(-1, *maps.shape[1:]).cpu().numpy(), np.float32)
 
 
@@ -172,7 +172,7 @@ def _start(
 
 def _forward(layers: list[tuple[torch.Tensor, torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
     for number, (weight, bias) in enumerate(layers):
-        x = functional.linear(x.relu() if number else x, weight, bias)
+        x = functional.linear(functional.gelu(x) if number else x, weight, bias)
     return x
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+from carpet_data.training.dense.ridge import ANY_DEFECT, minimum, softmax_loss
 
 __all__ = ["PLAIN", "Evidence", "ImageTerm", "evidence_of", "fit_term", "pooled"]
 
@@ -20,7 +21,6 @@ _TOP_SHARE, _TOP_CELLS = 0.002, 6
 _FLOOR = 1e-4
 _PRIOR = 0.02
 """How strongly the weights of pooled logits are drawn to those of `PLAIN`."""
-_ROUNDS = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,65 +126,38 @@ def fit_term(
         weights: float64 (n,), of each image; classes are weighed alike besides.
         features: Penalty of the weights of the mean features; None to leave them out.
     """
-    count = len(rows[0].types) + 1
-    f = np.stack([row.features for row in rows])
-    mean, deviation = f.mean(axis=0), f.std(axis=0) + 1e-6
-    data = _Data(
-        torch.tensor([row.level for row in rows], dtype=torch.float64),
-        torch.from_numpy(np.stack([row.types for row in rows])),
-        torch.from_numpy(np.stack([row.sums for row in rows])),
-        torch.from_numpy((f - mean) / deviation),
-        torch.from_numpy(labels),
-        torch.from_numpy(typed),
-        torch.from_numpy(_balanced(labels, weights, count)),
-    )
-    fixed = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
-    main = fixed.clone().requires_grad_()
-    bias = torch.zeros(count - 1, dtype=torch.float64, requires_grad=True)
-    weight = torch.zeros((count, f.shape[1]), dtype=torch.float64, requires_grad=features is not None)
-    parameters = [main, bias] if features is None else [main, bias, weight]
-    optimizer = torch.optim.LBFGS(parameters, max_iter=_ROUNDS, line_search_fn="strong_wolfe")
+    types = len(rows[0].types)
+    given = np.stack([row.features for row in rows])
+    mean, deviation = given.mean(axis=0), given.std(axis=0) + 1e-6
+    f = (given - mean) / deviation if features is not None else np.zeros((len(rows), 0))
+    level = np.array([row.level for row in rows])
+    shares, sums = np.stack([row.types for row in rows]), np.stack([row.sums for row in rows])
+    known = np.where(typed | (labels == 0), labels, ANY_DEFECT)
+    balanced = _balanced(labels, weights, types + 1)
+    fixed = np.array([1.0, 1.0, 0.0])
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = data.loss(main, bias, weight if features is not None else None)
-        loss = loss + _PRIOR * ((main - fixed) ** 2).sum() + _PRIOR / 10 * ((bias - bias.mean()) ** 2).sum()
+    def loss(values: F64) -> tuple[float, F64]:
+        main, bias, weight = values[:3], values[3 : 3 + types], values[3 + types :].reshape(types + 1, -1)
+        defect = main[0] * level[:, None] + main[1] * shares + main[2] * sums + bias
+        logits = np.concatenate((np.zeros((len(rows), 1)), defect), axis=1) + f @ weight.T
+        found, slope = softmax_loss(logits, known, balanced)
+        of_defect, apart = slope[:, 1:], bias - bias.mean()
+        found += _PRIOR * ((main - fixed) ** 2).sum() + _PRIOR / 10 * (apart**2).sum()
+        by_main = np.array([(of_defect * each).sum() for each in (level[:, None], shares, sums)])
+        by_main += 2 * _PRIOR * (main - fixed)
+        by_bias = of_defect.sum(axis=0) + _PRIOR / 5 * apart
+        by_weight = slope.T @ f
         if features is not None:
-            loss = loss + features * (weight**2).sum()
-        torch.autograd.backward(loss)
-        return loss
+            found += features * (weight**2).sum()
+            by_weight = by_weight + 2 * features * weight
+        return float(found), np.concatenate((by_main, by_bias, by_weight.ravel()))
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    level, types, sums = main.detach().tolist()
-    term = ImageTerm(level, types, sums, bias.detach().numpy().copy())
+    best = minimum(loss, np.concatenate((fixed, np.zeros(types + (types + 1) * f.shape[1]))))
+    term = ImageTerm(float(best[0]), float(best[1]), float(best[2]), best[3 : 3 + types].copy())
     if features is None:
         return term
-    return replace(term, weights=weight.detach().numpy().copy(), mean=mean, deviation=deviation)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Data:
-    """The images of a fit as tensors, row by row."""
-
-    level: torch.Tensor
-    types: torch.Tensor
-    sums: torch.Tensor
-    features: torch.Tensor
-    labels: torch.Tensor
-    typed: torch.Tensor
-    weights: torch.Tensor
-
-    def loss(self, main: torch.Tensor, bias: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
-        """The weighted mean of the cross-entropy."""
-        defect = main[0] * self.level[:, None] + main[1] * self.types + main[2] * self.sums + bias
-        logits = torch.cat((torch.zeros_like(defect[:, :1]), defect), dim=1)
-        if weight is not None:
-            logits = logits + self.features @ weight.T
-        log = torch.log_softmax(logits, dim=1)
-        by_type = log.gather(1, self.labels[:, None])[:, 0]
-        any_defect = torch.logsumexp(log[:, 1:], dim=1)
-        found = torch.where(self.typed | (self.labels == 0), by_type, any_defect)
-        return -(found * self.weights).sum()
+    weight = best[3 + types :].reshape(types + 1, -1).copy()
+    return replace(term, weights=weight, mean=mean, deviation=deviation)
 
 
 def _balanced(labels: NDArray[np.int64], weights: F64, count: int) -> F64:

@@ -14,7 +14,7 @@ _STRIDES = (1, 2, 4, 8, 16, 32, 64)
 _VIEWS = 8
 _MAX_SCALE = 8.0
 
-CHOSEN: dict[str, object] = {"scale": 1.0, "strides": (8, 16), "views": 8, "background": 4.0, "smoothing": 0.7}
+CHOSEN: dict[str, object] = {"scale": 1.0, "strides": (8, 16), "views": 8, "background": 1.0, "smoothing": 0.7}
 """Options that are chosen on the training images where they are not given, and what stands for them where there are too
 few images to choose by."""
 
@@ -77,7 +77,9 @@ class DenseOptions(Options):
     synthetic_weight: float = option(
         1.0, "Weight of all synthetic cells of a class relative to all real ones.", minimum=0, maximum=1000
     )
-    hidden: int = option(0, "Number of units of a hidden layer; 0 is a linear head.", minimum=0, maximum=4096)
+    hidden: int = option(
+        128, "Number of units of the hidden layer of the head; 0 for a linear head.", minimum=0, maximum=4096
+    )
     steps: int = option(600, "Number of optimizer steps.", minimum=1)
     batch_cells: int = option(2048, "Number of cells per step.", minimum=1)
     learning_rate: float = option(0.003, "Initial learning rate; it falls to 0 along a cosine.", above=0, maximum=10)

@@ -123,7 +123,8 @@ def cross_fitted(source: CellSource, progress: Progress | None = None) -> list[H
     found = []
     for number, fold in enumerate(folds):
         head = source.fit(fold.train)
-        seen = {source.samples[row].class_name for row in np.flatnonzero(fold.train & source.masked)}
+        shown = fold.train if source.table is None else fold.train & source.masked
+        seen = {source.samples[row].class_name for row in np.flatnonzero(shown)}
         for row in fold.held_out:
             sample, maps = source.samples[row], source.bank.map(source.samples[row], source.resolution)
             if head is None and source.table is not None:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.dataset import GOOD
-from carpet_data.networks.devices import one_thread
 from carpet_data.training.dense.calibration import Calibration, calibrate
 from carpet_data.training.dense.crossfit import HeldOut
 from carpet_data.training.dense.dense_head import DenseHead
@@ -76,8 +75,7 @@ def judged(
     image = PLAIN(len(classes) - 1)
     found = judged_images(source, held, calibration)
     if found is not None:
-        with one_thread(source.bank.device):
-            image = _term(found, options.good_recall)
+        image = _term(found, options.good_recall)
     return DenseHead(classes, source.resolution, options.test_views, cells, calibration, image, tuple(notes))
 
 

@@ -12,7 +12,21 @@ from sklearn.metrics import average_precision_score, f1_score
 from carpet_data.training.dense.calibration import average_precision, best_threshold, calibrate
 from carpet_data.training.dense.crossfit import HeldOut
 from carpet_data.training.dense.image_term import PLAIN, Evidence, evidence_of, fit_term
+from carpet_data.training.dense.ridge import softmax_loss
 from carpet_data.training.dense.thresholds import good_shift
+
+
+@settings(max_examples=20)
+@given(hnp.arrays(np.float64, (4, 3), elements=st.floats(-4, 4)), st.lists(st.integers(-1, 2), min_size=4, max_size=4))
+def test_the_gradient_is_that_of_the_loss(logits: np.ndarray, labels: list[int]) -> None:  # type: ignore[type-arg]
+    weights = np.array([0.5, 1.0, 2.0, 0.1])
+    _, slope = softmax_loss(logits, np.array(labels), weights)
+    for place in np.ndindex(logits.shape):
+        step = np.zeros_like(logits)
+        step[place] = 1e-5
+        up, down = (softmax_loss(logits + sign * step, np.array(labels), weights)[0] for sign in (1, -1))
+        assert slope[place] == pytest.approx((up - down) / 2e-5, abs=1e-6)
+
 
 COUNTS = st.integers(2, 25)
 
