@@ -32,12 +32,8 @@ def _table(count: int = 300, *, seed: int = 0, made: int = 0) -> CellTable:
 @pytest.mark.parametrize("hidden", [0, 8])
 def test_it_learns_the_classes(hidden: int) -> None:
     table = _table()
-    head = fit_cells(table,
-        3,
-        DenseOptions(steps=150, hidden=hidden, background=1.0, learning_rate=0.03).settled(),
-        seed=0,
-        device=CPU,
-    )
+    options = DenseOptions(steps=150, hidden=hidden, background=1.0, learning_rate=0.03).settled()
+    head = fit_cells(table, 3, options, seed=0, device=CPU)
     new = _table(200, seed=1)
     logits = head.logits(np.ascontiguousarray(new.features.numpy().T[:, None]))
     assert logits.shape == (3, 1, 200)
