@@ -77,6 +77,15 @@ from carpet_data.formats.options import YoloOptions as YoloOptions
 from carpet_data.learned.fit import FitResult as FitResult
 from carpet_data.learned.fit import fit as fit
 from carpet_data.learned.options import FitOptions as FitOptions
+from carpet_data.metrics.alarms import AlarmScores as AlarmScores
+from carpet_data.metrics.alarms import alarm_scores as alarm_scores
+from carpet_data.metrics.detection import DetectionRanking as DetectionRanking
+from carpet_data.metrics.detection import DetectionScores as DetectionScores
+from carpet_data.metrics.pixels import PixelRanking as PixelRanking
+from carpet_data.metrics.pixels import PixelScores as PixelScores
+from carpet_data.metrics.pixels import pixel_scores as pixel_scores
+from carpet_data.metrics.segmentation import SegmentationScores as SegmentationScores
+from carpet_data.metrics.segmentation import segmentation_scores as segmentation_scores
 from carpet_data.prediction.options import PredictOptions as PredictOptions
 from carpet_data.prediction.predict import predict as predict
 from carpet_data.prediction.results import PredictResult as PredictResult

@@ -56,6 +56,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Train": ("training",),
     "Predict": ("prediction",),
     "Validate, score, sweep": ("experiments",),
+    "Metrics": ("metrics",),
     "Report, browse, curate": ("reporting", "fiftyone", "store"),
     "Sample data and downloads": ("weave", "archives"),
     "Progress and workers": ("core",),

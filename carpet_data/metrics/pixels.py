@@ -136,12 +136,13 @@ class PixelRanking:
         """Number of images."""
         return len(self._values)
 
-    def add(self, heat: NDArray[Any], truth: NDArray[Any]) -> None:
+    def add(self, heat: NDArray[Any], truth: NDArray[Any], *, connectivity: Connectivity | None = None) -> None:
         """Add an image.
 
         Args:
             heat: float (h, w), higher where a defect is likelier; taken as float32.
             truth: bool or whole numbers (h, w): 0 where there is no defect, k where there is one of types[k - 1].
+            connectivity: Of this image; None for that of the ranking.
 
         Raises:
             UsageError: The shapes differ, or the truth holds a number that is no type.
@@ -153,7 +154,9 @@ class PixelRanking:
         known = len(self._types)
         for kind in np.unique(mask[is_defect]).tolist():
             only = (mask == kind).view(np.uint8)
-            count, found = cv2.connectedComponents(only, connectivity=self.connectivity, ltype=cv2.CV_32S)
+            count, found = cv2.connectedComponents(
+                only, connectivity=connectivity or self.connectivity, ltype=cv2.CV_32S
+            )
             inside = only.view(np.bool_)
             number[inside] = found[inside] + (known - 1)
             self._sizes.append(np.bincount(found[inside], minlength=count)[1:].astype(np.int64))
@@ -321,8 +324,8 @@ def pixel_scores(
 ) -> PixelScores:
     """Pixel AUROC, AP, F1-max and PRO of heat maps, all pixels pooled and ranked exactly.
 
-    AUROC and AP are those of scikit-learn, ties included. PRO is the per-region overlap of Bergmann et al. ("The MVTec
-    anomaly detection dataset", IJCV 2021): at each threshold the mean over connected components of the share of their
+    AUROC and AP are those of scikit-learn, ties included. PRO is the per-region overlap of Bergmann et al.
+    ("Uninformed students", CVPR 2020): at each threshold the mean over connected components of the share of their
     pixels that is found, against the share of defect-free pixels that is called defect.
 
     Args:

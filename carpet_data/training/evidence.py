@@ -73,7 +73,7 @@ class KeptEvidence:
         if prediction.labels is not None:
             areas = class_pixels(prediction.labels, labels, len(self.types) + 1)
         if prediction.heat is not None:
-            self.pixels.add(prediction.heat, labels)
+            self.pixels.add(prediction.heat, labels, connectivity=truth.connectivity)
         self.boxes.add(prediction.detections, truth.instances, *labels.shape)
         self._images.append(_Image(anomaly, heat, areas, masked))
 

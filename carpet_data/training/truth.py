@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from carpet_data.core.masks import find, load, rle
 from carpet_data.core.masks.runs import to_values
-from carpet_data.dataset import GOOD, Instance, Sample
+from carpet_data.dataset import GOOD, Connectivity, Instance, Sample
 from carpet_data.errors import UsageError
 
 __all__ = ["ANY_DEFECT", "Truth", "knows_types", "truth_of", "types_of"]
@@ -30,12 +30,14 @@ class Truth:
         group: Images of one group are no independent evidence.
         instances: The defects, their types named as the model names them. None where the defect's pixels are unknown:
             an image without a mask, or with an empty one.
+        connectivity: 4 or 8: which pixels belong to one component.
     """
 
     id: str
     class_name: str
     group: str
     instances: tuple[Instance, ...] | None
+    connectivity: Connectivity
     _packed: bytes | None
     _shape: tuple[int, int]
 
@@ -48,12 +50,14 @@ class Truth:
         group: str | None = None,
         labels: NDArray[np.uint8] | None = None,
         instances: tuple[Instance, ...] | None = None,
+        connectivity: Connectivity = 8,
     ) -> Truth:
         """The truth from its parts; without a group the image is one of its own."""
         packed, shape = None, (0, 0)
         if labels is not None:
             packed, shape = zlib.compress(np.ascontiguousarray(labels).tobytes(), 1), labels.shape
-        return cls(sample_id, class_name, sample_id if group is None else group, instances, packed, shape)
+        unit = sample_id if group is None else group
+        return cls(sample_id, class_name, unit, instances, connectivity, packed, shape)
 
     @property
     def labels(self) -> NDArray[np.uint8] | None:
@@ -107,7 +111,9 @@ def truth_of(sample: Sample, classes: Sequence[str]) -> Truth:
         Instance(_named(each, classes), (x, y, w, h), area, sample.height, sample.width, rle.encode(runs))
         for (each, runs), (x, y, w, h), area in found
     )
-    return Truth.of(sample.id, name, group=sample.group, labels=labels, instances=instances)
+    return Truth.of(
+        sample.id, name, group=sample.group, labels=labels, instances=instances, connectivity=sample.connectivity
+    )
 
 
 def _named(class_name: str, classes: Sequence[str]) -> str:

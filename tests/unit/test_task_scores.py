@@ -165,6 +165,15 @@ def test_a_model_that_finds_boxes_only(dataset: Dataset) -> None:
     assert found.text()[0].startswith("defects: AP 1.000")
 
 
+def test_components_are_those_of_the_data_set() -> None:
+    corner = np.array([[1, 0], [0, 1]], np.uint8)
+    for connectivity, count in ((8, 1), (4, 2)):
+        scores = TaskScores(CLASSES)
+        truth = Truth.of("a", "cut", labels=corner, instances=(), connectivity=connectivity)
+        scores.add(truth, ImagePrediction("cut", None, 0.5, np.ones((2, 2), np.float32)))
+        assert scores.result().segment.pixels.components == count
+
+
 def test_values_for_json(dataset: Dataset) -> None:
     values = json.loads(json.dumps(scored(dataset).result().to_json(), allow_nan=False))
     assert values["segment"]["by_type"]["hole"]["ap"] == 1.0
