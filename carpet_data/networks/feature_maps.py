@@ -72,7 +72,8 @@ class FeatureMaps:
 
     Args:
         network: The body is used, moved to the device and put into eval mode.
-        strides: In pixels; each must be one that the network has.
+        strides: In pixels; each must be one that the network has. Of each, its last map is taken.
+        layers: Names of the parts of the network to take maps of instead, such as blocks.2 (see `all_stages`).
         device: "auto" for a GPU where there is one.
         batch_size: Maximum number of images, or tiles, at a time; large ones pass in smaller batches, and where memory
             runs out the batch is halved.
@@ -81,7 +82,8 @@ class FeatureMaps:
 
     Attributes:
         stride: The finest stride, in pixels.
-        channels: Of all strides together, the finest first.
+        strides, layers: Of its maps, the finest first.
+        channels: Of all maps together, in this order.
         digest: Hex digits that stand for all that maps depend on but the image.
 
     Raises:
@@ -100,6 +102,7 @@ class FeatureMaps:
         network: Network,
         *,
         strides: Sequence[int] = (8, 16),
+        layers: Sequence[str] | None = None,
         device: str | torch.device = "auto",
         batch_size: int = 8,
         tile: int = 1536,
@@ -109,9 +112,10 @@ class FeatureMaps:
         _check(batch_size, tile, precision)
         self.network = network.to(self.device).eval()
         self.batch_size, self.tile = batch_size, tile
-        self.stages = find_stages(network, strides)
+        self.stages = find_stages(network, strides, layers)
         self.stride = self.stages[0].stride
-        self.strides = tuple(each.stride for each in self.stages)
+        self.strides = tuple(sorted({each.stride for each in self.stages}))
+        self.layers = tuple(each.name for each in self.stages)
         self.channels = sum(each.channels for each in self.stages)
         self.precision: Precision = precision
         if precision == "auto":
@@ -217,7 +221,7 @@ class FeatureMaps:
         values = (values.permute(2, 0, 1) if stage.last else values).float()
         for axis, piece in ((1, window.rows), (2, window.columns)):
             low, high = piece.take.start - piece.origin, piece.take.stop - piece.origin
-            if stage is self.stages[0]:
+            if stage.stride == self.stride and stage.center == self.stages[0].center:
                 values = values.narrow(axis, low + self._skip, high - low)
                 continue
             middles = torch.arange(low, high, device=values.device) * self.stride + (self.stride - 1) / 2 + self._lead

@@ -15,7 +15,7 @@ from torch.nn import functional
 from carpet_data.errors import UsageError
 from carpet_data.networks.network import Network
 
-__all__ = ["Stage", "collect", "find_stages"]
+__all__ = ["Stage", "all_stages", "collect", "find_stages"]
 
 _OPENED = ("features", "layers", "blocks", "trunk_output", "stages")
 """Containers whose children come one after another; any other module below the top is one part as a whole."""
@@ -54,26 +54,45 @@ class _Seen(Exception):  # noqa: N818 - no error: all maps are there, and the re
     pass
 
 
-def find_stages(network: Network, strides: Sequence[int]) -> tuple[Stage, ...]:
-    """The stage of each stride, the finest first: the last part of the network before its maps become coarser.
+def all_stages(network: Network) -> tuple[Stage, ...]:
+    """All parts of a network that give maps, early to late; their centers are not measured and are 0.
 
     Raises:
-        UsageError: The network has no maps, or none of such a stride: those it has are named.
+        UsageError: The network has no maps of images of any size.
     """
-    wanted = sorted(set(strides))
     if network.expected.fixed or network.last_map is None:
         raise UsageError(
             f"{network.architecture} has no feature maps of images of any size",
             hint="use a convolutional network or a Swin transformer, such as efficientnet_lite0 or resnet18",
         )
     with _probing(network):
-        known = {stage.stride: stage for stage in _measured_sizes(network)}
-        absent = [stride for stride in wanted if stride not in known]
-        if absent or not wanted:
-            has = ", ".join(map(str, sorted(known)))
-            what = f"has no feature map of stride {absent[0]}" if absent else "needs a stride or more"
-            raise UsageError(f"{network.architecture} {what}", hint=f"use strides out of: {has}")
-        return _centered(network, [known[stride] for stride in wanted])
+        return tuple(_measured_sizes(network))
+
+
+def find_stages(network: Network, strides: Sequence[int], layers: Sequence[str] | None = None) -> tuple[Stage, ...]:
+    """The stage of each stride, the finest first: the last part of the network before its maps become coarser.
+
+    With `layers`, the parts of these names instead.
+
+    Raises:
+        UsageError: The network has no maps, none of such a stride, or no such layer: those it has are named.
+    """
+    found = all_stages(network)
+    if layers is None:
+        listed = _listed(network.body)
+        known = {str(each.stride): each for each in found if not listed or each.name in listed}
+        wanted, what = [str(stride) for stride in sorted(set(strides))], "stride"
+    else:
+        known = {each.name: each for each in found}
+        wanted, what = [each.name for each in found if each.name in layers], "layer"
+        wanted += sorted(set(layers) - set(wanted))
+    absent = [each for each in wanted if each not in known]
+    if absent or not wanted:
+        has = ", ".join(known if layers is not None else sorted(known, key=int))
+        problem = f"has no feature map of {what} {absent[0]}" if absent else f"needs a {what} or more"
+        raise UsageError(f"{network.architecture} {problem}", hint=f"use {what}s out of: {has}")
+    with _probing(network):
+        return _centered(network, sorted((known[each] for each in wanted), key=lambda each: each.stride))
 
 
 @contextmanager
@@ -88,7 +107,7 @@ def collect(body: nn.Module, names: Sequence[str]) -> Iterator[Callable[[torch.T
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001
             if isinstance(output, torch.Tensor):
                 found[name] = output
-            if name == names[-1]:
+            if len(found) == len(names):
                 raise _Seen
 
         return hook
@@ -128,12 +147,12 @@ def _parts(module: nn.Module, above: str = "") -> Iterator[str]:
             yield full
 
 
-def _candidates(body: nn.Module) -> tuple[str, ...]:
-    """Modules whose outputs may be maps: those that timm lists, else the parts of the body in order."""
+def _listed(body: nn.Module) -> frozenset[str]:
+    """The modules that timm takes for the last of their stride; empty where it lists none."""
     listed = getattr(body, "feature_info", None)
     if isinstance(listed, list) and all(isinstance(each, Mapping) and "module" in each for each in listed):
-        return tuple(dict.fromkeys(str(each["module"]) for each in listed))
-    return tuple(_parts(body))
+        return frozenset(str(each["module"]) for each in listed)
+    return frozenset()
 
 
 def _outputs(network: Network, names: Sequence[str], height: int, width: int) -> dict[str, tuple[int, ...]]:
@@ -144,8 +163,9 @@ def _outputs(network: Network, names: Sequence[str], height: int, width: int) ->
 
 
 def _measured_sizes(network: Network) -> Iterator[Stage]:
-    """All stages, their centers still unknown; of one stride the last comes last."""
-    names = _candidates(network.body)
+    """All stages, early to late, their centers still unknown."""
+    listed = _listed(network.body)
+    names = [*_parts(network.body), *sorted(listed - set(_parts(network.body)))]
     (h1, w1), (h2, w2) = _SIDES
     first, second = _outputs(network, names, h1, w1), _outputs(network, names, h2, w2)
     for name in names:

@@ -11,7 +11,7 @@ import torch
 from helpers.networks import network
 
 from carpet_data.errors import DataError, DeviceMemoryError, UsageError, WeightsError
-from carpet_data.networks import build, devices, feature_maps, find_weights
+from carpet_data.networks import build, devices, feature_maps, find_weights, map_stages
 from carpet_data.networks.feature_maps import FeatureMaps
 
 
@@ -185,6 +185,9 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UsageError, match="no feature map of stride 7") as caught:
         FeatureMaps(network(), strides=(7, 8), device="cpu")
     assert caught.value.hint == "use strides out of: 2, 4, 8, 16, 32"
+    with pytest.raises(UsageError, match="no feature map of layer stage9") as caught:
+        FeatureMaps(network(), layers=("stage2", "stage9"), device="cpu")
+    assert "stage2, stage3" in str(caught.value.hint)
     with pytest.raises(UsageError, match="needs a stride"):
         FeatureMaps(network(), strides=(), device="cpu")
     with pytest.raises(UsageError, match="vit_b_16 has no feature maps"):
@@ -210,6 +213,17 @@ def test_keys_and_digests_tell_apart_what_differs(tmp_path: Path) -> None:
     assert maps.digest == FeatureMaps(network(seed=1), strides=(16, 8), device="cpu").digest
     keys = {maps.key("ab", height=h, width=w, view=v) for h in (64, 65) for w in (64, 65) for v in (0, 1)}
     assert len(keys) == 8
+
+
+def test_layers_are_taken_by_name_and_several_of_a_stride() -> None:
+    maps = lite(layers=("blocks.4", "blocks.2", "blocks.3"))
+    assert maps.layers == ("blocks.2", "blocks.3", "blocks.4")
+    assert (maps.strides, maps.channels) == ((8, 16), 40 + 80 + 112)
+    image = texture(64, 72)
+    some, more = (each.of([image])[0].astype(np.float32) for each in (lite(), maps))
+    assert np.allclose(np.delete(more, slice(40, 120), 0), some, atol=0.02)
+    names = {each.name: each.stride for each in map_stages.all_stages(maps.network)}
+    assert (names["blocks.5"], names["blocks.6"], names["blocks.1"]) == (32, 32, 4)
 
 
 def test_devices_gain_from_bfloat16_or_not() -> None:
