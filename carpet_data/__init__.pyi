@@ -86,6 +86,8 @@ from carpet_data.metrics.pixels import PixelScores as PixelScores
 from carpet_data.metrics.pixels import pixel_scores as pixel_scores
 from carpet_data.metrics.segmentation import SegmentationScores as SegmentationScores
 from carpet_data.metrics.segmentation import segmentation_scores as segmentation_scores
+from carpet_data.prediction.export_model import ExportModelResult as ExportModelResult
+from carpet_data.prediction.export_model import export_model as export_model
 from carpet_data.prediction.options import PredictOptions as PredictOptions
 from carpet_data.prediction.predict import predict as predict
 from carpet_data.prediction.results import PredictResult as PredictResult

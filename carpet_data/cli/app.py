@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "train": ("carpet_data.cli.train:train", "Train a classifier and score it on the test side."),
     "predict": ("carpet_data.cli.predict:predict", "Predict images with a trained model."),
+    "export-model": ("carpet_data.cli.predict:export_model", "Export a trained model to ONNX, preprocessing inside."),
     "sweep": ("carpet_data.cli.sweep:sweep", "Train every configuration in a table and compare the results."),
     "validate": ("carpet_data.cli.validate:validate", "Test whether synthetic images improve a classifier."),
     "to-coco": ("carpet_data.cli.exports:to_coco", "Export COCO instances: exact boxes and segmentations."),

@@ -1,4 +1,4 @@
-"""`carpet-data predict`."""
+"""`carpet-data predict` and `carpet-data export-model`."""
 
 from __future__ import annotations
 
@@ -65,3 +65,28 @@ def predict(
         done = run(model, images, out, chosen, overwrite=overwrite, watch=watch, interval_s=interval, progress=progress)
     ui.result(done.to_json(), done.text())
     return done.exit_code
+
+
+@click.command("export-model")
+@click.argument("model", type=click.Path(path_type=Path), callback=existing)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The ONNX file, *.onnx.")
+@overwrite_option
+@json_option
+@quiet_option
+def export_model(model: Path, out: Path, overwrite: bool, as_json: bool, quiet: bool) -> None:
+    """Export a trained model to ONNX, with its preprocessing inside.
+
+    MODEL is a run folder or model folder that `train` wrote. The file takes uint8 RGB images (n, height, width, 3) of
+    any size and gives class probabilities and anomaly scores. Its metadata contain classes, task and sizes. The file is
+    compared with the model in onnxruntime before it is written.
+
+    \b
+    Example:
+      carpet-data export-model carpet-prepared/runs/train-001 -o carpet.onnx
+    """
+    from carpet_data.prediction.export_model import export_model as run
+
+    ui = Ui(as_json=as_json, quiet=quiet)
+    with ui.progress("exporting"):
+        done = run(model, out, overwrite=overwrite)
+    ui.result(done.to_json(), done.text())

@@ -16,6 +16,8 @@ from helpers.command import Called
 
 from carpet_data.core.images import encode_png, write_png
 from carpet_data.networks import save_model
+from carpet_data.prediction import export_model as export
+from carpet_data.prediction.export_model import ExportModelResult
 
 Run = Callable[..., Called]
 
@@ -135,3 +137,19 @@ def test_a_thousand_images_take_no_more_memory_than_a_few(trained: Path, tmp_pat
     few, low, many, high = map(float, done.stdout.split())
     assert (few, many) == (10, 1000)
     assert high < low + 60
+
+
+def test_a_model_is_exported(trained: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export itself takes its time, and is tested with what it gives; here are its command and its errors."""
+    out = tmp_path / "x.onnx"
+    assert run("export-model", trained, "-o", tmp_path / "x.pt").code == 2
+    assert run("export-model", tmp_path, "-o", out, "--json").json["error"] == "WeightsError"
+    out.touch()
+    assert run("export-model", trained, "-o", out, "--json").json["error"] == "OutputError"
+    found = ExportModelResult(out, trained, "classify", ("good",), {"images": ("n", 3)}, {"anomaly": ("n",)}, 1e-6, 9)
+    asked: list[object] = []
+    monkeypatch.setattr(export, "export_model", lambda *paths, overwrite: asked.append((*paths, overwrite)) or found)
+    done = run("export-model", trained, "-o", out, "--overwrite", "--json")
+    assert asked == [(trained, out, True)]
+    assert done.json["inputs"] == {"images": ["n", 3]}
+    assert "largest difference from the model: 1.0e-06" in run("export-model", trained, "-o", out).out

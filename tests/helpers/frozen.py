@@ -329,6 +329,7 @@ class JsonCommands:
         run("train", "train", root, *NETWORK, "--epochs", 2, "--worst", 1, "--heatmaps", 1)
         trained = root / "runs" / "train-001"
         run("predict", "predict", trained, root, "-o", self.folder / "predictions", "--device", "cpu")
+        run("export-model", "export-model", trained, "-o", self.folder / "model.onnx")
         table = self.folder / "sweep.yaml"
         table.write_text(TINY_SWEEP, encoding="utf-8")
         run("sweep", "sweep", root, "--table", table, "--device", "cpu", *ONE)
