@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_auroc_and_ap_are_those_of_scikit_learn(seed: int, count: int, steps: in
 
 def test_types_are_scored_against_the_same_defect_free_pixels() -> None:
     random = np.random.default_rng(3)
-    heat = random.random((30, 40)).astype(np.float32)
+    heat = np.round(random.random((30, 40)), 2).astype(np.float32)
     truth = (random.random((30, 40)) < 0.1).astype(np.uint8) + 2 * (random.random((30, 40)) < 0.05).astype(np.uint8)
     truth[truth == 3] = 0
     ranking = PixelRanking(["hole", "thread", "cut"])
@@ -188,3 +189,27 @@ def test_a_spool_gives_back_what_it_was_given() -> None:
         assert [each.tolist() for each in spool] == [each.tolist() for each in arrays]
         assert [len(each) for each in spool.chunks(4)] == [8, 2]
         assert (len(spool), spool.size) == (4, 10)
+
+
+def test_memory_is_that_of_the_scores_and_with_a_file_that_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels_module, "_CHUNK", 1 << 17)
+    random = np.random.default_rng(0)
+    side, images = 400, 12
+    mask = np.zeros((side, side), bool)
+    mask[100:120, 30:60] = True
+
+    def peak(memory_bytes: int) -> float:
+        """In bytes per pixel of all images."""
+        tracemalloc.start()
+        ranking = PixelRanking(memory_bytes=memory_bytes)
+        for _ in range(images):
+            ranking.add(random.random((side, side), np.float32), mask)
+        ranking.scores()
+        ranking.by_type()
+        ranking.summaries()
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return float(used / (images * side * side))
+
+    assert peak(1 << 30) < 10, "4 bytes a pixel, and a few images more"
+    assert peak(0) < 5, "a few images"

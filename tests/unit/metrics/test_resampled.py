@@ -258,6 +258,9 @@ def test_what_cannot_be_scored_has_no_interval() -> None:
     found = resampled({"x": one}, SEGMENT)
     assert found.estimate("x", "pixel AP").interval is None
     assert found.paired("x", "x", "pixel AP", fewest_units=1) is None
+    unknown = Replicate((ImageEvidence(0.5),) * 3, np.arange(3), np.arange(3), 0)
+    for measures in (SEGMENT, DETECT):
+        assert np.isnan(measures.of(unknown, np.ones((2, 3)))).all(), "no masks"
     outcome = evidence(maps(3)).outcome
     with pytest.raises(DataError, match="no evidence of i00"):
         Evidence.of(outcome, {}, 0)
