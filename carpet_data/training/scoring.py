@@ -119,8 +119,10 @@ class TaskScores:
         if self._masks is not None and labels is not None and truth.instances is not None:
             self._masks.add(prediction.detections, truth.instances, *labels.shape)
 
-    def result(self) -> TaskResult:
+    def result(self, *, intervals: bool = True) -> TaskResult:
         """The scores of all images so far.
+
+        Without `intervals` those of pixels and detections are left out, which take most of the time.
 
         Raises:
             DataError: There are no images, or one was given twice.
@@ -128,7 +130,7 @@ class TaskScores:
         if not self._truths:
             raise DataError("no images to score", hint="put images on the test side of the split")
         outcome = self._outcome()
-        evidence = self.evidence()
+        evidence = self.evidence() if intervals else None
         missing = {task: why for task, why in self._missing().items() if why}
         anomaly = alarm_scores(
             self._anomalies,
@@ -212,7 +214,7 @@ class TaskScores:
         share = sum(right) / len(right)
         return Estimate(share, wilson(share * len(groups), len(groups)))
 
-    def _segment(self, outcome: Outcome, evidence: Sequence[ImageEvidence]) -> SegmentScores:
+    def _segment(self, outcome: Outcome, evidence: Sequence[ImageEvidence] | None) -> SegmentScores:
         pixels = self._kept.pixels.scores()
         areas = self._kept.areas()
         classes = None if areas is None else SegmentationScores.of(areas, (GOOD, *self.types))
@@ -227,7 +229,7 @@ class TaskScores:
             pixels, self._kept.pixels.by_type(), classes, self._intervals(outcome, evidence, SEGMENT, exact)
         )
 
-    def _detect(self, outcome: Outcome, evidence: Sequence[ImageEvidence]) -> DetectScores:
+    def _detect(self, outcome: Outcome, evidence: Sequence[ImageEvidence] | None) -> DetectScores:
         boxes = self._kept.boxes.scores()
         found: DetectionScores | None = None if self._masks is None else self._masks.scores()
         return DetectScores(
@@ -237,11 +239,13 @@ class TaskScores:
     def _intervals(
         self,
         outcome: Outcome,
-        evidence: Sequence[ImageEvidence],
+        evidence: Sequence[ImageEvidence] | None,
         measures: Measures,
         exact: Mapping[str, float | None],
     ) -> dict[str, Interval | None]:
         """Of each score, by the bootstrap over groups; None where there are too few, or the evidence is too coarse."""
+        if evidence is None:
+            return dict.fromkeys(exact)
         keys = [("main", 0, each) for each, _, _ in self._truths]
         images = dict(zip(keys, evidence, strict=True))
         good = self.classes.index(GOOD) if GOOD in self.classes else None

@@ -98,6 +98,8 @@ def test_the_figures_are_those_of_the_metrics(dataset: Dataset) -> None:
     assert interval is not None
     assert interval.low < found.segment.pixels.ap < interval.high
     assert len(scores.evidence()) == 11
+    quick = scores.result(intervals=False)
+    assert quick.segment == replace(found.segment, intervals=dict.fromkeys(found.segment.intervals))
 
 
 def test_the_type_is_the_likeliest_even_where_good_is_likelier(dataset: Dataset) -> None:
