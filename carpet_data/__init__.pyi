@@ -116,6 +116,11 @@ from carpet_data.synthesis.engine.results import RebalanceResult as RebalanceRes
 from carpet_data.synthesis.engine.results import SynthesisResult as SynthesisResult
 from carpet_data.synthesis.engine.synthesize import synthesize as synthesize
 from carpet_data.synthesis.recipe.model import Recipe as Recipe
+from carpet_data.tiling.options import TileOptions as TileOptions
+from carpet_data.tiling.tile import TileResult as TileResult
+from carpet_data.tiling.tile import tile as tile
+from carpet_data.tiling.untile import UntileResult as UntileResult
+from carpet_data.tiling.untile import untile as untile
 from carpet_data.training.options import TrainOptions as TrainOptions
 from carpet_data.training.train import TrainResult as TrainResult
 from carpet_data.training.train import train as train

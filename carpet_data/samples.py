@@ -135,7 +135,8 @@ class Sample:
         image_sha256: Hex digest of the image file's bytes; None in a raw folder.
         mask_sha256: Hex digest of the mask file's bytes; None in a raw folder or without a mask file.
         group: Samples of one group share a side of every split; None stands for a group of its own.
-        provenance: How a synthetic sample was made; None for real ones.
+        provenance: How a synthetic sample was made; of a tile, under "tile", which part of which image it is. None for
+            other real samples.
         root: The folder that the paths are relative to; a `Dataset` sets it, as it does `connectivity`. Neither is
             part of what the sample is: samples that differ in nothing else are equal.
         connectivity: 4 or 8: which pixels belong to one component of a binary mask.
@@ -158,7 +159,7 @@ class Sample:
     image_sha256: str | None = None
     mask_sha256: str | None = None
     group: str | None = None
-    provenance: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] | None = field(default=None, hash=False)
     root: Path | None = field(default=None, compare=False)
     connectivity: Connectivity = field(default=8, compare=False)
 

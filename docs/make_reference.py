@@ -51,6 +51,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Export and check": ("formats",),
     "Check and count": ("diagnosis", "statistics", "core.problems"),
     "Prepare": ("preparation",),
+    "Tiles": ("tiling",),
     "Synthesize": ("synthesis",),
     "Learned recipes": ("learned",),
     "Train": ("training",),

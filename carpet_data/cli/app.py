@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("carpet_data.cli.prepare:prepare", "Group, split and write a prepared data set."),
     "split": ("carpet_data.cli.prepare:split", "Add a named split to a prepared data set."),
     "groups": ("carpet_data.cli.prepare:groups", "Show which images were grouped, and why."),
+    "tile": ("carpet_data.cli.tile:tile", "Cut images, masks and instances into tiles."),
+    "untile": ("carpet_data.cli.tile:untile", "Put tiles together again."),
     "fit": ("carpet_data.cli.fit:fit", "Train a learned recipe on the training images (once, before `synthesize`)."),
     "synthesize": ("carpet_data.cli.synthesis:synthesize", "Add synthetic images of rare defects."),
     "rebalance": (

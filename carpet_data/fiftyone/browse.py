@@ -162,7 +162,8 @@ def _embed(dataset: Any, shown: Shown, progress: Progress | None) -> tuple[str, 
 
 def _declare(fiftyone: Any, dataset: Any, shown: Shown, *, embeddings: bool) -> None:
     """The fields that this data set fills; those of conditions that the run before had go."""
-    made = [job.sample.provenance for job in shown.jobs if job.sample.provenance is not None]
+    samples = [job.sample for job in shown.jobs if job.sample.origin == "synthetic"]
+    made = [sample.provenance for sample in samples if sample.provenance is not None]
     there: dict[fields.Group, Any] = {
         "model": shown.outcomes,
         "heatmap": shown.outcomes is not None and shown.outcomes.heatmaps,

@@ -168,6 +168,6 @@ def _lookup(sample: Sample, field: str) -> Any:
     # The name of a quality check may contain a hyphen but no dot, so dots only ever lead down.
     for part in field.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
-    if value is None and field in ("null", "plate") and sample.provenance is not None:
+    if value is None and field in ("null", "plate") and sample.origin == "synthetic" and sample.provenance:
         return False
     return value

@@ -99,7 +99,7 @@ def _look(root: Path, sample: Sample) -> MaskForm:
     mask = masks.load(root, sample)
     present = sorted(set(mask.runs.value.tolist()))
     lost = len(mask.names) - len(present)
-    if set(mask.names) <= {sample.class_name} and _components_are_instances(mask, len(present)):
+    if set(mask.names) <= {sample.class_name} and components_are_instances(mask, len(present)):
         return MaskForm("binary", empty=not present, lost=lost, overlaps=mask.shared_px > 0)
     # Numbered from 1 without gaps, in the order of the source.
     table = tuple((number, mask.names[value - 1]) for number, value in enumerate(present, start=1))
@@ -125,7 +125,7 @@ def _is_plain(path: Path) -> bool:
     return (info.format, info.mode, info.bits, info.orientation, info.frames) == ("png", "grey", 8, 1, 1)
 
 
-def _components_are_instances(mask: masks.LabelMask, count: int) -> bool:
+def components_are_instances(mask: masks.LabelMask, count: int) -> bool:
     """Whether a binary file holds the same instances, whichever connectivity it is read with."""
     if count == 0:
         return True

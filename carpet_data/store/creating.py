@@ -10,10 +10,10 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from carpet_data.core import executor
 from carpet_data.core.progress import Progress, Step
@@ -25,9 +25,54 @@ from carpet_data.store.description import Description
 from carpet_data.store.files import making, place, remove_partials, sha256, sync_folder, write_bytes
 from carpet_data.store.journal import Journal, unfinished
 from carpet_data.store.lock import Lock, locked
+from carpet_data.store.manifest import Entry
 from carpet_data.store.output import check_folder
 
 _CHUNK = 64
+
+
+class Contents(Protocol):
+    """All that a prepared folder will hold, before anything is written."""
+
+    @property
+    def splits(self) -> Sequence[Split]:
+        """Its splits."""
+        ...
+
+    @property
+    def links(self) -> Sequence[Mapping[str, Any]]:
+        """Why samples are grouped, as plain values."""
+        ...
+
+    @property
+    def links_made(self) -> Mapping[str, Any] | None:
+        """How the links were found."""
+        ...
+
+    def identity(self) -> str:
+        """A hex digest of everything that decides what is written."""
+        ...
+
+    def ids(self) -> Collection[str]:
+        """The ids of the samples that will be there."""
+        ...
+
+    def jobs(self, target: Path, done: Container[str]) -> Iterator[Any]:
+        """What workers are to write into `target`; ids in `done` are there already."""
+        ...
+
+    @property
+    def write(self) -> Callable[[Any], Sequence[Sample]]:
+        """Writes the files of a job and returns its samples; a function of a module, so that workers can import it."""
+        ...
+
+    def entry(self, sample: Sample) -> Entry:
+        """The sample as it stands in the manifest."""
+        ...
+
+    def finish(self, target: Path) -> Description:
+        """Write further documents once all samples are in the manifest, and describe the whole."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +88,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """All that a prepared folder will hold, before anything is written; samples are sorted by id.
+    """What `prepare` writes: the images of a source as they are; samples are sorted by id.
 
     Attributes:
         links: Why samples are grouped, as plain values; `links_made` says how they were found.
@@ -73,6 +118,28 @@ class Draft:
             digest.update(json.dumps(part, sort_keys=True).encode() + b"\n")
         return digest.hexdigest()
 
+    def ids(self) -> Collection[str]:
+        """The ids of the samples that will be there."""
+        return [planned.id for planned in self.samples]
+
+    def jobs(self, target: Path, done: Container[str]) -> Iterator[tuple[str, str, Planned]]:
+        """What workers are to write."""
+        root, folder = str(self.root), str(target)
+        return ((root, folder, planned) for planned in self.samples if planned.id not in done)
+
+    @property
+    def write(self) -> Callable[[Any], Sequence[Sample]]:
+        """Brings one image and its mask into the folder."""
+        return _write
+
+    def entry(self, sample: Sample) -> Entry:
+        """The sample itself."""
+        return sample
+
+    def finish(self, target: Path) -> Description:  # noqa: ARG002  (nothing further is written)
+        """The description of the draft."""
+        return self.description
+
 
 def check_out(out: Path, *, overwrite: bool) -> None:
     """Refuse an output that must not be replaced.
@@ -86,7 +153,7 @@ def check_out(out: Path, *, overwrite: bool) -> None:
 
 def create(
     out: Path,
-    draft: Draft,
+    draft: Contents,
     *,
     command: str,
     overwrite: bool = False,
@@ -136,7 +203,7 @@ def _replaced_of(out: Path) -> Path:
 
 def _fill(
     scratch: Path,
-    draft: Draft,
+    draft: Contents,
     command: str,
     *,
     overwrite: bool,
@@ -148,13 +215,13 @@ def _fill(
     _empty_unless_resumed(scratch, begun, identity, overwrite=overwrite)
     journal = Journal.open(scratch, command, identity)
     try:
-        planned = {p.id: p for p in draft.samples}
+        planned = frozenset(draft.ids())
         for sample in list(journal.entries()):
             if sample.id not in planned or not _in_place(scratch, sample):
                 journal.forget(sample.id)
         resumed = len(journal)
-        _write_missing(scratch, draft, journal, workers, progress)
-        manifest.write(scratch / names.MANIFEST, journal.entries())
+        _write_missing(scratch, draft, len(planned), journal, workers, progress)
+        manifest.write(scratch / names.MANIFEST, map(draft.entry, journal.entries()))
     finally:
         journal.close()
     if draft.links_made is not None:
@@ -164,7 +231,7 @@ def _fill(
         splits.write(scratch, split, overwrite=True)
     if begun is not None:
         remove_partials(scratch)
-    description.write(scratch, draft.description)
+    description.write(scratch, draft.finish(scratch))
     journal.remove()
     return resumed
 
@@ -185,20 +252,19 @@ def _empty_unless_resumed(scratch: Path, begun: tuple[str, str] | None, identity
 
 def _write_missing(
     scratch: Path,
-    draft: Draft,
+    draft: Contents,
+    total: int,
     journal: Journal,
     workers: int | None,
     progress: Progress | None,
 ) -> None:
-    missing = [planned for planned in draft.samples if planned.id not in journal]
-    total, done = len(draft.samples), len(draft.samples) - len(missing)
-    root, target = str(draft.root), str(scratch)
-    jobs: Iterator[tuple[str, str, Planned]] = ((root, target, planned) for planned in missing)
+    done, there = len(journal), journal.ids
     chunk: list[Sample] = []
-    for sample in executor.run(_write, jobs, workers=workers):
-        chunk.append(sample)
-        done += 1
-        if len(chunk) == _CHUNK:
+    for samples in executor.run(draft.write, draft.jobs(scratch, there), workers=workers):
+        # The samples of one job are committed together, so that a killed command has all of them or none.
+        chunk += samples
+        done += sum(sample.id not in there for sample in samples)
+        if len(chunk) >= _CHUNK:
             journal.commit(chunk)
             chunk.clear()
         if progress is not None:
@@ -206,7 +272,7 @@ def _write_missing(
     journal.commit(chunk)
 
 
-def _write(job: tuple[str, str, Planned]) -> Sample:
+def _write(job: tuple[str, str, Planned]) -> tuple[Sample]:
     root, target, planned = Path(job[0]), Path(job[1]), job[2]
     source, mask_form = planned.source, planned.mask_form
     image = names.image_path(planned.id, source.class_name, PurePosixPath(source.image_path).suffix)
@@ -220,7 +286,7 @@ def _write(job: tuple[str, str, Planned]) -> Sample:
         else:
             write_bytes(target / mask, render(root, source, mask_form.form))
         annotation = IndexFile(mask, mask_form.table) if mask_form.form == "index" else MaskFile(mask)
-    return Sample(
+    sample = Sample(
         id=planned.id,
         image_path=image,
         class_name=source.class_name,
@@ -234,6 +300,7 @@ def _write(job: tuple[str, str, Planned]) -> Sample:
         mask_sha256=None if annotation is None else sha256(target / annotation.path),
         group=planned.group,
     )
+    return (sample,)
 
 
 def _in_place(root: Path, sample: Sample) -> bool:

@@ -50,6 +50,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "unit/test_executor.py": ("slow",),
     "unit/test_resynthesis.py": ("slow",),
     "unit/test_score.py": ("slow",),
+    "unit/tiling/test_tile.py::test_any_number_of_workers_writes_the_same_bytes": ("slow",),
 }
 
 

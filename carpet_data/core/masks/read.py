@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,19 @@ def load(root: Path, sample: Sample) -> LabelMask:
         OverlapError: Instances of different classes overlap, and the annotation's rule is "error".
     """
     mask = _load(root, sample)
-    if sample.class_name == GOOD and len(mask.runs):
+    if sample.class_name == GOOD and len(mask.runs) and not _is_sliver(sample):
         raise DataError(
             "the image is labeled good, but its mask marks a defect",
             where=root / (sample.mask_path or sample.image_path),
             hint="move the image to its defect class, or remove the mask",
         )
     return mask
+
+
+def _is_sliver(sample: Sample) -> bool:
+    """Whether a tile was called good because its mask marks only a few pixels (`tile --least-pixels`)."""
+    tile = (sample.provenance or {}).get("tile")
+    return isinstance(tile, Mapping) and bool(tile.get("sliver"))
 
 
 def _load(root: Path, sample: Sample) -> LabelMask:
