@@ -267,6 +267,9 @@ class JsonCommands:
         run("prepare", "prepare", raw, "-o", folder / "set", "--fractions", 0.5, 0.5, *ONE)
         run("split", "split", folder / "set", "--name", "three", "--fractions", 0.5, 0.25, 0.25)
         run("groups", "groups", folder / "set")
+        cut = ("--size", 64, "--overlap", 16, "--fractions", 0.5, 0.5)
+        run("tile", "tile", raw, "-o", folder / "tiles", *cut, *ONE)
+        run("untile", "untile", folder / "tiles", *ONE)
 
     def synthesis(self) -> None:
         """Commands that make synthetic images, and take them out again."""

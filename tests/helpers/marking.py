@@ -10,6 +10,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "faults/test_curate_killed.py": ("kill", "slow"),
     "faults/test_prepare_killed.py": ("kill", "slow"),
     "faults/test_synthesize_killed.py": ("kill", "slow"),
+    "faults/test_tile_killed.py": ("kill", "slow"),
     "oracle": ("oracle", "slow"),
     "real": ("slow",),
     "unit/dense": ("torch",),
