@@ -1,6 +1,6 @@
 """How long do the metrics take, in how much memory, and do they agree with the references?
 
-    python benchmarks/metrics.py [--images 62] [--size 1024] [--reference] [--repeat 3]
+    python benchmarks/metrics.py [--images 62] [--size 1024] [--reference] [--repeat 3] [--equal 120]
 
 1. Pixel AUROC, AP, F1-max and PRO, pooled and per type, of maps like those of a model and masks of five types, all in
    memory. With --reference also by scikit-learn on the same pixels, and PRO by the plain loop over 200 thresholds
@@ -8,6 +8,8 @@
 2. The counts that the bootstrap keeps: their size, how far scores made of them are from the exact ones, and 2,000
    paired draws of two models with five seeds each.
 3. COCO AP of 100 detections an image, against pycocotools' COCOeval and faster-coco-eval (where it is installed).
+4. With --equal N, instead of the rest: two models that are equally good, N times over. How often does the paired
+   bootstrap give p < 0.05? Images differ in difficulty, and each model fails on others (minutes).
 
 Every part runs in a process of its own, which says its peak memory. Prints Markdown.
 """
@@ -234,6 +236,52 @@ def by_coco(data: list[tuple[list[Detection], list[Instance]]], size: int, coco:
     return done.stats
 
 
+def equal(images_a_class: int, trials: int) -> list[str]:
+    random = np.random.default_rng(images_a_class)
+    names = ("pixel AP", "PRO", "pixel AUROC")
+    low = dict.fromkeys(names, 0)
+    for trial in range(trials):
+        found = resampled(equal_models(random, images_a_class), SEGMENT, resamples=300, seed=trial)
+        for name in names:
+            paired = found.paired("one", "other", name, fewest_units=images_a_class)
+            low[name] += paired is not None and paired.p_value < 0.05
+    shares = " | ".join(f"{100 * count / trials:.0f}" for count in low.values())
+    return [f"| {images_a_class} | {images_a_class * len(TYPES)} | {shares} |"]
+
+
+def equal_models(
+    random: np.random.Generator, images_a_class: int, *, good: int = 3, seeds: int = 2
+) -> dict[str, Evidence]:
+    labels = [0] * good + [number for number in range(1, len(TYPES) + 1) for _ in range(images_a_class)]
+    masks = []
+    for label in labels:
+        mask = np.zeros((32, 32), bool)
+        if label:
+            y, x, h, w = (*random.integers(0, 20, 2), *random.integers(3, 12, 2))
+            mask[y : y + h, x : x + w] = True
+        masks.append(mask)
+    difficulty = random.normal(2.5, 1, len(labels))
+    samples = [f"i{number:04d}" for number in range(len(labels))]
+    models = {}
+    for name in ("one", "other"):
+        luck = random.normal(0, 0.7, len(labels))
+        rows: dict[tuple[str, int, str], ImageEvidence] = {}
+        for seed in range(seeds):
+            ranking = PixelRanking()
+            for mask, contrast in zip(masks, difficulty + luck + random.normal(0, 0.2, len(labels)), strict=True):
+                odds = random.normal(-3, 1, mask.shape) + contrast * mask
+                ranking.add((1 / (1 + np.exp(-odds))).astype(np.float32), mask)
+            for sample, each in zip(samples, ranking.summaries(), strict=True):
+                rows["main", seed, sample] = ImageEvidence(0.5, each.pack(), each.components)
+        outcome = Outcome.of(
+            name, ("good", *TYPES), partitions=["main"] * len(rows), seeds=[key[1] for key in rows],
+            samples=[key[2] for key in rows], units=[key[2] for key in rows], truth=labels * seeds,
+            predicted=labels * seeds,
+        )  # fmt: skip
+        models[name] = Evidence.of(outcome, rows, 0)
+    return models
+
+
 def peak() -> float:
     """Largest memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -251,7 +299,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--reference", action="store_true")
+    parser.add_argument("--equal", type=int, metavar="N")
     given = parser.parse_args()
+    if given.equal:
+        print(
+            "Cases of 100 with p < 0.05\n\n| test images a type | in all | pixel AP | PRO | pixel AUROC |\n"
+            "|---|---|---|---|---|"
+        )
+        for images_a_class in (2, 3, 6, 15):
+            apart(equal, images_a_class, given.equal)
+        return
     pixels = given.images * given.size**2
     print(f"## {given.images} maps of {given.size} px ({pixels / 1e6:.0f} million pixels)\n")
     print("| what | s | MiB beside the maps | figures |\n|---|---|---|---|")
