@@ -23,7 +23,7 @@ from carpet_data.metrics.classification import BALANCED_ACCURACY, Counts, Statis
 from carpet_data.metrics.intervals import Interval, check_level
 from carpet_data.metrics.outcomes import Outcome
 
-__all__ = ["bootstrap_interval", "draws", "percentiles", "resample", "strata"]
+__all__ = ["bootstrap_interval", "draws", "expanded", "percentiles", "resample", "strata"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -59,6 +59,19 @@ def percentiles(values: F64, level: float) -> Interval:
     """The middle of a distribution, float64 (n,), with `level` of it."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level)
+
+
+def expanded(values: F64, level: float, units: int) -> Interval:
+    """The percentile interval for few units: as much wider as Student's t is than the normal distribution.
+
+    This is the expanded percentile interval (Hesterberg 2015, "What teachers should know about the bootstrap"). Its
+    other factor, for drawing n of n units, is in the weights of the draws already.
+    """
+    from scipy import special
+
+    reach = special.stdtrit(units - 1, (1 + level) / 2)
+    wide = percentiles(values, float(2 * special.ndtr(reach) - 1))
+    return Interval(wide.low, wide.high, level)
 
 
 def resample(outcomes: Sequence[Outcome], statistic: Statistic, *, resamples: int, seed: int) -> F64:

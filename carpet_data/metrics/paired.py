@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from carpet_data.core.results import Result
 from carpet_data.errors import DataError, UsageError
-from carpet_data.metrics.bootstrap import percentiles, resample
+from carpet_data.metrics.bootstrap import expanded, percentiles, resample
 from carpet_data.metrics.classification import BALANCED_ACCURACY, Statistic
 from carpet_data.metrics.intervals import Interval, check_level
 from carpet_data.metrics.outcomes import Outcome
@@ -89,16 +89,31 @@ def paired_bootstrap(
 
 
 def paired_result(
-    statistic: str, difference: float, moved: F64, *, fewest_units: int, level: float = 0.95
+    statistic: str,
+    difference: float,
+    moved: F64,
+    *,
+    fewest_units: int,
+    units: int | None = None,
+    level: float = 0.95,
 ) -> PairedResult:
-    """What a difference and its values in the resamples, float64 (n,), say; see `paired_bootstrap`."""
+    """What a difference and its values in the resamples, float64 (n,), say; see `paired_bootstrap`.
+
+    With `units`, at least 2, the interval and the p-value are those of `expanded`, for a score that pools the images of
+    so many units.
+    """
     moved = _without_rounding(moved)
     below, above = int((moved <= 0).sum()), int((moved >= 0).sum())
+    p_value = min(1.0, 2 * (1 + min(below, above)) / (len(moved) + 1))
+    if units is not None:
+        from scipy import special
+
+        p_value = float(2 * special.stdtr(units - 1, special.ndtri(p_value / 2)))
     return PairedResult(
         statistic=statistic,
         difference=float(_without_rounding(np.asarray(difference))),
-        interval=percentiles(moved, level),
-        p_value=min(1.0, 2 * (1 + min(below, above)) / (len(moved) + 1)),
+        interval=percentiles(moved, level) if units is None else expanded(moved, level, units),
+        p_value=p_value,
         resamples=len(moved),
         fewest_units=fewest_units,
     )

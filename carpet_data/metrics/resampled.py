@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from carpet_data.errors import DataError
 from carpet_data.metrics import weighted
-from carpet_data.metrics.bootstrap import draws, percentiles, strata
+from carpet_data.metrics.bootstrap import draws, expanded, strata
 from carpet_data.metrics.detection import IOUS
 from carpet_data.metrics.image_evidence import ImageEvidence
 from carpet_data.metrics.intervals import Estimate
@@ -139,10 +139,12 @@ class Measures:
     Attributes:
         names: The one that a verdict rests on comes first.
         of: A replicate and weights (b, images) -> float64 (b, names), nan where a score does not exist.
+        of_defects: Whether they say how well defects are found, rather than how they differ from good images.
     """
 
     names: tuple[str, ...]
     of: Callable[[Replicate, F64], F64]
+    of_defects: bool = True
 
 
 def _segment(replicate: Replicate, weights: F64) -> F64:
@@ -199,7 +201,7 @@ SEGMENT = Measures(("pixel AP", "mIoU", "PRO", "F1-max", "pixel AUROC"), _segmen
 """Of heat maps and label maps; mIoU over the defect classes, PRO to a false positive rate of 0.3."""
 DETECT = Measures(("AP50", "AP"), _detect)
 """COCO's of boxes, mean over the defect classes."""
-ANOMALY = Measures(("image AUROC", "false alarms at full recall"), _anomaly)
+ANOMALY = Measures(("image AUROC", "false alarms at full recall"), _anomaly, of_defects=False)
 """Of image scores, defect against good."""
 
 
@@ -278,11 +280,13 @@ class Resampled:
     Attributes:
         values: condition -> score -> value; None where it does not exist.
         drawn: condition -> float64 (resamples, names).
+        units: Number of units that the scores rest on; with few of them intervals are wider (`bootstrap.expanded`).
     """
 
     names: tuple[str, ...]
     values: Mapping[str, Mapping[str, float | None]]
     drawn: Mapping[str, F64]
+    units: int
 
     def estimate(self, condition: str, name: str) -> Estimate:
         """A score with its interval; without one where too many resamples have no score."""
@@ -291,7 +295,7 @@ class Resampled:
             return Estimate(value)
         column = self.drawn[condition][:, self.names.index(name)]
         known = column[~np.isnan(column)]
-        return Estimate(value, percentiles(known, 0.95) if _enough(known, column) else None)
+        return Estimate(value, expanded(known, 0.95, self.units) if _enough(known, column) else None)
 
     def paired(self, before: str, after: str, name: str, *, fewest_units: int) -> PairedResult | None:
         """The test of a difference; None where the score does not exist, or in too few resamples."""
@@ -303,7 +307,7 @@ class Resampled:
         moved = column[~np.isnan(column)]
         if not _enough(moved, column):
             return None
-        return paired_result(name, second - first, moved, fewest_units=fewest_units)
+        return paired_result(name, second - first, moved, fewest_units=fewest_units, units=self.units)
 
 
 def _enough(known: F64, everything: F64) -> bool:
@@ -315,7 +319,7 @@ def resampled(
 ) -> Resampled:
     """The scores of conditions that were tested on the same rows, and the same in resamples drawn alike for all.
 
-    With fewer than two units there are none.
+    With fewer than two units, of those that show a defect where defects are scored, there are none.
 
     Raises:
         DataError: Two conditions were not tested on the same rows.
@@ -325,12 +329,20 @@ def resampled(
         everything[0].outcome.refuse_unlike(each.outcome)
     values = {name: each.values(measures) for name, each in conditions.items()}
     tally = everything[0].outcome.tally()
-    if len(tally) < 2:
-        return Resampled(measures.names, values, {})
+    units = _units(everything[0], measures)
+    if len(tally) < 2 or units < 2:
+        return Resampled(measures.names, values, {}, units)
     random = np.random.default_rng(np.random.SeedSequence(seed))
     parts: dict[str, list[F64]] = {name: [] for name in conditions}
     for weights in draws(strata(tally), resamples, _CHUNK, random):
         for name, each in conditions.items():
             rows = np.stack([measures.of(model, weights[:, model.units]) for model in each.replicates])
             parts[name].append(_mean(rows, axis=0))
-    return Resampled(measures.names, values, {name: np.concatenate(found) for name, found in parts.items()})
+    drawn = {name: np.concatenate(found) for name, found in parts.items()}
+    return Resampled(measures.names, values, drawn, units)
+
+
+def _units(evidence: Evidence, measures: Measures) -> int:
+    """Units with a defect, whose number limits what scores of defects can show; for image scores all units."""
+    shown = [each.units[each.defect] if measures.of_defects else each.units for each in evidence.replicates]
+    return len(np.unique(np.concatenate(shown)))

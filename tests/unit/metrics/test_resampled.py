@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from carpet_data.errors import DataError, UsageError
 from carpet_data.metrics import DetectionRanking, Outcome, PixelRanking, class_pixels, pixel_scores
 from carpet_data.metrics.image_evidence import ImageEvidence
+from carpet_data.metrics.paired import paired_result
 from carpet_data.metrics.resampled import (
     ANOMALY,
     DETECT,
@@ -226,7 +227,7 @@ def test_evidence_comes_back_from_json() -> None:
 
 def test_a_clear_difference_is_found_and_equal_conditions_differ_by_nothing() -> None:
     weak, strong = (evidence(maps(24, sharp=sharp), name=str(sharp)) for sharp in (1.0, 4.0))
-    found = resampled({"weak": weak, "strong": strong, "again": weak}, SEGMENT, resamples=500)
+    found = resampled({"weak": weak, "strong": strong, "again": weak}, SEGMENT)
     paired = found.paired("weak", "strong", "pixel AP", fewest_units=8)
     assert paired is not None
     assert paired.p_value < 0.01
@@ -251,6 +252,22 @@ def test_the_interval_of_the_image_auroc_is_that_of_the_literature() -> None:
     interval = found.estimate("x", "image AUROC").interval
     assert interval is not None
     assert (interval.high - interval.low) / 3.92 == pytest.approx(0.05, abs=0.015)
+
+
+def test_few_images_make_an_interval_wider_and_a_p_value_larger() -> None:
+    moved = np.random.default_rng(0).normal(0.2, 0.1, 4000)
+    plain, few, many = (
+        paired_result("pixel AP", 0.2, moved, fewest_units=2, units=units) for units in (None, 10, 100_000)
+    )
+    # Two-sided, 2.0 standard deviations: 0.046 of the normal distribution, 0.077 of Student's t with 9 degrees.
+    assert plain.p_value == pytest.approx(0.0455, abs=0.01)
+    assert few.p_value == pytest.approx(0.0766, abs=0.012)
+    assert many.p_value == pytest.approx(plain.p_value, abs=1e-4)
+    width = few.interval.high - few.interval.low
+    assert width / (plain.interval.high - plain.interval.low) == pytest.approx(2.262 / 1.960, abs=0.04)
+    assert few.interval.level == 0.95
+    same = paired_result("pixel AP", 0.0, np.zeros(200), fewest_units=2, units=2)
+    assert (same.p_value, same.interval.low, same.interval.high) == (1.0, 0.0, 0.0)
 
 
 def test_what_cannot_be_scored_has_no_interval() -> None:
