@@ -121,9 +121,11 @@ from carpet_data.tiling.tile import TileResult as TileResult
 from carpet_data.tiling.tile import tile as tile
 from carpet_data.tiling.untile import UntileResult as UntileResult
 from carpet_data.tiling.untile import untile as untile
+from carpet_data.training.dense.options import DenseOptions as DenseOptions
 from carpet_data.training.options import TrainOptions as TrainOptions
+from carpet_data.training.task_train import TaskTrainResult as TaskTrainResult
+from carpet_data.training.tasks import train as train
 from carpet_data.training.train import TrainResult as TrainResult
-from carpet_data.training.train import train as train
 from carpet_data.version import __version__ as __version__
 from carpet_data.weave.sample import SampleResult as SampleResult
 from carpet_data.weave.sample import sample as sample

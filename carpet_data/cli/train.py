@@ -19,14 +19,28 @@ from carpet_data.cli.common import (
     split_option,
     workers_option,
 )
-from carpet_data.cli.options import options, take
-from carpet_data.training.options import TrainOptions
+from carpet_data.cli.task_options import TaskCommand, take_task, task_options
+from carpet_data.core.options import Options
+from carpet_data.training.tasks import TASKS
+
+_CLASSES: dict[str, type[Options]] = {name: entry.options_class() for name, entry in TASKS.items()}
 
 
-@click.command()
+class _Train(TaskCommand):
+    task_classes = _CLASSES
+
+
+@click.command(cls=_Train)
 @root_argument()
+@click.option(
+    "--task",
+    type=click.Choice([*TASKS]),
+    default="classify",
+    show_default=True,
+    help="What to train: " + "; ".join(f"{name}, {entry.summary}" for name, entry in TASKS.items()) + ".",
+)
 @split_option
-@options(TrainOptions)
+@task_options(_CLASSES)
 @click.option("--real-only", is_flag=True, help="Skip synthetic training images.")
 @skip_faulty_option
 @click.option(
@@ -48,28 +62,33 @@ from carpet_data.training.options import TrainOptions
 @workers_option
 @json_option
 @quiet_option
-def train(root: Path | None, as_json: bool, quiet: bool, **values: Any) -> None:
-    """Train a classifier and score it on the test images.
+def train(root: Path | None, task: str, as_json: bool, quiet: bool, **values: Any) -> None:
+    """Train a model and score it on the test images.
 
-    The network is ResNet-18 with ImageNet weights, downloaded once if needed; if they are unavailable,
-    EfficientNet-Lite0 is used instead, with a note. The backbone is frozen by default (see --freeze): features are
-    computed once, and the head trains on them in seconds. The validation images select the epoch; the test images are
-    used once, at the end. The run folder contains the model, the metrics, the prediction of every image, learning
-    curves, the confusion matrix, recalls, and Grad-CAM heat maps: pictures of the worst test images, and maps that
-    browse shows over the images.
+    --task classify trains a classifier of whole images. The network is ResNet-18 with ImageNet weights, downloaded once
+    if needed; if they are unavailable, EfficientNet-Lite0 is used instead, with a note. The backbone is frozen by
+    default (see --freeze): features are computed once, and the head trains on them in seconds. The validation images
+    select the epoch. Running the command again resumes an interrupted run and gives the same result.
 
-    Running the command again resumes an interrupted run and gives the same result.
+    --task dense learns from the masks: a head on the feature maps of a frozen EfficientNet-Lite0 tells the class of
+    each place. One training gives the class of the image, its defects with boxes and masks, and an anomaly score. What
+    is not given is chosen by cross-fitting on the training images. An interrupted run starts over; its feature maps are
+    kept.
+
+    The test images are used once, at the end. The run folder contains the model, the metrics, the prediction of every
+    image, plots, pictures of the worst test images, and heat maps that browse shows over the images.
 
     \b
     Example:
       carpet-data train carpet-prepared
+      carpet-data train carpet-prepared --task dense
       carpet-data train carpet-prepared --augment strong --sampling balanced
       carpet-data train carpet-prepared --arch resnet18 --freeze "until layer3" --epochs 30 --lr 0.0003
     """
-    from carpet_data.training.train import train as run
+    from carpet_data.training.tasks import train as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
-    chosen = take(TrainOptions, values)
+    chosen = take_task(_CLASSES, task, values)
     with ui.progress("training") as progress:
         done = run(resolve_root(root), options=chosen, progress=progress, **values)
     ui.result(done.to_json(), done.text())

@@ -95,7 +95,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The prediction of a classifier for one image.
+    """The prediction of a model for one image.
 
     Attributes:
         condition: What it was trained on; "train" for the command train.
@@ -103,6 +103,8 @@ class Prediction:
         predicted: The class with the largest probability.
         probabilities: Of each class, in the order of `classes` in run.json.
         loss: −log of the probability of the truth.
+        anomaly: How surely the image shows a defect; None for a classifier.
+        detections: The defects found, the surest first: class, score and bbox (x, y, width, height) of each.
     """
 
     id: str
@@ -114,6 +116,8 @@ class Prediction:
     predicted: str
     probabilities: tuple[float, ...]
     loss: float
+    anomaly: float | None = None
+    detections: tuple[Mapping[str, Any], ...] = ()
 
 
 def versions() -> dict[str, str]:
@@ -299,7 +303,8 @@ def predictions(folder: Path) -> tuple[Prediction, ...]:
 
 def _prediction(where: str, values: dict[str, Any]) -> Prediction:
     try:
-        return Prediction(**{**values, "probabilities": tuple(values["probabilities"])})
+        found = {"probabilities": tuple(values["probabilities"]), "detections": tuple(values.get("detections", ()))}
+        return Prediction(**{**values, **found})
     except (KeyError, TypeError) as error:
         raise DataError(f"the line is not a prediction ({error})", where=where, hint=_AGAIN) from error
 
@@ -318,8 +323,15 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def write_predictions(folder: Path, rows: Iterable[Prediction]) -> None:
-    """Write predictions.jsonl."""
-    write_lines(folder / PREDICTIONS, (asdict(row) for row in rows))
+    """Write predictions.jsonl; what a classifier does not say has no key."""
+    write_lines(folder / PREDICTIONS, (_line(row) for row in rows))
+
+
+def _line(row: Prediction) -> dict[str, Any]:
+    values = asdict(row)
+    if row.anomaly is None:
+        del values["anomaly"], values["detections"]
+    return values
 
 
 def write_history(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:

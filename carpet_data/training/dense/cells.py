@@ -69,7 +69,8 @@ def class_cover(sample: Sample, classes: Sequence[str], *, scale: float, stride:
         view: The position in which the image is shown, see `moved`.
 
     Returns:
-        float32 (len(classes) - 1, rows, columns) in [0, 1]; None for a defect image without a mask.
+        float32 (len(classes) - 1, rows, columns) in [0, 1]; None for a defect image without a mask, or with an
+        empty one: its defect is somewhere, but not known where.
 
     Raises:
         DataError: The mask is missing, damaged or contradicts the image.
@@ -87,6 +88,8 @@ def class_cover(sample: Sample, classes: Sequence[str], *, scale: float, stride:
     assert sample.root is not None, "a data set sets it"
     mask = load_mask(sample.root, sample)
     runs = mask.runs
+    if not len(runs):
+        return None
     for name in dict.fromkeys(mask.names):
         chosen = np.isin(runs.value, [place for place, other in enumerate(mask.names, 1) if other == name])
         if not chosen.any():

@@ -45,7 +45,7 @@ class CellSource:
 
     Attributes:
         table: None where no sample has a mask that shows a defect.
-        masked: bool (n,), whether a sample is good or has a mask.
+        masked: bool (n,), whether a sample is good or has a mask that is not empty.
     """
 
     bank: MapBank
@@ -72,7 +72,7 @@ class CellSource:
         views = [views_of(sample, options, good) for sample in samples]
         for count in sorted(set(views)):
             bank.add([each for each, own in zip(samples, views, strict=True) if own == count], resolution, count)
-        masked = np.array([sample.class_name == GOOD or sample.annotation is not None for sample in samples])
+        masked = np.array([bank.cover(each, classes, resolution) is not None for each in samples], np.bool_)
         shown = sum(count for count, known in zip(views, masked, strict=True) if known)
         limits = _limits(options, shown)
         given = [1.0] * len(samples) if weights is None else weights

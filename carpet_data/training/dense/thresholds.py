@@ -205,10 +205,10 @@ def _notes(source: CellSource, held: Sequence[HeldOut]) -> list[str]:
             notes.append(f"{name} has one group of training images: nothing of it could be held out for calibration")
     if source.table is None:
         notes.append("no training image has a mask: images are classified, but nothing is said of their pixels")
-    bare = [sample for sample in source.samples if sample.class_name != GOOD and sample.annotation is None]
+    bare = [sample for sample, known in zip(source.samples, source.masked, strict=True) if not known]
     if bare and source.table is not None:
         who = "1 defect image has" if len(bare) == 1 else f"{len(bare)} defect images have"
-        notes.append(f"{who} no mask: the class of the image is all that is learned there")
+        notes.append(f"{who} no mask, or an empty one: the class of the image is all that is learned there")
     good = sum(sample.class_name == GOOD for sample in real)
     if not held:
         notes.append("the training images form one group: nothing could be held out, so thresholds are not calibrated")
