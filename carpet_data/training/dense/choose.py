@@ -22,13 +22,15 @@ from carpet_data.training.dense.source import CellSource, cross_fitted
 
 __all__ = ["Choice", "Compared", "choose", "held_out_score"]
 
-_FOLDS = 3
+_FOLDS, _VIEWS = 3, 2
 _GAIN = 0.01
 """A setting must be better than the usual one by this much, so that noise does not choose."""
-_LONGEST, _SHORT, _LONG = 1536, 1100, 700
-"""Longer side of an image, in pixels: what is seen at most; up to which twice as large is tried, from which half."""
-_ORDER = ("strides", "background", "scale")
-_CANDIDATES: dict[str, tuple[Any, ...]] = {"strides": ((8, 16, 32),), "background": (0.3, 4.0)}
+_LONGEST, _SMALL, _LARGE = 1536, 700, 1100
+"""Longer side of an image, in pixels: what is seen at most; up to which images are enlarged at first; and the most that
+enlarging further may come to."""
+_ENLARGED = 1.5
+_ORDER = ("scale", "strides", "background")
+_CANDIDATES: dict[str, tuple[Any, ...]] = {"strides": ((8, 16, 32),), "background": (0.3,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,8 @@ def choose(
 ) -> Choice:
     """Choose the open settings of a training: one option after the other, the usual value first.
 
-    Each candidate is judged by `held_out_score` in three grouped folds of the training images, and taken where it is
-    better by 0.01. What would exceed `options.budget_s` is not tried, which a note says.
+    Each candidate is judged by `held_out_score` in three grouped folds of the training images, shown in two positions,
+    and taken where it is better by 0.01. What would exceed `options.budget_s` is not tried, which a note says.
 
     Raises:
         As `fit_dense`.
@@ -137,7 +139,9 @@ def held_out_score(held: Sequence[HeldOut], smoothing: float) -> float | None:
 
 
 def _score(bank: MapBank, samples: Sequence[Sample], classes: Sequence[str], options: DenseOptions) -> float | None:
-    settled = options.settled().but(folds=_FOLDS)
+    settled = options.settled()
+    assert settled.views is not None, "settled"
+    settled = settled.but(folds=_FOLDS, views=min(settled.views, _VIEWS))
     try:
         source = CellSource.of(bank, samples, classes, settled)
     except UsageError:
@@ -152,11 +156,11 @@ def _score(bank: MapBank, samples: Sequence[Sample], classes: Sequence[str], opt
 def _usual(name: str, samples: Sequence[Sample]) -> Any:
     if name != "scale":
         return CHOSEN[name]
-    longest = _typical_side(samples)
-    scale = 1.0
-    while longest * scale > _LONGEST:
+    side, scale = _typical_side(samples), 1.0
+    while side * scale > _LONGEST:
         scale /= 2
-    return scale
+    # Cells of small images cover much of a defect: seen larger, screws and grids of 512 pixels gained .08 of pixel AP.
+    return _ENLARGED if side <= _SMALL else scale
 
 
 def _typical_side(samples: Sequence[Sample]) -> float:
@@ -168,10 +172,10 @@ def _candidates(name: str, base: DenseOptions, samples: Sequence[Sample]) -> lis
     if name != "scale":
         return [base.but(**{name: value}) for value in _CANDIDATES[name]]
     assert base.scale is not None, "set"
-    side = _typical_side(samples) * base.scale
-    values = [base.scale * 2] if side * 2 <= _SHORT else []
-    values += [base.scale / 2] if side >= _LONG else []
-    return [base.but(scale=value) for value in values]
+    side, scales = _typical_side(samples), [base.scale / 2, 1.0, 2.0]
+    least = 1.0 if side <= _SMALL else base.scale / 2
+    fitting = [scale for scale in scales if least <= scale and scale * side <= max(_LARGE, base.scale * side)]
+    return [base.but(scale=scale) for scale in dict.fromkeys(fitting) if scale != base.scale]
 
 
 def _work(options: DenseOptions) -> float:

@@ -57,7 +57,7 @@ class DenseHead:
         """
         found = self.logits(maps, height, width)
         features = np.mean([pooled(each) for each in maps], axis=0)
-        logits = self.image.logits(evidence_of(found, features))
+        logits = self.image.logits(evidence_of(found, features, threshold=self.calibration.threshold))
         class_name, chances, anomaly = self._whole(logits)
         if self.cells is None:
             return ImagePrediction(class_name, chances, anomaly)

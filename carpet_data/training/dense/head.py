@@ -94,6 +94,7 @@ def fit_cells(
     optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
     total = np.cumsum(drawn)
+    dropped = _Dropout(options.dropout if options.hidden else 0.0, seed, device)
     loss = torch.zeros(())
     # A step is so small that threads would mostly wait for each other.
     with one_thread(device):
@@ -101,7 +102,7 @@ def fit_cells(
             places = np.searchsorted(total, rng.random(options.batch_cells) * total[-1], side="right")
             chosen = torch.from_numpy(np.minimum(places, len(total) - 1)).to(device)
             x = (features[chosen].float() - shift) * scale
-            loss = functional.cross_entropy(_forward(layers, x), labels[chosen])
+            loss = functional.cross_entropy(_forward(layers, x, dropped), labels[chosen])
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
@@ -170,9 +171,23 @@ def _start(
     return layers
 
 
-def _forward(layers: list[tuple[torch.Tensor, torch.Tensor]], x: torch.Tensor) -> torch.Tensor:
+class _Dropout:
+    """Sets hidden units to 0 at random (Srivastava et al. 2014), from a generator of its own."""
+
+    def __init__(self, share: float, seed: int, device: torch.device) -> None:
+        self._share = share
+        self._rng = torch.Generator(device=device).manual_seed(int(generator(seed, "dropout").integers(2**62)))
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._share:
+            return x
+        kept = torch.rand(x.shape, generator=self._rng, device=x.device) >= self._share
+        return x * kept / (1 - self._share)
+
+
+def _forward(layers: list[tuple[torch.Tensor, torch.Tensor]], x: torch.Tensor, dropped: _Dropout) -> torch.Tensor:
     for number, (weight, bias) in enumerate(layers):
-        x = functional.linear(functional.gelu(x) if number else x, weight, bias)
+        x = functional.linear(dropped(functional.gelu(x)) if number else x, weight, bias)
     return x
 
 

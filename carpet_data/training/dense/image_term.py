@@ -29,7 +29,8 @@ class Evidence:
 
     Attributes:
         level: Mean log-odds of a defect over the top cells.
-        types: float64 (k - 1,), log of the mean probability of each type over them, given a defect.
+        types: float64 (k - 1,), log of the share of each type in the probabilities of the cells that are called
+            defect; of all cells where none is.
         sums: float64 (k - 1,), log-sum-exp over all cells of each type's logit against that of the background, per
             cell.
         features: float64 (d,), mean and standard deviation of each channel over the image; empty where left out.
@@ -47,10 +48,13 @@ def pooled(maps: F16) -> F64:
     return np.concatenate((flat.mean(axis=1), flat.std(axis=1))).astype(np.float64)
 
 
-def evidence_of(logits: F32, features: F64, *, without: NDArray[np.bool_] | None = None) -> Evidence:
+def evidence_of(
+    logits: F32, features: F64, *, threshold: float = 0.0, without: NDArray[np.bool_] | None = None
+) -> Evidence:
     """Pool a map of logits, float32 (k, rows, columns), over its top cells and over all.
 
-    `without` are cells, bool (rows, columns), that are left out, as where the rest of the image is to be judged.
+    Cells whose log-odds exceed `threshold` are called defect. `without` are cells, bool (rows, columns), that are left
+    out, as where the rest of the image is to be judged.
     """
     flat = logits.reshape(len(logits), -1).astype(np.float64)
     if without is not None and not without.all():
@@ -59,7 +63,11 @@ def evidence_of(logits: F32, features: F64, *, without: NDArray[np.bool_] | None
     odds = _log_sum(against, 0)
     count = min(len(odds), max(_TOP_CELLS, round(_TOP_SHARE * len(odds))))
     top = np.argpartition(odds, len(odds) - count)[len(odds) - count :]
-    share = np.exp(against[:, top] - odds[top]).mean(axis=1)
+    called = odds > threshold
+    chosen = against[:, called] if called.any() else against
+    # The probability of each type is against / (1 + exp(odds)), written so that nothing overflows.
+    chance = np.exp(chosen - np.logaddexp(0.0, _log_sum(chosen, 0))).sum(axis=1)
+    share = chance / chance.sum()
     sums = _log_sum(against, 1) - np.log(against.shape[1])
     return Evidence(float(odds[top].mean()), np.log(np.maximum(share, _FLOOR)), sums, features)
 

@@ -15,7 +15,7 @@ from carpet_data.errors import WeightsError
 from carpet_data.networks import Network, devices, load_model, model_folder, state_dicts
 from carpet_data.networks.feature_maps import FeatureMaps
 from carpet_data.training.contract import ImagePrediction, Task
-from carpet_data.training.dense.bank import Resolution, resized
+from carpet_data.training.dense.bank import Resolution, inner_layers, resized
 from carpet_data.training.dense.calibration import Calibration
 from carpet_data.training.dense.cells import moved
 from carpet_data.training.dense.dense_head import DenseHead
@@ -37,18 +37,27 @@ class DenseModel:
 
     Attributes:
         network: The backbone, in eval mode.
-        head: What was trained on its maps.
+        head: What was trained on its maps; `layers` are those that gave them, None for `inner_layers`.
         maps: What makes the maps.
     """
 
     task: Task = "dense"
 
-    def __init__(self, network: Network, head: DenseHead, *, device: str | torch.device = "auto") -> None:
+    def __init__(
+        self,
+        network: Network,
+        head: DenseHead,
+        *,
+        layers: Sequence[str] | None = None,
+        device: str | torch.device = "auto",
+    ) -> None:
         self.network = network
         self.head = head
         self.classes = head.classes
         found = devices.resolve(device) if isinstance(device, str) else device
-        self.maps = FeatureMaps(network, strides=head.resolution.strides, device=found)
+        strides = head.resolution.strides
+        layers = inner_layers(network, strides) if layers is None else layers
+        self.maps = FeatureMaps(network, strides=strides, layers=layers, device=found)
 
     def predict(self, images: Sequence[U8]) -> list[ImagePrediction]:
         """See `Predictor.predict`.
@@ -90,8 +99,9 @@ def save_dense(network: Network, head: DenseHead, folder: Path, *, extra: Mappin
         "dense": {
             "scale": head.resolution.scale,
             "strides": list(head.resolution.strides),
+            "layers": inner_layers(network, head.resolution.strides),
             "views": head.views,
-            "layers": 0 if head.cells is None else len(head.cells.layers),
+            "depth": 0 if head.cells is None else len(head.cells.layers),
             "smoothing": head.calibration.smoothing,
             "temperature": head.calibration.temperature,
             "threshold": head.calibration.threshold,
@@ -117,10 +127,11 @@ def load_dense(folder: Path, device: str) -> DenseModel:
     state = state_dicts.read(weights)
     try:
         head = _head(known, state)
+        layers = None if known["dense"]["layers"] is None else [str(name) for name in known["dense"]["layers"]]
     except (KeyError, TypeError, ValueError) as error:
         where = folder / model_folder.MODEL_JSON
         raise WeightsError(f"the dense head cannot be read ({error!r})", where=where, hint=_AGAIN) from error
-    model = DenseModel(network, head, device=device)
+    model = DenseModel(network, head, layers=layers, device=device)
     expected = model.maps.channels
     if head.cells is not None and head.cells.channels != expected:
         raise WeightsError(
@@ -136,7 +147,7 @@ def _head(known: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> DenseH
         raise ValueError("a number of the head is not finite")
     classes = tuple(str(name) for name in known["classes"])
     layers = tuple(
-        (arrays[f"layer{number}.weight"], arrays[f"layer{number}.bias"]) for number in range(int(said["layers"]))
+        (arrays[f"layer{number}.weight"], arrays[f"layer{number}.bias"]) for number in range(int(said["depth"]))
     )
     cells = CellHead(layers) if layers else None
     bias = arrays["bias"].numpy()

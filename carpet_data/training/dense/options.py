@@ -80,8 +80,9 @@ class DenseOptions(Options):
     hidden: int = option(
         128, "Number of units of the hidden layer of the head; 0 for a linear head.", minimum=0, maximum=4096
     )
+    dropout: float = option(0.3, "Share of hidden units that are dropped in a step.", minimum=0, below=1)
     steps: int = option(600, "Number of optimizer steps.", minimum=1)
-    batch_cells: int = option(2048, "Number of cells per step.", minimum=1)
+    batch_cells: int = option(1024, "Number of cells per step.", minimum=1)
     learning_rate: float = option(0.003, "Initial learning rate; it falls to 0 along a cosine.", above=0, maximum=10)
     weight_decay: float = option(0.001, "Weight decay.", minimum=0)
     smoothing: float | None = option(

@@ -91,12 +91,13 @@ def judged_images(source: CellSource, held: Sequence[HeldOut], calibration: Cali
     features = [pooled(source.bank.map(source.samples[each.row], source.resolution)) for each in held]
     for each, own in zip(held, features, strict=True):
         logits = calibration.logits(each.logits)
-        rows.append(evidence_of(logits, own))
+        rows.append(evidence_of(logits, own, threshold=calibration.threshold))
         facts.append((each.label, each.typed, 1.0, each.row))
         if each.label and each.cover is not None and good < _ENOUGH_GOOD and source.table is not None:
             around = _around(each.cover)
             if not around.all():
-                rows.append(evidence_of(logits, np.mean(features, axis=0), without=around))
+                others = np.mean(features, axis=0)
+                rows.append(evidence_of(logits, others, threshold=calibration.threshold, without=around))
                 facts.append((0, True, _STAND_IN, each.row))
     if not rows:
         return None

@@ -191,7 +191,7 @@ def test_a_damaged_model_folder(model: DenseModel, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     save_dense(model.network, model.head, folder)
     known = json.loads((folder / "model.json").read_text())
-    for change in ({"dense": {}}, {"classes": ["good"]}, {"dense": {**known["dense"], "layers": 5}}):
+    for change in ({"dense": {}}, {"classes": ["good"]}, {"dense": {**known["dense"], "depth": 5}}):
         (folder / "model.json").write_text(json.dumps({**known, **change}))
         with pytest.raises(WeightsError):
             load_predictor(folder, device="cpu")

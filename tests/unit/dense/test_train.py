@@ -1,0 +1,178 @@
+"""The choice of settings, and the run folder of a training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import carpet_data
+from carpet_data import store
+from carpet_data.cli.app import app
+from carpet_data.dataset import Dataset
+from carpet_data.errors import DataError, UsageError
+from carpet_data.networks import build, find_weights
+from carpet_data.preparation.options import SplitOptions
+from carpet_data.preparation.prepare import prepare
+from carpet_data.store import runs
+from carpet_data.training.contract import load_predictor
+from carpet_data.training.dense.bank import MapBank, inner_layers
+from carpet_data.training.dense.choose import choose
+from carpet_data.training.dense.options import CHOSEN, DenseOptions
+from carpet_data.training.options import TrainOptions
+from carpet_data.training.task_train import TaskTrainResult
+
+from .conftest import write_squares
+
+CLASSES = ("good", "dark", "red")
+QUICK = DenseOptions(architecture="shufflenet_v2_x0_5", weights="none", steps=40, batch_cells=256, folds=2, views=1)
+FIXED = QUICK.but(scale=1.0, strides=(8, 16), background=1.0, smoothing=0.7, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("prepared")
+    write_squares(root / "raw", good=8, defects=6)
+    prepare(root / "raw", root / "out", SplitOptions(fractions=(0.5, 0.5)), near_duplicates=False, workers=1)
+    return root / "out"
+
+
+def test_what_is_given_is_not_chosen(squares: Dataset, bank: MapBank) -> None:
+    found = choose(bank, squares.samples, CLASSES, FIXED)
+    assert found.options == FIXED
+    assert found.compared == ()
+    assert found.notes == ()
+
+
+def test_open_settings_are_compared_on_the_training_images(squares: Dataset, bank: MapBank) -> None:
+    found = choose(bank, squares.samples, CLASSES, FIXED.but(background=None, strides=None, budget_s=1000.0))
+    assert [(each.name, each.value) for each in found.compared] == [("strides", (8, 16, 32)), ("background", 0.3)]
+    for each in found.compared:
+        assert each.taken == (each.score > each.usual + 0.01)
+        if each.taken:
+            assert getattr(found.options, each.name) == each.value
+    assert found.notes[0].startswith("chosen on held-out training images: strides ")
+
+
+def test_what_takes_too_long_is_not_tried(squares: Dataset, bank: MapBank) -> None:
+    ticks = iter(range(0, 10_000, 50))
+    found = choose(
+        bank,
+        squares.samples,
+        CLASSES,
+        FIXED.but(background=None, strides=None, budget_s=60.0),
+        clock=lambda: float(next(ticks)),
+    )
+    assert found.compared == ()
+    assert found.options.strides == CHOSEN["strides"]
+    assert "2 of the settings to compare were left out" in found.notes[1]
+
+
+def test_too_few_images_to_choose_by(squares: Dataset, bank: MapBank) -> None:
+    one = [sample for sample in squares if sample.class_name == "red"][:1]
+    found = choose(bank, one, ("good", "red"), FIXED.but(background=None))
+    assert found.options.background == CHOSEN["background"]
+    assert "too few training images" in found.notes[0]
+
+
+def test_layers_of_a_dense_head() -> None:
+    lite = build(find_weights("efficientnet_lite0", "none"), classes=2, seed=0)
+    assert inner_layers(lite, (8, 16)) == ("blocks.2", "blocks.3", "blocks.4")
+    assert inner_layers(lite, (16, 32)) == ("blocks.3", "blocks.4", "blocks.5")
+    resnet = build(find_weights("resnet18", "none"), classes=2, seed=0)
+    assert inner_layers(resnet, (8, 16)) is None
+
+
+def test_a_training_leaves_all_that_others_read(prepared: Path) -> None:
+    done = carpet_data.train(prepared, options=FIXED, worst=3, heatmaps=4, workers=1)
+    assert isinstance(done, TaskTrainResult)
+    assert done.task == "dense"
+    assert {path.name for path in done.run.iterdir()} >= {"run.json", "metrics.json", "predictions.jsonl", "model"}
+    metrics = json.loads((done.run / "metrics.json").read_text())
+    assert set(metrics["test"]) >= {"classify", "segment", "detect", "anomaly"}
+    rows = runs.predictions(done.run)
+    test = store.read(prepared).on_side("test").samples
+    assert {row.id for row in rows} == {sample.id for sample in test}
+    assert any(row.detections for row in rows)
+    assert all(len(row.probabilities) == 3 for row in rows)
+    assert len(list((done.run / "heatmaps").iterdir())) == 4
+    assert len(list((done.run / "worst").iterdir())) == 3
+    assert {path.name for path in (done.run / "plots").iterdir()} == {
+        "best.png",
+        "confusion.png",
+        "recall.png",
+        "worst.png",
+    }
+    (found,) = load_predictor(done.run, device="cpu").predict([test[0].image()])
+    row = next(row for row in rows if row.id == test[0].id)
+    assert found.class_name == row.predicted
+    assert found.anomaly == pytest.approx(row.anomaly, abs=1e-5)
+    assert "chosen" not in done.text()
+    run = runs.read(done.run)
+    assert run.finished
+    assert run.settings["task"] == "dense"
+
+
+def test_the_command_line(prepared: Path, tmp_path: Path) -> None:
+    flags = [
+        "--arch",
+        "shufflenet_v2_x0_5",
+        "--weights",
+        "none",
+        "--steps",
+        "5",
+        "--folds",
+        "2",
+        "--views",
+        "1",
+        "--scale",
+        "1",
+        "--strides",
+        "8,16",
+    ]
+    more = ["--background", "1", "--smoothing", "0", "--worst", "0", "--heatmaps", "0", "--json", "--workers", "1"]
+    done = CliRunner().invoke(
+        app, ["train", str(prepared), "--task", "dense", *flags, *more, "-o", str(tmp_path / "a")]
+    )
+    assert done.exit_code == 0, done.output
+    values = json.loads(done.stdout)
+    assert values["task"] == "dense"
+    assert json.loads((tmp_path / "a/run.json").read_text())["settings"]["strides"] == [8, 16]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--task", "dense", "--epochs", "3"], "--epochs has no effect with --task dense"),
+        (["--scale", "2"], "--scale has no effect with --task classify"),
+        (["--task", "dense", "--strides", "8,x"], "invalid --strides value"),
+        (["--task", "dense", "--strides", "7"], "use different powers of 2"),
+        (["--task", "dense", "--views", "9"], "views must be at most 8"),
+    ],
+)
+def test_what_a_task_does_not_have_is_refused(prepared: Path, flags: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["train", str(prepared), *flags])
+    assert isinstance(done.exception, UsageError)
+    assert said in str(done.exception)
+
+
+def test_what_cannot_be_trained_leaves_no_run(prepared: Path, tmp_path: Path) -> None:
+    before = list((prepared / "runs").iterdir()) if (prepared / "runs").is_dir() else []
+    with pytest.raises(UsageError):
+        carpet_data.train(prepared, options=FIXED.but(strides=(2, 64)), workers=1)
+    with pytest.raises(UsageError, match="unknown task"):
+        carpet_data.train(prepared, task="dens")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="not the options of the task"):
+        carpet_data.train(prepared, options=TrainOptions(), task="dense")
+    assert [path for path in (prepared / "runs").iterdir() if path.name != ".cache"] == [
+        path for path in before if path.name != ".cache"
+    ]
+
+
+def test_good_images_alone_are_for_anomaly_models(tmp_path: Path) -> None:
+    write_squares(tmp_path / "raw", good=8, defects=0)
+    prepare(tmp_path / "raw", tmp_path / "out", SplitOptions(fractions=(0.5, 0.5)), near_duplicates=False, workers=1)
+    with pytest.raises(DataError, match="no training image shows a defect"):
+        carpet_data.train(tmp_path / "out", options=FIXED, workers=1)
