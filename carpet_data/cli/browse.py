@@ -36,13 +36,15 @@ def browse(dataset: Path | None, coco: Path | None, as_json: bool, quiet: bool, 
     """Browse a data set in the FiftyOne App.
 
     Every image with its boxes and masks, class, split and origin; synthetic ones with recipe, host, donors, seed and
-    gate scores; and the predictions of the last validate or train run. Opening a folder again updates what changed and
-    keeps your tags and edits. Close the App's window, or press Ctrl-C, to end.
+    gate scores; and the predictions of the last validate or train run, or of a folder that `predict` wrote: class, heat
+    map, predicted defects and masks. Opening a folder again updates what changed and keeps your tags and edits. Close
+    the App's window, or press Ctrl-C, to end.
 
     \b
     Example:
       carpet-data browse carpet-prepared
       carpet-data browse carpet-prepared --embeddings --no-launch
+      carpet-data browse carpet-prepared --predictions predictions
       carpet-data browse --coco carpet-coco/annotations/instances_train.json
     """
     from carpet_data.fiftyone.browse import browse as run

@@ -11,6 +11,8 @@ from carpet_data.cli.common import Ui, existing, json_option, out_option, overwr
 from carpet_data.cli.options import options, take
 from carpet_data.prediction.options import PredictOptions
 
+_INTERRUPTED = 130
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path), callback=existing)
@@ -47,7 +49,7 @@ def predict(
     and as COCO results (coco_results.json).
 
     Files that cannot be read are listed, the rest is predicted, and the command exits with 1. With --watch, each new
-    file is predicted once when it is complete, also after a restart; Ctrl-C ends it.
+    file is predicted once when it is complete, also after a restart; Ctrl-C ends it (exit code 130).
 
     \b
     Example:
@@ -64,7 +66,8 @@ def predict(
     with ui.progress("predicting") as progress:
         done = run(model, images, out, chosen, overwrite=overwrite, watch=watch, interval_s=interval, progress=progress)
     ui.result(done.to_json(), done.text())
-    return done.exit_code
+    # Only Ctrl-C ends the watching, and it ends this command as it ends every other.
+    return _INTERRUPTED if watch else done.exit_code
 
 
 @click.command("export-model")

@@ -37,7 +37,7 @@ class BrowseResult(Result):
         removed: Samples that are no longer in the data set.
         unchanged: Samples that were left as they are.
         split: The split whose sides are shown; None without one.
-        run: The run whose predictions are shown; None without one.
+        run: The run, or the folder of `predict`, whose predictions are shown; None without one.
         heatmaps: The run whose heat maps are shown: the same, or the last training; None without any.
         network: The network of the embeddings; None without them.
         views: The saved views.
@@ -145,13 +145,16 @@ def browse(
 
 
 def _shown(root: DataFolder | None, coco: str | os.PathLike[str] | None, options: BrowseOptions) -> Shown:
+    if coco is not None and options.predictions is not None:
+        raise UsageError("predictions are shown over a data set, not over a COCO file", hint="name the data set")
     if coco is not None and root is None:
         from carpet_data.fiftyone.coco import of_coco
 
         return of_coco(Path(coco))
     if root is None or coco is not None:
         raise UsageError("name either a data set or a COCO file", hint="browse(root) or browse(coco=file)")
-    return of_dataset(folder_of(root), options.split, skip_faulty=options.skip_faulty)
+    predictions = None if options.predictions is None else Path(options.predictions)
+    return of_dataset(folder_of(root), options.split, skip_faulty=options.skip_faulty, predictions=predictions)
 
 
 def _embed(dataset: Any, shown: Shown, progress: Progress | None) -> tuple[str, tuple[CarpetDataError, ...]]:
@@ -167,6 +170,8 @@ def _declare(fiftyone: Any, dataset: Any, shown: Shown, *, embeddings: bool) -> 
     there: dict[fields.Group, Any] = {
         "model": shown.outcomes,
         "heatmap": shown.outcomes is not None and shown.outcomes.heatmaps,
+        "found": shown.outcomes is not None and shown.outcomes.found,
+        "found mask": shown.outcomes is not None and shown.outcomes.classes,
         "synthesis": made,
         "embeddings": embeddings,
     }
@@ -191,9 +196,11 @@ def _present(fiftyone: Any, dataset: Any, shown: Shown) -> tuple[str, ...]:
     tables = [job.sample.annotation.table for job in shown.jobs if isinstance(job.sample.annotation, IndexFile)]
     largest = max((value for table in tables for value, _ in table), default=0)
     instances = {value: f"instance {value}" for value in range(1, min(largest, fields.LARGEST_INDEX) + 1)}
-    dataset.mask_targets = {"segmentation": {**instances, 255: "defect"}}
-    labels = ("ground_truth", "class", "prediction", *shown.condition_fields)
-    dataset.app_config.color_scheme = fields.color_scheme(fiftyone, colors, labels, largest)
+    predicted = () if shown.outcomes is None else shown.outcomes.classes
+    targets = {"predicted_mask": {at: name for at, name in enumerate(predicted) if at}} if predicted else {}
+    dataset.mask_targets = {"segmentation": {**instances, 255: "defect"}, **targets}
+    labels = ("ground_truth", "class", "prediction", "detections", *shown.condition_fields)
+    dataset.app_config.color_scheme = fields.color_scheme(fiftyone, colors, labels, largest, predicted)
     if not before:
         dataset.app_config.active_fields = fields.shown(fiftyone)
     dataset.app_config.sidebar_groups = fields.sidebar(fiftyone, dataset)

@@ -22,6 +22,7 @@ from carpet_data.core.masks.shapes import rasterize
 from carpet_data.dataset import GOOD, Connectivity, IndexFile, MaskFile, MaskStack, Sample, Shapes
 from carpet_data.errors import CarpetDataError
 from carpet_data.fiftyone.fields import gate_field, prediction_field
+from carpet_data.fiftyone.found import FOUND_FIELDS, labeled
 from carpet_data.fiftyone.outcomes import Outcomes
 
 __all__ = ["Annotation", "MaskJob", "Part", "ShownInstance", "ShownSample", "draw", "image_key", "mask_key"]
@@ -150,12 +151,18 @@ class ShownSample:
     def values(self, fiftyone: Any, parts: tuple[Part, ...], annotation: Annotation | None) -> dict[str, Any]:
         """field -> value of these parts; None clears a field, as does an annotation that cannot be read."""
         plain = (self._record() if "record" in parts else {}) | (self._predictions() if "model" in parts else {})
-        values = {name: _labeled(fiftyone, name, value) for name, value in plain.items()}
+        values = {name: self._labeled(fiftyone, name, value) for name, value in plain.items()}
         if "mask" in parts:
             values |= _annotated(fiftyone, annotation, self.job.sample)
         if "class" in parts:
             values["class"] = fiftyone.Classification(label=self.job.sample.class_name)
         return values
+
+    def _labeled(self, fiftyone: Any, name: str, value: Any) -> Any:
+        """A plain value as FiftyOne wants it in this field."""
+        if name in FOUND_FIELDS:
+            return labeled(fiftyone, name, value, (self.job.sample.width, self.job.sample.height), self.job.image)
+        return _labeled(fiftyone, name, value)
 
     def _record(self) -> dict[str, Any]:
         """All but class, annotation and predictions, as plain values: what users do not edit."""
@@ -184,7 +191,7 @@ class ShownSample:
         return record
 
     def _predictions(self) -> dict[str, Any]:
-        values: dict[str, Any] = dict.fromkeys(("prediction", "correct", "loss", "heatmap"))
+        values: dict[str, Any] = dict.fromkeys(("prediction", "correct", "loss", "heatmap", *FOUND_FIELDS))
         if self.outcomes is None:
             return values
         sample_id = self.job.sample.id
@@ -195,7 +202,9 @@ class ShownSample:
                 values[prediction_field(condition)] = label
             elif outcome is not None:
                 values |= {"prediction": label, "correct": outcome.correct, "loss": outcome.loss}
-        heatmap = self.outcomes.heatmaps.get(sample_id)
+        heatmap, found = self.outcomes.heatmaps.get(sample_id), self.outcomes.found.get(sample_id)
+        if found is not None:
+            values |= found.plain()
         return values | {"heatmap": None if heatmap is None else str(heatmap.absolute())}
 
 

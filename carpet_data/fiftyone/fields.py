@@ -15,7 +15,7 @@ ID = "carpet_id"
 STATE = "carpet_state"
 """What was last written, a hash of each part (see `content`)."""
 
-Group: TypeAlias = Literal["model", "heatmap", "synthesis", "embeddings"]
+Group: TypeAlias = Literal["model", "heatmap", "found", "found mask", "synthesis", "embeddings"]
 
 
 class _Field(NamedTuple):
@@ -37,7 +37,10 @@ _FIELDS = {
     "prediction": _Field("Classification", "model", "Prediction of the last run, its confidence averaged over seeds"),
     "correct": _Field("yes", "model", "Whether the prediction is the class"),
     "loss": _Field("number", "model", "Cross-entropy, averaged over seeds"),
-    "heatmap": _Field("Heatmap", "heatmap", "Grad-CAM of the class predicted by the network of the last training"),
+    "heatmap": _Field("Heatmap", "heatmap", "Where the model sees a defect; Grad-CAM for a whole-image classifier"),
+    "detections": _Field("Detections", "found", "Box, mask and score of each defect that the model found"),
+    "predicted_mask": _Field("Segmentation", "found mask", "Class of each pixel by the model"),
+    "anomaly": _Field("number", "found", "How surely the model sees a defect of whatever class, 0 to 1"),
     "method": _Field("text", "synthesis"),
     "recipe": _Field("text", "synthesis", "Hash of the recipe; its text is in the dataset's info"),
     "host": _Field("text", "synthesis", "Id of the image that the defect was put into"),
@@ -137,15 +140,22 @@ def sidebar(fiftyone: Any, dataset: Any) -> list[Any]:
 def _group_of(name: str) -> str | None:
     if name in _FIELDS:
         group = _FIELDS[name].group
-        return "model" if group == "heatmap" else group
+        return "model" if group in ("heatmap", "found", "found mask") else group
     prefixes = {"gate_": "gates", "prediction_": "model"}
     return next((group for prefix, group in prefixes.items() if name.startswith(prefix)), None)
 
 
-def color_scheme(fiftyone: Any, colors: Mapping[str, str], label_fields: Sequence[str], largest_index: int) -> Any:
+def color_scheme(
+    fiftyone: Any,
+    colors: Mapping[str, str],
+    label_fields: Sequence[str],
+    largest_index: int,
+    classes: Sequence[str] = (),
+) -> Any:
     """The App's color scheme: class -> color in all fields of labels, the same in every view and every time.
 
-    `largest_index` is the largest value of an instance-index mask; 0 where there is none.
+    `largest_index` is the largest value of an instance-index mask; 0 where there is none. `classes` are those of the
+    class maps that a model predicted.
     """
     values = [{"value": name, "color": color} for name, color in colors.items()]
     fields: list[dict[str, Any]] = [
@@ -153,6 +163,11 @@ def color_scheme(fiftyone: Any, colors: Mapping[str, str], label_fields: Sequenc
     ]
     for path, of_value in _VALUE_COLORS.items():
         fields.append({"path": path, "valueColors": [{"value": key, "color": hue} for key, hue in of_value.items()]})
+    if classes:
+        of_class = [
+            {"intTarget": at, "color": colors.get(name, _DEFECT_COLOR)} for at, name in enumerate(classes) if at
+        ]
+        fields.append({"path": "predicted_mask", "maskTargetsColors": of_class})
     targets = [
         {"intTarget": value, "color": CLASSES[(value - 1) % len(CLASSES)]}
         for value in range(1, min(largest_index, LARGEST_INDEX) + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from carpet_data.core.options import Options, option
 
@@ -23,6 +24,12 @@ class BrowseOptions(Options):
         None, "Split whose sides are shown.", metavar="NAME", unset="main, else the source's own"
     )
     skip_faulty: bool = option(False, "Skip images with errors instead of failing; they are listed.")
+    predictions: Path | None = option(
+        None,
+        "Folder that `predict` wrote, whose predictions are shown.",
+        metavar="FOLDER",
+        unset="those of the last run",
+    )
     embeddings: bool = option(False, "Also map all images by a network's features (extra: train).")
     launch: bool = option(False, "Open the App, and wait until its window is closed.")
     port: int = option(5151, "Port of the App.", minimum=1, maximum=65535)

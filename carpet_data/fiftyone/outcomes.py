@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from carpet_data.errors import DataError
+from carpet_data.fiftyone.found import Found, detections_of
 from carpet_data.store import runs
 from carpet_data.store.names import component
 from carpet_data.store.runs import Prediction, RunInfo
@@ -16,6 +17,7 @@ __all__ = ["ImageOutcome", "Outcomes", "last_run", "read_outcomes"]
 
 _TEST = "test"
 _COMMANDS = ("validate", "train")
+_AGAIN = "run the command again with --overwrite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Outcomes:
         conditions: condition -> sample id -> outcome.
         heatmaps: sample id -> heat map file, a gray picture.
         heatmaps_run: The folder of the run that drew them; None without heat maps.
+        found: sample id -> what the model found in the image, beside its class.
+        classes: Those of the class maps; empty without any.
     """
 
     run: Path
@@ -57,6 +61,8 @@ class Outcomes:
     conditions: Mapping[str, Mapping[str, ImageOutcome]]
     heatmaps: Mapping[str, Path] = field(default_factory=dict)
     heatmaps_run: Path | None = None
+    found: Mapping[str, Found] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -93,12 +99,17 @@ def read_outcomes(root: Path, run: RunInfo, classes: tuple[str, ...]) -> Outcome
     recorded = run.facts.get("classes")
     names = tuple(str(name) for name in recorded) if isinstance(recorded, list) else classes
     lines: dict[str, dict[str, list[Prediction]]] = {}
+    found: dict[str, dict[str, Found]] = {}
     for number, line in enumerate(runs.predictions(run.folder), start=1):
         if len(line.probabilities) != len(names):
             raise _damage(run, number, f"({len(line.probabilities)} probabilities for {len(names)} classes)")
         if not all(isinstance(value, int | float) for value in (*line.probabilities, line.loss)):
             raise _damage(run, number, "(a probability or the loss is not a number)")
         lines.setdefault(line.condition, {}).setdefault(line.id, []).append(line)
+        if line.anomaly is not None:
+            detections = detections_of(line.detections, f"{run.folder / runs.PREDICTIONS}, line {number}", _AGAIN)
+            # Of several partitions and seeds the first: boxes cannot be averaged.
+            found.setdefault(line.condition, {}).setdefault(line.id, Found(detections, line.anomaly))
     if not lines:
         return None
     conditions = {name: {key: _outcome(found, names) for key, found in per.items()} for name, per in lines.items()}
@@ -106,13 +117,13 @@ def read_outcomes(root: Path, run: RunInfo, classes: tuple[str, ...]) -> Outcome
     heat = run if (run.folder / runs.HEATMAPS).is_dir() else _newest(root, runs.HEATMAPS, "train")
     heatmaps = {} if heat is None else _heatmaps(heat.folder, conditions)
     drawn_by = heat.folder if heat and heatmaps else None
-    return Outcomes(run.folder, _main(tuple(conditions)), conditions, heatmaps, drawn_by)
+    main = _main(tuple(conditions))
+    return Outcomes(run.folder, main, conditions, heatmaps, drawn_by, found.get(main, {}))
 
 
 def _damage(run: RunInfo, number: int, why: str) -> DataError:
-    hint = "run the command again with --overwrite"
     where = f"{run.folder / runs.PREDICTIONS}, line {number}"
-    return DataError(f"the line is not a prediction {why}", where=where, hint=hint)
+    return DataError(f"the line is not a prediction {why}", where=where, hint=_AGAIN)
 
 
 def _outcome(lines: Sequence[Prediction], names: Sequence[str]) -> ImageOutcome:

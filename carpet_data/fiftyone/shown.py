@@ -11,6 +11,7 @@ from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.fiftyone.content import MaskJob, ShownSample
 from carpet_data.fiftyone.fields import prediction_field
 from carpet_data.fiftyone.outcomes import Outcomes, last_run, read_outcomes
+from carpet_data.fiftyone.predicted import read_predicted
 from carpet_data.formats import ReadOptions, read
 from carpet_data.formats.account.roles import Account
 from carpet_data.store import recipes as recipe_files
@@ -54,18 +55,19 @@ class Shown:
         return [] if self.outcomes is None else [prediction_field(name) for name in self.outcomes.others]
 
 
-def of_dataset(root: Path, split: str | None, *, skip_faulty: bool = False) -> Shown:
+def of_dataset(root: Path, split: str | None, *, skip_faulty: bool = False, predictions: Path | None = None) -> Shown:
     """A data set, prepared or raw; the problems name the images that `skip_faulty` leaves out.
 
+    Its predictions are those of a folder that `predict` wrote, or else of its last run.
+
     Raises:
-        DataError: It cannot be read, or a run's predictions are damaged.
+        DataError: It cannot be read, or predictions are damaged.
         UsageError: The split is unknown.
     """
     dataset = read(root, ReadOptions(skip_faulty=skip_faulty))
     split = dataset.split_name(split)
-    run = last_run(dataset.root)
-    outcomes = None if run is None else read_outcomes(dataset.root, run, dataset.classes)
     recipes, problems = _recipes(dataset)
+    outcomes, notes = _outcomes(dataset, predictions)
     place = dataset.root.absolute()
     heatmaps = None if outcomes is None else outcomes.heatmaps_run
     return Shown(
@@ -78,15 +80,22 @@ def of_dataset(root: Path, split: str | None, *, skip_faulty: bool = False) -> S
             "fingerprint": dataset.fingerprint(split),
             "license": dataset.license,
             "recipes": recipes,
-            "run": None if run is None else run.folder.name,
+            "run": None if outcomes is None else outcomes.run.name,
             "heatmaps": None if heatmaps is None else heatmaps.name,
         },
         split=split,
         sides={} if split is None else dict(dataset.splits[split].sides),
         outcomes=outcomes,
-        problems=(*dataset.skipped, *problems),
+        problems=(*dataset.skipped, *problems, *notes),
         source=dataset.account,
     )
+
+
+def _outcomes(dataset: Dataset, predictions: Path | None) -> tuple[Outcomes | None, tuple[CarpetDataError, ...]]:
+    if predictions is not None:
+        return read_predicted(predictions, dataset)
+    run = last_run(dataset.root)
+    return (None if run is None else read_outcomes(dataset.root, run, dataset.classes)), ()
 
 
 def _recipes(dataset: Dataset) -> tuple[dict[str, Any], tuple[CarpetDataError, ...]]:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core.masks import rle
-from carpet_data.core.masks.runs import Runs, from_binary, to_binary
+from carpet_data.core.masks.runs import Runs, to_binary
 from carpet_data.errors import DataError
 from carpet_data.prediction.names import PREDICTIONS, RUN
 from carpet_data.store.json_files import read_json, read_lines
-from carpet_data.training.contract import Detection, ImagePrediction
+from carpet_data.training.contract import ImagePrediction
+from carpet_data.training.detection_json import detection_json
 
-__all__ = ["Record", "RecordedDetection", "detection_json", "line_of", "read_run", "records"]
+__all__ = ["Record", "RecordedDetection", "line_of", "read_run", "records"]
 
 _AGAIN = "run predict again"
 _DIGITS = 6
@@ -52,26 +53,6 @@ def line_of(
     }
 
 
-def detection_json(detection: Detection, width: int, height: int) -> dict[str, Any]:
-    """A detection as plain values; its mask has the size of the image."""
-    runs = None if detection.mask is None else _in_image(detection.mask, detection.bbox, width, height)
-    area = detection.bbox[2] * detection.bbox[3] if runs is None else runs.area
-    mask = None if runs is None else {"size": [height, width], "counts": rle.encode(runs)}
-    return {
-        "class": detection.class_name,
-        "score": round(detection.score, _DIGITS),
-        "bbox": [int(value) for value in detection.bbox],
-        "area": area,
-        "mask": mask,
-    }
-
-
-def _in_image(mask: NDArray[np.bool_], bbox: tuple[int, int, int, int], width: int, height: int) -> Runs:
-    x, y, _, _ = bbox
-    runs = from_binary(mask)
-    return Runs(height, width, runs.column + x, runs.start + y, runs.stop + y, runs.value)
-
-
 @dataclass(frozen=True, slots=True)
 class RecordedDetection:
     """A detection as predictions.jsonl has it.
@@ -85,6 +66,18 @@ class RecordedDetection:
     score: float
     bbox: tuple[int, int, int, int]
     counts: str | None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> RecordedDetection:
+        """The detection in plain values, see `detection_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: Something is missing or of a wrong type.
+        """
+        x, y, width, height = (int(value) for value in values["bbox"])
+        mask = values.get("mask")
+        counts = None if mask is None else str(mask["counts"])
+        return cls(str(values["class"]), float(values["score"]), (x, y, width, height), counts)
 
     def mask(self, width: int, height: int) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]] | None:
         """The smallest box around its mask, and the mask in that box; None for a box alone or an empty mask."""
@@ -141,15 +134,6 @@ def _record(where: str, values: Mapping[str, Any]) -> Record:
 
 
 def _record_of(values: Mapping[str, Any]) -> Record:
-    detections = tuple(
-        RecordedDetection(
-            str(each["class"]),
-            float(each["score"]),
-            _box(each["bbox"]),
-            None if each["mask"] is None else str(each["mask"]["counts"]),
-        )
-        for each in values["detections"]
-    )
     chances = values["probabilities"]
     state = values.get("state")
     return Record(
@@ -162,15 +146,10 @@ def _record_of(values: Mapping[str, Any]) -> Record:
         class_name=str(values["class"]),
         probabilities=None if chances is None else {str(key): float(p) for key, p in chances.items()},
         anomaly=float(values["anomaly"]),
-        detections=detections,
+        detections=tuple(map(RecordedDetection.of, values["detections"])),
         files={str(kind): str(path) for kind, path in values.get("files", {}).items()},
         state=None if state is None else (int(state[0]), int(state[1])),
     )
-
-
-def _box(values: Any) -> tuple[int, int, int, int]:
-    x, y, width, height = values
-    return int(x), int(y), int(width), int(height)
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -18,10 +19,16 @@ import cv2
 import numpy as np
 import pytest
 from helpers.chromium import BrowserError, Chromium
+from helpers.run_folders import line, write_run
 
+from carpet_data import store
+from carpet_data.core.images import encode_png
 from carpet_data.preparation.options import GroupOptions
 from carpet_data.preparation.prepare import prepare
+from carpet_data.store.names import component
 from carpet_data.synthesis.engine.synthesize import synthesize
+from carpet_data.training.contract import Detection
+from carpet_data.training.detection_json import detection_json
 from carpet_data.weave.sample import sample
 
 pytestmark = [
@@ -52,9 +59,9 @@ def start(root: Path, *options: str) -> App:
     command = [sys.executable, "-m", "carpet_data", "browse", str(root), "--remote", "--port", str(port), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": ""})
     assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("open: "):
-            return App(line.removeprefix("open: ").strip(), process)
+    for said in process.stdout:
+        if said.startswith("open: "):
+            return App(said.removeprefix("open: ").strip(), process)
     raise AssertionError(f"the App was not opened; exit code {process.wait()}")
 
 
@@ -65,7 +72,31 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sample(folder / "carpet", size=160, counts={"good": 4, "hole": 3, "cut": 3, "color": 1, "thread": 1}, workers=1)
     prepare(folder / "carpet", folder / "carpet-prepared", group_options=GroupOptions(near_duplicates=False), workers=1)
     synthesize(folder / "carpet-prepared", ["hole"], 3, workers=1)
+    _predict(folder / "carpet-prepared")
     return folder / "carpet-prepared"
+
+
+def _predict(root: Path) -> None:
+    """A run that found every defect of the test images, its left half missing, and drew heat maps."""
+    rows, heats = [], {}
+    for each in (each for each in store.read(root) if each.origin == "real"):
+        heat = cv2.GaussianBlur(each.mask().astype(np.float32), (0, 0), 6)
+        heats[f"{component(each.id)}.png"] = np.rint(255 * heat / max(float(heat.max()), 0.1)).astype(np.uint8)
+        found = []
+        for instance in each.instances():
+            x, y, w, h = instance.bbox
+            half = instance.mask()[y : y + h, x + w // 2 : x + w]
+            box = (x + w // 2, y, half.shape[1], h)
+            detection = Detection(instance.class_name, 0.81, box, half)
+            found.append(detection_json(detection, each.width, each.height))
+        row = line(each.id, each.class_name, {"good": 0.1, "hole": 0.9}, condition="train")
+        rows.append({**row, "anomaly": float(heat.max()), "detections": found})
+    run = write_run(root, rows, name="train-001", command="train")
+    values = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**values, "classes": ["good", "hole"]}))
+    (run / "heatmaps").mkdir()
+    for name, picture in heats.items():
+        (run / "heatmaps" / name).write_bytes(encode_png(picture))
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +163,6 @@ def tiles(page: Chromium, path: Path) -> np.ndarray[Any, Any]:
 
 
 def test_the_app_shows_all_samples_in_color(page: Chromium, root: Path, artefacts: Path) -> None:
-    from carpet_data import store
-
     page.wait_for(f"{COUNT} == '{len(store.read(root))} samples'")
     hsv = tiles(page, artefacts / "browse-grid.png")
     # Holes and cuts are drawn in their own colors over gray cloth.
@@ -167,8 +196,6 @@ def test_a_class_filter_changes_the_count(page: Chromium, app: App) -> None:
 def test_a_saved_view_opens_and_a_synthetic_sample_shows_its_recipe(
     page: Chromium, app: App, root: Path, artefacts: Path
 ) -> None:
-    from carpet_data import store
-
     open_view(page, app, "synthetic-hole", samples=3)
     page.click(f"{LOOKERS}[0]")
     page.wait_for("document.querySelector('[data-cy=modal]')")
@@ -180,3 +207,15 @@ def test_a_saved_view_opens_and_a_synthetic_sample_shows_its_recipe(
     assert any(str(each.provenance["host"]) in text for each in made if each.provenance)
     time.sleep(1)  # Only for the picture: it is drawn after the text.
     page.screenshot(artefacts / "browse-sample.png")
+
+
+def test_what_a_model_found_is_drawn_beside_the_truth(page: Chromium, app: App, root: Path, artefacts: Path) -> None:
+    look(page, app)
+    for field in ("detections", "heatmap"):
+        page.click(f"document.querySelector('[data-cy=checkbox-{field}]')")
+    number = next(at for at, each in enumerate(store.read(root)) if each.class_name == "hole")
+    page.click(f"{LOOKERS}[{number}]")
+    page.wait_for("document.querySelector('[data-cy=modal]')")
+    page.wait_for("document.querySelector('[data-cy=modal]').innerText.includes('anomaly')")
+    time.sleep(1)  # Only for the picture: it is drawn after the text.
+    page.screenshot(artefacts / "browse-predictions.png")

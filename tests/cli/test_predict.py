@@ -109,7 +109,7 @@ def test_watching_ends_by_ctrl_c(trained: Path, photos: Path, tmp_path: Path) ->
     _until(lambda: count() == 4, process)
     process.send_signal(signal.SIGINT)
     text, errors = process.communicate()
-    assert process.returncode == 0, errors
+    assert process.returncode == 130, errors
     assert json.loads(text)["images"] == 4
     assert (out / "coco_results.json").is_file()
 

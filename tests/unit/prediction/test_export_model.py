@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from helpers import networks, painted_model
 from numpy.typing import NDArray
 
+from carpet_data.core import images
 from carpet_data.errors import CarpetDataError, OutputError, UsageError, WeightsError
 from carpet_data.networks import save_model
 from carpet_data.prediction import export_model as module
@@ -86,6 +89,21 @@ def test_the_metadata_name_classes_task_and_size(exported: ExportModelResult) ->
     assert json.loads(told["classes"]) == list(CLASSES)
     assert (told["task"], told["size"], told["network"]) == ("classify", "48", "squeezenet1_1")
     assert [path.name for path in exported.out.parent.iterdir() if path.suffix == ".data"] == []
+
+
+def test_the_script_of_the_docs_runs_without_this_package(
+    model: Path, exported: ExportModelResult, tmp_path: Path
+) -> None:
+    images.write_png(tmp_path / "a b.png", image(70, 90))
+    script = Path(__file__).parents[2] / "helpers" / "onnx_example.py"
+    # In isolated mode nothing of this project can be imported by accident.
+    command = [sys.executable, "-I", script, exported.out, tmp_path / "a b.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (found,) = load_predictor(model, device="cpu").predict([image(70, 90)])
+    path, name, anomaly = done.stdout.rsplit(maxsplit=2)
+    assert (path, name) == (str(tmp_path / "a b.png"), found.class_name)
+    assert float(anomaly) == pytest.approx(found.anomaly, abs=2e-4)
+    assert "carpet_data" not in script.read_text()
 
 
 def test_what_is_refused(
