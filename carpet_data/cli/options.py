@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,29 +17,38 @@ F = TypeVar("F", bound=Callable[..., Any])
 O = TypeVar("O", bound=Options)  # noqa: E741 - the one letter that says it
 
 
-def options(cls: type[Options], *, skip: Collection[str] = (), **defaults: Any) -> Callable[[F], F]:
+def options(cls: type[Options], *, skip: Collection[str] = (), prefix: str = "", **defaults: Any) -> Callable[[F], F]:
     """A decorator that gives a command one option for each field of `cls` outside `skip`; `take` builds the dataclass.
 
-    `defaults` replace those of the dataclass.
+    `defaults` replace those of the dataclass. With a prefix such as "dense" the option of `steps` is --dense-steps, so
+    that two dataclasses with fields of one name fit on one command.
     """
 
     def decorate(command: F) -> F:
         for each in reversed(about(cls)):
             if each.flag is not None and each.name not in skip:
-                command = _option(each, defaults.get(each.name, each.default))(command)
+                command = _option(_prefixed(each, prefix), defaults.get(each.name, each.default))(command)
         return command
 
     return decorate
 
 
-def take(cls: type[O], values: dict[str, Any], **fixed: Any) -> O:
+def _prefixed(option: About, prefix: str) -> About:
+    if not prefix:
+        return option
+    assert option.flag is not None
+    return replace(option, name=f"{prefix}_{option.name}", flag=f"--{prefix}-{option.flag[2:]}")
+
+
+def take(cls: type[O], values: dict[str, Any], *, prefix: str = "", **fixed: Any) -> O:
     """The dataclass of a command's parameters, removed from `values`; `fixed` are fields that no option gives.
 
     Raises:
         UsageError: The values contradict each other.
     """
-    known = {each.name: each for each in about(cls)}
-    taken = {name: _value(known[name], values.pop(name)) for name in list(values) if name in known}
+    start = f"{prefix}_" if prefix else ""
+    known = {start + each.name: each for each in about(cls)}
+    taken = {known[name].name: _value(known[name], values.pop(name)) for name in list(values) if name in known}
     return cls(**{**taken, **fixed})
 
 

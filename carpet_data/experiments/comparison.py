@@ -1,98 +1,42 @@
-"""A comparison: its training runs, which a journal keeps, and the metrics, intervals and paired tests made of them.
-
-No torch here.
-"""
+"""A comparison: the metrics, intervals and paired tests made of training runs. No torch here."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carpet_data.dataset import GOOD
 from carpet_data.errors import DataError
 from carpet_data.experiments.conditions import Condition
-from carpet_data.metrics import (
-    BALANCED_ACCURACY,
-    MACRO_F1,
-    Estimate,
-    Outcome,
-    Statistic,
-    balanced_accuracy,
-    bootstrap_interval,
-    confusion,
-    corrected_t,
-    paired_bootstrap,
-    partition_differences,
-    recall_of,
-    sign_flip,
-)
+from carpet_data.experiments.journal import CLASSIFIER, Training
+from carpet_data.experiments.scoring import EvidenceScores, Key, LabelScores, Scores
+from carpet_data.metrics import Outcome, confusion, corrected_t, recall_of, sign_flip
+from carpet_data.metrics.image_evidence import ImageEvidence
+from carpet_data.metrics.paired import ROUNDING
 from carpet_data.reporting.pages import ComparisonMetrics, ConditionMetrics, Contrast
-from carpet_data.store.runs import Prediction
 
-__all__ = ["JOURNAL", "Comparison", "Training", "append", "read"]
-
-JOURNAL = "trainings.partial.jsonl"
-"""In a run folder: the training runs done so far, one per line; removed when the run is finished."""
+__all__ = ["Comparison"]
 
 _FEW_UNITS = 6
 """With fewer test groups in a class the bootstrap's intervals are too narrow (see `metrics.PairedResult`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Training:
-    """One training run.
-
-    Attributes:
-        condition: Its name.
-        partition: Its name.
-        seed: Random seed of the training.
-        real_images: Number of real training images.
-        synthetic_images: Number of synthetic ones.
-        steps: Optimizer steps.
-        predictions: On the test images.
-        units: The group of each of them; images of a group are not independent.
-        untrained: Classes without a training image.
-    """
-
-    condition: str
-    partition: str
-    seed: int
-    real_images: int
-    synthetic_images: int
-    steps: int
-    predictions: tuple[Prediction, ...]
-    units: tuple[str, ...]
-    untrained: tuple[str, ...] = ()
-
-    def labels(self, classes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The true and the predicted class of each test image, as indices of `classes`."""
-        place = {name: number for number, name in enumerate(classes)}
-        truth = np.array([place[each.truth] for each in self.predictions], np.int64)
-        return truth, np.array([place[each.predicted] for each in self.predictions], np.int64)
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """Condition, partition and seed."""
-        return self.condition, self.partition, self.seed
-
-
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All that an experiment found; see `metrics`.
+    """What an experiment found, of one kind of model and one task; see `metrics`.
 
     Attributes:
         classes: Names, in the order of the labels.
         conditions: In order.
         baseline: Name of the condition that the others are compared with.
-        trainings: Every training run and its predictions.
+        trainings: Every training run and its predictions, of all kinds of model.
         given: Notes on the partitions.
+        learner: The kind of model: "classifier" or "dense".
+        task: "classify", "segment", "detect" or "anomaly".
     """
 
     classes: tuple[str, ...]
@@ -100,6 +44,13 @@ class Comparison:
     baseline: str
     trainings: tuple[Training, ...]
     given: tuple[str, ...] = ()
+    learner: str = CLASSIFIER
+    task: str = "classify"
+
+    def of(self, learner: str, task: str, conditions: tuple[Condition, ...] | None = None) -> Comparison:
+        """The same experiment seen by another kind of model or another task."""
+        shown = self.conditions if conditions is None else conditions
+        return replace(self, learner=learner, task=task, conditions=shown)
 
     @cached_property
     def partitions(self) -> tuple[str, ...]:
@@ -112,11 +63,7 @@ class Comparison:
 
         Means over different classes could not be compared.
         """
-        shown = [
-            {prediction.truth for prediction in training.predictions}
-            for training in self.trainings
-            if training.condition == self.baseline
-        ]
+        shown = [{prediction.truth for prediction in training.predictions} for training in self._of(self.baseline)]
         return any(classes != shown[0] for classes in shown)
 
     def outcome(self, condition: str) -> Outcome:
@@ -147,14 +94,29 @@ class Comparison:
         return {condition.name: self.outcome(condition.name) for condition in self.conditions}
 
     @cached_property
-    def units(self) -> dict[str, int]:
-        """class -> groups of test images, over all partitions."""
-        return self._outcomes[self.baseline].units_by_class()
+    def scores(self) -> Scores:
+        """The scores of the conditions.
+
+        Raises:
+            DataError: A condition was not trained, or says nothing on this task.
+        """
+        if self.task == "classify":
+            return LabelScores(self._outcomes, self.baseline)
+        outcomes = self._outcomes
+        images: dict[str, dict[Key, ImageEvidence]] = {}
+        for condition in self.conditions:
+            kept = images[condition.name] = {}
+            for each in self._of(condition.name):
+                if each.evidence is None:
+                    raise DataError(f"{self.learner} says nothing on {self.task}", hint="compare another task")
+                for row, shown in zip(each.predictions, each.evidence, strict=True):
+                    kept[row.partition, row.seed, row.id] = shown
+        return EvidenceScores(self.task, outcomes, images, self.baseline)
 
     @property
-    def testable(self) -> bool:
-        """Whether every class has two groups of test images, without which its spread is unknown."""
-        return min(count for count in self.units.values() if count) > 1
+    def units(self) -> Mapping[str, int]:
+        """class -> groups of test images, over all partitions; "defect" is all defect classes together."""
+        return self.scores.units
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -193,71 +155,83 @@ class Comparison:
             partitions=self.partitions,
             pooled=self.pooled,
             test_images={each.partition: len(each.predictions) for each in self._of(self.baseline)},
-            test_units=self.units,
+            test_units=dict(self.units),
             conditions={condition.name: self._condition(condition) for condition in self.conditions},
             contrasts=tuple(self.contrast(each.name) for each in self.conditions if each.name != self.baseline),
             notes=self.notes,
+            task=self.task,
+            learner=self.learner,
         )
 
     def _of(self, condition: str) -> list[Training]:
-        return [training for training in self.trainings if training.condition == condition]
+        return [each for each in self.trainings if each.condition == condition and each.learner == self.learner]
 
     def _condition(self, condition: Condition) -> ConditionMetrics:
-        outcome, mine = self._outcomes[condition.name], self._of(condition.name)
-        count = len(self.classes)
-        # Of one training run alone, over the classes that it was tested on.
-        alone = [balanced_accuracy(confusion(*training.labels(self.classes), count)) for training in mine]
-        by_training = tuple((each.partition, each.seed, value) for each, value in zip(mine, alone, strict=True))
-        table = confusion(outcome.truth, outcome.predicted, count)
+        mine = self._of(condition.name)
+        table = None
+        if self.task == "classify":
+            outcome = self._outcomes[condition.name]
+            counts = confusion(outcome.truth, outcome.predicted, len(self.classes))
+            table = tuple(tuple(row) for row in counts.tolist())
+        by_training = self._by_training[condition.name]
         return ConditionMetrics(
-            balanced_accuracy=self._estimate(outcome, BALANCED_ACCURACY, enough=self.testable),
-            macro_f1=self._estimate(outcome, MACRO_F1, enough=self.testable),
-            recalls={name: self._recall(outcome, label, name) for label, name in enumerate(self.classes)},
+            scores=self.scores.estimates(condition.name),
+            by_class=self.scores.by_class(condition.name),
             by_partition=_means(by_training),
             by_training=by_training,
-            confusion=tuple(tuple(row) for row in table.tolist()),
+            confusion=table,
             real_images=mine[0].real_images,
             synthetic_images=mine[0].synthetic_images,
             steps=mine[0].steps,
-            description=condition.description,
+            description=condition.described(self.learner),
         )
 
-    @staticmethod
-    def _estimate(outcome: Outcome, statistic: Statistic, *, enough: bool) -> Estimate:
-        return Estimate(outcome.value(statistic), bootstrap_interval(outcome, statistic) if enough else None)
-
-    def _recall(self, outcome: Outcome, label: int, class_name: str) -> Estimate:
-        units = self.units[class_name]
-        return self._estimate(outcome, recall_of(label, class_name), enough=units > 1) if units else Estimate(None)
+    @cached_property
+    def _by_training(self) -> dict[str, tuple[tuple[str, int, float], ...]]:
+        """condition -> partition, seed and first score, in the order of the partitions."""
+        order = {name: number for number, name in enumerate(self.partitions)}
+        return {
+            each.name: tuple(sorted(self.scores.by_training(each.name), key=lambda row: (order[row[0]], row[1])))
+            for each in self.conditions
+        }
 
     def contrast(self, name: str, *, against: str | None = None) -> Contrast:
         """One condition against another, or against the baseline."""
         other = self.baseline if against is None else against
-        before, after = self._outcomes[other], self._outcomes[name]
-        differences: dict[str, float] = {}
+        before, after = (next(iter(self.scores.estimates(each).values())).value for each in (other, name))
+        differences = self._differences(other, name)
         spread, signs = None, None
-        if not self.pooled and len(self.partitions) > 1:
-            values = partition_differences(before, after)
-            differences = {
-                str(key): float(value) for key, value in zip(np.unique(before.partitions), values, strict=True)
-            }
+        if len(differences) > 1:
+            values = list(differences.values())
             first = self._of(other)[0]
             spread = corrected_t(values, train=first.real_images, test=len(first.predictions))
             signs = sign_flip(values)
-        good = self.classes.index(GOOD) if GOOD in self.classes and self.units[GOOD] else None
-        recall = None if good is None else recall_of(good, GOOD)
+        recalls = [self._good_recall(each) for each in (other, name)]
         return Contrast(
             condition=name,
             against=other,
-            difference=after.value(BALANCED_ACCURACY) - before.value(BALANCED_ACCURACY),
-            paired_bootstrap=paired_bootstrap(before, after) if self.testable else None,
-            paired_bootstrap_macro_f1=paired_bootstrap(before, after, MACRO_F1) if self.testable else None,
+            difference=None if before is None or after is None else after - before,
+            paired=self.scores.paired(other, name),
             by_partition=differences,
             corrected_t=spread,
             sign_flip=signs,
-            good_recall_before=None if recall is None else before.value(recall),
-            good_recall_after=None if recall is None else after.value(recall),
+            good_recall_before=recalls[0],
+            good_recall_after=recalls[1],
         )
+
+    def _differences(self, before: str, after: str) -> dict[str, float]:
+        """Partition -> difference of the first score; none where partitions are pooled, or there is one only."""
+        if self.pooled or len(self.partitions) < 2:
+            return {}
+        first, second = (_means(self._by_training[each]) for each in (before, after))
+        moved = {name: second[name] - first[name] for name in first if name in second}
+        return {name: 0.0 if abs(value) < ROUNDING else value for name, value in moved.items()}
+
+    def _good_recall(self, condition: str) -> float | None:
+        outcome = self._outcomes[condition]
+        if self.task != "classify" or GOOD not in self.classes or not outcome.units_by_class()[GOOD]:
+            return None
+        return outcome.value(recall_of(self.classes.index(GOOD), GOOD))
 
     def to_json(self) -> dict[str, Any]:
         """The metrics as plain values."""
@@ -269,30 +243,3 @@ def _means(by_training: tuple[tuple[str, int, float], ...]) -> dict[str, float]:
     for partition, _, value in by_training:
         found.setdefault(partition, []).append(value)
     return {partition: sum(values) / len(values) for partition, values in found.items()}
-
-
-def append(folder: Path, training: Training) -> None:
-    """Record a training run in a run folder, so that an interrupted comparison resumes after it."""
-    line = json.dumps(asdict(training), ensure_ascii=False, allow_nan=False) + "\n"
-    with (folder / JOURNAL).open("ab") as file:
-        file.write(line.encode(errors="backslashreplace"))
-
-
-def read(folder: Path) -> tuple[Training, ...]:
-    """The training runs that a run folder records; a line that a kill cut short is removed from the file."""
-    path = folder / JOURNAL
-    if not path.is_file():
-        return ()
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        path.write_bytes(whole)
-    return tuple(_from_json(json.loads(line)) for line in whole.splitlines())
-
-
-def _from_json(values: Mapping[str, Any]) -> Training:
-    predictions = tuple(
-        Prediction(**{**row, "probabilities": tuple(row["probabilities"])}) for row in values["predictions"]
-    )
-    texts = {name: tuple(values[name]) for name in ("units", "untrained")}
-    return Training(**{**values, **texts, "predictions": predictions})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carpet_data.errors import UsageError
+from carpet_data.training.dense.options import DenseOptions
 from carpet_data.training.options import TrainOptions
 
 __all__ = [
@@ -76,6 +77,7 @@ class Condition:
         only: Partition -> ids of the samples to train on; all in a partition that is not named. For protocols that
             vary the number of images.
         description: One sentence.
+        dense: How the dense head is trained on the same images; None where it takes no part.
     """
 
     name: str
@@ -84,25 +86,47 @@ class Condition:
     pool: str | None = None
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
     description: str = ""
+    dense: DenseOptions | None = None
+
+    def described(self, learner: str) -> str:
+        """The condition in one sentence, as it is for a kind of model."""
+        if learner != "dense" or self.dense is None:
+            return self.description
+        made = f"{'' if self.real_defects else 'real good images, '}synthetic images" if self.pool else ""
+        images = "real images" if self.real_defects else ""
+        shown = " and ".join(each for each in (images, made) if each)
+        return f"{shown}, as they are" if self.dense.views == 1 else f"{shown}, flipped and turned"
 
 
 def standard(
-    settings: TrainOptions = BASELINE_TRAINING, *, pools: Sequence[str] = (SYNTHETIC,), methods: Sequence[str] = ()
+    settings: TrainOptions = BASELINE_TRAINING,
+    *,
+    pools: Sequence[str] = (SYNTHETIC,),
+    methods: Sequence[str] = (),
+    dense: DenseOptions | None = None,
 ) -> tuple[Condition, ...]:
     """The conditions that are always compared: real-only, the baseline, and two for each set of synthetic images.
 
     Between the baseline, which has these settings, and `real + POOL` the synthetic images are the only difference.
-    Each of `methods`, names of METHODS, is an additional condition on real images.
+    Each of `methods`, names of METHODS, is an additional condition on real images, of the whole-image classifier only.
+    With `dense` every other condition says how the dense head is trained, too: the baseline so, real-only without
+    flips and turns.
 
     Raises:
         UsageError: An unknown method, or a duplicate name.
     """
     plain = settings.but(augment="none", views=None, **_AS_THEY_ARE)
     found = [
-        Condition(REAL_ONLY, plain, description="real images as they are, no augmentation, no balancing"),
+        Condition(
+            REAL_ONLY,
+            plain,
+            description="real images as they are, no augmentation, no balancing",
+            dense=None if dense is None else dense.but(views=1),
+        ),
         Condition(
             BASELINE,
             settings,
+            dense=dense,
             description=f"real images, augmentation {settings.augment}, {settings.sampling} sampling",
         ),
         *(method_condition(name, settings) for name in methods),
@@ -114,11 +138,18 @@ def standard(
                 settings,
                 real_defects=False,
                 pool=pool,
+                dense=dense,
                 description="synthetic defects, real good images; otherwise as the baseline",
             )
         )
         found.append(
-            Condition(f"real + {pool}", settings, pool=pool, description="as the baseline, with the synthetic images")
+            Condition(
+                f"real + {pool}",
+                settings,
+                pool=pool,
+                dense=dense,
+                description="as the baseline, with the synthetic images",
+            )
         )
     names = [condition.name for condition in found]
     twice = sorted({name for name in names if names.count(name) > 1})

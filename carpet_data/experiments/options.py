@@ -25,6 +25,11 @@ class ValidateOptions(Options):
         1
     """
 
+    task: Literal["dense", "classify", "segment", "detect", "anomaly"] = option(
+        "dense",
+        "What the verdict is about: dense (the dense head, all tasks), one of its tasks, or classify (the whole-image "
+        "classifier alone).",
+    )
     splits: tuple[str, ...] = option((), "Existing splits used as partitions, instead of --split.", metavar="NAME,…")
     partitions: int = option(
         1, "Number of random partitions; with 2 or more, new images are synthesized for each.", minimum=1
@@ -37,7 +42,9 @@ class ValidateOptions(Options):
         minimum=1,
     )
     methods: tuple[str, ...] = option(
-        (), f"Long-tail methods as additional conditions: {', '.join(METHODS)}.", metavar="NAME,…"
+        (),
+        f"Long-tail methods as additional conditions of the whole-image classifier: {', '.join(METHODS)}.",
+        metavar="NAME,…",
     )
     seeds: int = option(5, "Number of training runs (seeds) per condition and partition.", minimum=1)
     keep_work: bool = option(False, "Keep the temporary workspaces of the synthesis.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from carpet_data.dataset import GOOD, Dataset, Split
 from carpet_data.errors import DataError, UsageError
 from carpet_data.experiments import workspaces
 from carpet_data.experiments.conditions import SYNTHETIC, Condition, standard
+from carpet_data.experiments.journal import CLASSIFIER, DENSE
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.experiments.partitions import DatasetSplit, Partition, refuse_unfit
 from carpet_data.learned.fit import fit_first
@@ -29,10 +30,13 @@ from carpet_data.synthesis.engine.rebalance import rebalance
 from carpet_data.synthesis.recipe import files
 from carpet_data.synthesis.recipe.model import Recipe
 from carpet_data.synthesis.recipe.strict_yaml import Document
+from carpet_data.training.dense.options import DenseOptions
 from carpet_data.training.options import TrainOptions
 
 __all__ = ["Plan", "make_plan"]
 
+_TASKS = ("segment", "classify", "detect", "anomaly")
+"""Of the dense head; without another wish the first is the page's."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -48,6 +52,8 @@ class Plan:
         target: Number of training images that a recipe brings each defect class to.
         conditions: What is compared.
         notes: What the user should know.
+        views: Learner and task of each comparison; those that the verdict is about first.
+        asked: Number of the views that the verdict is about.
     """
 
     dataset: Dataset
@@ -57,6 +63,17 @@ class Plan:
     target: int | None
     conditions: tuple[Condition, ...]
     notes: tuple[str, ...]
+    views: tuple[tuple[str, str], ...] = ((CLASSIFIER, "classify"),)
+    asked: int = 1
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """What is trained."""
+        return tuple(dict.fromkeys(learner for learner, _ in self.views))
+
+    def shown(self, learner: str) -> tuple[Condition, ...]:
+        """The conditions under which it is trained."""
+        return tuple(each for each in self.conditions if learner == CLASSIFIER or each.dense is not None)
 
     @property
     def synthesizes(self) -> bool:
@@ -68,10 +85,15 @@ class Plan:
         """The conditions that get a verdict, the first of them the validation's own."""
         return tuple(f"real + {pool}" for pool in self.pools)
 
-    def with_network(self, settings: TrainOptions, note: str) -> Plan:
-        """The plan with the network of these settings in every condition, and a note on it where there is one."""
+    def with_network(self, settings: TrainOptions, note: str, dense: DenseOptions | None) -> Plan:
+        """The plan with the networks of these settings in every condition, and a note on it where there is one."""
         network = {name: getattr(settings, name) for name in ("architecture", "weights")}
         conditions = tuple(replace(each, settings=each.settings.but(**network)) for each in self.conditions)
+        if dense is not None:
+            theirs = {name: getattr(dense, name) for name in ("architecture", "weights")}
+            conditions = tuple(
+                replace(each, dense=None if each.dense is None else each.dense.but(**theirs)) for each in conditions
+            )
         return replace(self, conditions=conditions, notes=(*([note] if note else []), *self.notes))
 
     def identity(self) -> dict[str, Any]:
@@ -83,6 +105,7 @@ class Plan:
             "pools": {name: None if recipe is None else recipe.identity for name, recipe in self.pools.items()},
             "target": self.target,
             "conditions": [condition.name for condition in self.conditions],
+            "dense": next((each.dense.to_json() for each in self.conditions if each.dense is not None), None),
         }
 
     def folder(self, name: str) -> DatasetSplit:
@@ -192,7 +215,14 @@ def _file_name(text: str) -> str:
     return _UNSAFE.sub("-", text)
 
 
-def make_plan(root: Path, options: ValidateOptions, training: TrainOptions, *, split: str | None = None) -> Plan:
+def make_plan(
+    root: Path,
+    options: ValidateOptions,
+    training: TrainOptions,
+    dense: DenseOptions,
+    *,
+    split: str | None = None,
+) -> Plan:
     """Decide what a validation does, and refuse what it cannot do before any work.
 
     Raises:
@@ -213,8 +243,11 @@ def make_plan(root: Path, options: ValidateOptions, training: TrainOptions, *, s
             "--to has no effect: the data set's own synthetic images are validated",
             hint="leave --to out, or give --recipes or --partitions",
         )
-    conditions = standard(training, pools=tuple(pools), methods=options.methods)
-    plan = Plan(dataset, names[0], found, pools, target, conditions, ())
+    views, asked, more = _views(dataset, found, options.task)
+    takes_part = any(learner == DENSE for learner, _ in views)
+    conditions = standard(training, pools=tuple(pools), methods=options.methods, dense=dense if takes_part else None)
+    plan = Plan(dataset, names[0], found, pools, target, conditions, (), views, asked)
+    notes += more
     for name in found:
         notes += refuse_unfit(Partition(name, plan.folder(name)))
         notes += [
@@ -226,6 +259,52 @@ def make_plan(root: Path, options: ValidateOptions, training: TrainOptions, *, s
         if not plan.synthesizes or not random:
             Partition(name, plan.folder(name)).refuse_leaks()
     return replace(plan, notes=tuple(dict.fromkeys(notes)))
+
+
+def _views(
+    dataset: Dataset, splits: Mapping[str, Split], task: str
+) -> tuple[tuple[tuple[str, str], ...], int, list[str]]:
+    """The comparisons that the images allow, those that the task asks for first, their number, and notes on the rest.
+
+    Raises:
+        DataError: They do not allow what was asked for.
+    """
+    beside = (CLASSIFIER, "classify")
+    if task == "classify":
+        return (beside,), 1, []
+    missing = _missing(dataset, splits)
+    if task != "dense" and task in missing:
+        raise DataError(
+            f"no verdict on {task} is possible: {missing[task]}",
+            where=dataset.root,
+            hint="add what is missing, or use another --task",
+        )
+    order = (task, *(each for each in _TASKS if each != task)) if task != "dense" else _TASKS
+    able = tuple((DENSE, each) for each in order if each not in missing)
+    reasons: dict[str, list[str]] = {}
+    for name, why in missing.items():
+        reasons.setdefault(why, []).append(name)
+    notes = [f"no comparison of {', '.join(names)}: {why}" for why, names in reasons.items()]
+    if not able:
+        return (beside,), 1, [f"{note}, so only the whole-image classifier is trained" for note in notes]
+    return (*able, beside), len(able) if task == "dense" else 1, notes
+
+
+def _missing(dataset: Dataset, splits: Mapping[str, Split]) -> dict[str, str]:
+    """Tasks of the dense head that the images do not allow -> why."""
+    trained, tested, good = False, False, False
+    for split in splits.values():
+        for sample in dataset:
+            side = split.sides.get(sample.id)
+            if sample.origin == "real" and side is not None:
+                masked = sample.class_name != GOOD and not sample.unmasked
+                trained |= side == "train" and masked
+                tested |= side == "test" and masked
+                good |= side == "test" and sample.class_name == GOOD
+    if not trained:
+        return dict.fromkeys(_TASKS, "no defect image for training has a mask")
+    missing = {} if tested else dict.fromkeys(("segment", "detect"), "no defect image for testing has a mask")
+    return missing if good else {**missing, "anomaly": "there is no good test image"}
 
 
 def _pools(

@@ -9,7 +9,7 @@ from pathlib import Path
 from carpet_data.core.results import Result
 from carpet_data.core.text import counted, duration
 from carpet_data.metrics.outlook import Outlook
-from carpet_data.reporting.pages import Check, ComparisonMetrics, Verdict
+from carpet_data.reporting.pages import LEARNERS, TASKS, Check, ComparisonMetrics, Verdict
 
 __all__ = ["PlannedRuns", "ValidateResult"]
 
@@ -37,14 +37,16 @@ class ValidateResult(Result):
         split: The split that was used, or whose fractions the partitions have.
         run: The run folder; None for a dry run.
         report: The page for people; None for a dry run.
-        architecture: The network that all conditions train.
+        task: What the verdict is about; see `ValidateOptions`.
+        architecture: The network of the whole-image classifier, the same for all conditions.
         weights: Its initial weights: "none" or a name.
         plan: Every condition on every partition.
         seeds: Training runs of each of them.
         steps: Optimizer steps of each training run.
         outlook: Which verdict the test images allow.
-        verdicts: One per recipe, or the one on the data set's own synthetic images.
-        comparison: All metrics; None for a dry run.
+        verdicts: One per comparison and recipe, those asked for first; without recipes on the data set's own synthetic
+            images.
+        comparisons: All metrics, one comparison per task and kind of model, the one asked for first.
         checks: Name of the synthetic images -> the shortcut check on them.
         notes: What the user should know.
         seconds: The run took; for a resumed one, its last part.
@@ -64,17 +66,19 @@ class ValidateResult(Result):
     steps: int
     outlook: Outlook
     verdicts: tuple[Verdict, ...]
-    comparison: ComparisonMetrics | None
+    comparisons: tuple[ComparisonMetrics, ...]
     checks: Mapping[str, tuple[Check, ...]]
     notes: tuple[str, ...]
     seconds: float
     resumed: bool = False
     dry_run: bool = False
+    task: str = "classify"
+    learners: tuple[str, ...] = ("classifier",)
 
     @property
     def metrics(self) -> ComparisonMetrics | None:
-        """All metrics; None for a dry run."""
-        return self.comparison
+        """The comparison that was asked for; None for a dry run."""
+        return self.comparisons[0] if self.comparisons else None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -88,16 +92,19 @@ class ValidateResult(Result):
             f"{self.name}, split {self.split}: {partitions}, {counted(self.seeds, 'seed')}, {self.steps} steps per run",
             f"network {self.architecture}, {'random weights' if self.weights == 'none' else f'weights {self.weights}'}",
             "",
-            *(_plan_lines(self.plan) if self.comparison is None else _metrics_lines(self.comparison)),
+            *(_metrics_lines(self.comparisons) if self.comparisons else _plan_lines(self.plan)),
             "",
             *(f"note: {note}" for note in self.notes),
         ]
         for pool, checks in self.checks.items():
             lines += [f"shortcut in {pool}: {check.detail}" for check in checks if check.result == "flagged"]
-        lines += [verdict.sentence for verdict in self.verdicts]
+        for verdict in self.verdicts:
+            title = f"{TASKS[verdict.task]}, {LEARNERS[verdict.learner]}: " if len(self.comparisons) > 1 else ""
+            lines.append(f"{title}{verdict.sentence}")
         if self.run is None:
             lines += self.outlook.text()
-            lines.append(f"dry run: {len(self.plan) * self.seeds} training runs on {self.root}")
+            runs = len(self.plan) * self.seeds
+            lines.append(f"dry run: {runs} training runs on {self.root}")
         else:
             lines += [f"took {duration(self.seconds)}", f"report {self.report}"]
         return "\n".join(lines)
@@ -136,14 +143,29 @@ def _named(partitions: Sequence[str], numbers: dict[str, int]) -> str:
     return f"{counted(len(partitions), 'partition')}, such as {', '.join(names[:_MOST_NAMES])}"
 
 
-def _metrics_lines(found: ComparisonMetrics) -> list[str]:
-    """The metrics of every condition."""
+def _metrics_lines(comparisons: Sequence[ComparisonMetrics]) -> list[str]:
+    """The metrics of every condition, one table per comparison."""
+    lines: list[str] = []
+    for found in comparisons:
+        if len(comparisons) > 1:
+            lines += ["", found.title] if lines else [found.title]
+        lines += _table(found)
+    return lines
+
+
+def _table(found: ComparisonMetrics) -> list[str]:
+    """The first score with its interval, and the others without."""
     width = max(len("condition"), *map(len, found.conditions))
-    lines = [f"{'condition':{width}}  balanced accuracy (95 %)    macro F1  recall of good"]
+    first, *others = found.names
+    head = f"{first} (95 %)"
+    lines = ["  ".join([f"{'condition':{width}}", f"{head:24}", *(f"{name:>8}" for name in others)])]
     for name, row in found.conditions.items():
-        score, good = row.balanced_accuracy, row.recalls.get("good")
+        score = row.first
         interval = "no interval" if score.interval is None else score.interval.text()
-        recall = "-" if good is None or good.value is None else f"{good.value:.3f}"
-        text = f"{score.value:.3f} ({interval})"
-        lines.append(f"{name:{width}}  {text:24}    {row.macro_f1.value:8.3f}  {recall:>14}")
+        text = "-" if score.value is None else f"{score.value:.3f} ({interval})"
+        cells = [f"{name:{width}}", f"{text:{max(24, len(head))}}"]
+        for other in others:
+            value = row.scores[other].value if other in row.scores else None
+            cells.append(f"{'-' if value is None else f'{value:.3f}':>{max(8, len(other))}}")
+        lines.append("  ".join(cells))
     return lines

@@ -10,7 +10,7 @@ from carpet_data.metrics import holm
 from carpet_data.metrics.outlook import FEWEST_UNITS
 from carpet_data.reporting.pages import Contrast, Verdict, Word
 
-__all__ = ["LEVEL", "judge"]
+__all__ = ["LEVEL", "judge", "judged"]
 
 LEVEL = 0.05
 GOOD_FALL = 0.03
@@ -19,42 +19,53 @@ GOOD_LEAST = 0.9
 """So is any fall that ends below this."""
 
 
-def judge(comparison: Comparison, conditions: Sequence[str]) -> tuple[Verdict, ...]:
-    """A verdict on each of these conditions, such as "real + synthetic", of a finished comparison.
+def judged(views: Sequence[Comparison], conditions: Sequence[str], *, asked: int) -> tuple[Verdict, ...]:
+    """The verdicts of all comparisons of an experiment.
 
-    The p-values of several are adjusted for multiple comparisons.
+    Those that were asked for, the first ones, are adjusted for each other; so are the other tasks of the same kind of
+    model; each further kind of model is on its own.
     """
-    by_name = {contrast.condition: contrast for contrast in comparison.metrics.contrasts}
-    contrasts = [by_name[name] for name in conditions]
-    paired = [contrast.paired_bootstrap for contrast in contrasts]
-    adjusted = holm([1.0 if each is None else each.p_value for each in paired])
+    found = list(judge(views[:asked], conditions))
+    for learner in dict.fromkeys(view.learner for view in views[asked:]):
+        found += judge([view for view in views[asked:] if view.learner == learner], conditions)
+    return tuple(found)
+
+
+def judge(
+    comparisons: Comparison | Sequence[Comparison], conditions: Sequence[str], *, level: float = LEVEL
+) -> tuple[Verdict, ...]:
+    """A verdict on each of these conditions, such as "real + synthetic", by each of the finished comparisons.
+
+    The p-values of all of them together are adjusted for multiple comparisons.
+    """
+    views = [comparisons] if isinstance(comparisons, Comparison) else list(comparisons)
+    found = []
+    for view in views:
+        by_name = {contrast.condition: contrast for contrast in view.metrics.contrasts}
+        found += [(view, by_name[name]) for name in conditions]
+    tested = [each.first.p_value for _, each in found if each.first is not None]
+    adjusted = iter(holm(tested))
     return tuple(
-        _verdict(comparison, contrast, None if each is None else p_value, len(contrasts))
-        for contrast, each, p_value in zip(contrasts, paired, adjusted, strict=True)
+        _verdict(view, contrast, None if contrast.first is None else next(adjusted), max(len(tested), 1), level)
+        for view, contrast in found
     )
 
 
-def _verdict(comparison: Comparison, contrast: Contrast, p_value: float | None, several: int) -> Verdict:
-    difference, paired = contrast.difference, contrast.paired_bootstrap
+def _verdict(view: Comparison, contrast: Contrast, p_value: float | None, several: int, level: float) -> Verdict:
+    paired = contrast.first
     word: Word = "no evidence"
     few = paired is not None and paired.fewest_units < FEWEST_UNITS
-    if p_value is not None and p_value < LEVEL and difference != 0 and not few:
-        word = "helps" if difference > 0 else "hurts"
-    conditions = comparison.metrics.conditions
-    before, after = (conditions[name].balanced_accuracy.value for name in (contrast.against, contrast.condition))
-    interval = "" if paired is None else f", 95 % interval {paired.interval.text(signed=True)}"
-    change = f"went from {before:.3f} to {after:.3f} ({difference:+.3f}{interval})"
+    if p_value is not None and p_value < level and contrast.difference and not few:
+        word = "helps" if contrast.difference > 0 else "hurts"
     claim = f"{contrast.condition} {word}"
     if word == "no evidence":
         claim = f"no evidence that {contrast.condition} helps or hurts"
+    change = _change(view, contrast)
     if p_value is None:
-        sentence = (
-            f"{claim}: no test is possible, because a class has a single group of test images. "
-            f"Balanced accuracy {change}."
-        )
+        sentence = f"{claim}: no test is possible, because {_why_none(view)}. {change[:1].upper()}{change[1:]}."
     else:
         adjusted = f" (Holm, {several} comparisons)" if several > 1 else ""
-        sentence = f"{claim}: balanced accuracy {change}, {p_text(p_value)}{adjusted}."
+        sentence = f"{claim}: {change}, {p_text(p_value)}{adjusted}."
     if few and p_value is not None:
         sentence += (
             f" With fewer than {FEWEST_UNITS} groups of test images in a class, p-values are unreliable, so no verdict "
@@ -70,7 +81,25 @@ def _verdict(comparison: Comparison, contrast: Contrast, p_value: float | None, 
         p_value=p_value,
         adjusted_over=several,
         good_images_suffer=bool(suffering),
+        task=view.task,
+        learner=view.learner,
     )
+
+
+def _change(view: Comparison, contrast: Contrast) -> str:
+    metrics, paired = view.metrics, contrast.first
+    before, after = (metrics.conditions[name].first.value for name in (contrast.against, contrast.condition))
+    if before is None or after is None:
+        return f"{metrics.measure} does not exist here"
+    interval = "" if paired is None else f", 95 % interval {paired.interval.text(signed=True)}"
+    return f"{metrics.measure} went from {before:.3f} to {after:.3f} ({after - before:+.3f}{interval})"
+
+
+def _why_none(view: Comparison) -> str:
+    if min((count for count in view.units.values() if count), default=0) == 1:
+        of = "a class" if view.task in ("classify", "detect") else "one side"
+        return f"{of} has a single group of test images"
+    return "too few test images show what it rests on"
 
 
 def _fall_of_good(contrast: Contrast) -> str:

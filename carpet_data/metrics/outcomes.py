@@ -87,7 +87,7 @@ class Outcome:
             raise UsageError(f"{name}: the columns differ in length: {sorted(lengths)}", hint="give one value per row")
         if lengths == {0}:
             raise DataError(f"{name}: there are no predictions", hint="put images on the test side of the split")
-        ordered = rows._take(np.lexsort((rows.samples, rows.seeds, rows.partitions)))
+        ordered = rows.take(np.lexsort((rows.samples, rows.seeds, rows.partitions)))
         ordered._refuse_repeats()
         ordered._refuse_two("truth", ordered.truth)
         ordered._refuse_two("unit", ordered.units)
@@ -159,7 +159,7 @@ class Outcome:
         apart = replace(self, pooled=False)
         means: dict[str, float] = {}
         for partition in np.unique(self.partitions):
-            means[str(partition)] = apart._take(np.flatnonzero(self.partitions == partition)).value(statistic)
+            means[str(partition)] = apart.take(np.flatnonzero(self.partitions == partition)).value(statistic)
         return means
 
     def refuse_unlike(self, other: Outcome) -> None:
@@ -195,7 +195,8 @@ class Outcome:
     def _columns(self) -> tuple[NDArray[np.generic], ...]:
         return self.partitions, self.seeds, self.samples, self.units, self.truth, self.predicted
 
-    def _take(self, rows: I64) -> Outcome:
+    def take(self, rows: I64) -> Outcome:
+        """The same with these rows only."""
         return replace(
             self,
             partitions=self.partitions[rows],

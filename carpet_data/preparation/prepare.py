@@ -204,7 +204,8 @@ def _outlook(plan: PreparePlan) -> Outlook:
     split = plan.draft.splits[0]
     real = [each for each in plan.draft.samples if each.source.origin == "real" and each.id in split.sides]
     groups = {each.id: each.group for each in real if each.group is not None}
-    return outlook({each.id: each.source.class_name for each in real}, groups, split.ids("test"))
+    masked = [each.id for each in real if not each.mask_form.empty and each.mask_form.form != "none"]
+    return outlook({each.id: each.source.class_name for each in real}, groups, split.ids("test"), masked=masked)
 
 
 def _mask_notes(plan: PreparePlan, empty: tuple[str, ...]) -> list[str]:

@@ -100,8 +100,8 @@ def confusion(matrix: ArrayLike, classes: Sequence[str], *, title: str = "") -> 
 
 
 @plots.styled
-def recalls(of: Mapping[str, Mapping[str, Estimate]]) -> Figure:
-    """Recall of each class with its interval, the conditions side by side; `of` maps condition -> class -> recall."""
+def recalls(of: Mapping[str, Mapping[str, Estimate]], *, measure: str = "recall") -> Figure:
+    """Recall, or another score, of each class with its interval; `of` maps condition -> class -> score."""
     classes = list(dict.fromkeys(name for row in of.values() for name in row))
     pitch = 0.8 / max(len(of), 1)
     # Many classes lie closer together.
@@ -115,22 +115,24 @@ def recalls(of: Mapping[str, Mapping[str, Estimate]]) -> Figure:
     for place in range(1, len(classes), 2):
         axes.axhspan(place - 0.5, place + 0.5, facecolor=plots.GRID, alpha=0.4, zorder=0, linewidth=0)
     _unit_axis(axes, [_label(name, 20) for name in classes])
-    axes.set_xlabel("recall; bars: 95 % intervals")
-    axes.set_title("Recall of each class")
+    axes.set_xlabel(f"{measure}; bars: 95 % intervals")
+    axes.set_title(f"{measure[:1].upper()}{measure[1:]} of each class")
     if len(of) > 1:
         figure.legend(loc="outside upper left")
     return figure
 
 
 @plots.styled
-def comparison(conditions: Mapping[str, ConditionMetrics], baseline: str) -> Figure:
-    """Balanced accuracy of each condition with its interval, every training run a point, the baseline a dotted line."""
+def comparison(
+    conditions: Mapping[str, ConditionMetrics], baseline: str, *, measure: str = "balanced accuracy"
+) -> Figure:
+    """First score of each condition with its interval, every training run a point, the baseline a dotted line."""
     figure = plots.figure(_WIDTH, 1.0 + 0.5 * max(1, len(conditions)))
     axes = figure.add_subplot()
     partitions = list(dict.fromkeys(name for row in conditions.values() for name, _, _ in row.by_training))
     shown: list[float] = []
     for place, (name, row) in enumerate(conditions.items()):
-        score = row.balanced_accuracy
+        score = row.first
         values = [value for _, _, value in row.by_training]
         # Each partition keeps its height in every condition, so that a pair can be followed by eye.
         heights = [place + 0.3 * (partitions.index(p) + 0.5) / len(partitions) - 0.15 for p, _, _ in row.by_training]
@@ -149,7 +151,7 @@ def comparison(conditions: Mapping[str, ConditionMetrics], baseline: str) -> Fig
     if shown:
         room = max(0.03, 0.08 * (max(shown) - min(shown)))
         axes.set_xlim(max(-0.01, min(shown) - room), min(1.01, max(shown) + room))
-    axes.set_xlabel("balanced accuracy on test images")
+    axes.set_xlabel(f"{measure} on test images")
     axes.set_title("Conditions, with 95 % intervals")
     return figure
 

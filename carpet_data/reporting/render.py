@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carpet_data.core.text import duration, p_text, printable, sentence
+from carpet_data.reporting.pages import LEARNERS, TASKS, titled
 from carpet_data.version import __version__
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def _environment() -> Environment:
     )
     # The style sheet is a file of this package, so it is trusted as it stands.
     style = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704
-    environment.globals.update(style=style, svg=_svg)
-    environment.filters.update(p=p_text, duration=duration, sentence=sentence, cell=_cell, shown=_shown)
+    environment.globals.update(style=style, svg=_svg, tasks=TASKS, learners=LEARNERS)
+    environment.filters.update(p=p_text, duration=duration, sentence=sentence, cell=_cell, shown=_shown, titled=titled)
     return environment
 
 

@@ -23,8 +23,9 @@ from carpet_data.reporting.pages import load
 from carpet_data.store import runs
 from carpet_data.weave.sample import sample
 
-QUICK = ("--arch", "resnet18", "--weights", "none", "--resize", 32, "--views", 2, "--steps", 20, "--seeds", 2)
-QUICK = (*QUICK, "--device", "cpu", "--workers", 1)
+SMALL = ("--arch", "resnet18", "--weights", "none", "--resize", 32, "--views", 2, "--steps", 20, "--seeds", 2)
+SMALL = (*SMALL, "--device", "cpu", "--workers", 1)
+QUICK = ("--task", "classify", *SMALL)
 CONDITIONS = ["real-only", BASELINE, "synthetic-only", "real + synthetic"]
 Run = Callable[..., Called]
 
@@ -60,7 +61,7 @@ def test_a_run_folder_with_report_metrics_and_predictions(carpet: Path, tmp_path
     assert {p.id for p in found} == test
     assert len(found) == len(test) * len(CONDITIONS) * 2
     metrics = runs.metrics(folder)
-    assert metrics["comparison"]["conditions"][BASELINE]["steps"] == 20
+    assert metrics["comparisons"][0]["conditions"][BASELINE]["steps"] == 20
     assert metrics["verdicts"][0]["verdict"] in ("helps", "no evidence", "hurts")
     page = load(folder)
     assert page.verdict == metrics["verdicts"][0]["verdict"]
@@ -70,7 +71,7 @@ def test_a_run_folder_with_report_metrics_and_predictions(carpet: Path, tmp_path
     assert {"report.md", "plots"} <= {path.name for path in folder.iterdir()}
     assert sorted(path.name for path in folder.iterdir() if "partial" in path.name or path.name == "work") == []
     again = run("validate", carpet, *QUICK, "--json", "-o", tmp_path / "again").json
-    assert again["comparison"] == metrics["comparison"], "the same bits again"
+    assert again["comparisons"] == metrics["comparisons"], "the same bits again"
     assert again["plan"][3]["synthetic_images"] > 0
     assert run("validate", carpet, *QUICK, "--json", "-o", tmp_path / "again").json["error"] == "OutputError"
 
@@ -90,8 +91,8 @@ def test_partitions_synthesize_anew_in_workspaces(carpet: Path, run: Run) -> Non
     called = run("validate", carpet, *QUICK, "--partitions", 2, "--to", 8, "--methods", "crt", "--json")
     assert called.code == 0, called.err
     values = called.json
-    assert values["comparison"]["partitions"] == ["partition 0", "partition 1"]
-    assert values["comparison"]["contrasts"][0]["corrected_t"] is not None
+    assert values["comparisons"][0]["partitions"] == ["partition 0", "partition 1"]
+    assert values["comparisons"][0]["contrasts"][0]["corrected_t"] is not None
     assert {row["synthetic_images"] for row in values["plan"] if row["condition"] == "real + synthetic"} <= {5, 6, 7}
     folder = Path(values["run"])
     assert not (folder / "work").exists()
@@ -118,7 +119,7 @@ def test_existing_splits_are_partitions(tmp_path: Path, run: Run) -> None:
     options = ("--splits", "fold0,fold1", "--recipes", "donor-paste", "--to", 8, "--seeds", 1)
     called = run("validate", tmp_path / "folds", *QUICK, *options, "--json")
     assert called.code == 0, called.err
-    assert called.json["comparison"]["partitions"] == ["fold0", "fold1"]
+    assert called.json["comparisons"][0]["partitions"] == ["fold0", "fold1"]
 
 
 def test_a_stopped_run_goes_on(carpet: Path, tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_a_stopped_run_goes_on(carpet: Path, tmp_path: Path) -> None:
         if step.what.startswith("training, partition 1") and step.done == 2:
             raise KeyboardInterrupt
 
-    options = ValidateOptions(partitions=2, to=8, seeds=1)
+    options = ValidateOptions(task="classify", partitions=2, to=8, seeds=1)
     whole = carpet_data.validate(carpet, tmp_path / "whole", options, settings, workers=1)
     with pytest.raises(KeyboardInterrupt):
         carpet_data.validate(carpet, None, options, settings, workers=1, progress=stop)
@@ -147,11 +148,12 @@ def test_a_stopped_run_goes_on(carpet: Path, tmp_path: Path) -> None:
 
 
 def test_options_by_name_and_unknown_ones_with_the_nearest(carpet: Path) -> None:
+    network = {"architecture": "resnet34", "weights": "none"}
     named = carpet_data.validate(
-        carpet, partitions=2, seeds=1, to=8, steps=20, architecture="resnet34", weights="none", dry_run=True
+        carpet, task="classify", partitions=2, seeds=1, to=8, steps=20, **network, dry_run=True
     )
     settings = BASELINE_TRAINING.but(steps=20, architecture="resnet34", weights="none")
-    options = ValidateOptions(partitions=2, seeds=1, to=8)
+    options = ValidateOptions(task="classify", partitions=2, seeds=1, to=8)
     assert named == carpet_data.validate(carpet, None, options, settings, dry_run=True)
     assert (named.seeds, named.steps, named.architecture) == (1, 20, "resnet34")
     for unknown, nearest in (("partition", "partitions"), ("batchsize", "batch_size")):

@@ -48,9 +48,11 @@ def conditions(classes: Sequence[str] = SIX) -> dict[str, ConditionMetrics]:
         table = random.integers(0, 4, (len(classes), len(classes)))
         table[np.diag_indices(len(classes))] = random.integers(20, 900, len(classes))
         found[name] = ConditionMetrics(
-            balanced_accuracy=estimate(middle, 0.05, 0.04),
-            macro_f1=estimate(middle - 0.02, 0.05, 0.04),
-            recalls={each: estimate(float(random.uniform(0.2, 0.8))) for each in classes},
+            scores={
+                "balanced accuracy": estimate(middle, 0.05, 0.04),
+                "macro F1": estimate(middle - 0.02, 0.05, 0.04),
+            },
+            by_class={each: estimate(float(random.uniform(0.2, 0.8))) for each in classes},
             by_partition={f"partition {p}": middle + 0.01 * p for p in range(3)},
             by_training=tuple(
                 (f"partition {p}", seed, middle + float(random.normal(0, 0.03))) for p in range(3) for seed in range(2)
@@ -77,8 +79,10 @@ def compared(classes: Sequence[str] = SIX, **more: Any) -> ComparisonMetrics:
                 NAMES[3],
                 BASELINE,
                 0.12,
-                PairedResult("balanced accuracy", 0.12, Interval(0.05, 0.18, 0.95), 0.0021, 10_000, 12),
-                PairedResult("macro F1", 0.11, Interval(0.04, 0.17, 0.95), 0.0003, 10_000, 12),
+                (
+                    PairedResult("balanced accuracy", 0.12, Interval(0.05, 0.18, 0.95), 0.0021, 10_000, 12),
+                    PairedResult("macro F1", 0.11, Interval(0.04, 0.17, 0.95), 0.0003, 10_000, 12),
+                ),
                 sign_flip=SignFlip(0.12, 0.25, 0.25, exact=True),
                 by_partition={f"partition {p}": 0.12 for p in range(3)},
             ),
@@ -94,7 +98,7 @@ def page(classes: Sequence[str] = SIX, **more: Any) -> ValidationPage:
         "name": "tiles <b>of</b> 孔",
         "split": "main",
         "fingerprint": "ab12cd34" * 8,
-        "comparison": compared(classes),
+        "comparisons": (compared(classes),),
         "verdicts": (Verdict(NAMES[3], "helps", sentence, 0.0042, 2),),
         "checks": {
             "synthetic": (

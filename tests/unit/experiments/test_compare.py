@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from carpet_data.errors import LeakError, UsageError
-from carpet_data.experiments import bank as bank_module
 from carpet_data.experiments import compare
-from carpet_data.experiments.bank import FeatureBank
-from carpet_data.experiments.comparison import Training
 from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING, METHODS, standard
+from carpet_data.experiments.journal import Training
+from carpet_data.experiments.learners import bank as bank_module
+from carpet_data.experiments.learners.bank import FeatureBank
 from carpet_data.experiments.partitions import Partition
 from carpet_data.training import tables
 from carpet_data.training.features import extract
@@ -36,13 +36,15 @@ def test_everything_is_trained_for_equally_many_steps_and_repeats_to_the_bit(car
     partition = Partition.of("main", carpet, "main")
     conditions = standard(TINY, methods=tuple(METHODS))
     found = compare.run([partition], conditions, seeds=(0, 1))
-    assert [t.key for t in found.trainings] == [(c.name, "main", seed) for c in conditions for seed in (0, 1)]
+    assert [t.key for t in found.trainings] == [
+        ("classifier", c.name, "main", seed) for c in conditions for seed in (0, 1)
+    ]
     assert {t.steps for t in found.trainings} == {20}
     assert found.classes == ("good", "hole", "thread")
     test = {sample.id for sample in partition.folder.dataset.on_side("test", "main")}
     assert all({p.id for p in t.predictions} == test for t in found.trainings)
     by_key = {t.key: t for t in found.trainings}
-    one, other = (by_key[BASELINE, "main", seed].predictions for seed in (0, 1))
+    one, other = (by_key["classifier", BASELINE, "main", seed].predictions for seed in (0, 1))
     assert [p.probabilities for p in one] != [p.probabilities for p in other], "seeds make different heads"
     again = compare.run([partition], conditions, seeds=(0, 1))
     assert again.trainings == found.trainings

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from carpet_data.errors import DataError
-from carpet_data.experiments.comparison import Comparison, Training, append, read
+from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import BASELINE, standard
+from carpet_data.experiments.journal import Training, append, read
 from carpet_data.experiments.verdict import judge
 from carpet_data.store.runs import Prediction
 
@@ -39,13 +40,13 @@ def compared(right: dict[str, dict[str, int]], **given: object) -> Comparison:
 def test_the_figures_are_those_of_the_counts() -> None:
     found = compared({BASELINE: {"good": 9, "hole": 4}})
     row = found.metrics.conditions[BASELINE]
-    assert row.balanced_accuracy.value == pytest.approx(0.65)
-    assert row.recalls["good"].value == pytest.approx(0.9)
-    assert row.recalls["hole"].value == pytest.approx(0.4)
+    assert row.first.value == pytest.approx(0.65)
+    assert row.by_class["good"].value == pytest.approx(0.9)
+    assert row.by_class["hole"].value == pytest.approx(0.4)
     assert row.confusion == ((9, 1), (6, 4))
     assert row.by_training == (("p0", 0, pytest.approx(0.65)),)
-    assert row.balanced_accuracy.interval is not None
-    assert row.balanced_accuracy.value in row.balanced_accuracy.interval
+    assert row.first.interval is not None
+    assert row.first.value in row.first.interval
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -109,7 +110,7 @@ def test_several_recipes_are_adjusted_for() -> None:
 
 def test_one_group_a_class_gives_no_test_and_no_verdict() -> None:
     found = compared({BASELINE: {"good": 10, "hole": 0}, "real + synthetic": {"good": 10, "hole": 10}}, alone=False)
-    assert found.metrics.conditions[BASELINE].balanced_accuracy.interval is None
+    assert found.metrics.conditions[BASELINE].first.interval is None
     (verdict,) = judge(found, ["real + synthetic"])
     assert (verdict.verdict, verdict.p_value) == ("no evidence", None)
     assert verdict.sentence == (
@@ -165,7 +166,7 @@ def test_partitions_are_compared_by_their_spread() -> None:
 def test_partitions_that_test_different_classes_are_pooled() -> None:
     found = several([{"good": 8}, {"hole": 6}])
     assert found.pooled
-    assert found.metrics.conditions[BASELINE].balanced_accuracy.value == pytest.approx(0.7)
+    assert found.metrics.conditions[BASELINE].first.value == pytest.approx(0.7)
     assert found.contrast("real + synthetic").corrected_t is None
     assert any("pooled" in note for note in found.notes)
 

@@ -31,7 +31,7 @@ def plan_lines(plan: list[PlannedRuns]) -> list[str]:
         steps=10,
         outlook=Outlook({"good": 3}, {"good": 6}, verdict=False, detectable=None),
         verdicts=(),
-        comparison=None,
+        comparisons=(),
         checks={},
         notes=(),
         seconds=0.0,

@@ -40,10 +40,10 @@ def drawn(classes: tuple[str, ...]) -> dict[str, Figure]:
     assert first.confusion is not None
     return {
         "confusion": figures.confusion(first.confusion, classes, title=BASELINE),
-        "recalls": figures.recalls({name: row.recalls for name, row in rows.items()}),
+        "recalls": figures.recalls({name: row.by_class for name, row in rows.items()}),
         "comparison": figures.comparison(rows, BASELINE),
         "curves": figures.curves(history()),
-        "accuracies": figures.accuracies([(name, row.macro_f1, [0.4, 0.5]) for name, row in rows.items()], chance=0.2),
+        "accuracies": figures.accuracies([(name, row.first, [0.4, 0.5]) for name, row in rows.items()], chance=0.2),
     }
 
 
@@ -53,9 +53,9 @@ def test_every_figure_is_drawn_with_nothing_cut_off(classes: tuple[str, ...]) ->
 
 
 def test_what_was_not_measured_is_left_out() -> None:
-    nothing = ConditionMetrics(Estimate(None), Estimate(None), {"good": Estimate(None), "hole": Estimate(0.5)})
+    nothing = ConditionMetrics({"balanced accuracy": Estimate(None)}, {"good": Estimate(None), "hole": Estimate(0.5)})
     for figure in (
-        figures.recalls({"x": nothing.recalls}),
+        figures.recalls({"x": nothing.by_class}),
         figures.comparison({"x": nothing}, "x"),
         figures.comparison({}, "x"),
         figures.curves([]),

@@ -38,7 +38,7 @@ def test_paired_tests_are_those_of_the_contrasts_with_the_verdicts_p_value() -> 
     ]
     assert {(row.condition, row.against) for row in rows} == {(NAMES[3], BASELINE)}
     assert rows[0].method == "paired bootstrap over groups, 10000 resamples, Holm over 2"
-    alone = page(comparison=compared(), verdicts=(replace(page().verdicts[0], condition="another"),))
+    alone = page(comparisons=(compared(),), verdicts=(replace(page().verdicts[0], condition="another"),))
     assert [(row.p_value, row.primary) for row in alone.tests()] == [(0.0021, False)]
 
 
@@ -46,7 +46,7 @@ def test_paired_tests_are_those_of_the_contrasts_with_the_verdicts_p_value() -> 
     ("before", "after", "named"),
     [
         (b'"helps"', b'"wins"', "verdict"),
-        (b'"schema": 2', b'"schema": 3', "schema 3"),
+        (b'"schema": 3', b'"schema": 9', "schema 9"),
         (b'"conditions"', b'"conditiony"', "conditions"),
         (b"{", b"", "JSON"),
     ],

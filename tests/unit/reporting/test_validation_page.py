@@ -100,14 +100,14 @@ def test_figures_are_inside_the_page_and_beside_the_markdown(tmp_path: Path) -> 
     assert shown.without_alt == 0
     assert all(each.startswith(("data:", "#")) for each in shown.addresses)
     links = re.findall(r"!\[[^\]]+\]\(<([^>]+)>\)", markdown.read_text(encoding="utf-8"))
-    assert {"plots/comparison.png", "plots/recall.png", "plots/confusion-3.png"} <= set(links)
+    assert {f"plots/classifier-classify-{name}.png" for name in ("comparison", "classes", "confusion-3")} <= set(links)
     assert all((tmp_path / each).is_file() for each in links)
 
 
 def test_little_is_enough(tmp_path: Path) -> None:
-    bare = {"a": ConditionMetrics(Estimate(None), Estimate(None))}
+    bare = {"a": ConditionMetrics({"balanced accuracy": Estimate(None)})}
     found = ComparisonMetrics(("good",), "a", (), False, {}, {}, bare, ())
-    facts = ValidationPage("x", "main", "ab", found, (Verdict("a", "no evidence", "No.", None),))
+    facts = ValidationPage("x", "main", "ab", (found,), (Verdict("a", "no evidence", "No.", None),))
     markdown, html = validation.write(tmp_path, facts)
     assert "no test" in markdown.read_text(encoding="utf-8")
     shown = Page(html.read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""What an experiment trains under each condition: the whole-image classifier, and the dense head."""
