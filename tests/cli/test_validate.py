@@ -208,3 +208,45 @@ def test_bad_input_is_named_with_its_hint(carpet: Path, tmp_path: Path, run: Run
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(x for x in lines if json.loads(x).get("id") not in test), encoding="utf-8")
     assert "no image on the test side" in fails(tmp_path / "plain", "--recipes", "donor-paste")
+
+
+DENSE = (*SMALL, "--dense-steps", 20, "--dense-views", 1, "--dense-folds", 2)
+
+
+def test_the_dense_head_gives_four_verdicts_and_the_classifier_stays_beside_it(carpet: Path, run: Run) -> None:
+    called = run("validate", carpet, *DENSE, "--seeds", 1, "--json")
+    assert called.code == 0, called.err
+    values = called.json
+    views = [("dense", task) for task in ("segment", "classify", "detect", "anomaly")] + [("classifier", "classify")]
+    assert [(found["learner"], found["task"]) for found in values["comparisons"]] == views
+    assert [(verdict["learner"], verdict["task"]) for verdict in values["verdicts"]] == views
+    assert all(list(found["conditions"]) == CONDITIONS for found in values["comparisons"])
+    segment = values["comparisons"][0]["conditions"][BASELINE]
+    assert segment["scores"]["pixel AP"]["value"] > 0.2
+    assert segment["steps"] == 20
+    folder = Path(values["run"])
+    page = load(folder)
+    assert page.comparison.measure == "pixel AP"
+    assert page.pictures
+    assert all((folder / picture.file).stat().st_size > 1000 for picture in page.pictures)
+    assert len(list((folder / "heatmaps").glob("*.png"))) == len(store.read(carpet).on_side("test", "main"))
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert html.count("data:image/jpeg") == len(page.pictures)
+    assert all(title in html for title in ("Segmentation, dense head", "Image class, whole-image classifier"))
+    names = {prediction.condition for prediction in runs.predictions(folder)}
+    assert names == {*CONDITIONS, *(f"whole-image classifier: {name}" for name in CONDITIONS)}
+
+
+def test_what_the_masks_do_not_allow_is_said(carpet: Path, run: Run) -> None:
+    def unmasked(row: dict[str, object]) -> dict[str, object]:
+        gone = () if row.get("origin") == "synthetic" else ("mask", "mask_sha256")
+        return {name: value for name, value in row.items() if name not in gone}
+
+    rewritten(carpet, "manifest.jsonl", unmasked)
+    called = run("validate", carpet, *DENSE, "--dry-run")
+    assert called.code == 0, called.err
+    assert "no defect image for training has a mask, so only the whole-image classifier is trained" in called.out
+    called = run("validate", carpet, *DENSE, "--task", "segment", "--dry-run")
+    assert called.code == 1
+    assert "no verdict on segment is possible" in called.err
+    assert "use another --task" in called.err

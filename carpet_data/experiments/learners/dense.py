@@ -132,11 +132,10 @@ class Dense:
         assert options is not None, "only such conditions take part"
         samples = [sample for _, those in partition.train(condition) for sample in those]
         test = partition.held_out("test")
-        head: DenseHead | None = None
+        # Its calibration serves all seeds, whichever of them an interrupted run has left.
+        first = self._fitted(samples, options, None)
         for seed in seeds:
-            head = fit_dense(
-                self.bank, samples, self.head_classes, options.but(seed=seed), like=head, progress=self.progress
-            )
+            head = first if seed == options.seed else self._fitted(samples, options.but(seed=seed), first)
             kept, rows = KeptEvidence(self.head_classes), []
             for sample in test:
                 found = head.of_sample(self.bank, sample)
@@ -148,6 +147,9 @@ class Dense:
 
     def forget(self, partition: Partition) -> None:
         """Nothing: what the bank keeps is bounded, and the oldest maps go first."""
+
+    def _fitted(self, samples: Sequence[Sample], options: DenseOptions, like: DenseHead | None) -> DenseHead:
+        return fit_dense(self.bank, samples, self.head_classes, options, like=like, progress=self.progress)
 
     def _truth(self, sample: Sample) -> Truth:
         key = (sample.id, sample.image_sha256)
