@@ -33,12 +33,13 @@ def table(values: dict[str, Any]) -> str:
     ]
     for name, row in values["conditions"].items():
         contrast = contrasts.get(name)
-        paired = None if contrast is None else contrast["paired_bootstrap"]
+        paired = None if contrast is None else _paired(contrast)
+        balanced, macro = _scores(row)
         kind = values["type_accuracy"][name]
         share = kind["right"] / kind["images"] if kind["images"] else 0.0
         lines.append(
-            f"| {name} | {row['real_images']} + {row['synthetic_images']} | {_figure(row['balanced_accuracy'])} "
-            f"| {_figure(row['macro_f1'])} | {_figure(row['recalls'][GOOD]) if scored else '–'} "
+            f"| {name} | {row['real_images']} + {row['synthetic_images']} | {_figure(balanced)} "
+            f"| {_figure(macro)} | {_figure(_recalls(row)[GOOD]) if scored else '–'} "
             f"| {share:.3f} ({kind['low']:.3f} to {kind['high']:.3f}) | "
             + (
                 "baseline | |"
@@ -49,7 +50,7 @@ def table(values: dict[str, Any]) -> str:
     recalls = [name for name in values["classes"] if values["test_units"].get(name, 0)]
     lines += ["", "| recall of | " + " | ".join(recalls) + " |", "|---|" + "---|" * len(recalls)]
     for name, row in values["conditions"].items():
-        lines.append(f"| {name} | " + " | ".join(f"{row['recalls'][each]['value']:.2f}" for each in recalls) + " |")
+        lines.append(f"| {name} | " + " | ".join(f"{_recalls(row)[each]['value']:.2f}" for each in recalls) + " |")
     if len(values["partitions"]) > 1 and not values["pooled"]:
         shown = [*values["partitions"]]
         lines += ["", "| balanced accuracy in | " + " | ".join(shown) + " |", "|---|" + "---|" * len(shown)]
@@ -82,8 +83,8 @@ def _quality_caption(rows: Sequence[dict[str, Any]]) -> str:
 
 def _over_partitions(contrast: dict[str, Any]) -> str | None:
     """The same comparison by macro F1, and with partitions, not test images, as what varies."""
-    spread, f1 = contrast["corrected_t"], contrast["paired_bootstrap_macro_f1"]
-    if spread is None:
+    spread, f1 = contrast["corrected_t"], _paired(contrast, 1)
+    if spread is None or f1 is None:
         return None
     better = sum(value > 0 for value in contrast["by_partition"].values())
     return (
@@ -91,6 +92,26 @@ def _over_partitions(contrast: dict[str, Any]) -> str | None:
         f"corrected resampled t-test (Nadeau and Bengio 2003) p = {_number(spread['p_value'])}; "
         f"macro F1 {f1['difference']:+.3f}{_between(f1)}, p = {_p(f1)}"
     )
+
+
+def _scores(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Balanced accuracy and macro F1; results of before validate knew tasks name them otherwise."""
+    if "scores" in row:
+        return row["scores"]["balanced accuracy"], row["scores"]["macro F1"]
+    return row["balanced_accuracy"], row["macro_f1"]
+
+
+def _recalls(row: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = row["by_class"] if "by_class" in row else row["recalls"]
+    return found
+
+
+def _paired(contrast: dict[str, Any], place: int = 0) -> dict[str, Any] | None:
+    """The test of balanced accuracy, or at place 1 of macro F1."""
+    if "paired" in contrast:
+        return contrast["paired"][place] if len(contrast["paired"]) > place else None
+    found: dict[str, Any] | None = contrast[("paired_bootstrap", "paired_bootstrap_macro_f1")[place]]
+    return found
 
 
 def _number(value: float | None) -> str:

@@ -315,6 +315,7 @@ def _planned(plan: Plan, weights: Weights, options: ValidateOptions) -> Validate
         dry_run=True,
         task=options.task,
         learners=plan.learners,
+        trainings=sum(len(plan.shown(each)) for each in plan.learners) * len(plan.splits) * options.seeds,
     )
 
 

@@ -52,6 +52,8 @@ class ValidateResult(Result):
         seconds: The run took; for a resumed one, its last part.
         resumed: Whether an interrupted run was resumed.
         dry_run: Nothing was trained or written.
+        learners: The kinds of model: "dense", "classifier".
+        trainings: Number of training runs of all kinds of model, conditions, partitions and seeds.
     """
 
     root: Path
@@ -74,6 +76,7 @@ class ValidateResult(Result):
     dry_run: bool = False
     task: str = "classify"
     learners: tuple[str, ...] = ("classifier",)
+    trainings: int = 0
 
     @property
     def metrics(self) -> ComparisonMetrics | None:
@@ -103,8 +106,7 @@ class ValidateResult(Result):
             lines.append(f"{title}{verdict.sentence}")
         if self.run is None:
             lines += self.outlook.text()
-            runs = len(self.plan) * self.seeds
-            lines.append(f"dry run: {runs} training runs on {self.root}")
+            lines.append(f"dry run: {self.trainings} training runs on {self.root}")
         else:
             lines += [f"took {duration(self.seconds)}", f"report {self.report}"]
         return "\n".join(lines)

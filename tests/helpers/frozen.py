@@ -176,7 +176,7 @@ def method_pixels(carpets: Carpets, case: str) -> dict[str, Any]:
 # --- keys of the JSON output
 
 DATA_MAPS = {
-    **dict.fromkeys(("after", "before", "by_partition", "by_reason", "checks", "classes", "conditions", "donors"), 1),
+    **dict.fromkeys(("after", "before", "by_class", "by_partition", "by_reason", "checks", "classes", "conditions", "donors"), 1),
     **dict.fromkeys(
         ("images", "links", "losses", "named", "parts", "plans", "predicted", "recall_intervals", "recalls"), 1
     ),
@@ -337,6 +337,7 @@ class JsonCommands:
         table.write_text(TINY_SWEEP, encoding="utf-8")
         run("sweep", "sweep", root, "--table", table, "--device", "cpu", *ONE)
         small = (*NETWORK, "--views", 2, "--steps", 10, "--seeds", 2)
+        small = (*small, "--dense-steps", 10, "--dense-views", 1, "--dense-folds", 2)
         run("validate dry", "validate", root, *small, "--dry-run")
         run("validate", "validate", root, *small)
         run("report", "report", root, "-o", self.folder / "report.html", *ONE)
