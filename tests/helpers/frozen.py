@@ -176,7 +176,9 @@ def method_pixels(carpets: Carpets, case: str) -> dict[str, Any]:
 # --- keys of the JSON output
 
 DATA_MAPS = {
-    **dict.fromkeys(("after", "before", "by_class", "by_partition", "by_reason", "checks", "classes", "conditions", "donors"), 1),
+    **dict.fromkeys(
+        ("after", "before", "by_class", "by_partition", "by_reason", "checks", "classes", "conditions", "donors"), 1
+    ),
     **dict.fromkeys(
         ("images", "links", "losses", "named", "parts", "plans", "predicted", "recall_intervals", "recalls"), 1
     ),
