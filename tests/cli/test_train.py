@@ -308,7 +308,7 @@ def test_one_class_an_empty_side_and_a_leak_are_refused(root: Path, run: Run, tm
         (("--augment", "donor-paste"), 1, "method"),
         (("--split", "other"), 2, "unknown split 'other'"),
         (("--epochs", "0"), 2, "--epochs"),
-        (("--lr", "-1"), 2, "0<x"),
+        (("--lr", "-1"), 2, "--lr must be above 0"),
         (("--resize", "16"), 2, "--resize 32"),
     ],
 )

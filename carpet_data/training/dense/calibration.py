@@ -24,6 +24,7 @@ _GAIN = 0.002
 """A smoother map must be better by this much, so that noise does not choose."""
 _BACKGROUND_CELLS, _DEFECT_CELLS = 500, 500
 _RIDGE = 1e-3
+_LEAST = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +32,7 @@ class Calibration:
     """What turns the logits of cells into probabilities.
 
     Attributes:
-        smoothing: Standard deviation of a Gaussian in cells.
+        smoothing: Standard deviation in cells of a Gaussian that smooths the probabilities that the head gives.
         temperature: Divides the logits (Guo et al. 2017).
         bias: float32 (k,), added then.
         threshold: The log-odds from which on a pixel counts as defect.
@@ -49,8 +50,20 @@ class Calibration:
 
     def logits(self, raw: NDArray[np.floating]) -> F32:
         """Calibrated logits of a map, (k, rows, columns) -> float32 of the same shape."""
-        values = smoothed(np.asarray(raw, np.float32), self.smoothing)
+        values = smooth_logits(np.asarray(raw, np.float32), self.smoothing)
         return np.asarray(values / np.float32(self.temperature) + self.bias[:, None, None], np.float32)
+
+
+def smooth_logits(raw: F32, sigma: float) -> F32:
+    """Logits, float32 (k, rows, columns), whose probabilities are those of `raw` smoothed by a Gaussian.
+
+    Probabilities rather than logits: a cell that is sure to be background does not outvote its neighbors.
+    """
+    if sigma <= 0:
+        return raw
+    chances = np.exp(raw - raw.max(axis=0))
+    blurred = smoothed(chances / chances.sum(axis=0), sigma)
+    return np.asarray(np.log(np.maximum(blurred, _LEAST)), np.float32)
 
 
 def log_odds(logits: F32) -> F32:
@@ -156,7 +169,7 @@ def _scaling(held: Sequence[HeldOut], classes: int, smoothing: float, seed: int)
 def _drawn(each: HeldOut, smoothing: float, rng: np.random.Generator) -> tuple[F64, NDArray[np.int64], F64]:
     """Cells of a map: logits, class (ANY_DEFECT where the head had not seen it), and the area that each stands for."""
     assert each.cover is not None
-    flat = smoothed(each.logits.astype(np.float32), smoothing).reshape(len(each.logits), -1)
+    flat = smooth_logits(each.logits.astype(np.float32), smoothing).reshape(len(each.logits), -1)
     target = targets(each.cover.astype(np.float32)).ravel()
     picked, weights = [], []
     for places, most in (

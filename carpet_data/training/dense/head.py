@@ -96,8 +96,8 @@ def fit_cells(
     total = np.cumsum(drawn)
     dropped = _Dropout(options.dropout if options.hidden else 0.0, seed, device)
     loss = torch.zeros(())
-    # A step is so small that threads would mostly wait for each other.
-    with one_thread(device):
+    # A step of a linear head is so small that threads would mostly wait for each other.
+    with one_thread(None if options.hidden else device):
         for _ in range(options.steps):
             places = np.searchsorted(total, rng.random(options.batch_cells) * total[-1], side="right")
             chosen = torch.from_numpy(np.minimum(places, len(total) - 1)).to(device)

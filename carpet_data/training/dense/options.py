@@ -62,8 +62,12 @@ class DenseOptions(Options):
         minimum=1,
         maximum=_VIEWS,
     )
-    test_views: int = option(
-        1, "Number of flips and quarter turns of a new image whose maps are averaged.", minimum=1, maximum=_VIEWS
+    test_views: int | None = option(
+        None,
+        "Number of flips and quarter turns of a new image whose maps are averaged; more take longer and do better.",
+        unset="1; 8 where a class has fewer than 3 groups of images",
+        minimum=1,
+        maximum=_VIEWS,
     )
     background: float | None = option(
         None,
@@ -87,13 +91,13 @@ class DenseOptions(Options):
     weight_decay: float = option(0.001, "Weight decay.", minimum=0)
     smoothing: float | None = option(
         None,
-        "Standard deviation in cells of the Gaussian that smooths the map.",
+        "Standard deviation in cells of the Gaussian that smooths the probabilities.",
         unset="chosen by cross-fitting",
         minimum=0,
         maximum=10,
     )
     folds: int = option(
-        5, "Number of folds of the training images, by which settings and thresholds are found.", minimum=2, maximum=50
+        3, "Number of folds of the training images, by which settings and thresholds are found.", minimum=2, maximum=50
     )
     good_recall: float = option(
         0.95, "Share of good images that the threshold keeps good, on held-out training images.", minimum=0.5, below=1

@@ -33,6 +33,7 @@ _AROUND = 2
 """Cells around a defect that are left out where its background stands in for a good image."""
 _NEVER = -1e3
 _TERM_FOLDS = 5
+_FEW_GROUPS, _ALL_VIEWS = 3, 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +77,22 @@ def judged(
     found = judged_images(source, held, calibration)
     if found is not None:
         image = _term(found, options.good_recall)
-    return DenseHead(classes, source.resolution, options.test_views, cells, calibration, image, tuple(notes))
+    return DenseHead(classes, source.resolution, _test_views(source), cells, calibration, image, tuple(notes))
+
+
+def _test_views(source: CellSource) -> int:
+    """In how many positions a new image is seen: all of them where a class was learned from one or two images."""
+    if source.options.test_views is not None:
+        return source.options.test_views
+    groups = [
+        {
+            sample.group or sample.id
+            for sample in source.samples
+            if sample.class_name == name and sample.origin == "real"
+        }
+        for name in source.classes[1:]
+    ]
+    return _ALL_VIEWS if any(0 < len(each) < _FEW_GROUPS for each in groups) else 1
 
 
 def judged_images(source: CellSource, held: Sequence[HeldOut], calibration: Calibration) -> Judged | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from helpers.cloth import save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carpet_data.dataset import Dataset
+from carpet_data.dataset import ClassFile, Dataset, MaskFile, Sample
+from carpet_data.errors import UsageError
 from carpet_data.training.dense.cells import (
     IGNORED,
     chosen_cells,
@@ -54,6 +58,29 @@ def test_good_images_and_images_without_a_mask(squares: Dataset) -> None:
     assert cover is not None
     assert cover.shape == (2, 4, 4)
     assert not cover.any()
+
+
+def test_each_class_of_an_image_has_its_own_cells(tmp_path: Path) -> None:
+    values = np.zeros((32, 32), np.uint8)
+    values[:8, :8], values[16:24, 16:24], values[24:, :] = 1, 2, 255
+    save(tmp_path / "mask.png", values)
+    save(tmp_path / "image.png", values)
+    table = ClassFile("mask.png", ((1, "dark"), (2, "red")), (0, 255))
+    sample = Sample("a", "image.png", "red", 32, 32, annotation=table, root=tmp_path)
+    cover = class_cover(sample, CLASSES, scale=1, stride=8)
+    assert cover is not None
+    found = targets(cover)
+    assert found[0, 0] == 1
+    assert found[2, 2] == 2
+    assert (found == 0).sum() == 14
+    with pytest.raises(UsageError, match="unknown class 'dark'"):
+        class_cover(sample, ("good", "red"), scale=1, stride=8)
+
+
+def test_an_empty_mask_says_nothing_of_the_cells(tmp_path: Path) -> None:
+    save(tmp_path / "mask.png", np.zeros((16, 16), np.uint8))
+    sample = Sample("a", "a.png", "red", 16, 16, annotation=MaskFile("mask.png"), root=tmp_path)
+    assert class_cover(sample, CLASSES, scale=1, stride=8) is None
 
 
 def test_a_defect_thinner_than_a_cell_still_has_cells() -> None:
