@@ -68,7 +68,8 @@ def run(
         partitions = tuple(partitions)
         classes = classes_of(partitions)
     classes = tuple(classes)
-    made = [_made(name, conditions, classes, baseline, cache, heat, workers, progress) for name in learners]
+    done = tuple(done)
+    made = [_made(name, conditions, classes, baseline, done, cache, heat, workers, progress) for name in learners]
     if not made:
         raise UsageError("nothing to train", hint=f"name a learner: {CLASSIFIER}, {DENSE}")
     known = {(learner.name, condition.name) for learner in made for condition in learner.conditions}
@@ -99,6 +100,7 @@ def _made(
     conditions: Sequence[Condition],
     classes: tuple[str, ...],
     baseline: str,
+    done: Sequence[Training],
     cache: Path | None,
     heat: Mapping[str, Path] | None,
     workers: int | None,
@@ -109,7 +111,11 @@ def _made(
     if name == DENSE:
         from carpet_data.experiments.learners.dense import Dense
 
-        return Dense.of(conditions, classes, baseline, cache=cache, heat=heat, workers=workers, progress=progress)
+        # An interrupted run must go on with what it had chosen, however much time there is now.
+        before = [each for each in done if each.learner == DENSE]
+        return Dense.of(
+            conditions, classes, baseline, before, cache=cache, heat=heat, workers=workers, progress=progress
+        )
     raise UsageError(f"unknown learner {name!r}", hint=f"use one of: {CLASSIFIER}, {DENSE}")
 
 
@@ -164,6 +170,7 @@ class _Runs:
                 learner=self.learner.name,
                 evidence=found.evidence,
                 notes=found.notes,
+                chosen=found.chosen,
             )
 
 

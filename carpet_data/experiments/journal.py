@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Training:
         learner: What was trained: "classifier" or "dense".
         evidence: What it showed of pixels, instances and anomalies, of each test image; None where it shows none.
         notes: What the user should know of it.
+        chosen: Settings that were chosen on the real training images of the partition, for all conditions and seeds.
     """
 
     condition: str
@@ -59,6 +60,7 @@ class Training:
     learner: str = CLASSIFIER
     evidence: tuple[ImageEvidence, ...] | None = None
     notes: tuple[str, ...] = ()
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
     def labels(self, classes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The true and the predicted class of each test image, as indices of `classes`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from carpet_data.experiments.conditions import Condition
 from carpet_data.experiments.partitions import Partition
@@ -23,12 +23,14 @@ class Trained:
         evidence: Of the same images; None where the model says nothing of pixels.
         steps: Optimizer steps.
         notes: What the user should know of the run.
+        chosen: Settings that were chosen on the training images.
     """
 
     predictions: tuple[Prediction, ...]
     evidence: tuple[ImageEvidence, ...] | None
     steps: int
     notes: tuple[str, ...] = ()
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Learner(Protocol):

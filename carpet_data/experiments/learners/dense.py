@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from carpet_data.core.progress import Progress
 from carpet_data.dataset import GOOD, Sample
 from carpet_data.errors import UsageError
 from carpet_data.experiments.conditions import Condition
-from carpet_data.experiments.journal import DENSE
+from carpet_data.experiments.journal import DENSE, Training
 from carpet_data.experiments.learners.contract import Trained
 from carpet_data.experiments.partitions import Partition
 from carpet_data.networks import Weights, build, choose, devices
@@ -23,9 +24,10 @@ from carpet_data.store.names import component
 from carpet_data.store.runs import Prediction
 from carpet_data.training.contract import ImagePrediction
 from carpet_data.training.dense.bank import MapBank
+from carpet_data.training.dense.choose import choose as choose_settings
 from carpet_data.training.dense.dense_head import DenseHead
 from carpet_data.training.dense.fit import fit_dense
-from carpet_data.training.dense.options import DenseOptions
+from carpet_data.training.dense.options import CHOSEN, DenseOptions
 from carpet_data.training.evidence import KeptEvidence
 from carpet_data.training.truth import Truth, truth_of
 
@@ -33,6 +35,8 @@ __all__ = ["Dense", "pinned"]
 
 _DEFAULT = "efficientnet_lite0"
 """Its weights come with the extra `train`."""
+_OPEN = frozenset(CHOSEN) - {"smoothing"}
+"""Settings that are chosen; the smoothing is chosen with the calibration of each condition."""
 _HEAT_SIDE = 512
 """Longest side in pixels of a heat map that is kept."""
 _MOST_HEAT = 1000
@@ -50,6 +54,11 @@ def pinned(options: DenseOptions, *, download: bool = True) -> DenseOptions:
     return options.but(architecture=weights.architecture, weights=weights.wanted)
 
 
+def _restored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the journal keeps them."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
 def _weights(options: DenseOptions, *, download: bool = True) -> Weights:
     architecture = _DEFAULT if options.architecture == "auto" else options.architecture
     return choose(architecture, options.weights, download=download)
@@ -64,13 +73,16 @@ def _bank(options: DenseOptions, cache: Path | None, workers: int | None, progre
 class Dense:
     """The dense head under the conditions of an experiment.
 
-    The maps of every image and view are computed once for all conditions, seeds and partitions. The head is calibrated
-    on held-out training images for each condition, once for all seeds. Test images are predicted once per head.
+    The maps of every image and view are computed once for all conditions, seeds and partitions. What the user leaves
+    open is chosen once per partition on its real training images, and is the same for every condition. The head is
+    calibrated on held-out training images for each condition, once for all seeds. Test images are predicted once per
+    head.
 
     Attributes:
         conditions: Those with options for the dense head.
         classes: Of the experiment.
         heat: condition -> a folder for its heat maps.
+        chosen: Partition -> the options of its baseline, with a value for each that was open, and notes on them.
         truths: Test image -> what is true of it.
     """
 
@@ -80,6 +92,7 @@ class Dense:
     bank: MapBank
     heat: Mapping[str, Path]
     progress: Progress | None
+    chosen: dict[str, tuple[DenseOptions, tuple[str, ...]]] = field(default_factory=dict)
     truths: dict[tuple[str, str | None], Truth] = field(default_factory=dict)
 
     @property
@@ -98,13 +111,14 @@ class Dense:
         conditions: Sequence[Condition],
         classes: Sequence[str],
         baseline: str,
+        done: Sequence[Training] = (),
         *,
         cache: Path | None = None,
         heat: Mapping[str, Path] | None = None,
         workers: int | None = None,
         progress: Progress | None = None,
     ) -> Dense:
-        """The dense head with the options of these conditions.
+        """The dense head with the options of these conditions; `done` are the training runs of an interrupted run.
 
         Raises:
             UsageError: No condition has options for it, or they differ in the network.
@@ -121,15 +135,29 @@ class Dense:
                     hint="let the conditions differ only in what is compared",
                 )
         bank = _bank(of_baseline, cache, workers, progress)
-        return cls(taking, tuple(classes), baseline, bank, heat or {}, progress)
+        known: dict[str, tuple[DenseOptions, tuple[str, ...]]] = {}
+        for run in done:
+            notes = tuple(note for note in run.notes if note.startswith(f"{run.partition}: "))
+            known[run.partition] = of_baseline.but(**_restored(run.chosen)), notes
+        return cls(taking, tuple(classes), baseline, bank, heat or {}, progress, known)
 
     def ready(self, partition: Partition) -> None:
-        """Nothing: the bank computes a map when it is first asked for."""
+        """Choose what is open."""
+        if partition.name in self.chosen:
+            return
+        asked = next(each.dense for each in self.conditions if each.name == self.baseline)
+        assert asked is not None, "only such conditions take part"
+        real = partition.folder.real()
+        choice = choose_settings(self.bank, real, self.head_classes, asked, progress=self.progress)
+        notes = tuple(f"{partition.name}: {note}" for note in choice.notes)
+        self.chosen[partition.name] = choice.options, notes
 
     def train(self, partition: Partition, condition: Condition, seeds: Sequence[int]) -> Iterator[Trained]:
         """Train once per seed, and test."""
-        options = condition.dense
-        assert options is not None, "only such conditions take part"
+        base, notes = self.chosen[partition.name]
+        assert condition.dense is not None, "only such conditions take part"
+        options = base if condition.dense.views is None else base.but(views=condition.dense.views)
+        chosen = {name: value for name, value in base.to_json().items() if name in _OPEN}
         samples = [sample for _, those in partition.train(condition) for sample in those]
         test = partition.held_out("test")
         # Its calibration serves all seeds, whichever of them an interrupted run has left.
@@ -143,7 +171,7 @@ class Dense:
                 rows.append(self._row(found, sample, condition.name, partition.name, seed))
                 if condition.name in self.heat and found.heat is not None:
                     _keep_heat(self.heat[condition.name], sample.id, found.heat)
-            yield Trained(tuple(rows), kept.images(), options.steps, head.notes)
+            yield Trained(tuple(rows), kept.images(), options.steps, (*notes, *head.notes), chosen)
 
     def forget(self, partition: Partition) -> None:
         """Nothing: what the bank keeps is bounded, and the oldest maps go first."""

@@ -14,6 +14,7 @@ from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING, REAL
 from carpet_data.experiments.journal import DENSE, Training
 from carpet_data.experiments.learners import dense as learner_module
 from carpet_data.experiments.partitions import Partition
+from carpet_data.training.dense.choose import Choice
 from carpet_data.training.dense.fit import fit_dense
 from carpet_data.training.dense.options import DenseOptions
 
@@ -112,3 +113,32 @@ def test_only_what_is_compared_may_differ(carpet: Path) -> None:
     assert CONDITIONS[0].described(DENSE) == "real images, as they are"
     assert CONDITIONS[2].described(DENSE) == "real good images, synthetic images, flipped and turned"
     assert CONDITIONS[3].described(DENSE) == "real images and synthetic images, flipped and turned"
+
+
+def test_what_is_open_is_chosen_once_on_real_training_images(carpet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = Partition.of("main", carpet, "main")
+    real = {sample.id for sample in partition.folder.real()}
+    asked: list[set[str]] = []
+
+    def choosing(_bank: object, samples: Sequence[object], _: object, options: DenseOptions, **__: object) -> Choice:
+        asked.append({sample.id for sample in samples})  # type: ignore[attr-defined]
+        return Choice(options.but(background=0.5), (), ("background 0.5",))
+
+    monkeypatch.setattr(learner_module, "choose_settings", choosing)
+    fitted: list[DenseOptions] = []
+
+    def fitting(bank: object, samples: object, classes: object, options: DenseOptions, **more: object) -> object:
+        fitted.append(options)
+        return fit_dense(bank, samples, classes, options, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(learner_module, "fit_dense", fitting)
+    found = compare.run([partition], CONDITIONS[1:2], seeds=(0,), learners=(DENSE,))
+    assert asked == [real]
+    assert [(each.background, each.views) for each in fitted] == [(0.5, 2)]
+    (training,) = found.trainings
+    assert training.chosen["background"] == 0.5
+    assert "main: background 0.5" in training.notes
+    # An interrupted run goes on with what was chosen.
+    compare.run([partition], CONDITIONS[1:2], seeds=(0, 1), learners=(DENSE,), done=found.trainings)
+    assert len(asked) == 1
+    assert {each.background for each in fitted} == {0.5}
