@@ -14,7 +14,7 @@ from torch import nn
 from carpet_data.core.plugins import Registry
 from carpet_data.errors import CarpetDataError, MissingExtraError, UsageError, nearest
 
-__all__ = ["LITE", "NETWORKS", "Body", "Input", "architectures", "check", "make", "torchvision_models"]
+__all__ = ["LITE", "NETWORKS", "TIMM", "Body", "Input", "architectures", "check", "make", "torchvision_models"]
 
 NETWORKS = Registry("network", "carpet_data.networks", {})
 """Networks of other packages.

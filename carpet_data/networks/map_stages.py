@@ -69,10 +69,13 @@ def all_stages(network: Network) -> tuple[Stage, ...]:
         return tuple(_measured_sizes(network))
 
 
-def find_stages(network: Network, strides: Sequence[int], layers: Sequence[str] | None = None) -> tuple[Stage, ...]:
+def find_stages(
+    network: Network, strides: Sequence[int], layers: Sequence[str] | None = None, *, centers: bool = True
+) -> tuple[Stage, ...]:
     """The stage of each stride, the finest first: the last part of the network before its maps become coarser.
 
-    With `layers`, the parts of these names instead.
+    With `layers`, the parts of these names instead. Without `centers` it is not measured where cells look, which takes
+    a moment: they are 0.
 
     Raises:
         UsageError: The network has no maps, none of such a stride, or no such layer: those it has are named.
@@ -91,8 +94,11 @@ def find_stages(network: Network, strides: Sequence[int], layers: Sequence[str] 
         has = ", ".join(known if layers is not None else sorted(known, key=int))
         problem = f"has no feature map of {what} {absent[0]}" if absent else f"needs a {what} or more"
         raise UsageError(f"{network.architecture} {problem}", hint=f"use {what}s out of: {has}")
+    chosen = sorted((known[each] for each in wanted), key=lambda each: each.stride)
+    if not centers:
+        return tuple(chosen)
     with _probing(network):
-        return _centered(network, sorted((known[each] for each in wanted), key=lambda each: each.stride))
+        return _centered(network, chosen)
 
 
 @contextmanager

@@ -38,15 +38,15 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 @plots.styled
-def curves(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss and accuracy of each epoch.
+def curves(history: Sequence[Mapping[str, Any]], score: str = "accuracy") -> Figure:
+    """Loss and score of each epoch.
 
     An epoch is a mapping with `epoch` and any of `train_loss`, `val_loss`, `train_accuracy`, `val_accuracy`; None where
-    it was not measured.
+    it was not measured. `score` is the name of another score than the accuracy, from 0 to 1.
     """
     figure = plots.figure(_WIDTH, 4.4)
     axes: Axes
-    for axes, measure in zip(figure.subplots(2, 1, sharex=True), ("loss", "accuracy"), strict=True):
+    for axes, measure in zip(figure.subplots(2, 1, sharex=True), ("loss", score), strict=True):
         for number, side in enumerate(("train", "val")):
             rows = [(row["epoch"], row.get(f"{side}_{measure}")) for row in history]
             known = [(epoch, value) for epoch, value in rows if value is not None and math.isfinite(value)]
@@ -57,7 +57,7 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Figure:
         axes.set_title(measure.capitalize())
         axes.grid()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(0, 1.03 if measure == "accuracy" else None)
+        axes.set_ylim(0, 1.03 if measure != "loss" else None)
         if axes.lines:
             axes.legend()
         else:

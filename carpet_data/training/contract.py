@@ -28,6 +28,8 @@ MODELS = Registry(
     {
         "classifier": ("carpet_data.training.classifier:load_classifier", "classes of whole images"),
         "dense": ("carpet_data.training.dense.model:load_dense", "a head on feature maps, for every task"),
+        "segment": ("carpet_data.training.segment.model:load", "a fine-tuned network for the class of each pixel"),
+        "detect": ("carpet_data.training.detect.model:load", "a fine-tuned detector"),
     },
 )
 """Kind of model -> its loader, a callable (folder: Path, device: str) -> Predictor."""

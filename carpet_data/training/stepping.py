@@ -190,7 +190,10 @@ class Training(Generic[E]):
         return time.perf_counter() - self._started
 
     def end(self, done: E, score: float | None) -> None:
-        """Take in the end of an epoch; the score is that of validation, higher is better, None without any."""
+        """Take in the end of an epoch; the score is that of validation, higher is better, None where it says nothing.
+
+        While no epoch has a score, the last one is the best.
+        """
         self._history.append(done)
         self._see(len(self._history), score)
         self._keeper.keep(self._checkpoint)
@@ -211,7 +214,10 @@ class Training(Generic[E]):
     def _see(self, epoch: int, score: float | None) -> None:
         """Keep the weights where validation calls the epoch the best so far; of equal ones the first counts."""
         if score is None:
-            self.best_epoch = epoch
+            if self._best_score is None:
+                self.best_epoch = epoch
+            else:
+                self._waited += 1
             return
         if self._best_score is not None and score <= self._best_score:
             self._waited += 1

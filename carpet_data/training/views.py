@@ -62,7 +62,7 @@ def augment(
 
     Args:
         pixels: uint8 (n, s, s, 3) RGB; not written to.
-        masks: uint8 (n, s, s) of 0 and 1, moved alike; or None.
+        masks: uint8 (n, s, s), masks or maps of class or instance numbers, moved alike; or None.
         strength: As `check`.
         seed: Of the run.
         ids: The sample of each image.
@@ -160,9 +160,9 @@ def _light(rng: np.random.Generator) -> U8:
 
 
 def _by_recipe(pipeline: Pipeline, image: U8, mask: U8 | None, rng: np.random.Generator) -> tuple[U8, U8 | None]:
-    given = np.zeros(image.shape[:2], np.bool_) if mask is None else mask > 0
-    varied, moved, _ = pipeline(np.ascontiguousarray(image), given, rng)
-    return varied, None if mask is None else moved.astype(np.uint8)
+    given = np.zeros(image.shape[:2], np.uint8) if mask is None else mask
+    varied, moved, _ = pipeline.varied(np.ascontiguousarray(image), given, rng)
+    return varied, None if mask is None else moved
 
 
 def _pipeline(name: str) -> Pipeline:

@@ -13,9 +13,10 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carpet_data.errors import UsageError, nearest
 from carpet_data.synthesis.contract import Image, Mask
@@ -29,6 +30,7 @@ _REFUSED = {
     "ToFloat": "the result must stay an image of 8 bits",
 }
 _WHERE = "parameters.pipeline"
+Labels: TypeAlias = NDArray[np.uint8]
 _NEAREST = 0
 """cv2.INTER_NEAREST: a mask has no soft edge."""
 
@@ -49,27 +51,32 @@ class Pipeline:
         Raises:
             UsageError: A transform cannot work on such an image, or gives another size or type.
         """
+        out, moved, applied = self.varied(image, mask.astype(np.uint8), rng)
+        return out, np.ascontiguousarray(moved > 0), applied
+
+    def varied(self, image: Image, labels: Labels, rng: np.random.Generator) -> tuple[Image, Labels, tuple[str, ...]]:
+        """As a call, with a map of numbers (uint8 HxW), each of which moves with its pixel, in place of a mask."""
         seeds = np.random.SeedSequence(rng.integers(0, 2**63, 4).tolist()).spawn(len(self._nodes))
         for node, seed in zip(self._nodes, seeds, strict=True):
             numbers, words = seed.spawn(2)
             node.random_generator = np.random.default_rng(numbers)
             node.py_random = random.Random(int.from_bytes(words.generate_state(8).tobytes(), "little"))  # noqa: S311
         try:
-            done = self._compose(image=image.copy(), mask=mask.astype(np.uint8))
+            done = self._compose(image=image.copy(), mask=labels.copy())
         except Exception as error:
             # Anything may come out of a transform that does not fit the image (its channels, its size).
             kind = "grayscale" if image.ndim == 2 else "RGB"
             what = f"the pipeline fails on a {kind} image of {image.shape[1]}x{image.shape[0]}: {_short(error)}"
             raise UsageError(what, where=_WHERE, hint="use transforms that work on such images") from error
         out, moved = done["image"], done["mask"]
-        if out.shape != image.shape or out.dtype != np.uint8 or moved.shape != mask.shape:
+        if out.shape != image.shape or out.dtype != np.uint8 or moved.shape != labels.shape:
             raise UsageError(
                 f"the pipeline turns a uint8 image {image.shape} into {out.dtype} {out.shape}",
                 where=_WHERE,
                 hint="keep the size, the channels and the 8 bits of the image",
             )
         applied = tuple(name for name, _ in done["applied_transforms"])
-        return np.ascontiguousarray(out), np.ascontiguousarray(moved > 0), applied
+        return np.ascontiguousarray(out), np.ascontiguousarray(moved, np.uint8), applied
 
 
 def build(document: Mapping[str, Any]) -> Pipeline:

@@ -1,0 +1,1 @@
+"""Detectors that are trained whole: a box, and with Mask R-CNN a mask, for every defect."""

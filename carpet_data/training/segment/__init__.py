@@ -1,0 +1,1 @@
+"""Segmentation networks that are trained whole: a class for every pixel."""

@@ -1,0 +1,69 @@
+"""The folder of a fine-tuned model: weights.safetensors and model.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+from carpet_data.errors import WeightsError
+from carpet_data.networks import model_folder, state_dicts
+from carpet_data.networks.model_folder import MODEL_JSON, MODEL_WEIGHTS
+from carpet_data.store.files import write_bytes
+from carpet_data.version import __version__
+
+__all__ = ["describe", "restore", "save"]
+
+_AGAIN = "train the model again"
+_NEEDED = {"model": str, "architecture": str, "classes": list, "crop": int}
+
+
+def save(module: nn.Module, folder: Path, kind: str, description: Mapping[str, Any]) -> None:
+    """Write a model; each file appears whole, a model in the folder is replaced.
+
+    Args:
+        module: All of its numbers are written.
+        folder: `model` of a run.
+        kind: Under which `load_predictor` finds its loader.
+        description: What is needed to build it again: model, architecture, classes, size and crop.
+    """
+    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    known = {"schema": 1, "version": __version__, "kind": kind, **description}
+    # The weights first: a folder counts as a model once it has its description.
+    (folder / MODEL_JSON).unlink(missing_ok=True)
+    write_bytes(folder / MODEL_WEIGHTS, to_bytes(state))
+    write_bytes(folder / MODEL_JSON, (json.dumps(known, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """The contents of model.json.
+
+    Raises:
+        WeightsError: It cannot be read, or lacks something.
+    """
+    path = folder / MODEL_JSON
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"it cannot be read ({error})", where=path, hint=_AGAIN) from error
+    whole = isinstance(values, dict)
+    wrong = [key for key, kind in _NEEDED.items() if not whole or not isinstance(values.get(key), kind)]
+    if wrong:
+        raise WeightsError(f"missing or invalid: {', '.join(wrong)}", where=path, hint=_AGAIN)
+    return dict(values)
+
+
+def restore(module: nn.Module, folder: Path) -> None:
+    """Load the weights beside model.json into a module of the same shape.
+
+    Raises:
+        WeightsError: They are missing, damaged, or do not fit.
+    """
+    path = folder / MODEL_WEIGHTS
+    if not path.is_file():
+        raise WeightsError(f"{MODEL_WEIGHTS} is missing", where=folder, hint=_AGAIN)
+    model_folder.restore(module, state_dicts.read(path), "", path)
