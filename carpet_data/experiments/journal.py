@@ -95,7 +95,8 @@ def read(folder: Path) -> tuple[Training, ...]:
 
 def _from_json(values: Mapping[str, Any]) -> Training:
     predictions = tuple(
-        Prediction(**{**row, "probabilities": tuple(row["probabilities"])}) for row in values["predictions"]
+        Prediction(**{**row, **{name: tuple(row[name]) for name in ("probabilities", "detections")}})
+        for row in values["predictions"]
     )
     texts = {name: tuple(values[name]) for name in ("units", "untrained", "notes")}
     kept = values["evidence"]
