@@ -89,7 +89,9 @@ def calibrate(
     if not any(each.label for each in masked):
         return Calibration.plain(classes, default if smoothing is None else smoothing)
     if smoothing is None:
-        smoothing = _best_smoothing(masked, default)
+        # The map of a type that the head had not seen is noise for the most part, and asks for more smoothing.
+        known = [each for each in masked if each.typed or not each.label]
+        smoothing = _best_smoothing(known, default) if any(each.label for each in known) else default
     temperature, bias = _scaling(masked, classes, smoothing, seed)
     found = Calibration(smoothing, temperature, bias, 0.0)
     odds, cover = _pooled(masked, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,6 +90,11 @@ def test_smoothing_is_chosen_where_the_map_is_noisy() -> None:
     held = [_held(row, row % 3, sharp=1.0) for row in range(9)]
     noisy = calibrate(held, 3, smoothing=None, default=0.0, seed=0)
     assert noisy.smoothing > 0
+
+
+def test_types_that_no_head_had_seen_do_not_choose_the_smoothing() -> None:
+    held = [replace(_held(row, row % 3, sharp=1.0), typed=False) for row in range(9)]
+    assert calibrate(held, 3, smoothing=None, default=0.0, seed=0).smoothing == 0
 
 
 def test_maps_without_masks_are_of_no_use() -> None:

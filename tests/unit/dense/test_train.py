@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from helpers.carpets import copied
 
 import carpet_data
 from carpet_data import store
@@ -169,6 +170,19 @@ def test_what_cannot_be_trained_leaves_no_run(prepared: Path, tmp_path: Path) ->
     assert [path for path in (prepared / "runs").iterdir() if path.name != ".cache"] == [
         path for path in before if path.name != ".cache"
     ]
+
+
+def test_images_that_cannot_be_read_are_skipped_where_asked(prepared: Path, tmp_path: Path) -> None:
+    root = copied(prepared, tmp_path / "copy")
+    broken = next(iter(store.read(root).on_side("train")))
+    (root / broken.image_path).unlink()
+    (root / broken.image_path).write_bytes(b"no image")
+    with pytest.raises(DataError):
+        carpet_data.train(root, tmp_path / "run", options=FIXED, workers=1)
+    assert not (tmp_path / "run").exists()
+    done = carpet_data.train(root, tmp_path / "run", options=FIXED, skip_faulty=True, worst=0, heatmaps=0, workers=1)
+    assert [error.where for error in done.skipped] == [str(root / broken.image_path)]
+    assert done.images["train"] == len(store.read(root).on_side("train")) - 1
 
 
 def test_good_images_alone_are_for_anomaly_models(tmp_path: Path) -> None:
