@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from carpet_data.core.seeds import generator
 from carpet_data.training.dense.cells import targets
 from carpet_data.training.dense.crossfit import HeldOut
 from carpet_data.training.dense.grids import smoothed
-from carpet_data.training.dense.ridge import ANY_DEFECT, minimum, softmax_loss
+from carpet_data.training.dense.ridge import minimum, softmax_loss
 
 __all__ = ["Calibration", "average_precision", "best_threshold", "calibrate", "log_odds"]
 
@@ -23,8 +23,9 @@ _SIGMAS = (0.0, 0.5, 0.7, 1.0, 1.5)
 _GAIN = 0.002
 """A smoother map must be better by this much, so that noise does not choose."""
 _BACKGROUND_CELLS, _DEFECT_CELLS = 500, 500
-_RIDGE = 1e-3
+_RIDGE, _TIED = 1e-3, 10.0
 _LEAST = 1e-12
+_BACKGROUND_SHARE = 0.999
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,16 +87,25 @@ def calibrate(
         seed: Of the cells that are drawn.
     """
     masked = [each for each in held if each.cover is not None]
-    if not any(each.label for each in masked):
-        return Calibration.plain(classes, default if smoothing is None else smoothing)
+    # The map of a type that the head had not seen says nothing of maps of types that it has seen.
+    known = [each for each in masked if each.typed or not each.label]
+    if not any(each.label for each in known):
+        plain = Calibration.plain(classes, default if smoothing is None else smoothing)
+        return replace(plain, threshold=_above_background(masked, plain))
     if smoothing is None:
-        # The map of a type that the head had not seen is noise for the most part, and asks for more smoothing.
-        known = [each for each in masked if each.typed or not each.label]
-        smoothing = _best_smoothing(known, default) if any(each.label for each in known) else default
-    temperature, bias = _scaling(masked, classes, smoothing, seed)
+        smoothing = _best_smoothing(known, default)
+    temperature, bias = _scaling(known, classes, smoothing, seed)
     found = Calibration(smoothing, temperature, bias, 0.0)
-    odds, cover = _pooled(masked, found)
-    return Calibration(smoothing, temperature, bias, best_threshold(odds, cover))
+    return replace(found, threshold=best_threshold(*_pooled(known, found)))
+
+
+def _above_background(held: Sequence[HeldOut], calibration: Calibration) -> float:
+    """Log-odds that hardly a background cell reaches, and even odds at least."""
+    if not held:
+        return 0.0
+    odds, cover = _pooled(held, calibration)
+    ground = odds[cover == 0]
+    return max(0.0, float(np.quantile(ground, _BACKGROUND_SHARE))) if len(ground) else 0.0
 
 
 def _best_smoothing(held: Sequence[HeldOut], default: float) -> float:
@@ -155,13 +165,16 @@ def _scaling(held: Sequence[HeldOut], classes: int, smoothing: float, seed: int)
     x, y, w = (np.concatenate(column) for column in zip(*drawn, strict=True))
     w = w / w.sum()
 
+    # A type of one image, or of none, has the bias of all types.
+    known = np.bincount([each.label for each in held if each.label], minlength=classes)[1:]
+    # A type that no head had seen says nothing of its own bias: it has that of all types.
+    ridge = np.where(known > 1, _RIDGE, _TIED)
+
     def loss(values: F64) -> tuple[float, F64]:
-        sharp, bias = np.exp(values[0]), values[1:]
-        found, slope = softmax_loss(x * sharp + bias, y, w)
-        # A type that no head had seen says nothing of its own bias; the penalty leaves it near the others.
-        apart = bias[1:] - bias[1:].mean()
-        found += _RIDGE * (values[0] ** 2 + (apart**2).sum())
-        by_bias = slope.sum(axis=0) + 2 * _RIDGE * np.concatenate(([0.0], apart))
+        sharp, ground, apart = np.exp(values[0]), values[1], values[2:]
+        found, slope = softmax_loss(x * sharp + np.concatenate(([ground], apart)), y, w)
+        found += _RIDGE * values[0] ** 2 + float((ridge * apart**2).sum())
+        by_bias = slope.sum(axis=0) + np.concatenate(([0.0], 2 * ridge * apart))
         return found, np.concatenate(([(slope * x).sum() * sharp + 2 * _RIDGE * values[0]], by_bias))
 
     best = minimum(loss, np.zeros(classes + 1))
@@ -169,7 +182,7 @@ def _scaling(held: Sequence[HeldOut], classes: int, smoothing: float, seed: int)
 
 
 def _drawn(each: HeldOut, smoothing: float, rng: np.random.Generator) -> tuple[F64, NDArray[np.int64], F64]:
-    """Cells of a map: logits, class (ANY_DEFECT where the head had not seen it), and the area that each stands for."""
+    """Cells of a map: logits, class, and the area that each stands for."""
     assert each.cover is not None
     flat = smooth_logits(each.logits.astype(np.float32), smoothing).reshape(len(each.logits), -1)
     target = targets(each.cover.astype(np.float32)).ravel()
@@ -183,6 +196,4 @@ def _drawn(each: HeldOut, smoothing: float, rng: np.random.Generator) -> tuple[F
         weights.append(np.full(len(some), len(places) / max(len(some), 1) / target.size))
     rows = np.concatenate(picked)
     labels = target[rows].astype(np.int64)
-    if not each.typed:
-        labels[labels > 0] = ANY_DEFECT
     return flat[:, rows].T.astype(np.float64), labels, np.concatenate(weights)

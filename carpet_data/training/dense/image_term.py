@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from carpet_data.training.dense.ridge import ANY_DEFECT, minimum, softmax_loss
+from carpet_data.training.dense.ridge import minimum, softmax_loss
 
 __all__ = ["PLAIN", "Evidence", "ImageTerm", "evidence_of", "fit_term", "pooled"]
 
@@ -21,6 +21,7 @@ _TOP_SHARE, _TOP_CELLS = 0.002, 6
 _FLOOR = 1e-4
 _PRIOR = 0.02
 """How strongly the weights of pooled logits are drawn to those of `PLAIN`."""
+_TIED = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +118,6 @@ def PLAIN(types: int) -> ImageTerm:  # noqa: N802 - the one that stands where th
 def fit_term(
     rows: Sequence[Evidence],
     labels: NDArray[np.int64],
-    typed: NDArray[np.bool_],
     weights: F64,
     *,
     features: float | None,
@@ -129,8 +129,6 @@ def fit_term(
     Args:
         rows: What was found in each image.
         labels: int64 (n,), the class of each.
-        typed: bool (n,), False where a head that has not seen the type judged the image: only whether it is good
-            counts then.
         weights: float64 (n,), of each image; classes are weighed alike besides.
         features: Penalty of the weights of the mean features; None to leave them out.
     """
@@ -140,31 +138,34 @@ def fit_term(
     f = (given - mean) / deviation if features is not None else np.zeros((len(rows), 0))
     level = np.array([row.level for row in rows])
     shares, sums = np.stack([row.types for row in rows]), np.stack([row.sums for row in rows])
-    known = np.where(typed | (labels == 0), labels, ANY_DEFECT)
     balanced = _balanced(labels, weights, types + 1)
     fixed = np.array([1.0, 1.0, 0.0])
+    told = np.bincount(labels[labels > 0], minlength=types + 1)[1:]
+    # A type of which nothing is known has the bias of all types, which is the last one.
+    ridge = np.where(told > 1, _PRIOR / 10, _TIED)
 
     def loss(values: F64) -> tuple[float, F64]:
-        main, bias, weight = values[:3], values[3 : 3 + types], values[3 + types :].reshape(types + 1, -1)
-        defect = main[0] * level[:, None] + main[1] * shares + main[2] * sums + bias
+        main, apart, common = values[:3], values[3 : 3 + types], values[3 + types]
+        weight = values[4 + types :].reshape(types + 1, -1)
+        defect = main[0] * level[:, None] + main[1] * shares + main[2] * sums + apart + common
         logits = np.concatenate((np.zeros((len(rows), 1)), defect), axis=1) + f @ weight.T
-        found, slope = softmax_loss(logits, known, balanced)
-        of_defect, apart = slope[:, 1:], bias - bias.mean()
-        found += _PRIOR * ((main - fixed) ** 2).sum() + _PRIOR / 10 * (apart**2).sum()
+        found, slope = softmax_loss(logits, labels, balanced)
+        of_defect = slope[:, 1:]
+        found += _PRIOR * ((main - fixed) ** 2).sum() + (ridge * apart**2).sum()
         by_main = np.array([(of_defect * each).sum() for each in (level[:, None], shares, sums)])
         by_main += 2 * _PRIOR * (main - fixed)
-        by_bias = of_defect.sum(axis=0) + _PRIOR / 5 * apart
+        by_bias = np.append(of_defect.sum(axis=0) + 2 * ridge * apart, of_defect.sum())
         by_weight = slope.T @ f
         if features is not None:
             found += features * (weight**2).sum()
             by_weight = by_weight + 2 * features * weight
         return float(found), np.concatenate((by_main, by_bias, by_weight.ravel()))
 
-    best = minimum(loss, np.concatenate((fixed, np.zeros(types + (types + 1) * f.shape[1]))))
-    term = ImageTerm(float(best[0]), float(best[1]), float(best[2]), best[3 : 3 + types].copy())
+    best = minimum(loss, np.concatenate((fixed, np.zeros(types + 1 + (types + 1) * f.shape[1]))))
+    term = ImageTerm(float(best[0]), float(best[1]), float(best[2]), best[3 : 3 + types] + best[3 + types])
     if features is None:
         return term
-    weight = best[3 + types :].reshape(types + 1, -1).copy()
+    weight = best[4 + types :].reshape(types + 1, -1).copy()
     return replace(term, weights=weight, mean=mean, deviation=deviation)
 
 

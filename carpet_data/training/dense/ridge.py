@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-__all__ = ["ANY_DEFECT", "minimum", "softmax_loss"]
+__all__ = ["minimum", "softmax_loss"]
 
 F64 = NDArray[np.float64]
 
-ANY_DEFECT = -1
-"""The label of what is some defect, of whatever type."""
 _ROUNDS = 100
 
 
@@ -21,8 +19,8 @@ def softmax_loss(logits: F64, labels: NDArray[np.int64], weights: F64) -> tuple[
     """Weighted cross-entropy and its gradient.
 
     Args:
-        logits: float64 (n, k), good or background first.
-        labels: int64 (n,); of ANY_DEFECT all classes but the first are right.
+        logits: float64 (n, k).
+        labels: int64 (n,).
         weights: float64 (n,).
 
     Returns:
@@ -35,14 +33,10 @@ def softmax_loss(logits: F64, labels: NDArray[np.int64], weights: F64) -> tuple[
     """
     chance = np.exp(logits - logits.max(axis=1, keepdims=True))
     chance /= chance.sum(axis=1, keepdims=True)
-    right = np.zeros_like(chance)
-    known = labels >= 0
-    right[known, labels[known]] = 1
-    right[~known, 1:] = 1
-    own = chance * right
-    total = np.maximum(own.sum(axis=1), 1e-300)
-    loss = -float((np.log(total) * weights).sum())
-    return loss, (chance - own / total[:, None]) * weights[:, None]
+    rows = np.arange(len(labels))
+    loss = -float((np.log(np.maximum(chance[rows, labels], 1e-300)) * weights).sum())
+    chance[rows, labels] -= 1
+    return loss, chance * weights[:, None]
 
 
 def minimum(function: Callable[[F64], tuple[float, F64]], start: F64) -> F64:

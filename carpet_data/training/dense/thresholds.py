@@ -42,14 +42,12 @@ class Judged:
 
     Attributes:
         labels: int64 (n,).
-        typed: bool (n,), see `fit_term`.
         weights: float64 (n,); less than 1 for a background that stands in for a good image.
         folds: int64 (n,), rows of one group are in one fold.
     """
 
     rows: tuple[Evidence, ...]
     labels: NDArray[np.int64]
-    typed: NDArray[np.bool_]
     weights: F64
     folds: NDArray[np.int64]
 
@@ -98,30 +96,31 @@ def _test_views(source: CellSource) -> int:
 def judged_images(source: CellSource, held: Sequence[HeldOut], calibration: Calibration) -> Judged | None:
     """Pool the held-out maps; None where there are none.
 
-    With few good images the background of each defect image is judged too, as half a good image: what is around a
-    defect must stay good as well.
+    An image whose type the head had not seen says nothing. With few good images the background of each defect image is
+    judged too, as half a good image: what is around a defect must stay good as well.
     """
     good = sum(each.label == 0 for each in held)
     rows: list[Evidence] = []
-    facts: list[tuple[int, bool, float, int]] = []
+    facts: list[tuple[int, float, int]] = []
     features = [pooled(source.bank.map(source.samples[each.row], source.resolution)) for each in held]
     for each, own in zip(held, features, strict=True):
         logits = calibration.logits(each.logits)
-        rows.append(evidence_of(logits, own, threshold=calibration.threshold))
-        facts.append((each.label, each.typed, 1.0, each.row))
+        if each.typed or not each.label:
+            rows.append(evidence_of(logits, own, threshold=calibration.threshold))
+            facts.append((each.label, 1.0, each.row))
         if each.label and each.cover is not None and good < _ENOUGH_GOOD and source.table is not None:
             around = _around(each.cover)
             if not around.all():
                 others = np.mean(features, axis=0)
                 rows.append(evidence_of(logits, others, threshold=calibration.threshold, without=around))
-                facts.append((0, True, _STAND_IN, each.row))
+                facts.append((0, _STAND_IN, each.row))
     if not rows:
         return None
-    labels, typed, weights, samples = (np.array(column) for column in zip(*facts, strict=True))
+    labels, weights, samples = (np.array(column) for column in zip(*facts, strict=True))
     groups = [source.samples[row].group or source.samples[row].id for row in samples.tolist()]
     place = {name: number for number, name in enumerate(sorted(set(groups)))}
     folds = np.array([place[name] % _TERM_FOLDS for name in groups], np.int64)
-    return Judged(tuple(rows), labels.astype(np.int64), typed.astype(np.bool_), weights.astype(np.float64), folds)
+    return Judged(tuple(rows), labels.astype(np.int64), weights.astype(np.float64), folds)
 
 
 def _around(cover: NDArray[np.float16]) -> NDArray[np.bool_]:
@@ -133,17 +132,23 @@ def _around(cover: NDArray[np.float16]) -> NDArray[np.bool_]:
 
 def _term(found: Judged, good_recall: float) -> ImageTerm:
     """Fit the image term, its penalty chosen by cross-validation, and set the threshold between good and defect."""
+    everything = np.ones(len(found.labels), np.bool_)
     if not (found.labels == 0).any():
-        return replace(_fitted(found, np.ones(len(found.labels), np.bool_), _penalty(found)[0]), shift=_NEVER)
+        return replace(_fitted(found, everything, _penalty(found)[0]), shift=_NEVER)
+    if not (found.labels > 0).any():
+        # Nothing is known of how defects look to a head that has seen others: what no good image reaches is one.
+        term = PLAIN(len(found.rows[0].types))
+        logits = np.stack([term.logits(row) for row in found.rows])
+        return replace(term, shift=max(0.0, float((logits[:, 1:].max(axis=1) - logits[:, 0]).max())))
     penalty, logits = _penalty(found)
-    term = _fitted(found, np.ones(len(found.labels), np.bool_), penalty)
+    term = _fitted(found, everything, penalty)
     margins = logits[:, 1:].max(axis=1) - logits[:, 0]
     return replace(term, shift=good_shift(margins, found.labels > 0, found.weights, good_recall))
 
 
 def _fitted(found: Judged, chosen: NDArray[np.bool_], penalty: float | None) -> ImageTerm:
     rows = [row for row, taken in zip(found.rows, chosen, strict=True) if taken]
-    return fit_term(rows, found.labels[chosen], found.typed[chosen], found.weights[chosen], features=penalty)
+    return fit_term(rows, found.labels[chosen], found.weights[chosen], features=penalty)
 
 
 def _penalty(found: Judged) -> tuple[float | None, F64]:
@@ -176,12 +181,11 @@ def _left_out(found: Judged, penalty: float | None) -> F64:
 
 
 def _loss(logits: F64, found: Judged) -> float:
-    """Cross-entropy, each class counting alike; of an image whose type no head had seen, that of good or not."""
+    """Cross-entropy, each class counting alike."""
     most = logits.max(axis=1, keepdims=True)
     log = logits - most - np.log(np.exp(logits - most).sum(axis=1, keepdims=True))
     chance = np.exp(log)
-    own = chance[np.arange(len(log)), found.labels]
-    right = np.where(found.typed | (found.labels == 0), own, chance[:, 1:].sum(axis=1))
+    right = chance[np.arange(len(log)), found.labels]
     sums = np.bincount(found.labels, found.weights)
     weights = found.weights / sums[found.labels]
     return float(-(np.log(np.maximum(right, 1e-12)) * weights).sum() / weights.sum())

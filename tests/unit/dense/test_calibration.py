@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, f1_score
 
-from carpet_data.training.dense.calibration import average_precision, best_threshold, calibrate
+from carpet_data.training.dense.calibration import average_precision, best_threshold, calibrate, log_odds
 from carpet_data.training.dense.crossfit import HeldOut
 from carpet_data.training.dense.image_term import PLAIN, Evidence, evidence_of, fit_term
 from carpet_data.training.dense.ridge import softmax_loss
@@ -19,7 +19,7 @@ from carpet_data.training.dense.thresholds import good_shift
 
 
 @settings(max_examples=20)
-@given(hnp.arrays(np.float64, (4, 3), elements=st.floats(-4, 4)), st.lists(st.integers(-1, 2), min_size=4, max_size=4))
+@given(hnp.arrays(np.float64, (4, 3), elements=st.floats(-4, 4)), st.lists(st.integers(0, 2), min_size=4, max_size=4))
 def test_the_gradient_is_that_of_the_loss(logits: np.ndarray, labels: list[int]) -> None:  # type: ignore[type-arg]
     weights = np.array([0.5, 1.0, 2.0, 0.1])
     _, slope = softmax_loss(logits, np.array(labels), weights)
@@ -97,6 +97,21 @@ def test_types_that_no_head_had_seen_do_not_choose_the_smoothing() -> None:
     assert calibrate(held, 3, smoothing=None, default=0.0, seed=0).smoothing == 0
 
 
+def test_types_that_no_head_had_seen_do_not_calibrate() -> None:
+    held = [replace(_held(row, 1 + row % 2, sharp=8.0), typed=False) for row in range(8)]
+    found = calibrate(held, 3, smoothing=0.0, default=0.7, seed=0)
+    assert found.temperature == 1
+    assert not found.bias.any()
+    ground = [log_odds(each.logits.astype(np.float32))[each.cover.sum(axis=0) == 0] for each in held]  # type: ignore[union-attr]
+    assert (np.concatenate(ground) > found.threshold).mean() < 0.002
+
+
+def test_a_type_of_one_image_has_the_bias_of_the_others() -> None:
+    rows = [_evidence(label, seed) for seed, label in enumerate((0, 0, 1, 2))]
+    term = fit_term(rows, np.array([0, 0, 1, 2]), np.ones(4), features=None)
+    assert term.bias[0] == pytest.approx(term.bias[1], abs=0.1)
+
+
 def test_maps_without_masks_are_of_no_use() -> None:
     held = [HeldOut(0, 1, np.zeros((3, 4, 4), np.float16), None, typed=True)]
     found = calibrate(held, 3, smoothing=None, default=0.7, seed=0)
@@ -127,9 +142,9 @@ def _evidence(label: int, seed: int) -> Evidence:
 def test_mean_features_tell_types_that_cells_do_not() -> None:
     labels = np.arange(60) % 3
     rows = [_evidence(int(label), seed) for seed, label in enumerate(labels)]
-    everything = np.ones(60, np.bool_), np.ones(60)
-    plain = fit_term(rows, labels, *everything, features=None)
-    better = fit_term(rows, labels, *everything, features=0.01)
+    everything = np.ones(60)
+    plain = fit_term(rows, labels, everything, features=None)
+    better = fit_term(rows, labels, everything, features=0.01)
     right = [
         np.mean([term.logits(row).argmax() == label for row, label in zip(rows, labels, strict=True)])
         for term in (PLAIN(2), plain, better)
@@ -140,6 +155,6 @@ def test_mean_features_tell_types_that_cells_do_not() -> None:
 
 def test_one_image_of_a_class_leaves_the_term_near_the_plain_one() -> None:
     rows = [_evidence(label, label) for label in (0, 1, 2)]
-    term = fit_term(rows, np.arange(3), np.array([True, False, False]), np.ones(3), features=None)
+    term = fit_term(rows, np.arange(3), np.ones(3), features=None)
     assert 0.5 < term.level < 3
     assert np.isfinite(term.bias).all()
