@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from carpet_data.core.files import regular
 from carpet_data.core.images import whole
 from carpet_data.core.problems import Problem
 from carpet_data.diagnosis.codes import problem
@@ -20,7 +21,7 @@ def broken_link(path: Path, where: str) -> Problem | None:
 def read_bytes(path: Path, where: str) -> bytes | Problem:
     """The bytes of a file, or why there are none."""
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
     except FileNotFoundError:
         return problem("missing-file", where, "it does not exist")
     except PermissionError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from carpet_data.core.files import regular
 from carpet_data.dataset import Connectivity
 from carpet_data.errors import DataError
 from carpet_data.store.json_files import read_json, write_json
@@ -40,7 +41,7 @@ class Description:
 def is_prepared(root: Path) -> bool:
     """Whether a folder is one that `prepare` made; never an error."""
     try:
-        values = json.loads((root / DESCRIPTION).read_bytes())
+        values = json.loads(regular(root / DESCRIPTION).read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(values, dict) and values.get("format") == FORMAT

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from carpet_data.core.files import regular
 from carpet_data.errors import DataError
 from carpet_data.store.files import replacing, write_bytes
 
@@ -26,7 +27,7 @@ def read_json(path: Path, *, hint: str, what: str = "the file") -> dict[str, Any
         DataError: The file is missing or unreadable, or holds something else.
     """
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(regular(path).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{what} is missing", where=path, hint=hint) from error
     except OSError as error:
@@ -77,9 +78,11 @@ def read_lines(path: Path, hint: str, what: str = "the file") -> Iterator[tuple[
         DataError: The file is missing, or a line is damaged; it is named.
     """
     try:
-        file = path.open("rb")
+        file = regular(path).open("rb")
     except FileNotFoundError as error:
         raise DataError(f"{what} is missing", where=path, hint=hint) from error
+    except OSError as error:
+        raise DataError(f"{what} cannot be read ({error.strerror})", where=path, hint=hint) from error
     with file:
         for number, line in enumerate(file, start=1):
             where = f"{path}, line {number}"

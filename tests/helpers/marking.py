@@ -9,6 +9,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "browser": ("browser", "slow"),
     "faults/test_curate_killed.py": ("kill", "slow"),
     "faults/test_prepare_killed.py": ("kill", "slow"),
+    "faults/test_special_files.py": ("slow",),
     "faults/test_synthesize_killed.py": ("kill", "slow"),
     "faults/test_tile_killed.py": ("kill", "slow"),
     "oracle": ("oracle", "slow"),

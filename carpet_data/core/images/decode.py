@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core.files import regular
 from carpet_data.core.images import flat_png, whole
 from carpet_data.core.images.limits import check_size
 from carpet_data.core.images.probe import ImageInfo, probe
@@ -148,7 +149,7 @@ def _palette_indices(path: Path) -> NDArray[np.uint8]:
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except FileNotFoundError as error:
         raise ImageError("the file is missing", where=path, hint="restore it, or remove its entry") from error
     except OSError as error:

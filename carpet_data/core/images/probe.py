@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from carpet_data.core.files import regular
 from carpet_data.core.images.limits import check_size
 from carpet_data.errors import ImageError
 
@@ -48,7 +49,7 @@ def probe(path: str | os.PathLike[str]) -> ImageInfo:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             head = file.read(64)
     except FileNotFoundError as error:
         raise ImageError("the file is missing", where=path, hint="restore it, or remove its entry") from error

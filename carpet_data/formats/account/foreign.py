@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from carpet_data.core.files import regular
 from carpet_data.formats.listing import is_known
 
 __all__ = ["ANNOTATION_SUFFIXES", "HARMLESS", "TABLE", "WHOLE_SET", "advice", "annotation_kinds", "kind_of"]
@@ -114,7 +115,7 @@ def annotation_kinds(root: Path, paths: Sequence[str]) -> dict[str, str]:
 def kind_of(path: Path) -> str | None:
     """What a file looks like, such as "labelme JSON"; None where it does not look like annotations, or is not text."""
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             text = file.read(_FIRST_BYTES).decode("utf-8-sig", "replace")
     except OSError:
         return None  # it is listed as not read all the same

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from carpet_data.core.files import regular
 from carpet_data.core.masks.classes import IGNORED
 from carpet_data.dataset import GOOD, ClassFile
 from carpet_data.errors import DataError, UsageError
@@ -87,7 +88,7 @@ def read_file(path: Path) -> MaskClasses:
         DataError: It cannot be read or understood.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UsageError(
             f"invalid --mask-classes value {str(path)!r}: there is no such file",

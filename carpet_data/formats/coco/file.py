@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from carpet_data.core.files import regular
 from carpet_data.errors import DataError
 from carpet_data.formats.coco.ids import Id, id_of
 
@@ -96,7 +97,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _parse(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        return json.loads(regular(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except OSError as error:
         raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="check the path") from error
     except UnicodeDecodeError as error:

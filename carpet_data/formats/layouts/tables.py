@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from carpet_data.core.files import regular
 from carpet_data.dataset import GOOD, Side
 from carpet_data.errors import DataError
 from carpet_data.formats.classes.rules import DEFECT
@@ -93,6 +94,6 @@ def voc_sides(root: Path, files: Sequence[str]) -> dict[str, Side]:
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        return iter(path.read_text(encoding="utf-8-sig").splitlines())
+        return iter(regular(path).read_text(encoding="utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the table cannot be read ({error})", where=path, hint="restore the file") from error

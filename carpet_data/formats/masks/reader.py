@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from carpet_data.core.files import regular
 from carpet_data.core.images import probe, read_indices
 from carpet_data.core.masks.classes import values_in
 from carpet_data.dataset import GOOD, SIDES, ClassFile, Dataset, IndexFile, Sample, Side
@@ -76,7 +77,7 @@ def read(root: Path, options: ReadOptions) -> Dataset:
 def _classes(path: Path) -> MaskClasses:
     """The numbers of the classes; names mean nothing here, so a defect type may be called "void"."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(regular(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"the list of classes cannot be read ({error})", where=path, hint=_HINT) from error
     numbers = document if isinstance(document, dict) else {}
@@ -91,7 +92,7 @@ def _classes(path: Path) -> MaskClasses:
 def _records(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
     found: list[tuple[int, Mapping[str, Any]]] = []
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        for number, line in enumerate(regular(path).read_text(encoding="utf-8-sig").split("\n"), start=1):
             if line.strip():
                 record = json.loads(line)
                 if not isinstance(record, dict):

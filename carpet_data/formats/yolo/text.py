@@ -6,6 +6,7 @@ import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
+from carpet_data.core.files import regular
 from carpet_data.errors import DataError
 
 _WIDE = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
@@ -20,7 +21,7 @@ def text_of(path: Path) -> str:
         DataError: It cannot be read, or is not UTF-8: the first line that is not is named.
     """
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
     except OSError as error:
         raise DataError(f"it cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     wide = next((name for mark, name in _WIDE.items() if data.startswith(mark)), None)
@@ -62,7 +63,7 @@ def are_numbers(words: Sequence[str]) -> bool:
 def holds_labels(path: Path) -> bool:
     """Whether a file looks like YOLO labels: `is_label_text` of its start."""
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             return is_label_text(file.read(_SNIFFED_BYTES))
     except OSError:  # a broken link, or no permission: whoever reads all of it says so
         return False

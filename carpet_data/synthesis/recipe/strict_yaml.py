@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from carpet_data.core.files import regular
 from carpet_data.errors import DataError
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -50,7 +51,7 @@ def read(path: Path) -> Document:
         DataError: The file is missing, or not YAML of the strict kind; the line is named.
     """
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
     except FileNotFoundError as error:
         raise DataError("file not found", where=path, hint="check the path") from error
     except OSError as error:
