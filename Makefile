@@ -28,7 +28,7 @@ demo: $(VENV)/.core
 	@echo "  $(DEMO)/carpet-prepared/previews  contact sheets of the synthetic images"
 	@echo "  $(DEMO)/plots                     counts, areas and sizes as PNG"
 	@echo "  $(DEMO)/carpet-coco               images/ and annotations/instances_*.json"
-	@echo "  $(DEMO)/carpet-prepared/runs/validate-001/report.html  whether the synthetic images help a classifier"
+	@echo "  $(DEMO)/carpet-prepared/runs/validate-001/report.html  whether the synthetic images help, by task"
 	@echo "  $(DEMO)/report.html               all of it on one page"
 
 test: lint types suite
