@@ -19,7 +19,7 @@ from carpet_data.cli.common import (
     workers_option,
 )
 from carpet_data.cli.options import options, take
-from carpet_data.experiments.conditions import BASELINE_TRAINING
+from carpet_data.experiments.conditions import BASELINE_DENSE, BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.training.dense.options import DenseOptions
 from carpet_data.training.options import TrainOptions
@@ -37,7 +37,7 @@ _FIXED = {name: value for name, value in BASELINE_TRAINING.to_json().items() if 
 @root_argument()
 @split_option
 @options(ValidateOptions)
-@options(DenseOptions, skip=_OF_DENSE_FIXED, prefix="dense")
+@options(DenseOptions, skip=_OF_DENSE_FIXED, prefix="dense", **BASELINE_DENSE.to_json())
 @options(TrainOptions, skip=_FIXED, **BASELINE_TRAINING.to_json())
 @run_folder_option("validate")
 @overwrite_option

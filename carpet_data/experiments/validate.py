@@ -16,7 +16,7 @@ from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import GOOD, DataFolder, folder_of
 from carpet_data.errors import CarpetDataError, DataError
 from carpet_data.experiments import journal, map_pictures
-from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING
+from carpet_data.experiments.conditions import BASELINE, BASELINE_DENSE, BASELINE_TRAINING
 from carpet_data.experiments.options import ValidateOptions
 from carpet_data.experiments.partitions import Partition
 from carpet_data.experiments.plan import Plan, make_plan
@@ -100,7 +100,7 @@ def validate(
 
     compared, trained = divided(changes, ValidateOptions, TrainOptions)
     options, training = ValidateOptions.of(options, compared), training.but(**trained)
-    dense = (dense or DenseOptions()).but(device=training.device)
+    dense = (BASELINE_DENSE if dense is None else dense).but(device=training.device)
     plan = make_plan(folder_of(root), options, training, dense, split=split)
     for condition in plan.conditions:
         views.check(condition.settings.augment)

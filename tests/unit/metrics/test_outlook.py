@@ -84,3 +84,21 @@ def test_the_difference_named_is_found_about_as_often_as_promised(groups: int) -
         assert 0.6 <= found / rounds <= 1.0
     else:
         assert found / rounds < 0.95, "where the classifiers disagree on less than that, it cannot be found so often"
+
+
+def test_each_task_says_why_it_allows_no_verdict() -> None:
+    class_of, test = _set(good=(20, 10), hole=(8, 4), cut=(3, 3))
+    everything = list(class_of)
+    found = outlook(class_of, {}, test, masked=everything)
+    assert dict(found.tasks) == dict.fromkeys(("classify", "segment", "detect", "anomaly"))
+    assert "verdicts that this split can carry: classify, segment, detect, anomaly" in found.text()
+    bare = outlook(class_of, {}, test, masked=[])
+    assert [task for task, why in bare.tasks.items() if why is None] == ["classify"]
+    assert "not segment, detect, anomaly: no defect image has a mask" in bare.text()
+    some = [each for each in everything if not each.startswith("cut")]
+    assert outlook(class_of, {}, test, masked=some).tasks["detect"] is not None
+    assert outlook(class_of, {}, test, masked=some).tasks["segment"] is None
+    few = outlook(*_with_groups(_set(good=(20, 1), hole=(8, 4)), {}), masked=everything)
+    assert few.tasks["anomaly"] == "it needs 3 groups of test images without a defect (got 1)"
+    assert few.tasks["segment"] is None
+    assert outlook(class_of, {}, test).tasks == {}
