@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +71,7 @@ def write_task_outputs(
         collected = score_model(model, samples[side], batch_size=_BATCH, seed=seed, keep=keep, progress=shown)
         scores[side] = collected.result()
     runs.write_predictions(folder, rows)
-    for sample_id, data in heat.kept.items():
-        write_bytes(folder / runs.HEATMAPS / f"{component(sample_id)}.png", data)
+    heat.write(folder / runs.HEATMAPS)
     pictures.write(folder)
     _draw(run, scores["test"])
     runs.write_json(folder / runs.METRICS, {side: each.to_json() for side, each in scores.items()})
@@ -134,6 +134,11 @@ class _Best:
                 return
             del self.kept[least], self._keys[least]
         self.kept[name], self._keys[name] = make(), key
+
+    def write(self, folder: Path) -> None:
+        """Write FOLDER/NAME.png of each."""
+        for name, data in self.kept.items():
+            write_bytes(folder / f"{component(name)}.png", data)
 
 
 def _draw(run: RunInfo, test: TaskResult) -> None:

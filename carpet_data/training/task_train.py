@@ -173,13 +173,7 @@ def train_task(
     run, resumed = _create(task, dataset, name, options, real_only, skip_faulty, sides, out, overwrite)
     started = time.perf_counter()
     with lock.locked(run.folder, "train"):
-        try:
-            fitted = fit(sides, run, runs.cache_of(dataset.root, out))
-        except CarpetDataError:
-            # A run that failed before anything in it was worth keeping leaves no folder.
-            if not resumed and not resumes:
-                shutil.rmtree(run.folder, ignore_errors=True)
-            raise
+        fitted = _fitted(fit, sides, run, runs.cache_of(dataset.root, out), keep=resumed or resumes)
         fitted.save(run.folder / "model")
         drawn = {"worst": worst, "heatmaps": heatmaps}
         seed = int(getattr(options, "seed", 0))
@@ -188,10 +182,33 @@ def train_task(
         seconds = time.perf_counter() - started
         facts = {"device": fitted.device, "classes": list(fitted.model.classes), "chosen": dict(fitted.settings)}
         runs.finish(run, seconds, facts)
+    return _result(task, run, sides, fitted, scores, seconds)
+
+
+def _fitted(
+    fit: Callable[[TrainSides, RunInfo, Path | None], Fitted],
+    sides: TrainSides,
+    run: RunInfo,
+    cache: Path | None,
+    *,
+    keep: bool,
+) -> Fitted:
+    """Train; a run that failed before anything in it was worth keeping leaves no folder."""
+    try:
+        return fit(sides, run, cache)
+    except CarpetDataError:
+        if not keep:
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+def _result(
+    task: Task, run: RunInfo, sides: TrainSides, fitted: Fitted, scores: Mapping[str, TaskResult], seconds: float
+) -> TaskTrainResult:
     return TaskTrainResult(
         run=run.folder,
         model=run.folder / "model",
-        name=dataset.name,
+        name=sides.dataset.name,
         task=task,
         architecture=fitted.architecture,
         weights=fitted.weights,

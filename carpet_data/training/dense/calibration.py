@@ -19,8 +19,8 @@ __all__ = ["Calibration", "average_precision", "best_threshold", "calibrate", "l
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-_SIGMAS = (0.0, 0.5, 0.7, 1.0, 1.5)
-_GAIN = 0.002
+_SIGMAS = (0.0, 0.5, 0.7, 1.0)
+_GAIN = 0.005
 """A smoother map must be better by this much, so that noise does not choose."""
 _BACKGROUND_CELLS, _DEFECT_CELLS = 500, 500
 _RIDGE, _TIED = 1e-3, 10.0

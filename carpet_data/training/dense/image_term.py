@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ _FLOOR = 1e-4
 _PRIOR = 0.02
 """How strongly the weights of pooled logits are drawn to those of `PLAIN`."""
 _TIED = 10.0
+_PLAIN_WEIGHTS = np.array([1.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,12 +137,24 @@ def fit_term(
     given = np.stack([row.features for row in rows])
     mean, deviation = given.mean(axis=0), given.std(axis=0) + 1e-6
     f = (given - mean) / deviation if features is not None else np.zeros((len(rows), 0))
+    loss = _loss_of(rows, labels, _balanced(labels, weights, types + 1), f, features or 0.0)
+    best = minimum(loss, np.concatenate((_PLAIN_WEIGHTS, np.zeros(types + 1 + (types + 1) * f.shape[1]))))
+    term = ImageTerm(float(best[0]), float(best[1]), float(best[2]), best[3 : 3 + types] + best[3 + types])
+    if features is None:
+        return term
+    weight = best[4 + types :].reshape(types + 1, -1).copy()
+    return replace(term, weights=weight, mean=mean, deviation=deviation)
+
+
+def _loss_of(
+    rows: Sequence[Evidence], labels: NDArray[np.int64], weights: F64, f: F64, penalty: float
+) -> Callable[[F64], tuple[float, F64]]:
+    """The penalized loss, and its gradient, of: the three weights, each type's bias, that of all, those of features."""
+    types = len(rows[0].types)
     level = np.array([row.level for row in rows])
     shares, sums = np.stack([row.types for row in rows]), np.stack([row.sums for row in rows])
-    balanced = _balanced(labels, weights, types + 1)
-    fixed = np.array([1.0, 1.0, 0.0])
     told = np.bincount(labels[labels > 0], minlength=types + 1)[1:]
-    # A type of which nothing is known has the bias of all types, which is the last one.
+    # A type of which little is known has the bias of all types.
     ridge = np.where(told > 1, _PRIOR / 10, _TIED)
 
     def loss(values: F64) -> tuple[float, F64]:
@@ -149,24 +162,15 @@ def fit_term(
         weight = values[4 + types :].reshape(types + 1, -1)
         defect = main[0] * level[:, None] + main[1] * shares + main[2] * sums + apart + common
         logits = np.concatenate((np.zeros((len(rows), 1)), defect), axis=1) + f @ weight.T
-        found, slope = softmax_loss(logits, labels, balanced)
-        of_defect = slope[:, 1:]
-        found += _PRIOR * ((main - fixed) ** 2).sum() + (ridge * apart**2).sum()
-        by_main = np.array([(of_defect * each).sum() for each in (level[:, None], shares, sums)])
-        by_main += 2 * _PRIOR * (main - fixed)
+        found, slope = softmax_loss(logits, labels, weights)
+        of_defect, moved = slope[:, 1:], main - _PLAIN_WEIGHTS
+        found += _PRIOR * (moved**2).sum() + (ridge * apart**2).sum() + penalty * (weight**2).sum()
+        by_main = np.array([(of_defect * each).sum() for each in (level[:, None], shares, sums)]) + 2 * _PRIOR * moved
         by_bias = np.append(of_defect.sum(axis=0) + 2 * ridge * apart, of_defect.sum())
-        by_weight = slope.T @ f
-        if features is not None:
-            found += features * (weight**2).sum()
-            by_weight = by_weight + 2 * features * weight
+        by_weight = slope.T @ f + 2 * penalty * weight
         return float(found), np.concatenate((by_main, by_bias, by_weight.ravel()))
 
-    best = minimum(loss, np.concatenate((fixed, np.zeros(types + 1 + (types + 1) * f.shape[1]))))
-    term = ImageTerm(float(best[0]), float(best[1]), float(best[2]), best[3 : 3 + types] + best[3 + types])
-    if features is None:
-        return term
-    weight = best[4 + types :].reshape(types + 1, -1).copy()
-    return replace(term, weights=weight, mean=mean, deviation=deviation)
+    return loss
 
 
 def _balanced(labels: NDArray[np.int64], weights: F64, count: int) -> F64:
