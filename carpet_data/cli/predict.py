@@ -73,23 +73,27 @@ def predict(
 @click.command("export-model")
 @click.argument("model", type=click.Path(path_type=Path), callback=existing)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The ONNX file, *.onnx.")
+@click.option("--height", type=click.IntRange(min=1), help="Rows of the images, for a dense model.")
+@click.option("--width", type=click.IntRange(min=1), help="Columns of the images, for a dense model.")
 @overwrite_option
 @json_option
 @quiet_option
-def export_model(model: Path, out: Path, overwrite: bool, as_json: bool, quiet: bool) -> None:
+def export_model(model: Path, out: Path, as_json: bool, quiet: bool, **values: Any) -> None:
     """Export a trained model to ONNX, with its preprocessing inside.
 
-    MODEL is a run folder or model folder that `train` wrote. The file takes uint8 RGB images (n, height, width, 3) of
-    any size and gives class probabilities and anomaly scores. Its metadata contain classes, task and sizes. The file is
-    compared with the model in onnxruntime before it is written.
+    MODEL is a run folder or model folder that `train` wrote. The file takes uint8 RGB images (n, height, width, 3) and
+    gives class probabilities and anomaly scores. A classifier takes images of any size; a dense model takes images of
+    one size and also gives a heat map. The metadata contain classes, task and sizes. The file is compared with the
+    model in onnxruntime before it is written.
 
     \b
     Example:
       carpet-data export-model carpet-prepared/runs/train-001 -o carpet.onnx
+      carpet-data export-model dense-run -o carpet.onnx --height 1024 --width 1024
     """
     from carpet_data.prediction.export_model import export_model as run
 
     ui = Ui(as_json=as_json, quiet=quiet)
     with ui.progress("exporting"):
-        done = run(model, out, overwrite=overwrite)
+        done = run(model, out, **values)
     ui.result(done.to_json(), done.text())

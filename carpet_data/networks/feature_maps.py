@@ -217,9 +217,9 @@ class FeatureMaps:
             return [each.clamp(-_LARGEST, _LARGEST).half().cpu().numpy() for each in found]
 
     def _placed(self, stage: Stage, values: torch.Tensor, window: _Window) -> torch.Tensor:
-        """The map of a stage on the cells that a window gives: float32 (c, rows, columns)."""
-        values = (values.permute(2, 0, 1) if stage.last else values).float()
-        for axis, piece in ((1, window.rows), (2, window.columns)):
+        """The map of a stage, or several maps, on the cells that a window gives: float32 (…, c, rows, columns)."""
+        values = (values.movedim(-1, -3) if stage.last else values).float()
+        for axis, piece in ((values.ndim - 2, window.rows), (values.ndim - 1, window.columns)):
             low, high = piece.take.start - piece.origin, piece.take.stop - piece.origin
             if stage.stride == self.stride and stage.center == self.stages[0].center:
                 values = values.narrow(axis, low + self._skip, high - low)

@@ -73,16 +73,24 @@ class ExportModelResult(Result):
 
 
 def export_model(
-    model: str | os.PathLike[str], out: str | os.PathLike[str], *, overwrite: bool = False
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    overwrite: bool = False,
 ) -> ExportModelResult:
     """Export a trained model to ONNX: images in, predictions out.
 
-    The file takes uint8 RGB images (n, height, width, 3) of any size and resizes and normalizes them itself. Its
-    metadata hold classes, task and sizes. It is compared with the model in onnxruntime before it is written.
+    The file takes uint8 RGB images (n, height, width, 3) and resizes and normalizes them itself: of any size for a
+    classifier, of one size for a dense model, which also gives a heat map. Its metadata hold classes, task and sizes.
+    It is compared with the model in onnxruntime before it is written.
 
     Args:
         model: A run folder or model folder that `train` wrote.
         out: The file, *.onnx.
+        height: Rows of the images, for a dense model.
+        width: Columns of the images, for a dense model.
         overwrite: Replace the file.
 
     Raises:
@@ -107,7 +115,7 @@ def export_model(
     from carpet_data.prediction.session import Session
 
     session = Session.open(Path(model), PredictOptions(device="cpu"))
-    parts = parts_of(session.model)
+    parts = parts_of(session.model, _size(height, width))
     data = _with_metadata(_exported(parts), session.model, parts)
     inputs, outputs, difference = _compared(data, session.model, parts)
     with making(target):
@@ -124,11 +132,21 @@ def export_model(
     )
 
 
+def _size(height: int | None, width: int | None) -> tuple[int, int] | None:
+    if height is None and width is None:
+        return None
+    if height is None or width is None or min(height, width) < 1:
+        raise UsageError(f"invalid size: height {height}, width {width}", hint="give both --height and --width")
+    return height, width
+
+
 def _exported(parts: Parts) -> bytes:
     import torch
 
-    example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, *_TRIALS[0], 3), dtype=np.uint8))
-    sizes = {_INPUT: {axis: torch.export.Dim(name) for axis, name in enumerate(("batch", "height", "width"))}}
+    shape = (2, *(parts.size or _TRIALS[0]), 3)
+    example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    free = ("batch", "height", "width") if parts.size is None else ("batch",)
+    sizes = {_INPUT: {axis: torch.export.Dim(name) for axis, name in enumerate(free)}}
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             parts.module,
@@ -181,7 +199,7 @@ def _compared(data: bytes, model: Predictor, parts: Parts) -> tuple[dict[str, An
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     random = np.random.default_rng(1)
     largest = 0.0
-    for height, width in _TRIALS:
+    for height, width in _TRIALS if parts.size is None else (parts.size, parts.size):
         # Smooth pictures with some grain: noise alone leaves networks in regions where nothing happens.
         image = _picture(random, height, width)
         wanted = parts.expected(model.predict([image])[0])

@@ -104,7 +104,7 @@ class Prediction:
         probabilities: Of each class, in the order of `classes` in run.json.
         loss: −log of the probability of the truth.
         anomaly: How surely the image shows a defect; None for a classifier.
-        detections: The defects found, the surest first: class, score and bbox (x, y, width, height) of each.
+        detections: The defects found, the surest first: class, score, bbox, area and mask of each.
     """
 
     id: str

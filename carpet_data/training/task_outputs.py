@@ -19,6 +19,7 @@ from carpet_data.store.files import write_bytes
 from carpet_data.store.names import component
 from carpet_data.store.runs import Prediction, RunInfo
 from carpet_data.training.contract import ImagePrediction, Predictor
+from carpet_data.training.detection_json import detection_json
 from carpet_data.training.map_pictures import Pictures, heatmap_png
 from carpet_data.training.scoring import score_model
 from carpet_data.training.task_result import TaskResult
@@ -109,10 +110,7 @@ def prediction_row(
         probabilities=tuple(round(float(chances[name]), 6) for name in classes),
         loss=round(-math.log(max(float(chances.get(truth, 0.0)), 1e-12)), 6),
         anomaly=round(float(found.anomaly), 6),
-        detections=tuple(
-            {"class": each.class_name, "score": round(float(each.score), 6), "bbox": list(each.bbox)}
-            for each in found.detections
-        ),
+        detections=tuple(detection_json(each, sample.width, sample.height) for each in found.detections),
     )
 
 

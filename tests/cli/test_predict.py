@@ -148,8 +148,8 @@ def test_a_model_is_exported(trained: Path, tmp_path: Path, run: Run, monkeypatc
     assert run("export-model", trained, "-o", out, "--json").json["error"] == "OutputError"
     found = ExportModelResult(out, trained, "classify", ("good",), {"images": ("n", 3)}, {"anomaly": ("n",)}, 1e-6, 9)
     asked: list[object] = []
-    monkeypatch.setattr(export, "export_model", lambda *paths, overwrite: asked.append((*paths, overwrite)) or found)
+    monkeypatch.setattr(export, "export_model", lambda *paths, **more: asked.append((*paths, more)) or found)
     done = run("export-model", trained, "-o", out, "--overwrite", "--json")
-    assert asked == [(trained, out, True)]
+    assert asked == [(trained, out, {"height": None, "width": None, "overwrite": True})]
     assert done.json["inputs"] == {"images": ["n", 3]}
     assert "largest difference from the model: 1.0e-06" in run("export-model", trained, "-o", out).out

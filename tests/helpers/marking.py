@@ -20,6 +20,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "unit/networks": ("torch",),
     "unit/training": ("torch",),
     "unit/prediction": ("torch",),
+    "unit/prediction/test_export_dense.py": ("slow",),
     "unit/prediction/test_export_model.py": ("slow",),
     "unit/test_evidence_pools.py": ("torch", "slow"),
     "unit/test_learned_engine.py": ("torch",),

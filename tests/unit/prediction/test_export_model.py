@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -19,7 +20,7 @@ from carpet_data.errors import CarpetDataError, OutputError, UsageError, Weights
 from carpet_data.networks import save_model
 from carpet_data.prediction import export_model as module
 from carpet_data.prediction.export_model import ExportModelResult, export_model
-from carpet_data.prediction.onnx_resize import ResizeSquare
+from carpet_data.prediction.onnx_resize import Enlarge, Resize
 from carpet_data.training.contract import load_predictor
 from carpet_data.training.tables import resized
 
@@ -46,9 +47,18 @@ def image(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_graph_resizes_as_training_does(shape: tuple[int, int]) -> None:
     pixels = image(*shape)
-    found = ResizeSquare(48)(torch.from_numpy(pixels[None]))[0].permute(1, 2, 0).numpy()
+    found = Resize(48, 48)(torch.from_numpy(pixels[None]))[0].permute(1, 2, 0).numpy()
     assert (found == resized(pixels, 48)).mean() > 0.999
     assert np.abs(found - resized(pixels, 48)).max() <= 1
+
+
+@pytest.mark.parametrize(("shape", "wanted"), [((40, 61), (60, 92)), ((50, 50), (100, 100)), ((1, 9), (2, 18))])
+def test_the_graph_enlarges_as_the_dense_model_does(shape: tuple[int, int], wanted: tuple[int, int]) -> None:
+    pixels = image(*shape)
+    found = Enlarge(*wanted)(torch.from_numpy(pixels[None]))[0].permute(1, 2, 0).numpy()
+    truth = cv2.resize(pixels, wanted[::-1], interpolation=cv2.INTER_CUBIC)
+    assert (found == truth).mean() > 0.999
+    assert np.abs(found - truth).max() <= 1
 
 
 @pytest.fixture(scope="module")
