@@ -14,6 +14,7 @@ from carpet_data.experiments.options import ValidateOptions
 from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.store import runs
+from carpet_data.training.dense.options import DenseOptions
 
 pytestmark = pytest.mark.real
 
@@ -26,7 +27,8 @@ def test_rotations_of_real_carpet(real_data: Callable[[str], Path], tmp_path: Pa
     )
     splits = sorted(name for name in store.read(root).splits if name.startswith("rotation"))
     options = ValidateOptions(splits=tuple(splits), recipes=("donor-paste",), to=3, seeds=1)
-    done = carpet_data.validate(root, None, options, settings, workers=2)
+    dense = DenseOptions(scale=0.25, strides=(8,), views=1, steps=60, folds=2, background=1.0)
+    done = carpet_data.validate(root, None, options, settings, dense=dense, workers=2)
     assert done.metrics is not None
     assert done.metrics.partitions == tuple(splits)
     assert done.run is not None
@@ -34,5 +36,12 @@ def test_rotations_of_real_carpet(real_data: Callable[[str], Path], tmp_path: Pa
     assert len([name for name in tested if not name.startswith("good")]) == 15, "every defect image is tested"
     assert min(count for name, count in done.metrics.test_units.items() if name != "good") >= 2
     assert not [answer for answers in done.checks.values() for answer in answers if answer.result == "flagged"]
+    segment = done.metrics
+    assert (segment.learner, segment.task, segment.measure) == ("dense", "segment", "pixel AP")
+    score = segment.conditions[BASELINE].first
+    assert score.value is not None
+    assert score.interval is not None
+    assert score.value > 0.3
+    assert [found.title for found in done.comparisons if found.learner == "classifier"]
     assert done.report is not None
     assert done.report.is_file()
