@@ -122,7 +122,9 @@ from carpet_data.tiling.tile import tile as tile
 from carpet_data.tiling.untile import UntileResult as UntileResult
 from carpet_data.tiling.untile import untile as untile
 from carpet_data.training.dense.options import DenseOptions as DenseOptions
+from carpet_data.training.detect.options import DetectOptions as DetectOptions
 from carpet_data.training.options import TrainOptions as TrainOptions
+from carpet_data.training.segment.options import SegmentOptions as SegmentOptions
 from carpet_data.training.task_train import TaskTrainResult as TaskTrainResult
 from carpet_data.training.tasks import train as train
 from carpet_data.training.train import TrainResult as TrainResult

@@ -75,6 +75,10 @@ def train(root: Path | None, task: str, as_json: bool, quiet: bool, **values: An
     is not given is chosen by cross-fitting on the training images. An interrupted run starts over; its feature maps are
     kept.
 
+    --task segment and --task detect train a whole network on crops of the images, for those with a GPU or patience:
+    U-Net, DeepLabV3, LR-ASPP or DRAEM's U-Net for the class of each pixel; Faster R-CNN, Mask R-CNN, RetinaNet or
+    SSDlite for boxes. They need the extra finetune. An interrupted run resumes.
+
     The test images are used once, at the end. The run folder contains the model, the metrics, the prediction of every
     image, plots, pictures of the worst test images, and heat maps that browse shows over the images.
 
@@ -82,6 +86,8 @@ def train(root: Path | None, task: str, as_json: bool, quiet: bool, **values: An
     Example:
       carpet-data train carpet-prepared
       carpet-data train carpet-prepared --task dense
+      carpet-data train carpet-prepared --task segment --model unet --epochs 40
+      carpet-data train carpet-prepared --task detect --model maskrcnn
       carpet-data train carpet-prepared --augment strong --sampling balanced
       carpet-data train carpet-prepared --arch resnet18 --freeze "until layer3" --epochs 30 --lr 0.0003
     """

@@ -28,6 +28,7 @@ Lines: TypeAlias = Sequence[str | tuple[str, tuple[int, int, int]]]
 _TILE, _ACROSS = 224, 2
 _HEATMAP_SIDE = 512
 _HOTTEST, _STRONGEST, _PAINTED = 0.97 * 255, 0.75, 0.6
+_SURE = 0.5
 _RIGHT, _WRONG = (130, 210, 130), (255, 140, 120)
 
 
@@ -60,6 +61,8 @@ def map_panel(
         tiles.append(_heated(small, _fitted(np.asarray(found.heat, np.float32))))
     if found.labels is not None:
         tiles.append(_painted(small, _fitted(found.labels, exact=True), classes))
+    elif found.heat is None:
+        tiles.append(_boxed(small, found, classes, _TILE / max(image.shape[:2])))
     return sheets.panel(lines, tiles)
 
 
@@ -88,6 +91,19 @@ def _painted(image: U8, labels: U8, classes: Sequence[str]) -> U8:
                 ImageColor.getrgb(named[name])[:3], np.float32
             )
     return np.rint(painted).astype(np.uint8)
+
+
+def _boxed(image: U8, found: ImagePrediction, classes: Sequence[str], scale: float) -> U8:
+    """The boxes of what a detector is more sure of than not, in the colors of their classes."""
+    named = colors.of_classes(tuple(classes))
+    drawn: U8 = np.array(image)
+    for each in reversed(found.detections):
+        if each.score >= _SURE:
+            x, y, width, height = each.bbox
+            first = round(x * scale), round(y * scale)
+            last = round((x + width) * scale) - 1, round((y + height) * scale) - 1
+            cv2.rectangle(drawn, first, last, ImageColor.getrgb(named[each.class_name])[:3], 2)
+    return drawn
 
 
 @dataclass(slots=True)

@@ -52,6 +52,16 @@ TASKS: Mapping[Task, TaskEntry] = {
         "carpet_data.training.dense.options:DenseOptions",
         "carpet_data.training.dense.train:train_dense",
     ),
+    "segment": TaskEntry(
+        "a fine-tuned network for the class of each pixel",
+        "carpet_data.training.segment.options:SegmentOptions",
+        "carpet_data.training.segment.train:train_segment",
+    ),
+    "detect": TaskEntry(
+        "a fine-tuned detector of boxes and masks",
+        "carpet_data.training.detect.options:DetectOptions",
+        "carpet_data.training.detect.train:train_detect",
+    ),
 }
 
 
