@@ -14,6 +14,7 @@ from carpet_data.training.contract import Detection
 from carpet_data.training.detect.fit import targets_of
 from carpet_data.training.detect.model import found_in, prediction_of
 from carpet_data.training.detect.networks import anchor_boxes, build
+from carpet_data.training.map_pictures import map_panel
 from carpet_data.training.tuning.crops import Crop
 
 CLASSES = ("good", "hole", "thread")
@@ -141,3 +142,14 @@ def test_a_prediction_says_what_its_detections_say() -> None:
     boxes = prediction_of([Detection("hole", 0.4, (0, 0, 2, 2))], CLASSES, (10, 12), masks=False)
     assert (boxes.class_name, boxes.heat, boxes.labels) == ("good", None, None)
     assert prediction_of((), CLASSES, (10, 12), masks=True).anomaly == 0
+
+
+def test_a_picture_shows_the_boxes_that_are_surer_than_not() -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    sure, unsure = Detection("hole", 0.9, (10, 20, 30, 40)), Detection("hole", 0.2, (60, 60, 20, 20))
+    shown = [
+        map_panel(image, None, prediction_of(found, CLASSES, (100, 100), masks=False), CLASSES, ("a",))
+        for found in ((sure, unsure), (sure,), (unsure,))
+    ]
+    assert np.array_equal(shown[0], shown[1])
+    assert np.count_nonzero(shown[0] != shown[2]) > 100
