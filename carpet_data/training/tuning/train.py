@@ -120,8 +120,6 @@ def _fit(
     # Here, not above: torch takes seconds to load, and the command must refuse what is wrong before.
     from carpet_data.networks import devices
     from carpet_data.networks.checkpoints import FILE
-    from carpet_data.reporting import figures
-    from carpet_data.training.tuning import saved
     from carpet_data.training.tuning.fitting import check_scenes
     from carpet_data.training.tuning.scenes import Scenes
 
@@ -140,6 +138,24 @@ def _fit(
         if not (run.folder / FILE).exists():
             shutil.rmtree(run.folder, ignore_errors=True)
         raise
+    return _handed_over(kind.task, fitted, options, run, weights, chosen=bool(val.samples), notes=notes)
+
+
+def _handed_over(
+    task: Task,
+    fitted: TuneFit,
+    options: TuneOptions,
+    run: RunInfo,
+    weights: Weights | None,
+    *,
+    chosen: bool,
+    notes: tuple[str, ...],
+) -> Fitted:
+    """Draw the curves, and tell how the model is saved; the checkpoint is of no more use then."""
+    from carpet_data.networks.checkpoints import FILE
+    from carpet_data.reporting import figures
+    from carpet_data.training.tuning import saved
+
     history = [asdict(epoch) for epoch in fitted.history]
     figures.save(figures.curves(history, "score"), run.folder / "plots" / "curves.png")
     described = {
@@ -150,7 +166,7 @@ def _fit(
     }
 
     def save(folder: Path) -> None:
-        saved.save(fitted.module, folder, kind.task, described)
+        saved.save(fitted.module, folder, task, described)
         (run.folder / FILE).unlink(missing_ok=True)
 
     return Fitted(
@@ -159,7 +175,7 @@ def _fit(
         options.name if weights is None else f"{options.name} on {weights.architecture}",
         "none" if weights is None else weights.name,
         str(fitted.device),
-        {"epoch": fitted.best_epoch} if val.samples else {},
+        {"epoch": fitted.best_epoch} if chosen else {},
         (*([weights.note] if weights is not None and weights.note else ()), *notes),
         history,
     )
