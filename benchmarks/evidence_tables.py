@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import dense_tables
 from evidence_pools import LEFT_OUT
 
 from carpet_data.core.text import counted
@@ -18,6 +19,8 @@ def _took(values: Mapping[str, Any]) -> str:
 
 def table(values: dict[str, Any]) -> str:
     """The Markdown of one protocol."""
+    if "tasks" in values:
+        return dense_tables.table(values)
     contrasts = {contrast["condition"]: contrast for contrast in values["contrasts"]}
     scored = values["test_units"].get(GOOD, 0) > 0
     lines: list[str | None] = [
