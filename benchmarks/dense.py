@@ -19,9 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from carpet_data.experiments.journal import CLASSIFIER, DENSE, Training
-from carpet_data.experiments.learners.dense import pinned
-from carpet_data.training.dense.choose import choose
 from evidence import DATA, HERE, PROTOCOLS, Protocol, opened, render, type_accuracy
 from evidence_tables import table
 
@@ -31,11 +28,14 @@ from carpet_data.dataset import GOOD, Dataset, Side, Split
 from carpet_data.experiments import compare, journal
 from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import BASELINE, Condition
+from carpet_data.experiments.journal import CLASSIFIER, DENSE, Training
+from carpet_data.experiments.learners.dense import pinned
 from carpet_data.experiments.partitions import DatasetSplit, Partition, classes_of
 from carpet_data.metrics import BALANCED_ACCURACY, MACRO_F1, paired_bootstrap
 from carpet_data.networks import build, devices
 from carpet_data.networks import choose as choose_weights
 from carpet_data.training.dense.bank import MapBank
+from carpet_data.training.dense.choose import choose
 from carpet_data.training.dense.options import DenseOptions
 from carpet_data.training.options import TrainOptions
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_BASELINE = "real + strong augmentation"
+from carpet_data.experiments.conditions import BASELINE
+
 _LINEAR = "linear head"
 _PIXELS = (
     ("segment", "pixel AP", 3),
@@ -35,15 +36,15 @@ def table(values: Mapping[str, Any]) -> str:
     ]
     for task, score, digits in _PIXELS:
         conditions = values["tasks"][task]["conditions"]
-        first, second = (conditions[each]["scores"].get(score) for each in (_LINEAR, _BASELINE))
+        first, second = (conditions[each]["scores"].get(score) for each in (_LINEAR, BASELINE))
         if second is not None and second["value"] is not None:
             lines.append(
                 f"| {score} | | {_figure(first, digits)} | {_figure(second, digits)} {_test(values, task, score)}"
             )
-    whole = values["whole_image"]["conditions"][_BASELINE]["scores"]
+    whole = values["whole_image"]["conditions"][BASELINE]["scores"]
     conditions = values["tasks"]["classify"]["conditions"]
     for score in _LABELS:
-        figures = [whole.get(score), *(conditions[each]["scores"].get(score) for each in (_LINEAR, _BASELINE))]
+        figures = [whole.get(score), *(conditions[each]["scores"].get(score) for each in (_LINEAR, BASELINE))]
         if any(each is not None and each["value"] is not None for each in figures):
             shown = " | ".join(_figure(each, 3) for each in figures)
             lines.append(f"| {score} | {shown} {_test(values, 'classify', score)}")
