@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from evidence_tables import table
 
 import carpet_data
 from carpet_data.core.progress import Step
-from carpet_data.dataset import GOOD, Dataset, Side, Split
+from carpet_data.dataset import Dataset, Side, Split
 from carpet_data.experiments import compare, journal
 from carpet_data.experiments.comparison import Comparison
 from carpet_data.experiments.conditions import BASELINE, Condition
@@ -32,15 +33,10 @@ from carpet_data.experiments.journal import CLASSIFIER, DENSE, Training
 from carpet_data.experiments.learners.dense import pinned
 from carpet_data.experiments.partitions import DatasetSplit, Partition, classes_of
 from carpet_data.metrics import BALANCED_ACCURACY, MACRO_F1, paired_bootstrap
-from carpet_data.networks import build, devices
-from carpet_data.networks import choose as choose_weights
-from carpet_data.training.dense.bank import MapBank
-from carpet_data.training.dense.choose import choose
 from carpet_data.training.dense.options import DenseOptions
-from carpet_data.training.options import TrainOptions
 
 LINEAR = "linear head"
-FLOOR = DenseOptions(hidden=0, scale=1.0, views=8, background=4.0, smoothing=0.7)
+FLOOR = DenseOptions(hidden=0, dropout=0.0, scale=1.0, strides=(8, 16), views=8, background=4.0, smoothing=0.7)
 """The floor that the dense head is to beat: a linear head on the image in its own size, no setting chosen."""
 TASKS = ("segment", "detect", "anomaly", "classify")
 SEEDS = (0, 1, 2)
@@ -97,61 +93,6 @@ CASES: dict[str, Case] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Experiment:
-    """One protocol at work.
-
-    Attributes:
-        work: Of all protocols; maps and features are kept there.
-        journal: Training runs that are done.
-    """
-
-    classes: tuple[str, ...]
-    settings: TrainOptions
-    work: Path
-    journal: Path
-    seeds: tuple[int, ...]
-
-    def run(self, partition: Partition, options: DenseOptions) -> tuple[list[Training], DenseOptions, list[str]]:
-        """Train everything on a partition; returns the runs, the settings chosen, and how they were."""
-        chosen, notes = self.choose(partition, options)
-        linear = Condition(LINEAR, self.settings, dense=pinned(FLOOR))
-        usual = Condition(BASELINE, self.settings, dense=chosen)
-        found = self._compared(partition, usual, (CLASSIFIER, DENSE)) + self._compared(partition, linear, (DENSE,))
-        return found, chosen, notes
-
-    def choose(self, partition: Partition, options: DenseOptions) -> tuple[DenseOptions, list[str]]:
-        """Settings by cross-fitting on the training side."""
-        kept = self.journal / f"{partition.name}.settings.json"
-        if kept.is_file():
-            values = json.loads(kept.read_text(encoding="utf-8"))
-            return DenseOptions.from_json(values["options"]), values["notes"]
-        options = pinned(options)
-        weights = choose_weights(options.architecture, options.weights)
-        bank = MapBank(build(weights, classes=1, seed=0), devices.resolve("cpu"), self.work / "maps", progress=show)
-        names = (GOOD, *(name for name in self.classes if name != GOOD))
-        choice = choose(bank, partition.folder.real(), names, options, progress=show)
-        values = {"options": choice.options.to_json(), "notes": list(choice.notes)}
-        kept.write_text(json.dumps(values), encoding="utf-8")
-        return choice.options, list(choice.notes)
-
-    def _compared(self, partition: Partition, condition: Condition, learners: Sequence[str]) -> list[Training]:
-        found = compare.run(
-            [partition],
-            (condition,),
-            seeds=self.seeds,
-            classes=self.classes,
-            baseline=condition.name,
-            learners=learners,
-            done=journal.read(self.journal),
-            keep=lambda training: journal.append(self.journal, training),
-            cache=self.work / "maps",
-            progress=show,
-        )
-        # What is done of other partitions comes back too.
-        return [each for each in found.trainings if each.partition == partition.name]
-
-
 def show(step: Step) -> None:
     """Print now and then how far it is."""
     if step.done == step.total or step.done % 256 == 0:
@@ -164,29 +105,47 @@ def run(name: str, work: Path, *, seeds: Sequence[int] = SEEDS, most: int | None
     dataset, splits = opened(case.protocol, work / name)
     if case.sides is not None:
         splits = [case.sides(dataset, each) for each in splits]
-    kept = work / "trainings" / name
-    kept.mkdir(parents=True, exist_ok=True)
     partitions = [
-        Partition(each.name, DatasetSplit(replace(dataset, splits={each.name: each}), each.name)) for each in splits
-    ][:most]
+        Partition(each.name, DatasetSplit(replace(dataset, splits={each.name: each}), each.name))
+        for each in splits[:most]
+    ]
+    settings = case.protocol.settings
+    linear = Condition(LINEAR, settings, dense=pinned(FLOOR))
+    usual = Condition(BASELINE, settings, dense=pinned(DenseOptions()))
     classes = classes_of(partitions)
-    experiment = Experiment(classes, case.protocol.settings, work, kept, tuple(seeds))
-    trainings, chosen = list[Training](), list[dict[str, Any]]()
-    for partition in partitions:
-        found, options, notes = experiment.run(partition, DenseOptions())
-        trainings += found
-        chosen.append({"partition": partition.name, "options": options.to_json(), "notes": notes})
-    conditions = tuple(Condition(each, case.protocol.settings) for each in (LINEAR, BASELINE))
+    trainings = list[Training]()
+    for folder, condition, learners in (("linear", linear, (DENSE,)), ("chosen", usual, (CLASSIFIER, DENSE))):
+        # One journal each: a run that goes on takes the settings that its journal says were chosen.
+        kept = work / "trainings" / name / folder
+        kept.mkdir(parents=True, exist_ok=True)
+        trainings += compare.run(
+            partitions,
+            (condition,),
+            seeds=seeds,
+            classes=classes,
+            baseline=condition.name,
+            learners=learners,
+            done=journal.read(kept),
+            keep=partial(journal.append, kept),
+            cache=work / "maps",
+            progress=show,
+        ).trainings
     values = {
         "title": case.protocol.title,
         "seeds": len(seeds),
         "minutes": round((time.perf_counter() - started) / 60, 1),
-        "chosen": chosen,
-        **facts(Comparison(classes, conditions, LINEAR, tuple(trainings))),
+        "chosen": _chosen(trainings),
+        **facts(Comparison(classes, (linear, usual), LINEAR, tuple(trainings))),
     }
     target = HERE / "evidence" / f"dense-{name}.json"
     target.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(table(values))
+
+
+def _chosen(trainings: Sequence[Training]) -> dict[str, Any]:
+    """Partition -> the settings chosen on its training side, and how."""
+    mine = [each for each in trainings if each.learner == DENSE and each.condition == BASELINE]
+    return {each.partition: {"settings": dict(each.chosen), "notes": list(each.notes)} for each in mine}
 
 
 def facts(found: Comparison) -> dict[str, Any]:

@@ -59,9 +59,14 @@ def _sentences(values: Mapping[str, Any]) -> list[str]:
         f"p = {each['p_value']:.4f}"
         for each in values["dense_against_whole_image"]
     ]
-    for each in values["chosen"]:
-        found += [f"- {each['partition']}: {note}" for note in each["notes"]]
+    for partition, each in values["chosen"].items():
+        settings = ", ".join(f"{name} {_setting(value)}" for name, value in each["settings"].items())
+        found.append(f"- Chosen in {partition}: {settings}")
     return found
+
+
+def _setting(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _test(values: Mapping[str, Any], task: str, score: str) -> str:
