@@ -49,3 +49,50 @@ def test_the_page_shows_the_metrics_kept(path: Path, evidence: ModuleType) -> No
 
 def test_the_headline_protocols_have_metrics() -> None:
     assert {"mtd-longtail", "screw-third", "carpet-1-shot", "carpet-2-shot"} <= {path.stem for path in KEPT}
+
+
+def _estimate(value: float | None) -> dict[str, object]:
+    return {"value": value, "interval": None if value is None else {"low": value - 0.1, "high": value + 0.1}}
+
+
+def test_the_table_of_the_dense_head_sets_it_against_the_linear_one(evidence: ModuleType) -> None:
+    names = ("linear head", "real + augmentation + balancing")
+
+    def task(score: str, first: float | None, second: float | None) -> dict[str, object]:
+        test = {
+            "statistic": score,
+            "difference": 0.125,
+            "interval": {"low": 0.0625, "high": 0.25},
+            "p_value": 0.03125,
+        }
+        conditions = {
+            name: {"scores": {score: _estimate(value)}} for name, value in zip(names, (first, second), strict=True)
+        }
+        return {"conditions": conditions, "contrasts": [{"paired": [] if second is None else [test]}]}
+
+    share = {"right": 3, "images": 4, "low": 0.25, "high": 0.875}
+    values = {
+        "title": "made up",
+        "seeds": 2,
+        "chosen": {"turn0": {"settings": {"scale": 1.5, "strides": [8, 16]}, "notes": []}},
+        "tasks": {
+            "segment": task("pixel AP", 0.5, 0.625),
+            "detect": task("AP50", None, None),
+            "anomaly": task("image AUROC", 0.75, 0.875),
+            "classify": task("balanced accuracy", 0.25, 0.5),
+        },
+        "whole_image": {
+            "test_units": {"hole": 2},
+            "conditions": {names[1]: {"scores": {"balanced accuracy": _estimate(0.375)}}},
+        },
+        "dense_against_whole_image": [],
+        "type_accuracy": {"whole image": share, "linear head": share, "dense head": {**share, "images": 0}},
+    }
+    lines = evidence.table(values).splitlines()
+    assert (
+        "| pixel AP | | 0.500 (0.400 to 0.600) | 0.625 (0.525 to 0.725) | +0.125 (+0.062 to +0.250) | 0.0312 |" in lines
+    )
+    assert not any(line.startswith("| AP50") for line in lines)
+    assert any(line.startswith("| balanced accuracy | 0.375 (0.275 to 0.475) | 0.250") for line in lines)
+    assert "| type accuracy | 0.750 (0.250 to 0.875) | 0.750 (0.250 to 0.875) | – | | |" in lines
+    assert "- Chosen in turn0: scale 1.5, strides 8,16" in lines
