@@ -4,8 +4,9 @@
     python benchmarks/dense.py --render
 
 Real data are read from CARPET_DATA_TEST_DATA (default ../shared/data). The settings of the dense head are chosen by
-cross-fitting on the training side of each partition, as `train --task dense` does it but without its time limit. Beside
-it stand a linear head on the image as it is and the whole-image classifier. A run that was stopped goes on; maps are kept in the work folder.
+cross-fitting on the training side of each partition, as `train --task dense` does it but without its time limit.
+Beside it stand a linear head on the image as it is and the whole-image classifier. A run that was stopped goes on;
+maps are kept in the work folder.
 Scores go to benchmarks/evidence/dense-PROTOCOL.json, from which --render writes the tables of benchmarks/EVIDENCE.md.
 """
 
