@@ -75,13 +75,7 @@ def run(
     known = {(learner.name, condition.name) for learner in made for condition in learner.conditions}
     found = {training.key: training for training in done if (training.learner, training.condition) in known}
     notes = list[str]()
-    names = list[str]()
-    for partition in partitions:
-        if partition.name in names:
-            raise UsageError(f"duplicate partition {partition.name!r}", hint="name each partition once")
-        names.append(partition.name)
-        notes += refuse_unfit(partition)
-        partition.refuse_leaks()
+    for partition in _sound(partitions, notes):
         for learner in made:
             for training in _Runs(learner, tuple(seeds), classes, progress).of(partition, found):
                 found[training.key] = training
@@ -93,6 +87,18 @@ def run(
     return Comparison(
         classes, tuple(first.conditions), baseline, everything, tuple(dict.fromkeys(notes)), learner=first.name
     )
+
+
+def _sound(partitions: Iterable[Partition], notes: list[str]) -> Iterator[Partition]:
+    """The partitions, each refused where it cannot be evaluated or leaks; what is to be known of it is noted."""
+    names = set[str]()
+    for partition in partitions:
+        if partition.name in names:
+            raise UsageError(f"duplicate partition {partition.name!r}", hint="name each partition once")
+        names.add(partition.name)
+        notes += refuse_unfit(partition)
+        partition.refuse_leaks()
+        yield partition
 
 
 def _made(

@@ -137,30 +137,22 @@ def standard(
         *(method_condition(name, settings) for name in methods),
     ]
     for pool in pools:
-        found.append(
-            Condition(
-                f"{pool}-only",
-                settings,
-                real_defects=False,
-                pool=pool,
-                dense=dense,
-                description="synthetic defects, real good images; otherwise as the baseline",
-            )
-        )
-        found.append(
-            Condition(
-                f"real + {pool}",
-                settings,
-                pool=pool,
-                dense=dense,
-                description="as the baseline, with the synthetic images",
-            )
-        )
+        found += _of_pool(pool, settings, dense)
     names = [condition.name for condition in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"duplicate condition {twice[0]!r}", hint="name each recipe and method once")
     return tuple(found)
+
+
+def _of_pool(pool: str, settings: TrainOptions, dense: DenseOptions | None) -> tuple[Condition, Condition]:
+    """The two conditions of a set of synthetic images: alone, and with the real ones."""
+    only = "synthetic defects, real good images; otherwise as the baseline"
+    both = "as the baseline, with the synthetic images"
+    return (
+        Condition(f"{pool}-only", settings, real_defects=False, pool=pool, dense=dense, description=only),
+        Condition(f"real + {pool}", settings, pool=pool, dense=dense, description=both),
+    )
 
 
 def method_condition(name: str, settings: TrainOptions = BASELINE_TRAINING) -> Condition:
