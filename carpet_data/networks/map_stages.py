@@ -189,12 +189,27 @@ def _measured_sizes(network: Network) -> Iterator[Stage]:
                 yield Stage(name, stride, first[name][3 if last else 1], 0.0, missing, last)
 
 
+_CENTERS: dict[tuple[str, str], float] = {}
+"""(digest of a body, name of a stage) -> its center: measured once in a process."""
+
+
 def _centered(network: Network, stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """The stages with their centers: the middle of the gradients of many cells, as seen by the image.
+    """The stages with their centers."""
+    digest = network.body_digest()
+    unknown = [stage for stage in stages if (digest, stage.name) not in _CENTERS]
+    for stage, center in zip(unknown, _measured_centers(network, unknown), strict=True):
+        _CENTERS[digest, stage.name] = center
+    return tuple(replace(stage, center=_CENTERS[digest, stage.name]) for stage in stages)
+
+
+def _measured_centers(network: Network, stages: Sequence[Stage]) -> list[float]:
+    """The middle of the gradients of many cells of each stage, as seen by the image.
 
     Trained networks look elsewhere than their padding tells: EfficientNet-Lite0 pads as TensorFlow does, and its cells
     of stride 8 still look at their middle within half a pixel.
     """
+    if not stages:
+        return []
     generator = torch.Generator().manual_seed(0)
     # One for each stage, so that its center does not depend on which others are asked for.
     signs = [torch.Generator().manual_seed(stage.stride) for stage in stages]
@@ -207,10 +222,7 @@ def _centered(network: Network, stages: Sequence[Stage]) -> tuple[Stage, ...]:
             maps = run(x)
             for stage, measured, drawn in zip(stages, found, signs, strict=True):
                 measured.append(_center_of(stage, maps[stage.name], x, drawn))
-    return tuple(
-        replace(stage, center=_usual(stage.stride, sum(each) / _DRAWS))
-        for stage, each in zip(stages, found, strict=True)
-    )
+    return [_usual(stage.stride, sum(each) / _DRAWS) for stage, each in zip(stages, found, strict=True)]
 
 
 def _center_of(stage: Stage, values: torch.Tensor, x: torch.Tensor, generator: torch.Generator) -> float:

@@ -27,6 +27,11 @@ MODELS = Registry(
     "carpet_data.models",
     {
         "classifier": ("carpet_data.training.classifier:load_classifier", "classes of whole images"),
+        "patchcore": ("carpet_data.training.anomaly.model:load_anomaly", "cells of good images, by nearest neighbors"),
+        "subspace": ("carpet_data.training.anomaly.model:load_anomaly", "cells of good images, by PCA"),
+        "padim": ("carpet_data.training.anomaly.model:load_anomaly", "cells of good images, by Gaussians"),
+        "autoencoder": ("carpet_data.training.anomaly.model:load_anomaly", "good images, by rebuilding them"),
+        "synthetic": ("carpet_data.training.anomaly.synthetic:load_synthetic", "the dense head on synthetic defects"),
         "dense": ("carpet_data.training.dense.model:load_dense", "a head on feature maps, for every task"),
         "segment": ("carpet_data.training.segment.model:load", "a fine-tuned network for the class of each pixel"),
         "detect": ("carpet_data.training.detect.model:load", "a fine-tuned detector"),

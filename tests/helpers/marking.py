@@ -15,6 +15,7 @@ MARKERS: dict[str, tuple[str, ...]] = {
     "oracle": ("oracle", "slow"),
     "real": ("slow",),
     "unit/dense": ("torch",),
+    "unit/anomaly": ("torch",),
     "unit/experiments": ("torch",),
     "unit/learned": ("torch",),
     "unit/networks": ("torch",),

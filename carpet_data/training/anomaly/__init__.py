@@ -1,0 +1,1 @@
+"""Anomaly models: what is normal is learned from good images only."""
