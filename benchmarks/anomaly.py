@@ -30,11 +30,11 @@ import torch
 import carpet_data
 from carpet_data.dataset import GOOD, Sample
 from carpet_data.networks import build, devices, find_weights
-from carpet_data.networks.feature_maps import FeatureMaps
 from carpet_data.training.anomaly.fit import fit_anomaly
 from carpet_data.training.anomaly.good_images import chosen_good
 from carpet_data.training.anomaly.model import reduced
 from carpet_data.training.anomaly.options import AnomalyOptions
+from carpet_data.training.dense.bank import MapBank
 from carpet_data.training.scoring import TaskScores
 
 DATA = Path(os.environ.get("CARPET_DATA_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -65,7 +65,7 @@ def measure(name: str, options: AnomalyOptions, images: int | None) -> dict[str,
     network = None
     if options.model != "autoencoder":
         network = build(find_weights(NETWORK), classes=2, seed=0).to(device).eval()
-        FeatureMaps(network, strides=options.used_strides, device=device)  # measures the network once, before the clock
+        MapBank(network, device).maker(options.used_strides)  # looks at the network once, before the clock
     started = time.perf_counter()
     model = fit_anomaly(network, good, options, device).model
     fit_s = time.perf_counter() - started
@@ -121,7 +121,7 @@ def timing(count: int) -> dict[str, float]:
             network.features(network.prepare(stack))
         seen["forward_s"] = time.perf_counter() - started
     options = AnomalyOptions(size=256)
-    FeatureMaps(network, strides=options.used_strides, device=device)
+    MapBank(network, device).maker(options.used_strides)
     started = time.perf_counter()
     model = fit_anomaly(network, train[:fitted], options, device).model
     seen["fit_s"] = time.perf_counter() - started

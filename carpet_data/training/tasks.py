@@ -62,6 +62,11 @@ TASKS: Mapping[Task, TaskEntry] = {
         "carpet_data.training.detect.options:DetectOptions",
         "carpet_data.training.detect.train:train_detect",
     ),
+    "anomaly": TaskEntry(
+        "a model of good images only, which reports what differs from them",
+        "carpet_data.training.anomaly.options:AnomalyOptions",
+        "carpet_data.training.anomaly.train:train_anomaly",
+    ),
 }
 
 

@@ -27,12 +27,18 @@ def with_defect(image: np.ndarray, top: int = 40, left: int = 32, side: int = 16
     return changed, mask
 
 
+def saved(path: Path, pixels: np.ndarray) -> None:
+    """Write a PNG and its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, pixels)
+
+
 def good_samples(root: Path, count: int, *, group: str | None = None, **shape: int) -> list[Sample]:
     """Good images in a folder, as samples."""
     found = []
     for number in range(count):
         image = texture(number, **shape)
-        write_png(root / f"good_{number}.png", image)
+        saved(root / f"good_{number}.png", image)
         found.append(
             Sample(
                 f"good_{number}",

@@ -8,7 +8,6 @@ from typing import Any
 
 from carpet_data.networks import Network
 from carpet_data.training.anomaly.model import AnomalyModel, save_anomaly
-from carpet_data.training.anomaly.options import AnomalyOptions
 from carpet_data.training.anomaly.synthetic import SyntheticModel, save_synthetic
 
 __all__ = ["save"]
@@ -17,7 +16,6 @@ __all__ = ["save"]
 def save(
     model: AnomalyModel | SyntheticModel,
     network: Network | None,
-    options: AnomalyOptions,
     folder: Path,
     *,
     extra: Mapping[str, Any] | None = None,
@@ -29,4 +27,4 @@ def save(
     if isinstance(model, SyntheticModel):
         save_synthetic(model, folder, extra=extra)
     else:
-        save_anomaly(model, network, folder, strides=options.used_strides, extra=extra)
+        save_anomaly(model, network, folder, extra=extra)

@@ -97,7 +97,6 @@ def save_anomaly(
     network: Network | None,
     folder: Path,
     *,
-    strides: Sequence[int],
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model; each file appears whole, a model in the folder is replaced.
@@ -110,7 +109,7 @@ def save_anomaly(
         "kind": model.name,
         "anomaly": {
             "size": model.size,
-            "strides": list(strides),
+            "layers": list(model.scorer.maps.layers) if isinstance(model.scorer, MapScorer) else [],
             "image": asdict(model.image),
             "pixel": asdict(model.pixel),
             "notes": list(model.notes),
@@ -161,7 +160,7 @@ def _restored(
     if network is None:
         scorer = Autoencoder.restore(arrays, device)
     else:
-        maps = FeatureMaps(network, strides=[int(stride) for stride in said["strides"]], device=device)
+        maps = FeatureMaps(network, layers=[str(name) for name in said["layers"]], device=device)
         scorer = MapScorer(maps, CELL_MODELS[name](arrays))
     image, pixel = (Scale(float(said[each]["threshold"]), float(said[each]["power"])) for each in ("image", "pixel"))
     model = AnomalyModel(name, scorer, size, image, pixel, tuple(str(note) for note in said["notes"]))
