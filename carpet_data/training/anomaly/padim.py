@@ -104,12 +104,15 @@ class Padim:
 def alignment(maps: Sequence[F16]) -> float:
     """The share of the variance of cells that their position explains, in [0, 1]; 0 for maps of several sizes.
 
-    Corrected for chance: the mean of n images varies by 1/n of their variance where positions mean nothing.
+    Of the inner cells, and corrected for chance: the mean of n images varies by 1/n of their variance where positions mean nothing.
     """
     if len(maps) < 2 or len({values.shape for values in maps}) > 1:
         return 0.0
-    mean, deviation = standard(maps)
-    center = torch.stack([(as_cells(values) - mean) / deviation for values in maps]).mean(0)
+    # The inner part only: at the border of an image the network's padding shows, whatever the image.
+    rows, columns = (max((length - 1) // 3, 0) for length in maps[0].shape[1:])
+    inner = [values[:, rows : values.shape[1] - rows, columns : values.shape[2] - columns] for values in maps]
+    mean, deviation = standard(inner)
+    center = torch.stack([(as_cells(values) - mean) / deviation for values in inner]).mean(0)
     share, chance = float(center.square().mean()), 1 / len(maps)
     return max((share - chance) / (1 - chance), 0.0)
 
