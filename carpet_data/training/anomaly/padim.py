@@ -104,7 +104,8 @@ class Padim:
 def alignment(maps: Sequence[F16]) -> float:
     """The share of the variance of cells that their position explains, in [0, 1]; 0 for maps of several sizes.
 
-    Of the inner cells, and corrected for chance: the mean of n images varies by 1/n of their variance where positions mean nothing.
+    Of the inner cells, and corrected for chance: the mean of n images varies by 1/n of their variance where positions
+    mean nothing.
     """
     if len(maps) < 2 or len({values.shape for values in maps}) > 1:
         return 0.0
