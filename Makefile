@@ -19,6 +19,7 @@ demo: $(VENV)/.core
 	$(RUN) stats $(DEMO)/carpet-prepared --plot $(DEMO)/plots --overwrite
 	$(RUN) to-coco $(DEMO)/carpet-prepared -o $(DEMO)/carpet-coco --overwrite
 	$(RUN) check $(DEMO)/carpet-coco --against $(DEMO)/carpet-prepared
+	$(RUN) train $(DEMO)/carpet-prepared --task dense -o $(DEMO)/dense --overwrite
 	$(RUN) validate $(DEMO)/carpet-prepared
 	$(RUN) report $(DEMO)/carpet-prepared -o $(DEMO)/report.html --overwrite
 	@echo
@@ -28,7 +29,9 @@ demo: $(VENV)/.core
 	@echo "  $(DEMO)/carpet-prepared/previews  contact sheets of the synthetic images"
 	@echo "  $(DEMO)/plots                     counts, areas and sizes as PNG"
 	@echo "  $(DEMO)/carpet-coco               images/ and annotations/instances_*.json"
-	@echo "  $(DEMO)/carpet-prepared/runs/validate-001/report.html  whether the synthetic images help, by task"
+	@echo "  $(DEMO)/dense/plots/best.png      masks that a head on frozen features predicts on test images"
+	@echo "  $(DEMO)/dense/plots/worst.png     and those that it gets wrong"
+	@echo "  $(DEMO)/carpet-prepared/runs/validate-001/report.html  whether the synthetic images help"
 	@echo "  $(DEMO)/report.html               all of it on one page"
 
 test: lint types suite
