@@ -28,6 +28,18 @@ def p_text(p_value: float | None) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
+def reason(error: BaseException) -> str:
+    """What an exception says, in words for people; a bare key is named as missing.
+
+    Examples:
+        >>> reason(KeyError("classes")), reason(ValueError("two heads")), reason(TypeError())
+        ("'classes' is missing", 'two heads', 'TypeError')
+    """
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]!r} is missing"
+    return str(error) or type(error).__name__
+
+
 def duration(seconds: float) -> str:
     """`42 s`, `3 min 5 s`, `2 h 10 min`."""
     whole = round(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,17 @@ from carpet_data.version import __version__
 if TYPE_CHECKING:
     from carpet_data.networks.network import Network
 
-__all__ = ["CLASSIFIER", "MODEL_JSON", "MODEL_WEIGHTS", "describe", "find", "restore", "save_model", "write_model"]
+__all__ = [
+    "CLASSIFIER",
+    "MODEL_JSON",
+    "MODEL_WEIGHTS",
+    "describe",
+    "find",
+    "restore",
+    "save_model",
+    "write_files",
+    "write_model",
+]
 
 MODEL_JSON, MODEL_WEIGHTS = "model.json", "weights.safetensors"
 CLASSIFIER = "classifier"
@@ -95,7 +106,6 @@ def write_model(
 
     The rest is as for `save_model`.
     """
-    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     description = {
         **(extra or {}),
         "schema": 1,
@@ -107,7 +117,14 @@ def write_model(
         "std": list(network.std),
         "weights": network.weights.to_json(),
     }
+    write_files(state, description, folder)
+
+
+def write_files(state: Mapping[str, torch.Tensor], description: Mapping[str, Any], folder: Path) -> None:
+    """Write the two files of a model; model.json also gets the hash of the weights, by which damage is noticed."""
+    weights = to_bytes({key: value.detach().cpu().contiguous() for key, value in state.items()})
+    known = {**description, "weights_sha256": hashlib.sha256(weights).hexdigest()}
     # The weights first: a folder counts as a model once it has its description.
     (folder / MODEL_JSON).unlink(missing_ok=True)
-    write_bytes(folder / MODEL_WEIGHTS, to_bytes(tensors))
-    write_bytes(folder / MODEL_JSON, (json.dumps(description, ensure_ascii=False, indent=2) + "\n").encode())
+    write_bytes(folder / MODEL_WEIGHTS, weights)
+    write_bytes(folder / MODEL_JSON, (json.dumps(known, ensure_ascii=False, indent=2) + "\n").encode())

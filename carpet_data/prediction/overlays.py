@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,13 +14,15 @@ from carpet_data.core import sheets
 from carpet_data.dataset import GOOD
 from carpet_data.training.contract import Detection, ImagePrediction
 
-__all__ = ["draw_overlay"]
+__all__ = ["SURE", "draw_overlay"]
 
 U8 = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 _SMALLEST, _LARGEST = 448, 2048
 """Longer side of the drawn image in pixels: smaller images are enlarged by a whole factor, larger ones reduced."""
+SURE = 0.5
+"""Score from which a model is more sure of a detection than not."""
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _BRIGHT = 0.45
 """Relative luminance above which black text is easier to read than white."""
@@ -44,13 +46,14 @@ class _Scale:
         return cls(*drawn, factor, line=max(2, round(max(drawn) / 500)), text=max(13, round(max(drawn) / 48)))
 
 
-def draw_overlay(image: U8, prediction: ImagePrediction, colors: Mapping[str, str]) -> U8:
+def draw_overlay(image: U8, prediction: ImagePrediction, colors: Mapping[str, str], *, threshold: float = SURE) -> U8:
     """Draw a prediction on its image.
 
     Args:
         image: uint8 HxWx3 RGB or HxW.
         prediction: Of this image.
         colors: class -> color as "#RRGGBB".
+        threshold: Minimum score of what is drawn. The surest detection of an image that is not good always is.
 
     Returns:
         uint8 RGB: the image, enlarged where it is tiny and reduced where it is huge, below a bar with its class and
@@ -62,12 +65,19 @@ def draw_overlay(image: U8, prediction: ImagePrediction, colors: Mapping[str, st
     resized = cv2.resize(np.ascontiguousarray(image), (scale.width, scale.height), interpolation=how)
     canvas = sheets.rgb(np.asarray(resized, np.uint8)).copy()
     # The surest last, so that its lines lie on top.
-    for detection in reversed(prediction.detections):
+    drawn = _drawn(prediction, threshold)
+    for detection in reversed(drawn):
         _outline(canvas, detection, scale, _rgb(colors, detection.class_name))
     picture = Image.fromarray(canvas)
-    for detection in reversed(prediction.detections):
+    for detection in reversed(drawn):
         _label(picture, detection, scale, _rgb(colors, detection.class_name))
     return np.concatenate((_bar(prediction, scale, colors), np.asarray(picture)))
+
+
+def _drawn(prediction: ImagePrediction, threshold: float) -> Sequence[Detection]:
+    """Detectors list hundreds of boxes that they hardly believe in; drawn, they would hide the image."""
+    sure = [each for each in prediction.detections if each.score >= threshold]
+    return sure or (prediction.detections[:1] if prediction.class_name != GOOD else ())
 
 
 def _rgb(colors: Mapping[str, str], name: str) -> Color:

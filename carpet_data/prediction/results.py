@@ -26,7 +26,7 @@ class PredictResult(Result):
         classes: The model's.
         images: Number of images predicted.
         predicted: class -> number of images predicted as it.
-        detections: Number of defects found.
+        detections: Number of detections, whatever their score.
         errors: One for each file that could not be read; `where` is the file.
         notes: What the user should know.
     """
@@ -49,7 +49,7 @@ class PredictResult(Result):
     def text(self) -> str:
         """The result for people."""
         counts = ", ".join(f"{printable(name)} {count}" for name, count in self.predicted.items())
-        found = f"; {counted(self.detections, 'defect')} marked" if self.detections else ""
+        found = f"; {counted(self.detections, 'detection')}" if self.detections else ""
         lines = [f"{counted(self.images, 'image')}" + (f": {counts}{found}" if counts else "")]
         lines += [f"note: {printable(note)}" for note in self.notes]
         if self.errors:

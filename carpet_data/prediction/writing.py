@@ -15,7 +15,7 @@ from carpet_data.prediction.engine import Predicted
 from carpet_data.prediction.inputs import ImageFile
 from carpet_data.prediction.names import ERRORS, HEAT_MAPS, IMAGES, MASKS, OVERLAYS, PREDICTIONS
 from carpet_data.prediction.options import PredictOptions
-from carpet_data.prediction.overlays import draw_overlay
+from carpet_data.prediction.overlays import SURE, draw_overlay
 from carpet_data.prediction.records import line_of
 from carpet_data.store.files import place, write_bytes
 from carpet_data.store.json_files import to_line
@@ -98,7 +98,9 @@ class Writer:
         found: dict[str, str] = {}
         if options.overlays:
             found["overlay"] = f"{OVERLAYS}/{name}.png"
-            write_bytes(self._folder / found["overlay"], encode_png(draw_overlay(image, prediction, self._colors)))
+            threshold = SURE if options.threshold is None else options.threshold
+            drawn = draw_overlay(image, prediction, self._colors, threshold=threshold)
+            write_bytes(self._folder / found["overlay"], encode_png(drawn))
         if options.heat_maps and prediction.heat is not None:
             found["heat_map"] = f"{HEAT_MAPS}/{name}.png"
             kind, most = _LEVELS[options.heat_bits]

@@ -10,17 +10,19 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carpet_data.core.plugins import Registry
 from carpet_data.errors import WeightsError
+from carpet_data.store.files import sha256
 
 __all__ = ["MODELS", "Detection", "ImagePrediction", "Predictor", "Task", "load_predictor"]
 
 Task: TypeAlias = Literal["classify", "dense", "segment", "detect", "anomaly"]
+_AGAIN = "train the model again"
 
 MODELS = Registry(
     "model",
@@ -112,14 +114,34 @@ def load_predictor(path: str | os.PathLike[str], *, device: str = "auto") -> Pre
     folder = next((each for each in (Path(path), Path(path) / "model") if (each / "model.json").is_file()), None)
     if folder is None:
         raise WeightsError("no model (model.json) found", where=Path(path), hint="name a folder that `train` wrote")
-    try:
-        known = json.loads((folder / "model.json").read_bytes())
-        kind = str(known.get("kind", "classifier"))
-    except (OSError, ValueError, AttributeError) as error:
-        hint = "train the model again"
-        raise WeightsError(f"it cannot be read ({error})", where=folder / "model.json", hint=hint) from error
+    known = _known(folder / "model.json")
+    kind = str(known.get("kind", "classifier"))
     if kind not in MODELS.names():
         hint = f"known kinds: {', '.join(MODELS.names())}; install the package that made it, or train the model again"
         raise WeightsError(f"unknown kind of model {kind!r}", where=folder / "model.json", hint=hint)
+    _check_weights(folder / "weights.safetensors", known.get("weights_sha256"))
     loaded: Predictor = MODELS.load(kind)(folder, device)
     return loaded
+
+
+def _known(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"it cannot be read ({error})", where=path, hint=_AGAIN) from error
+    if not isinstance(values, dict):
+        raise WeightsError("it does not describe a model: not a JSON object", where=path, hint=_AGAIN)
+    return values
+
+
+def _check_weights(path: Path, expected: object) -> None:
+    """Refuse damaged weights: a few changed bits still load, and predict something else.
+
+    Weights that are missing are for the loader to name, and a model of a plug-in may have none, or no hash of them.
+    """
+    if expected is not None and path.is_file() and sha256(path) != expected:
+        raise WeightsError(
+            "the weights are damaged, or of another model: their hash is not the one in model.json",
+            where=path,
+            hint="copy the whole model folder again, or train the model again",
+        )

@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save as to_bytes
 
+from carpet_data.core.text import reason
 from carpet_data.dataset import GOOD
 from carpet_data.errors import CarpetDataError, WeightsError
 from carpet_data.networks import Network, devices, load_model, model_folder, state_dicts
 from carpet_data.networks.feature_maps import FeatureMaps
-from carpet_data.store.files import write_bytes
 from carpet_data.training.anomaly.autoencoder import Autoencoder
 from carpet_data.training.anomaly.cells import F32
 from carpet_data.training.anomaly.scorers import CELL_MODELS, MapScorer, Scorer
@@ -120,11 +119,7 @@ def save_anomaly(
         model_folder.write_model(network, state, folder, CLASSES, extra=described)
         return
     about = {**described, "schema": 1, "version": __version__, "classes": list(CLASSES)}
-    path = folder / model_folder.MODEL_JSON
-    path.unlink(missing_ok=True)
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    write_bytes(folder / model_folder.MODEL_WEIGHTS, to_bytes(contiguous))
-    write_bytes(path, (json.dumps(about, ensure_ascii=False, indent=2) + "\n").encode())
+    model_folder.write_files(state, about, folder)
 
 
 def load_anomaly(folder: Path, device: str) -> AnomalyModel:
@@ -145,7 +140,7 @@ def load_anomaly(folder: Path, device: str) -> AnomalyModel:
     except CarpetDataError:
         raise
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"the anomaly model cannot be read ({error!r})", where=place, hint=_AGAIN) from error
+        raise WeightsError(f"the anomaly model cannot be read ({reason(error)})", where=place, hint=_AGAIN) from error
 
 
 def _restored(

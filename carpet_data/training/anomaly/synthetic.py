@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from carpet_data.core.images import encode_png
 from carpet_data.core.progress import Progress, Step
+from carpet_data.core.text import reason
 from carpet_data.dataset import GOOD, Sample
 from carpet_data.errors import WeightsError
 from carpet_data.networks import Network, model_folder
@@ -120,7 +121,9 @@ def load_synthetic(folder: Path, device: str) -> SyntheticModel:
         return SyntheticModel(dense, int(about["size"]), tuple(str(note) for note in about["notes"]))
     except (KeyError, TypeError, ValueError) as error:
         where = folder / model_folder.MODEL_JSON
-        raise WeightsError(f"invalid anomaly model ({error!r})", where=where, hint="train the model again") from error
+        raise WeightsError(
+            f"invalid anomaly model ({reason(error)})", where=where, hint="train the model again"
+        ) from error
 
 
 def _enlarged(found: ImagePrediction, height: int, width: int) -> ImagePrediction:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from carpet_data.core.text import reason
 from carpet_data.dataset import GOOD
 from carpet_data.errors import WeightsError
 from carpet_data.networks import Network, devices, load_model, model_folder, state_dicts
@@ -130,7 +131,7 @@ def load_dense(folder: Path, device: str) -> DenseModel:
         layers = None if known["dense"]["layers"] is None else [str(name) for name in known["dense"]["layers"]]
     except (KeyError, TypeError, ValueError) as error:
         where = folder / model_folder.MODEL_JSON
-        raise WeightsError(f"the dense head cannot be read ({error!r})", where=where, hint=_AGAIN) from error
+        raise WeightsError(f"the dense head cannot be read ({reason(error)})", where=where, hint=_AGAIN) from error
     model = DenseModel(network, head, layers=layers, device=device)
     expected = model.maps.channels
     if head.cells is not None and head.cells.channels != expected:

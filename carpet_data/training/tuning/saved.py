@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save as to_bytes
 from torch import nn
 
 from carpet_data.errors import WeightsError
 from carpet_data.networks import model_folder, state_dicts
 from carpet_data.networks.model_folder import MODEL_JSON, MODEL_WEIGHTS
-from carpet_data.store.files import write_bytes
 from carpet_data.version import __version__
 
 __all__ = ["describe", "restore", "save"]
@@ -31,12 +29,8 @@ def save(module: nn.Module, folder: Path, kind: str, description: Mapping[str, A
         kind: Under which `load_predictor` finds its loader.
         description: What is needed to build it again: model, architecture, classes, size and crop.
     """
-    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     known = {"schema": 1, "version": __version__, "kind": kind, **description}
-    # The weights first: a folder counts as a model once it has its description.
-    (folder / MODEL_JSON).unlink(missing_ok=True)
-    write_bytes(folder / MODEL_WEIGHTS, to_bytes(state))
-    write_bytes(folder / MODEL_JSON, (json.dumps(known, ensure_ascii=False, indent=2) + "\n").encode())
+    model_folder.write_files(module.state_dict(), known, folder)
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from carpet_data.dataset import Dataset, Sample
 from carpet_data.errors import DataError, UsageError, WeightsError
 from carpet_data.formats.reading import read
+from carpet_data.store.files import sha256
 from carpet_data.training.contract import load_predictor
 from carpet_data.training.dense.bank import MapBank
 from carpet_data.training.dense.dense_head import DenseHead
@@ -199,6 +200,10 @@ def test_a_damaged_model_folder(model: DenseModel, tmp_path: Path) -> None:
     tensors = load_file(folder / "weights.safetensors")
     tensors["dense.layer0.weight"] = tensors["dense.layer0.weight"] * np.nan
     save_file(tensors, folder / "weights.safetensors")
+    with pytest.raises(WeightsError, match="the weights are damaged"):
+        load_predictor(folder, device="cpu")
+    # As a training that failed would have written it.
+    (folder / "model.json").write_text(json.dumps({**known, "weights_sha256": sha256(folder / "weights.safetensors")}))
     with pytest.raises(WeightsError, match="not finite"):
         load_predictor(folder, device="cpu")
     (folder / "weights.safetensors").write_bytes(b"not weights")

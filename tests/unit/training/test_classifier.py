@@ -73,6 +73,13 @@ def _damaged(model: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
 
 
+def _flipped(model: Path) -> None:
+    weights = model / "weights.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-100] ^= 1
+    weights.write_bytes(raw)
+
+
 def _lost(model: Path) -> None:
     (model / "weights.safetensors").unlink()
 
@@ -86,6 +93,10 @@ def _unknown(model: Path) -> None:
     (model / "model.json").write_text('{"kind": "oracle"}')
 
 
+def _list(model: Path) -> None:
+    (model / "model.json").write_text("[1]")
+
+
 def _cut(model: Path) -> None:
     (model / "model.json").write_text('{"kind": ')
 
@@ -93,11 +104,13 @@ def _cut(model: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
-        (_damaged, "cannot read weights"),
+        (_damaged, "the weights are damaged"),
+        (_flipped, "the weights are damaged"),
         (_lost, "weights of the model are missing"),
         (_sizeless, "invalid size of images 'large'"),
         (_unknown, "unknown kind of model 'oracle'"),
         (_cut, "it cannot be read"),
+        (_list, "not a JSON object"),
     ],
 )
 def test_a_damaged_model_says_which_file_is_wrong(tmp_path: Path, damage: Callable[[Path], None], what: str) -> None:
