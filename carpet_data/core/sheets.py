@@ -34,7 +34,7 @@ U8: TypeAlias = NDArray[np.uint8]
 Color: TypeAlias = tuple[int, int, int]
 T = TypeVar("T")
 
-BACKGROUND, INK, OUTLINE = (24, 24, 24), (225, 225, 225), (255, 220, 0)
+BACKGROUND, INK, OUTLINE, CAPTION = (24, 24, 24), (225, 225, 225), (255, 220, 0), (150, 150, 150)
 _GAP = 6
 _LINE_PX, _TEXT_PX = 20, 13
 _MIN_CROP_PX = 64
@@ -125,20 +125,25 @@ def stacked(pictures: Sequence[U8]) -> U8:
     return canvas
 
 
-def panel(lines: Sequence[str | tuple[str, Color]], tiles: Sequence[U8]) -> U8:
+def panel(lines: Sequence[str | tuple[str, Color]], tiles: Sequence[U8], *, captions: Sequence[str] = ()) -> U8:
     """Pictures in a row under lines of text; all are uint8 HxWx3.
 
     A line is a text, or a text and its color; what does not fit loses its middle. Each tile, at least one, is centered
-    in a cell of the largest width and height.
+    in a cell of the largest width and height. Captions, if any, are one for each tile, right above it.
     """
-    top = len(lines) * _LINE_PX
+    assert len(captions) in (0, len(tiles)), "a caption for each tile"
+    head = len(lines) * _LINE_PX
+    top = head + (_LINE_PX if captions else 0)
     wide, high = max(tile.shape[1] for tile in tiles), max(tile.shape[0] for tile in tiles)
     canvas = _blank(top + high, len(tiles) * (wide + _GAP) - _GAP)
     for number, line in enumerate(lines):
         text, color = (line, INK) if isinstance(line, str) else line
         _write(canvas[number * _LINE_PX : (number + 1) * _LINE_PX], text, color)
     for number, tile in enumerate(tiles):
-        left = number * (wide + _GAP) + (wide - tile.shape[1]) // 2
+        cell = number * (wide + _GAP)
+        if captions:
+            _write(canvas[head:top, cell : cell + wide], captions[number], CAPTION)
+        left = cell + (wide - tile.shape[1]) // 2
         _paste(canvas, tile, left, top + (high - tile.shape[0]) // 2)
     return canvas
 

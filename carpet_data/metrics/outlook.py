@@ -56,7 +56,7 @@ class Outlook(Result):
         counts = ", ".join(f"{name} {count}" for name, count in self.groups.items())
         lines = [f"groups of test images: {counts}"]
         if len(self.groups) < 2:
-            return [*lines, "validate cannot give a verdict on this split: a comparison needs two classes"]
+            return [*lines, "validate cannot give a verdict on the image class: a comparison needs two classes"]
         if self.detectable is None:
             return [*lines, *self._why_not(), *self._of_tasks()]
         unlikely = ", more than synthetic images usually bring" if self.detectable > DISAGREEMENT / 2 else ""
@@ -87,7 +87,7 @@ class Outlook(Result):
     def _why_not(self) -> list[str]:
         lacking = self.lacking()
         lines = [
-            "validate cannot give a verdict on this split, whatever the images are like: it needs "
+            "validate cannot give a verdict on the image class on this split, whatever the images are like: it needs "
             f"{FEWEST_UNITS} groups of test images in each class, and {', '.join(lacking)} "
             f"{'has' if len(lacking) == 1 else 'have'} fewer"
         ]

@@ -56,14 +56,23 @@ def map_panel(
     shown = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
     small = _fitted(shown)
     outlined = small if truth is None else sheets.outlined(small, _fitted(truth.astype(np.uint8) * 255) > 127)
-    tiles = [small, outlined]
+    tiles, captions = [small, outlined], ["image", "mask not known" if truth is None else "true outline"]
     if found.heat is not None:
         tiles.append(_heated(small, _fitted(np.asarray(found.heat, np.float32))))
+        captions.append("heat: red is surely a defect")
     if found.labels is not None:
         tiles.append(_painted(small, _fitted(found.labels, exact=True), classes))
+        captions.append(f"predicted: {_present(found.labels, classes)}")
     elif found.heat is None:
         tiles.append(_boxed(small, found, classes, _TILE / max(image.shape[:2])))
-    return sheets.panel(lines, tiles)
+        captions.append(f"predicted boxes of {_SURE} and more")
+    return sheets.panel(lines, tiles, captions=captions)
+
+
+def _present(labels: U8, classes: Sequence[str]) -> str:
+    """The defect classes of a map, the largest first."""
+    counts = np.bincount(labels.ravel(), minlength=len(classes))[1:]
+    return ", ".join(classes[1 + number] for number in np.argsort(-counts, kind="stable") if counts[number]) or "none"
 
 
 def _fitted(array: NDArray[Any], *, exact: bool = False) -> NDArray[Any]:
