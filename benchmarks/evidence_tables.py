@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import anomaly_tables
 import dense_tables
 from evidence_pools import LEFT_OUT
 
@@ -19,6 +20,8 @@ def _took(values: Mapping[str, Any]) -> str:
 
 def table(values: dict[str, Any]) -> str:
     """The Markdown of one protocol."""
+    if "models" in values:
+        return anomaly_tables.table(values)
     if "tasks" in values:
         return dense_tables.table(values)
     contrasts = {contrast["condition"]: contrast for contrast in values["contrasts"]}

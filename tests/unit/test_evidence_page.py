@@ -43,6 +43,8 @@ def test_the_page_shows_the_metrics_kept(path: Path, evidence: ModuleType) -> No
     if path.stem.startswith("dense-"):
         case = _loaded("dense").CASES[path.stem.removeprefix("dense-")]
         assert values["title"] == case.protocol.title
+    elif path.stem.startswith("anomaly-"):
+        assert values["title"] == _loaded("anomaly").title(path.stem.removeprefix("anomaly-"))
     else:
         assert values["title"] == evidence.PROTOCOLS[path.stem].title
 

@@ -22,13 +22,15 @@ from carpet_data.training.anomaly.scorers import MapScorer
 from carpet_data.training.anomaly.subspace import Subspace
 from carpet_data.training.dense.bank import MapBank, Resolution
 from carpet_data.training.dense.cells import moved_back
-from carpet_data.training.dense.crossfit import folds_of
+from carpet_data.training.dense.crossfit import Fold, folds_of
 
 __all__ = ["fit_cell_model"]
 
 U8 = NDArray[np.uint8]
 _ALIGNED = 0.3
 """Share of the variance of good cells that positions explain, from which on images count as aligned."""
+_MANY = 20
+"""Groups of good images from which on a memory is much the same without one of them."""
 _MOST_DEFECTS = 200
 """Synthetic images that set a threshold; more tell nothing new."""
 
@@ -65,7 +67,7 @@ def fit_cell_model(
         return PatchCore.fit(learned, coreset=options.coreset, seed=options.seed)
 
     model = fit([values for row in range(len(samples)) for values in maps.all_views(row)])
-    held_out = _held_out(maps, samples, fit, options, progress)
+    held_out = _held_out(maps, samples, fit, model, options, progress)
     image, pixel, notes = scales_of(held_out, options)
     scorer = MapScorer(bank.maker(options.used_strides), model)
     return AnomalyModel(options.model, scorer, options.size, image, pixel, notes), chosen
@@ -104,11 +106,18 @@ def _held_out(
     maps: _Maps,
     samples: Sequence[Sample],
     fit: Callable[[Sequence[F16]], CellModel],
+    whole: CellModel,
     options: AnomalyOptions,
     progress: Progress | None,
 ) -> HeldOutScores:
-    """Scores of each good image by a model that was fitted without its group."""
+    """Scores of each good image by a model that was fitted without its group.
+
+    A memory of many groups is not made again for each: it leaves out what is of the group.
+    """
     folds = folds_of(samples, options.folds, seed=options.seed)
+    if isinstance(whole, PatchCore):
+        of_each = folds_of(samples, len(samples), seed=options.seed)
+        folds = of_each if len(of_each) >= _MANY else folds
     if not folds:
         return _quarters(maps, samples, fit, options)
     wanted = options.threshold == "synthetic"
@@ -120,7 +129,9 @@ def _held_out(
     good: list[Scored] = []
     defects: list[Scored] = []
     for number, fold in enumerate(folds):
-        model = fit([values for row in np.flatnonzero(fold.train).tolist() for values in maps.all_views(row)])
+        model = _without(maps, whole, fold) if len(folds) >= _MANY else None
+        if model is None:
+            model = fit([values for row in np.flatnonzero(fold.train).tolist() for values in maps.all_views(row)])
         for row in fold.held_out:
             good.append(model.score(maps.of(row, 0)))
             if drawn is not None and len(defects) < _MOST_DEFECTS:
@@ -128,6 +139,15 @@ def _held_out(
         if progress is not None:
             progress(Step(number + 1, len(folds), "scoring held-out images"))
     return collected(good, defects, ())
+
+
+def _without(maps: _Maps, whole: CellModel, fold: Fold) -> CellModel | None:
+    """A memory without what is held out; None for other models, and where little else would be left of it."""
+    if not isinstance(whole, PatchCore):
+        return None
+    left_out = np.flatnonzero(~fold.train).tolist()
+    model = whole.without([row * maps.views + view for row in left_out for view in range(maps.views)])
+    return model if 2 * len(model.memory) >= len(whole.memory) else None
 
 
 def _quarters(

@@ -69,7 +69,7 @@ class AnomalyOptions(Options):
         maximum=8,
     )
     coreset: float = option(
-        0.01, "Share of all cells that patchcore keeps, of at least 1000 and at most 4000.", above=0, maximum=1
+        0.01, "Share of all cells that patchcore keeps, of at least 4000 and at most 10000.", above=0, maximum=1
     )
     positions: Literal["auto", "aligned", "free"] = option(
         "auto",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from carpet_data.training.anomaly.fit import AnomalyFit, fit_anomaly
 from carpet_data.training.anomaly.folder import save
 from carpet_data.training.anomaly.model import AnomalyModel
 from carpet_data.training.anomaly.options import AnomalyOptions
+from carpet_data.training.anomaly.patchcore import PatchCore
 from carpet_data.training.contract import load_predictor
 
 CPU = torch.device("cpu")
@@ -106,6 +108,23 @@ def test_one_good_image_is_enough_and_its_threshold_is_said_to_be_a_guess(model:
     assert good.anomaly < 0.5 < bad.anomaly
 
 
+def test_a_memory_of_many_images_leaves_out_what_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = []
+    fit = PatchCore.fit
+    monkeypatch.setattr(PatchCore, "fit", lambda maps, **options: fits.append(len(maps)) or fit(maps, **options))
+    model = fitted(tmp_path, 20, "patchcore", size=48, false_alarms=0.1).model
+    assert fits == [20]
+    good = [model.predict([texture(seed)])[0].anomaly for seed in range(100, 120)]
+    assert 0.01 < np.median(good) < 0.5
+
+
+def test_equal_images_leave_a_memory(tmp_path: Path) -> None:
+    samples = good_samples(tmp_path, 20, group=None)
+    alike = [replace(each, image_path=samples[0].image_path) for each in samples]
+    found = fit_anomaly(network(), alike, AnomalyOptions(size=48, views=1), CPU)
+    assert np.isfinite(found.model.predict([texture(0)])[0].anomaly)
+
+
 def test_the_autoencoder_holds_out_half_of_one_image(tmp_path: Path) -> None:
     notes = fitted(tmp_path, 1, "autoencoder", steps=2).model.notes
     assert any("one group" in note and "right halves" in note for note in notes)
@@ -134,8 +153,6 @@ def test_mixed_sizes_gray_and_images_smaller_than_a_stride(tmp_path: Path) -> No
 
 
 def _renamed(samples: list) -> list:
-    from dataclasses import replace
-
     return [replace(each, id=f"image_{number}") for number, each in enumerate(samples)]
 
 

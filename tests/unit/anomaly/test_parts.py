@@ -10,6 +10,7 @@ from helpers.textures import texture
 from carpet_data.dataset import Sample
 from carpet_data.errors import DataError
 from carpet_data.training.anomaly.autoencoder import structural_similarity
+from carpet_data.training.anomaly.cells import as_cells, smooth
 from carpet_data.training.anomaly.defects import METHODS, SyntheticDefects
 from carpet_data.training.anomaly.good_images import chosen_good
 from carpet_data.training.anomaly.padim import Padim, alignment
@@ -92,15 +93,25 @@ def test_patchcore_distances_are_those_of_brute_force() -> None:
     *learned, held = _maps(5, rows=5, columns=5)
     model = PatchCore.fit(learned, coreset=1.0)
     assert len(model.memory) == 100
-    from carpet_data.training.anomaly import patchcore
-
-    cells = patchcore._local(held) / model.deviation
+    cells = as_cells(held) / model.deviation
     wanted = torch.cdist(cells, model.memory).min(1).values.reshape(5, 5).numpy()
-    from carpet_data.training.anomaly.cells import smooth
+    heat, score = model.score(held)
+    assert np.allclose(heat, smooth(wanted), atol=1e-3)
+    assert score == heat.max()
+    assert model.score(learned[0])[0].max() < 0.01
 
-    assert np.allclose(model.score(held)[0], smooth(wanted), atol=1e-3)
-    same = PatchCore.fit(learned, coreset=1.0).score(learned[0])
-    assert same[0].max() < 0.01
+
+def test_patchcore_without_a_map_is_one_that_never_saw_it_where_all_cells_are_kept() -> None:
+    learned = _maps(5, rows=5, columns=5)
+    model = PatchCore.fit(learned)
+    left = model.without([1, 3])
+    assert sorted(set(left.origin.tolist())) == [0, 2, 4]
+    # Deviations are those of all maps, so the other model gets the same.
+    other = PatchCore.fit([learned[0], learned[2], learned[4]])
+    wanted = torch.cdist(as_cells(learned[1]) / model.deviation, other.memory * other.deviation / model.deviation)
+    found = left.score(learned[1])[0]
+    assert np.allclose(found, smooth(wanted.min(1).values.reshape(5, 5).numpy()), atol=1e-3)
+    assert found.max() > 10 * model.score(learned[1])[0].max()
 
 
 def test_padim_is_the_mahalanobis_distance_of_each_position() -> None:
