@@ -39,9 +39,8 @@ BASELINE_TRAINING = TrainOptions(
 )
 """How every condition is trained by default; augmentation and sampling are the baseline's."""
 
-BASELINE_DENSE = DenseOptions(folds=3, budget_s=30.0)
-"""How the dense head is trained by default: as `train` does, but settings and thresholds are found in less time, since
-every partition and condition needs its own."""
+BASELINE_DENSE = DenseOptions()
+"""How the dense head is trained by default: as `train` does."""
 
 REAL_ONLY = "real-only"
 BASELINE = "real + augmentation + balancing"

@@ -30,7 +30,7 @@ class DenseGraph(nn.Module):
         head = model.head
         assert head.cells is not None, "checked before"
         self.size = (height, width)
-        self.head, self.layers = head, head.cells.layers
+        self.head, self.cells = head, head.cells
         self.scaled = scaled_size(height, width, head.resolution.scale)
         larger = self.scaled[0] * self.scaled[1] >= height * width
         self.resize = nn.Identity() if self.scaled == self.size else (Enlarge if larger else Resize)(*self.scaled)
@@ -54,10 +54,7 @@ class DenseGraph(nn.Module):
         return torch.softmax(whole, dim=1).float(), anomaly.float(), self._heat(found)
 
     def _cells(self, maps: torch.Tensor) -> torch.Tensor:
-        values = maps.flatten(2)
-        for number, (weight, bias) in enumerate(self.layers):
-            values = weight @ (functional.gelu(values) if number else values) + bias[:, None]
-        return values.reshape(maps.shape[0], len(self.layers[-1][1]), *maps.shape[2:])
+        return self.cells.of(maps.flatten(2)).reshape(maps.shape[0], self.cells.classes, *maps.shape[2:])
 
     def _aligned(self, values: torch.Tensor, view: int) -> torch.Tensor:
         """As `grids.aligned`."""

@@ -34,7 +34,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")])
 PLAIN = re.compile(r"""carpet-data (?P<arguments>[^|<>&;$`()*?!~#\n]+?)(?: > (?P<file>[\w.-]+))?""")
 """A command without anything that only a shell understands; what it prints may go to a file."""
-QUICK = "--resize 64 --steps 100 --seeds 2 --dense-steps 50 --dense-views 1 --dense-budget-s 0"
+QUICK = "--resize 64 --steps 100 --seeds 2 --dense-steps 50 --dense-views 1 --dense-scale 1"
 BLOCK = re.compile(
     r"^(?P<skip><!-- (?:not run: [^>]+|tests/\S+ )-->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$",
     flags=re.MULTILINE | re.DOTALL,

@@ -35,6 +35,8 @@ _WORTH_WORKERS = 200_000_000
 _CHUNK_PIXELS = 16_000_000
 """Pixels of resized images and views that are held at a time."""
 _COVER_BYTES = 256 * 2**20
+_FINE, _COARSE = (8, 16), 32
+"""Strides of the usual heads: one takes the first two alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,6 @@ class Resolution:
     def stride(self) -> int:
         """Pixels of the resized image across and down a cell."""
         return min(self.strides)
-
-    @classmethod
-    def of(cls, options: DenseOptions) -> Resolution:
-        """That of settled options."""
-        assert options.scale is not None, "settled"
-        assert options.strides is not None, "settled"
-        return cls(float(options.scale), tuple(sorted(options.strides)))
 
 
 def inner_layers(network: Network, strides: Sequence[int]) -> tuple[str, ...] | None:
@@ -112,6 +107,7 @@ class MapBank:
     batch_size: int = 8
     workers: int | None = None
     progress: Progress | None = None
+    _usual: tuple[int, ...] | None = field(default=None, init=False, repr=False)
     _makers: dict[tuple[int, ...], FeatureMaps] = field(default_factory=dict, init=False, repr=False)
     _maps: FeatureCache = field(init=False, repr=False)
     _covers: FeatureCache = field(init=False, repr=False)
@@ -120,6 +116,26 @@ class MapBank:
         """Begin with nothing."""
         self._maps = FeatureCache(self.cache, memory_bytes=self.memory_bytes)
         self._covers = FeatureCache(memory_bytes=_COVER_BYTES)
+
+    def resolution(self, options: DenseOptions) -> Resolution:
+        """That of settled options; where they name no strides, 8, 16, and 32 where the network has it."""
+        assert options.scale is not None, "settled"
+        if options.strides is not None:
+            return Resolution(float(options.scale), tuple(sorted(options.strides)))
+        if self._usual is None:
+            known = {stage.stride for stage in all_stages(self.network)}
+            self._usual = (*_FINE, _COARSE) if _COARSE in known else _FINE
+        return Resolution(float(options.scale), self._usual)
+
+    def widths(self, options: DenseOptions) -> tuple[int, ...]:
+        """Of each head, how many channels of a map it takes: one takes all, another those of strides 8 and 16 alone.
+
+        Where the options name strides there is one head.
+        """
+        stages = self.maker(self.resolution(options).strides).stages
+        everything = sum(stage.channels for stage in stages)
+        fine = sum(stage.channels for stage in stages if stage.stride < _COARSE)
+        return (everything,) if options.strides is not None or fine == everything else (fine, everything)
 
     def maker(self, strides: tuple[int, ...]) -> FeatureMaps:
         """What makes the maps of these strides.
@@ -157,18 +173,43 @@ class MapBank:
         Where they fit neither memory nor the cache, `map` computes some of them again.
 
         Raises:
-            ImageError: An image is missing or damaged.
-            DeviceMemoryError: One image at a time does not fit into memory.
+            ImageError, DeviceMemoryError: As `map`.
         """
-        missing = [sample for sample in samples if not self._has(sample, resolution, views)]
-        for _ in self._computed(missing, resolution, range(views)):
+        for _ in self.each(samples, resolution, [views] * len(samples)):
             pass
+
+    def each(
+        self, samples: Sequence[Sample], resolution: Resolution, views: Sequence[int]
+    ) -> Iterator[tuple[int, int, F16]]:
+        """The maps of samples, each in its number of views: (number of the sample, view, map), kept ones first.
+
+        What is not kept yet is computed in batches, and once, even where all maps together fit neither memory nor the
+        cache.
+
+        Raises:
+            ImageError, DeviceMemoryError: As `map`.
+        """
+        missing: dict[int, list[int]] = {}
+        for row, (sample, count) in enumerate(zip(samples, views, strict=True)):
+            found = [self._kept(sample, resolution, view) for view in range(count)]
+            kept = [values for values in found if values is not None]
+            if len(kept) < count:
+                missing.setdefault(count, []).append(row)
+                continue
+            for view, values in enumerate(kept):
+                yield row, view, values
+        for count, rows in sorted(missing.items()):
+            computed = self._computed([samples[row] for row in rows], resolution, range(count))
+            for row in rows:
+                for view in range(count):
+                    yield row, view, next(computed)
 
     def map(self, sample: Sample, resolution: Resolution, view: int = 0) -> F16:
         """The map of a sample: float16 (channels, rows, columns); not to be written to.
 
         Raises:
-            ImageError, DeviceMemoryError: As `add`.
+            ImageError: The image is missing or damaged.
+            DeviceMemoryError: One image at a time does not fit into memory.
         """
         found = self._kept(sample, resolution, view)
         if found is not None:
@@ -190,9 +231,6 @@ class MapBank:
         if found is not None:
             self._covers.put(digest, found)
         return found
-
-    def _has(self, sample: Sample, resolution: Resolution, views: int) -> bool:
-        return all(self._kept(sample, resolution, view) is not None for view in range(views))
 
     def _kept(self, sample: Sample, resolution: Resolution, view: int) -> F16 | None:
         return self._maps.get(self._key(sample, resolution, view), self.shape(sample, resolution, view), np.float16)

@@ -13,7 +13,7 @@ from carpet_data.training.contract import ImagePrediction
 from carpet_data.training.dense.bank import MapBank, Resolution
 from carpet_data.training.dense.calibration import Calibration, log_odds
 from carpet_data.training.dense.grids import aligned, bands
-from carpet_data.training.dense.head import CellHead
+from carpet_data.training.dense.head import CellHeads
 from carpet_data.training.dense.image_term import ImageTerm, evidence_of, pooled
 from carpet_data.training.dense.instances import detections
 
@@ -33,7 +33,7 @@ class DenseHead:
         classes: `good` first.
         resolution: Of the maps that it takes.
         views: Number of positions of a new image whose maps are averaged.
-        cells: The head of a cell; None where no training image had a mask, so that nothing is said of pixels.
+        cells: The heads of a cell; None where no training image had a mask, so that nothing is said of pixels.
         calibration: Of the logits of cells.
         image: The term of the whole image.
         notes: What the user should know of this fit: fallbacks, classes without images.
@@ -42,7 +42,7 @@ class DenseHead:
     classes: tuple[str, ...]
     resolution: Resolution
     views: int
-    cells: CellHead | None
+    cells: CellHeads | None
     calibration: Calibration
     image: ImageTerm
     notes: tuple[str, ...] = ()

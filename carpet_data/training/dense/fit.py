@@ -1,4 +1,4 @@
-"""Fit the dense head: cells drawn from the bank, the head, and what held-out images say of it."""
+"""Fit the dense head: cells drawn from the bank, the heads, and what held-out images say of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from carpet_data.core.progress import Progress
 from carpet_data.dataset import Sample
 from carpet_data.training.dense.bank import MapBank
+from carpet_data.training.dense.crossfit import HeldOut
 from carpet_data.training.dense.dense_head import DenseHead
 from carpet_data.training.dense.options import DenseOptions
 from carpet_data.training.dense.source import CellSource, cross_fitted
@@ -24,6 +25,7 @@ def fit_dense(
     *,
     weights: Sequence[float] | None = None,
     like: DenseHead | None = None,
+    held: Sequence[HeldOut] | None = None,
     progress: Progress | None = None,
 ) -> DenseHead:
     """Train a dense head and calibrate it on held-out training images.
@@ -36,6 +38,7 @@ def fit_dense(
         weights: Of the cells of each sample; None for 1 each.
         like: A head of the same samples with another seed, whose calibration and image term are taken instead of
             cross-fitting again.
+        held: Held-out maps of these samples under these options, as `choose` returns them, in place of cross-fitting.
         progress: Called with each fold.
 
     Raises:
@@ -50,4 +53,5 @@ def fit_dense(
     cells = source.fit(None)
     if like is not None:
         return replace(like, cells=cells)
-    return judged(source, cells, cross_fitted(source, progress), smoothing=asked.smoothing)
+    held = cross_fitted(source, progress) if held is None else held
+    return judged(source, cells, held, smoothing=asked.smoothing)

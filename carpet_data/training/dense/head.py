@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +17,7 @@ from carpet_data.networks.devices import one_thread
 from carpet_data.training.dense.cells import CellTable
 from carpet_data.training.dense.options import DenseOptions
 
-__all__ = ["CellHead", "fit_cells"]
+__all__ = ["CellHead", "CellHeads", "fit_cells"]
 
 F32 = NDArray[np.float32]
 _SMALLEST_DEVIATION = 1e-3
@@ -46,14 +47,45 @@ class CellHead:
         """Number of features."""
         return int(self.layers[0][0].shape[1])
 
+    def of(self, values: torch.Tensor) -> torch.Tensor:
+        """The logits of cells: float32 (…, channels, n) -> float32 (…, classes, n)."""
+        for number, (weight, bias) in enumerate(self.layers):
+            values = weight @ (functional.gelu(values) if number else values) + bias[:, None]
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellHeads:
+    """Heads that were trained apart, whose logits are averaged; each takes the first channels of the same map.
+
+    A head on coarse maps too knows more of the surroundings: it tells types better, one without them places better.
+
+    Attributes:
+        heads: At least one.
+    """
+
+    heads: tuple[CellHead, ...]
+
+    @property
+    def classes(self) -> int:
+        """Number of logits."""
+        return self.heads[0].classes
+
+    @property
+    def channels(self) -> int:
+        """Number of features of a cell, of which some heads leave out the last ones."""
+        return max(head.channels for head in self.heads)
+
     def logits(self, maps: NDArray[np.float16]) -> F32:
         """The logits of a map: float16 (channels, rows, columns) -> float32 (classes, rows, columns)."""
-        device = self.layers[0][0].device
+        device = self.heads[0].layers[0][0].device
         with torch.inference_mode():
-            values = torch.from_numpy(np.ascontiguousarray(maps)).to(device).flatten(1).float()
-            for number, (weight, bias) in enumerate(self.layers):
-                values = torch.addmm(bias[:, None], weight, functional.gelu(values) if number else values)
+            values = self.of(torch.from_numpy(np.ascontiguousarray(maps)).to(device).flatten(1).float())
         return np.asarray(values.reshape(-1, *maps.shape[1:]).cpu().numpy(), np.float32)
+
+    def of(self, values: torch.Tensor) -> torch.Tensor:
+        """The logits of cells: float32 (…, channels, n) -> float32 (…, classes, n)."""
+        return torch.stack([head.of(values[..., : head.channels, :]) for head in self.heads]).mean(0)
 
 
 def fit_cells(
@@ -64,8 +96,9 @@ def fit_cells(
     seed: int,
     device: torch.device,
     rows: torch.Tensor | None = None,
-) -> CellHead:
-    """Train a head on cells by cross-entropy (AdamW, Loshchilov and Hutter 2019, along a cosine).
+    widths: Sequence[int] | None = None,
+) -> CellHeads:
+    """Train heads on cells by cross-entropy (AdamW, Loshchilov and Hutter 2019, along a cosine).
 
     Every class is drawn alike, the background `options.background` times as often as all of them together; within a
     class a cell is drawn by the weight of its sample. Features are standardized by the real cells alone, so that
@@ -75,42 +108,53 @@ def fit_cells(
         table: The cells; some of them are of the background.
         classes: Number of classes, background included.
         options: Settled ones.
-        seed: Of the head and of the order.
+        seed: Of the heads and of the order.
         device: Where to train.
         rows: bool (n,), the cells to train on; None for all.
+        widths: Of each head, how many features it takes, from the first one on; None for one head that takes all.
 
     Raises:
         DataError: No cell is of the background, or none of a defect; or the training diverged.
     """
     used = np.ones(len(table), np.bool_) if rows is None else rows.numpy()
-    drawn = _chances(table, used, classes, options)
+    places = _order(_chances(table, used, classes, options), options, seed)
     mean, deviation = _moments(table, used, seed)
-    rng = generator(seed, "cells of a step")
     features = table.features.to(device)
     labels = table.labels.to(device)
     shift, scale = mean.to(device), (1 / deviation).to(device)
-    layers = _start(table.features.shape[1], classes, options, seed, device)
-    parameters = [tensor for layer in layers for tensor in layer]
+    counts = (features.shape[1],) if widths is None else tuple(widths)
+    heads = [_start(count, classes, options, seed, device) for count in counts]
+    parameters = [tensor for layers in heads for layer in layers for tensor in layer]
     optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
-    total = np.cumsum(drawn)
-    dropped = _Dropout(options.dropout if options.hidden else 0.0, seed, device)
+    dropout = _Dropout(options, seed, device)
     loss = torch.zeros(())
     # A step of a linear head is so small that threads would mostly wait for each other.
     with one_thread(None if options.hidden else device):
-        for _ in range(options.steps):
-            places = np.searchsorted(total, rng.random(options.batch_cells) * total[-1], side="right")
-            chosen = torch.from_numpy(np.minimum(places, len(total) - 1)).to(device)
-            x = (features[chosen].float() - shift) * scale
-            loss = functional.cross_entropy(_forward(layers, x, dropped), labels[chosen])
+        for chosen in places.to(device):
+            x = features[chosen].float().sub_(shift).mul_(scale)
+            factors = dropout.drawn()
+            # The heads share no parameter, so each is trained as it would be alone.
+            outputs = [_forward(layers, x[:, :count], factors) for layers, count in zip(heads, counts, strict=True)]
+            loss = torch.stack([functional.cross_entropy(output, labels[chosen]) for output in outputs]).sum()
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
     if not bool(torch.isfinite(loss)):
         raise DataError("the training of the dense head diverged", hint="use a smaller --lr, such as 0.001")
-    seen = np.bincount(table.labels.numpy()[used], minlength=classes) > 0
-    return _folded(layers, shift, scale, torch.from_numpy(seen).to(device))
+    seen = torch.from_numpy(np.bincount(table.labels.numpy()[used], minlength=classes) > 0).to(device)
+    return CellHeads(
+        tuple(_folded(layers, shift[:count], scale[:count], seen) for layers, count in zip(heads, counts, strict=True))
+    )
+
+
+def _order(chances: NDArray[np.float64], options: DenseOptions, seed: int) -> torch.Tensor:
+    """The cells of each step, int64 (steps, cells), drawn by their chances."""
+    total = np.cumsum(chances)
+    drawn = generator(seed, "cells of a step").random((options.steps, options.batch_cells)) * total[-1]
+    places = np.searchsorted(total, drawn.ravel(), side="right").reshape(drawn.shape)
+    return torch.from_numpy(np.minimum(places, len(total) - 1))
 
 
 def _chances(table: CellTable, used: NDArray[np.bool_], classes: int, options: DenseOptions) -> NDArray[np.float64]:
@@ -172,22 +216,28 @@ def _start(
 
 
 class _Dropout:
-    """Sets hidden units to 0 at random (Srivastava et al. 2014), from a generator of its own."""
+    """Says which hidden units are left out at random (Srivastava et al. 2014), from a generator of its own."""
 
-    def __init__(self, share: float, seed: int, device: torch.device) -> None:
-        self._share = share
+    def __init__(self, options: DenseOptions, seed: int, device: torch.device) -> None:
+        self._share = options.dropout if options.hidden else 0.0
+        self._shape = (options.batch_cells, options.hidden)
         self._rng = torch.Generator(device=device).manual_seed(int(generator(seed, "dropout").integers(2**62)))
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def drawn(self) -> torch.Tensor | None:
+        """The factors of the hidden units of a step, 0 for those that are left out; None where none are."""
         if not self._share:
-            return x
-        kept = torch.rand(x.shape, generator=self._rng, device=x.device) >= self._share
-        return x * kept / (1 - self._share)
+            return None
+        draws = torch.rand(self._shape, generator=self._rng, device=self._rng.device)
+        return (draws >= self._share).float().div_(1 - self._share)
 
 
-def _forward(layers: list[tuple[torch.Tensor, torch.Tensor]], x: torch.Tensor, dropped: _Dropout) -> torch.Tensor:
+def _forward(
+    layers: list[tuple[torch.Tensor, torch.Tensor]], x: torch.Tensor, factors: torch.Tensor | None
+) -> torch.Tensor:
     for number, (weight, bias) in enumerate(layers):
-        x = functional.linear(dropped(functional.gelu(x)) if number else x, weight, bias)
+        if number:
+            x = functional.gelu(x) if factors is None else functional.gelu(x) * factors
+        x = functional.linear(x, weight, bias)
     return x
 
 

@@ -20,7 +20,7 @@ from carpet_data.training.dense.bank import Resolution, inner_layers, resized
 from carpet_data.training.dense.calibration import Calibration
 from carpet_data.training.dense.cells import moved
 from carpet_data.training.dense.dense_head import DenseHead
-from carpet_data.training.dense.head import CellHead
+from carpet_data.training.dense.head import CellHead, CellHeads
 from carpet_data.training.dense.image_term import ImageTerm
 
 __all__ = ["KIND", "DenseModel", "load_dense", "save_dense"]
@@ -92,8 +92,10 @@ def save_dense(network: Network, head: DenseHead, folder: Path, *, extra: Mappin
         values = getattr(head.image, name)
         if values is not None:
             arrays[f"image.{name}"] = torch.from_numpy(np.asarray(values))
-    for number, (weight, bias) in enumerate(() if head.cells is None else head.cells.layers):
-        arrays |= {f"layer{number}.weight": weight, f"layer{number}.bias": bias}
+    heads = () if head.cells is None else head.cells.heads
+    for place, each in enumerate(heads):
+        for number, (weight, bias) in enumerate(each.layers):
+            arrays |= {f"head{place}.layer{number}.weight": weight, f"head{place}.layer{number}.bias": bias}
     described = {
         **(extra or {}),
         "kind": KIND,
@@ -102,7 +104,7 @@ def save_dense(network: Network, head: DenseHead, folder: Path, *, extra: Mappin
             "strides": list(head.resolution.strides),
             "layers": inner_layers(network, head.resolution.strides),
             "views": head.views,
-            "depth": 0 if head.cells is None else len(head.cells.layers),
+            "depths": [len(each.layers) for each in heads],
             "smoothing": head.calibration.smoothing,
             "temperature": head.calibration.temperature,
             "threshold": head.calibration.threshold,
@@ -147,14 +149,17 @@ def _head(known: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> DenseH
     if not all(bool(torch.isfinite(value).all()) for value in arrays.values()):
         raise ValueError("a number of the head is not finite")
     classes = tuple(str(name) for name in known["classes"])
-    layers = tuple(
-        (arrays[f"layer{number}.weight"], arrays[f"layer{number}.bias"]) for number in range(int(said["depth"]))
+    heads = tuple(
+        CellHead(
+            tuple((arrays[f"head{place}.layer{n}.weight"], arrays[f"head{place}.layer{n}.bias"]) for n in range(depth))
+        )
+        for place, depth in enumerate(map(int, said["depths"]))
     )
-    cells = CellHead(layers) if layers else None
+    cells = CellHeads(heads) if heads else None
     bias = arrays["bias"].numpy()
     term = {name: arrays[f"image.{name}"].numpy() if f"image.{name}" in arrays else None for name in _TERM}
     image = ImageTerm(**{name: float(value) for name, value in said["image"].items()}, **term)  # type: ignore[arg-type]
-    if classes[0] != GOOD or len(bias) != len(classes) or (cells is not None and cells.classes != len(classes)):
+    if classes[0] != GOOD or len(bias) != len(classes) or any(each.classes != len(classes) for each in heads):
         raise ValueError(f"a head of {len(bias)} classes for the classes {', '.join(classes)}")
     return DenseHead(
         classes,

@@ -14,9 +14,9 @@ _STRIDES = (1, 2, 4, 8, 16, 32, 64)
 _VIEWS = 8
 _MAX_SCALE = 8.0
 
-CHOSEN: dict[str, object] = {"scale": 1.0, "strides": (8, 16), "views": 8, "background": 1.0, "smoothing": 0.7}
-"""Options that are chosen on the training images where they are not given, and what stands for them where there are too
-few images to choose by."""
+CHOSEN: dict[str, object] = {"scale": 1.0, "views": 8, "smoothing": 0.7}
+"""Options that are settled where they are not given, and their usual values: scale and smoothing are chosen on the
+training images, and have these values where there are too few images to choose by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class DenseOptions(Options):
     """How the dense head is trained.
 
     Examples:
-        >>> DenseOptions(scale=2.0).settled().strides
-        (8, 16)
+        >>> DenseOptions(scale=2.0).settled().views
+        8
     """
 
     architecture: str = option(
@@ -44,14 +44,14 @@ class DenseOptions(Options):
     scale: float | None = option(
         None,
         "Factor by which images are resized first; 2 finds smaller defects and takes four times as long.",
-        unset="chosen by cross-fitting",
+        unset="1 or 2 by cross-fitting; 1 where the longer side is over 768 pixels",
         above=0,
         maximum=_MAX_SCALE,
     )
     strides: tuple[int, ...] | None = option(
         None,
-        "Strides of the feature maps that are joined, the finest of which is the size of a cell.",
-        unset="chosen by cross-fitting",
+        "Strides of the feature maps that one head joins, the finest of which is the size of a cell.",
+        unset="the mean of two heads: 8,16 and 8,16,32",
         metavar="N,…",
         minimum=1,
     )
@@ -69,12 +69,8 @@ class DenseOptions(Options):
         minimum=1,
         maximum=_VIEWS,
     )
-    background: float | None = option(
-        None,
-        "Weight of all background cells relative to all defect cells.",
-        unset="chosen by cross-fitting",
-        above=0,
-        maximum=1000,
+    background: float = option(
+        1.0, "Weight of all background cells relative to all defect cells.", above=0, maximum=1000
     )
     background_cells: int = option(1500, "Maximum number of background cells of a view.", minimum=1)
     defect_cells: int = option(400, "Maximum number of defect cells of a view.", minimum=1)
@@ -102,9 +98,6 @@ class DenseOptions(Options):
     good_recall: float = option(
         0.95, "Share of good images that the threshold keeps good, on held-out training images.", minimum=0.5, below=1
     )
-    budget_s: float = option(
-        120.0, "Seconds in which settings are compared; what is not compared by then is not chosen.", minimum=0
-    )
     seed: int = option(0, "Random seed of the cells that are drawn and of the head.", minimum=0)
     device: str = option("auto", "Device: auto, cpu, cuda, cuda:1 or mps.", metavar="NAME")
 
@@ -126,7 +119,7 @@ class DenseOptions(Options):
 
     @property
     def open(self) -> tuple[str, ...]:
-        """The names of the options that are to be chosen."""
+        """The names of the options that are to be settled."""
         return tuple(name for name in CHOSEN if getattr(self, name) is None)
 
     def settled(self) -> DenseOptions:

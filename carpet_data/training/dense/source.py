@@ -16,7 +16,7 @@ from carpet_data.errors import DataError, UsageError
 from carpet_data.training.dense.bank import MapBank, Resolution
 from carpet_data.training.dense.cells import CellTable, chosen_cells, joined, targets
 from carpet_data.training.dense.crossfit import HeldOut, folds_of
-from carpet_data.training.dense.head import CellHead, fit_cells
+from carpet_data.training.dense.head import CellHeads, fit_cells
 from carpet_data.training.dense.options import DenseOptions
 
 __all__ = ["CellSource", "cross_fitted", "views_of"]
@@ -66,29 +66,30 @@ class CellSource:
         weights: Sequence[float] | None = None,
     ) -> CellSource:
         """Draw the cells; the options are settled."""
-        resolution = Resolution.of(options)
+        resolution = bank.resolution(options)
         _check(samples, classes)
         good = sum(sample.class_name == GOOD and sample.origin == "real" for sample in samples)
         views = [views_of(sample, options, good) for sample in samples]
-        for count in sorted(set(views)):
-            bank.add([each for each, own in zip(samples, views, strict=True) if own == count], resolution, count)
         masked = np.array([bank.cover(each, classes, resolution) is not None for each in samples], np.bool_)
         shown = sum(count for count, known in zip(views, masked, strict=True) if known)
         limits = _limits(options, shown)
         given = [1.0] * len(samples) if weights is None else weights
-        tables = [
-            _drawn(bank, sample, tuple(classes), resolution, view, limits, options.seed, row, given[row])
-            for row, sample in enumerate(samples)
-            if masked[row]
-            for view in range(views[row])
-        ]
-        table = joined(tables) if tables else None
+        tables: dict[tuple[int, int], CellTable] = {}
+        # Images without a mask give no cells, but what is held out of them is looked at later.
+        shown_views = [count if known else 1 for count, known in zip(views, masked.tolist(), strict=True)]
+        for row, view, maps in bank.each(samples, resolution, shown_views):
+            if masked[row]:
+                cover = bank.cover(samples[row], classes, resolution, view)
+                assert cover is not None, "it has a mask"
+                rng = generator(options.seed, "cells", samples[row].id, view)
+                tables[row, view] = _drawn(maps, cover, limits, rng, samples[row], row, given[row])
+        table = joined([tables[place] for place in sorted(tables)]) if tables else None
         if table is not None and not bool((table.labels > 0).any()):
             table = None
         return cls(bank, tuple(samples), tuple(classes), options, resolution, table, masked)
 
-    def fit(self, train: NDArray[np.bool_] | None) -> CellHead | None:
-        """Train a head on the cells of some samples, bool (n,), or of all; None where they show no defect.
+    def fit(self, train: NDArray[np.bool_] | None) -> CellHeads | None:
+        """Train the heads on the cells of some samples, bool (n,), or of all; None where they show no defect.
 
         Raises:
             DataError: They show no background, or the training diverged.
@@ -107,6 +108,7 @@ class CellSource:
             rows=rows,
             seed=self.options.seed,
             device=self.bank.device,
+            widths=self.bank.widths(self.options),
         )
 
     def label(self, row: int) -> int:
@@ -162,23 +164,17 @@ def _limits(options: DenseOptions, views: int) -> tuple[int, int]:
 
 
 def _drawn(
-    bank: MapBank,
-    sample: Sample,
-    classes: tuple[str, ...],
-    resolution: Resolution,
-    view: int,
+    maps: NDArray[np.float16],
+    cover: NDArray[np.float32],
     limits: tuple[int, int],
-    seed: int,
+    rng: np.random.Generator,
+    sample: Sample,
     row: int,
     weight: float,
 ) -> CellTable:
     """Cells of one view of a sample."""
-    cover = bank.cover(sample, classes, resolution, view)
-    assert cover is not None, "it has a mask"
     target = targets(cover)
-    rng = generator(seed, "cells", sample.id, view)
     places = chosen_cells(target, defect=limits[0], background=limits[1], rng=rng)
-    maps = bank.map(sample, resolution, view)
     features = maps.reshape(len(maps), -1)[:, places].T
     count = len(places)
     return CellTable(

@@ -13,7 +13,7 @@ from carpet_data.dataset import GOOD
 from carpet_data.training.dense.calibration import Calibration, calibrate
 from carpet_data.training.dense.crossfit import HeldOut
 from carpet_data.training.dense.dense_head import DenseHead
-from carpet_data.training.dense.head import CellHead
+from carpet_data.training.dense.head import CellHeads
 from carpet_data.training.dense.image_term import PLAIN, Evidence, ImageTerm, evidence_of, fit_term, pooled
 from carpet_data.training.dense.options import CHOSEN
 from carpet_data.training.dense.source import CellSource
@@ -53,7 +53,7 @@ class Judged:
 
 
 def judged(
-    source: CellSource, cells: CellHead | None, held: Sequence[HeldOut], *, smoothing: float | None
+    source: CellSource, cells: CellHeads | None, held: Sequence[HeldOut], *, smoothing: float | None
 ) -> DenseHead:
     """The head, calibrated on held-out maps of its training images.
 

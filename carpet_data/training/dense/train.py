@@ -32,7 +32,7 @@ def train_dense(
     """Train a dense head on the training images of a split.
 
     Maps are kept in the data set's folder `runs/.cache`, so an interrupted run simply starts over, in seconds. There is
-    no epoch to choose, so validation images are scored and not used. Without `scale`, `strides` and the like, these are
+    no epoch to choose, so validation images are scored and not used. Where `scale` is not given, it is
     chosen by cross-fitting on the training images, see `choose`.
 
     The parameters and errors are those of `carpet_data.train`.
@@ -83,7 +83,7 @@ def _fit(
     bank = MapBank(network, device, cache=cache, workers=workers, progress=progress)
     samples = sides.samples["train"]
     chosen = choose(bank, samples, sides.classes, options, progress=progress)
-    head = fit_dense(bank, samples, sides.classes, chosen.options, progress=progress)
+    head = fit_dense(bank, samples, sides.classes, chosen.options, held=chosen.held, progress=progress)
     extra = {"dataset": dict(run.dataset), "settings": chosen.options.to_json()}
     settings = {name: getattr(chosen.options, name) for name in options.open if name != "smoothing"}
     if options.smoothing is None:

@@ -44,8 +44,17 @@ def test_the_same_seed_gives_the_same_head() -> None:
     options = DenseOptions(steps=20).settled()
     first, again = (fit_cells(_table(), 3, options, seed=3, device=CPU) for _ in range(2))
     other = fit_cells(_table(), 3, options, seed=4, device=CPU)
-    assert torch.equal(first.layers[0][0], again.layers[0][0])
-    assert not torch.equal(first.layers[0][0], other.layers[0][0])
+    assert torch.equal(first.heads[0].layers[0][0], again.heads[0].layers[0][0])
+    assert not torch.equal(first.heads[0].layers[0][0], other.heads[0].layers[0][0])
+
+
+def test_each_head_is_trained_as_if_alone() -> None:
+    table, options = _table(), DenseOptions(steps=30, dropout=0.0).settled()
+    both = fit_cells(table, 3, options, seed=0, device=CPU, widths=(2, 5))
+    for head, width in zip(both.heads, (2, 5), strict=True):
+        (alone,) = fit_cells(table, 3, options, seed=0, device=CPU, widths=(width,)).heads
+        assert head.channels == width
+        torch.testing.assert_close(head.layers[0][0], alone.layers[0][0], rtol=1e-4, atol=1e-5)
 
 
 def test_synthetic_cells_of_no_weight_change_nothing() -> None:
@@ -59,7 +68,7 @@ def test_synthetic_cells_of_no_weight_change_nothing() -> None:
     rows = table.real
     real = CellTable(table.features[rows], table.labels[rows], table.weights[rows], table.real[rows], table.image[rows])
     without = fit_cells(real, 3, options, seed=0, device=CPU)
-    np.testing.assert_allclose(with_them.layers[0][0], without.layers[0][0], atol=1e-5)
+    np.testing.assert_allclose(with_them.heads[0].layers[0][0], without.heads[0].layers[0][0], atol=1e-5)
 
 
 def test_cells_that_are_left_out_change_nothing() -> None:
@@ -76,7 +85,7 @@ def test_cells_that_are_left_out_change_nothing() -> None:
         device=CPU,
         rows=rows,
     )
-    assert torch.equal(first.layers[0][0], other.layers[0][0])
+    assert torch.equal(first.heads[0].layers[0][0], other.heads[0].layers[0][0])
 
 
 def test_a_class_without_cells_is_not_predicted() -> None:

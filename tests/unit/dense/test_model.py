@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers.networks import network
 from safetensors.numpy import load_file, save_file
 
@@ -19,13 +20,14 @@ from carpet_data.training.contract import load_predictor
 from carpet_data.training.dense.bank import MapBank
 from carpet_data.training.dense.dense_head import DenseHead
 from carpet_data.training.dense.fit import fit_dense
+from carpet_data.training.dense.head import CellHeads
 from carpet_data.training.dense.model import DenseModel, save_dense
 from carpet_data.training.dense.options import DenseOptions
 
 from .conftest import write_squares
 
 CLASSES = ("good", "dark", "red")
-OPTIONS = DenseOptions(scale=1.0, strides=(8, 16), views=2, steps=60, batch_cells=256, folds=2, background=1.0)
+OPTIONS = DenseOptions(scale=1.0, views=2, steps=60, batch_cells=256, folds=2)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,41 @@ def test_the_bank_and_the_model_agree(squares: Dataset, model: DenseModel, bank:
     of_bank = model.head.of_sample(bank, sample)
     np.testing.assert_array_equal(of_image.heat, of_bank.heat)
     assert of_image.anomaly == of_bank.anomaly
+
+
+def test_two_heads_on_the_same_maps_unless_strides_are_given(squares: Dataset, bank: MapBank, head: DenseHead) -> None:
+    assert head.cells is not None
+    fine, everything = head.cells.heads
+    assert head.resolution.strides == (8, 16, 32)
+    assert fine.channels < everything.channels == head.cells.channels == bank.channels(head.resolution)
+    fine_only = bank.maker((8, 16))
+    assert fine.channels == fine_only.channels
+    maps = bank.map(_red(squares), head.resolution)
+    alone = [CellHeads((each,)).logits(maps[: each.channels]) for each in (fine, everything)]
+    np.testing.assert_allclose(head.cells.logits(maps), np.mean(alone, axis=0), atol=1e-4)
+    given = fit_dense(bank, squares.samples, CLASSES, OPTIONS.but(strides=(8, 16), steps=2))
+    assert given.cells is not None
+    assert [each.channels for each in given.cells.heads] == [fine_only.channels]
+
+
+def test_a_network_without_stride_32_has_one_head(squares: Dataset) -> None:
+    bank = MapBank(network("squeezenet1_1"), torch.device("cpu"))
+    head = fit_dense(bank, squares.samples, CLASSES, OPTIONS.but(steps=2))
+    assert head.resolution.strides == (8, 16)
+    assert head.cells is not None
+    assert len(head.cells.heads) == 1
+
+
+def test_maps_that_are_not_kept_are_computed_once(squares: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = MapBank(network(), torch.device("cpu"), memory_bytes=0)
+    resolution = bank.resolution(OPTIONS)
+    seen: list[int] = []
+    maker = bank.maker(resolution.strides)
+    real = maker.of
+    monkeypatch.setattr(maker, "of", lambda images: (seen.append(len(images)), real(images))[1])
+    found = {(row, view) for row, view, _ in bank.each(squares.samples[:3], resolution, (2, 1, 2))}
+    assert found == {(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)}
+    assert sum(seen) == 5
 
 
 def test_the_order_of_the_samples_does_not_matter(squares: Dataset, bank: MapBank, head: DenseHead) -> None:
@@ -127,7 +164,7 @@ def test_another_seed_takes_the_calibration_of_the_first(squares: Dataset, bank:
     assert other.calibration is head.calibration
     assert other.cells is not None
     assert head.cells is not None
-    assert not np.array_equal(other.cells.layers[0][0], head.cells.layers[0][0])
+    assert not np.array_equal(other.cells.heads[0].layers[0][0], head.cells.heads[0].layers[0][0])
 
 
 def test_without_masks_images_are_classified_and_pixels_are_not(bank: MapBank, tmp_path: Path) -> None:
@@ -192,13 +229,13 @@ def test_a_damaged_model_folder(model: DenseModel, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     save_dense(model.network, model.head, folder)
     known = json.loads((folder / "model.json").read_text())
-    for change in ({"dense": {}}, {"classes": ["good"]}, {"dense": {**known["dense"], "depth": 5}}):
+    for change in ({"dense": {}}, {"classes": ["good"]}, {"dense": {**known["dense"], "depths": [5]}}):
         (folder / "model.json").write_text(json.dumps({**known, **change}))
         with pytest.raises(WeightsError):
             load_predictor(folder, device="cpu")
     (folder / "model.json").write_text(json.dumps(known))
     tensors = load_file(folder / "weights.safetensors")
-    tensors["dense.layer0.weight"] = tensors["dense.layer0.weight"] * np.nan
+    tensors["dense.head0.layer0.weight"] = tensors["dense.head0.layer0.weight"] * np.nan
     save_file(tensors, folder / "weights.safetensors")
     with pytest.raises(WeightsError, match="the weights are damaged"):
         load_predictor(folder, device="cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ from carpet_data.preparation.options import SplitOptions
 from carpet_data.preparation.prepare import prepare
 from carpet_data.store import runs
 from carpet_data.training.contract import load_predictor
+from carpet_data.training.dense import choose as choose_module
 from carpet_data.training.dense.bank import MapBank, inner_layers
 from carpet_data.training.dense.choose import choose
-from carpet_data.training.dense.options import CHOSEN, DenseOptions
+from carpet_data.training.dense.fit import fit_dense
+from carpet_data.training.dense.options import DenseOptions
 from carpet_data.training.options import TrainOptions
 from carpet_data.training.task_train import TaskTrainResult
 
@@ -47,35 +50,50 @@ def test_what_is_given_is_not_chosen(squares: Dataset, bank: MapBank) -> None:
     assert found.notes == ()
 
 
-def test_open_settings_are_compared_on_the_training_images(squares: Dataset, bank: MapBank) -> None:
-    found = choose(bank, squares.samples, CLASSES, FIXED.but(background=None, strides=None, budget_s=1000.0))
-    assert [(each.name, each.value) for each in found.compared] == [("strides", (8, 16, 32)), ("background", 0.3)]
-    for each in found.compared:
-        assert each.taken == (each.score > each.usual + 0.01)
-        if each.taken:
-            assert getattr(found.options, each.name) == each.value
-    assert found.notes[0].startswith("chosen on held-out training images: strides ")
+def test_the_scale_is_compared_on_the_training_images(squares: Dataset, bank: MapBank) -> None:
+    found = choose(bank, squares.samples, CLASSES, FIXED.but(scale=None))
+    plain, twice = found.compared
+    assert (plain.scale, twice.scale) == (1.0, 2.0)
+    assert found.options.scale == (2.0 if twice.score > plain.score + 0.01 else 1.0)
+    assert found.notes[0].startswith(f"scale {found.options.scale:g} chosen on held-out training images: score ")
+    # What was held out to choose serves the calibration.
+    assert found.held is not None
+    shared = fit_dense(bank, squares.samples, CLASSES, found.options, held=found.held)
+    again = fit_dense(bank, squares.samples, CLASSES, found.options)
+    assert shared.calibration.temperature == again.calibration.temperature
+    assert shared.image.shift == again.image.shift
 
 
-def test_what_takes_too_long_is_not_tried(squares: Dataset, bank: MapBank) -> None:
-    ticks = iter(range(0, 10_000, 50))
-    found = choose(
-        bank,
-        squares.samples,
-        CLASSES,
-        FIXED.but(background=None, strides=None, budget_s=60.0),
-        clock=lambda: float(next(ticks)),
-    )
+def test_the_better_scale_is_taken(squares: Dataset, bank: MapBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    for better, expected in ((0.02, 2.0), (0.005, 1.0)):
+        scores = iter((0.5, 0.5 + better))
+        monkeypatch.setattr(choose_module, "held_out_score", lambda *_, scores=scores: next(scores))
+        assert choose(bank, squares.samples, CLASSES, FIXED.but(scale=None, steps=1)).options.scale == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scale", "said"),
+    [
+        (1024, 1024, 1.0, "only for images of up to 768 pixels"),
+        (2048, 2048, 1.0, "only for images of up to 768 pixels"),
+        (5000, 3000, 0.5, "over 4.2 megapixels"),
+    ],
+)
+def test_large_images_have_one_scale(
+    squares: Dataset, bank: MapBank, width: int, height: int, scale: float, said: str
+) -> None:
+    large = [replace(sample, width=width, height=height) for sample in squares]
+    found = choose(bank, large, CLASSES, FIXED.but(scale=None))
+    assert found.options.scale == scale
     assert found.compared == ()
-    assert found.options.strides == CHOSEN["strides"]
-    assert "2 of the settings to compare were left out" in found.notes[1]
+    assert said in found.notes[0]
 
 
 def test_too_few_images_to_choose_by(squares: Dataset, bank: MapBank) -> None:
     one = [sample for sample in squares if sample.class_name == "red"][:1]
-    found = choose(bank, one, ("good", "red"), FIXED.but(background=None))
-    assert found.options.background == CHOSEN["background"]
-    assert "too few training images" in found.notes[0]
+    found = choose(bank, one, ("good", "red"), FIXED.but(scale=None))
+    assert found.options.scale == 1.0
+    assert "too little is known" in found.notes[0]
 
 
 def test_layers_of_a_dense_head() -> None:

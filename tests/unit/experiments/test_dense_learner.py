@@ -122,7 +122,7 @@ def test_what_is_open_is_chosen_once_on_real_training_images(carpet: Path, monke
 
     def choosing(_bank: object, samples: Sequence[object], _: object, options: DenseOptions, **__: object) -> Choice:
         asked.append({sample.id for sample in samples})  # type: ignore[attr-defined]
-        return Choice(options.but(background=0.5), (), ("background 0.5",))
+        return Choice(options.but(scale=0.25), (), ("scale 0.25",))
 
     monkeypatch.setattr(learner_module, "choose_settings", choosing)
     fitted: list[DenseOptions] = []
@@ -134,11 +134,11 @@ def test_what_is_open_is_chosen_once_on_real_training_images(carpet: Path, monke
     monkeypatch.setattr(learner_module, "fit_dense", fitting)
     found = compare.run([partition], CONDITIONS[1:2], seeds=(0,), learners=(DENSE,))
     assert asked == [real]
-    assert [(each.background, each.views) for each in fitted] == [(0.5, 2)]
+    assert [(each.scale, each.views) for each in fitted] == [(0.25, 2)]
     (training,) = found.trainings
-    assert training.chosen["background"] == 0.5
-    assert "main: background 0.5" in training.notes
+    assert training.chosen["scale"] == 0.25
+    assert "main: scale 0.25" in training.notes
     # An interrupted run goes on with what was chosen.
     compare.run([partition], CONDITIONS[1:2], seeds=(0, 1), learners=(DENSE,), done=found.trainings)
     assert len(asked) == 1
-    assert {each.background for each in fitted} == {0.5}
+    assert {each.scale for each in fitted} == {0.25}

@@ -20,7 +20,7 @@ from carpet_data.training.contract import load_predictor
 from carpet_data.training.dense.bank import Resolution
 from carpet_data.training.dense.calibration import Calibration
 from carpet_data.training.dense.dense_head import DenseHead
-from carpet_data.training.dense.head import CellHead
+from carpet_data.training.dense.head import CellHead, CellHeads
 from carpet_data.training.dense.image_term import ImageTerm
 from carpet_data.training.dense.model import DenseModel, save_dense
 
@@ -34,45 +34,60 @@ def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.clip(smooth + random.normal(0, 5, smooth.shape), 0, 255).astype(np.uint8)
 
 
-def model(*, scale: float, views: int, hidden: int = 0, smoothing: float = 0.7, architecture: str) -> DenseModel:
+def model(
+    *,
+    scale: float,
+    views: int,
+    hidden: int = 0,
+    smoothing: float = 0.7,
+    strides: tuple[int, ...] = (8, 16),
+    architecture: str,
+) -> DenseModel:
     """A dense model of random numbers, whose values are of the size of a trained one's."""
     network = networks.network(architecture, classes=3, seed=2).eval()
     random = np.random.default_rng(1)
     plain = DenseHead(
-        CLASSES, Resolution(scale, (8, 16)), views, None, Calibration.plain(3, 0.0), ImageTerm(1, 1, 0, np.zeros(2))
+        CLASSES, Resolution(scale, strides), views, None, Calibration.plain(3, 0.0), ImageTerm(1, 1, 0, np.zeros(2))
     )
     channels = DenseModel(network, plain, device="cpu").maps.channels
-    sizes = (channels, hidden, 3) if hidden else (channels, 3)
-    layers = tuple(
-        (torch.from_numpy(random.normal(0, 30 * inner**-0.5, (outer, inner)).astype(np.float32)), torch.zeros(outer))
-        for inner, outer in pairwise(sizes)
-    )
+    heads = []
+    for width in (channels - 192, channels) if 32 in strides else (channels,):
+        sizes = (width, hidden, 3) if hidden else (width, 3)
+        layers = tuple(
+            (
+                torch.from_numpy(random.normal(0, 30 * inner**-0.5, (outer, inner)).astype(np.float32)),
+                torch.zeros(outer),
+            )
+            for inner, outer in pairwise(sizes)
+        )
+        heads.append(CellHead(layers))
     features = 2 * channels
     term = ImageTerm(
         0.9, 0.8, 0.1, random.normal(0, 0.3, 2), 0.2,
         random.normal(0, 0.01, (3, features)), random.normal(0, 1, features), np.ones(features),
     )  # fmt: skip
     calibration = Calibration(smoothing, 0.8, np.array([0.5, -0.2, 0.1], np.float32), 0.05)
-    head = DenseHead(CLASSES, Resolution(scale, (8, 16)), views, CellHead(layers), calibration, term)
+    head = DenseHead(CLASSES, Resolution(scale, strides), views, CellHeads(tuple(heads)), calibration, term)
     found = DenseModel(network, head, device="cpu")
     found.maps.precision = "float32"
     return found
 
 
 @pytest.mark.parametrize(
-    ("scale", "views", "hidden", "size", "tile"),
+    ("scale", "views", "hidden", "size", "tile", "strides"),
     [
-        (1.0, 1, 0, (64, 96), None),
-        (1.0, 8, 0, (50, 75), None),
-        (0.5, 2, 6, (131, 90), None),
-        (1.5, 1, 0, (40, 61), None),
-        (1.0, 2, 0, (300, 600), 256),
+        (1.0, 1, 0, (64, 96), None, (8, 16)),
+        (1.0, 8, 0, (50, 75), None, (8, 16)),
+        (0.5, 2, 6, (131, 90), None, (8, 16)),
+        (1.0, 2, 6, (96, 64), None, (8, 16, 32)),
+        (1.5, 1, 0, (40, 61), None, (8, 16, 32)),
+        (1.0, 2, 0, (300, 600), 256, (8, 16)),
     ],
 )
 def test_the_graph_follows_the_model(
-    scale: float, views: int, hidden: int, size: tuple[int, int], tile: int | None
+    scale: float, views: int, hidden: int, size: tuple[int, int], tile: int | None, strides: tuple[int, ...]
 ) -> None:
-    made = model(scale=scale, views=views, hidden=hidden, architecture="shufflenet_v2_x0_5")
+    made = model(scale=scale, views=views, hidden=hidden, strides=strides, architecture="shufflenet_v2_x0_5")
     if tile is not None:
         made.maps.tile = tile
         made.maps._margin = 48
