@@ -129,8 +129,15 @@ def one_thread(device: torch.device | None) -> Iterator[None]:
     if device is None or device.type != "cpu":
         yield
         return
+    with threads(1):
+        yield
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch compute on this number of cores within, in the thread that calls."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from carpet_data.core import executor
 from carpet_data.core.progress import Progress
 from carpet_data.dataset import GOOD, Sample
 from carpet_data.errors import UsageError
@@ -18,6 +21,7 @@ from carpet_data.experiments.conditions import Condition
 from carpet_data.experiments.journal import DENSE, Training
 from carpet_data.experiments.learners.contract import Trained
 from carpet_data.experiments.partitions import Partition
+from carpet_data.metrics.image_evidence import ImageEvidence
 from carpet_data.networks import Weights, build, choose, devices
 from carpet_data.store.files import write_bytes
 from carpet_data.store.names import component
@@ -41,6 +45,8 @@ _HEAT_SIDE = 512
 """Longest side in pixels of a heat map that is kept."""
 _MOST_HEAT = 1000
 """Heat maps that are kept of a condition."""
+_MOST_THREADS = 4
+"""Heads that are trained at a time; each holds some hundred MiB of cells."""
 
 
 def pinned(options: DenseOptions, *, download: bool = True) -> DenseOptions:
@@ -159,25 +165,43 @@ class Dense:
         options = base if condition.dense.views is None else base.but(views=condition.dense.views)
         chosen = {name: value for name, value in base.to_json().items() if name in _OPEN}
         samples = [sample for _, those in partition.train(condition) for sample in those]
-        test = partition.held_out("test")
-        # Its calibration serves all seeds, whichever of them an interrupted run has left.
-        first = self._fitted(samples, options, None)
-        for seed in seeds:
-            head = first if seed == options.seed else self._fitted(samples, options.but(seed=seed), first)
-            kept, rows = KeptEvidence(self.head_classes), []
-            for sample in test:
+        with _pool(self.bank, len(seeds)) as pool:
+            # Its calibration serves all seeds, whichever of them an interrupted run has left.
+            first = pool.submit(self._fitted, samples, options, None)
+            others = {
+                seed: pool.submit(self._fitted, samples, options.but(seed=seed), first)
+                for seed in seeds
+                if seed != options.seed
+            }
+            runs = [
+                pool.submit(self._tested, others.get(seed, first), partition, condition, seed, heat=seed == seeds[0])
+                for seed in seeds
+            ]
+            for run in runs:
+                head, rows, evidence = run.result()
+                yield Trained(rows, evidence, options.steps, (*notes, *head.notes), chosen)
+
+    def _tested(
+        self, fitted: Future[DenseHead], partition: Partition, condition: Condition, seed: int, *, heat: bool
+    ) -> tuple[DenseHead, tuple[Prediction, ...], tuple[ImageEvidence, ...]]:
+        """What a head says of the test images."""
+        head = fitted.result()
+        kept, rows = KeptEvidence(self.head_classes), []
+        with devices.one_thread(self.bank.device):
+            for sample in partition.held_out("test"):
                 found = head.of_sample(self.bank, sample)
                 kept.add(self._truth(sample), found)
                 rows.append(self._row(found, sample, condition.name, partition.name, seed))
-                if condition.name in self.heat and found.heat is not None:
+                if heat and condition.name in self.heat and found.heat is not None:
                     _keep_heat(self.heat[condition.name], sample.id, found.heat)
-            yield Trained(tuple(rows), kept.images(), options.steps, (*notes, *head.notes), chosen)
+            return head, tuple(rows), kept.images()
 
     def forget(self, partition: Partition) -> None:
         """Nothing: what the bank keeps is bounded, and the oldest maps go first."""
 
-    def _fitted(self, samples: Sequence[Sample], options: DenseOptions, like: DenseHead | None) -> DenseHead:
-        return fit_dense(self.bank, samples, self.head_classes, options, like=like, progress=self.progress)
+    def _fitted(self, samples: Sequence[Sample], options: DenseOptions, like: Future[DenseHead] | None) -> DenseHead:
+        with devices.one_thread(self.bank.device):
+            return fit_dense(self.bank, samples, self.head_classes, options, like=like)
 
     def _truth(self, sample: Sample) -> Truth:
         key = (sample.id, sample.image_sha256)
@@ -203,6 +227,20 @@ class Dense:
             probabilities=tuple(round(float(each), 6) for each in chances),
             loss=round(float(-np.log(max(float(chances[truth]), 1e-12))), 6),
         )
+
+
+@contextmanager
+def _pool(bank: MapBank, seeds: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for the heads of a condition, which compute on one core each; one for a GPU.
+
+    Each computes the same whatever the others do, so the results do not depend on their number.
+    """
+    cores = executor.default_workers() if bank.workers is None else bank.workers
+    pool = ThreadPoolExecutor(min(cores, seeds, _MOST_THREADS) if bank.device.type == "cpu" else 1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _keep_heat(folder: Path, sample_id: str, heat: NDArray[np.float32]) -> None:

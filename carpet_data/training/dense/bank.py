@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,7 @@ from carpet_data.core import executor
 from carpet_data.core.images import read
 from carpet_data.core.progress import Progress, Step
 from carpet_data.dataset import Sample
-from carpet_data.networks import Network
+from carpet_data.networks import Network, devices
 from carpet_data.networks.feature_cache import FeatureCache
 from carpet_data.networks.feature_maps import FeatureMaps
 from carpet_data.networks.map_stages import all_stages
@@ -90,7 +91,7 @@ class MapBank:
     """Maps of samples by the bytes of their image, the view and the resolution.
 
     An image is known by its hash, so the real images of another partition, or of a linked copy of the data set, are
-    known already.
+    known already. Threads may share a bank: what one of them computes the others wait for.
 
     Attributes:
         network: Its frozen body makes the maps.
@@ -109,6 +110,8 @@ class MapBank:
     progress: Progress | None = None
     _usual: tuple[int, ...] | None = field(default=None, init=False, repr=False)
     _makers: dict[tuple[int, ...], FeatureMaps] = field(default_factory=dict, init=False, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    _threads: int = field(default_factory=torch.get_num_threads, init=False, repr=False)
     _maps: FeatureCache = field(init=False, repr=False)
     _covers: FeatureCache = field(init=False, repr=False)
 
@@ -189,20 +192,21 @@ class MapBank:
         Raises:
             ImageError, DeviceMemoryError: As `map`.
         """
-        missing: dict[int, list[int]] = {}
-        for row, (sample, count) in enumerate(zip(samples, views, strict=True)):
-            found = [self._kept(sample, resolution, view) for view in range(count)]
-            kept = [values for values in found if values is not None]
-            if len(kept) < count:
-                missing.setdefault(count, []).append(row)
-                continue
-            for view, values in enumerate(kept):
-                yield row, view, values
-        for count, rows in sorted(missing.items()):
-            computed = self._computed([samples[row] for row in rows], resolution, range(count))
-            for row in rows:
-                for view in range(count):
-                    yield row, view, next(computed)
+        with self._lock:
+            missing: dict[int, list[int]] = {}
+            for row, (sample, count) in enumerate(zip(samples, views, strict=True)):
+                found = [self._kept(sample, resolution, view) for view in range(count)]
+                kept = [values for values in found if values is not None]
+                if len(kept) < count:
+                    missing.setdefault(count, []).append(row)
+                    continue
+                for view, values in enumerate(kept):
+                    yield row, view, values
+            for count, rows in sorted(missing.items()):
+                computed = self._computed([samples[row] for row in rows], resolution, range(count))
+                for row in rows:
+                    for view in range(count):
+                        yield row, view, next(computed)
 
     def map(self, sample: Sample, resolution: Resolution, view: int = 0) -> F16:
         """The map of a sample: float16 (channels, rows, columns); not to be written to.
@@ -211,10 +215,11 @@ class MapBank:
             ImageError: The image is missing or damaged.
             DeviceMemoryError: One image at a time does not fit into memory.
         """
-        found = self._kept(sample, resolution, view)
-        if found is not None:
-            return found
-        return next(iter(self._computed([sample], resolution, [view])))
+        with self._lock:
+            found = self._kept(sample, resolution, view)
+            if found is not None:
+                return found
+            return next(iter(self._computed([sample], resolution, [view])))
 
     def cover(self, sample: Sample, classes: Sequence[str], resolution: Resolution, view: int = 0) -> F32 | None:
         """The share of each cell that each defect class covers, see `class_cover`, in the position of a view.
@@ -224,13 +229,14 @@ class MapBank:
         """
         key = (_identity(sample), sample.mask_sha256, sample.annotation, tuple(classes))
         digest = hashlib.sha256(repr((*key, resolution.scale, resolution.stride, view)).encode()).hexdigest()
-        kept = self._covers.get(digest, self.shape(sample, resolution, view, channels=len(classes) - 1))
-        if kept is not None:
-            return kept
-        found = class_cover(sample, classes, scale=resolution.scale, stride=resolution.stride, view=view)
-        if found is not None:
-            self._covers.put(digest, found)
-        return found
+        with self._lock:
+            kept = self._covers.get(digest, self.shape(sample, resolution, view, channels=len(classes) - 1))
+            if kept is not None:
+                return kept
+            found = class_cover(sample, classes, scale=resolution.scale, stride=resolution.stride, view=view)
+            if found is not None:
+                self._covers.put(digest, found)
+            return found
 
     def _kept(self, sample: Sample, resolution: Resolution, view: int) -> F16 | None:
         return self._maps.get(self._key(sample, resolution, view), self.shape(sample, resolution, view), np.float16)
@@ -243,7 +249,10 @@ class MapBank:
         for chunk in _chunked(zip(samples, images, strict=True), len(views)):
             shown = [np.asarray(moved(image, view), np.uint8) for _, image in chunk for view in views]
             asked = [(sample, view) for sample, _ in chunk for view in views]
-            for (sample, view), found in zip(asked, maker.of(shown), strict=True):
+            # A thread that is to compute on one core takes all of them here, since the others wait.
+            with devices.threads(self._threads):
+                made = maker.of(shown)
+            for (sample, view), found in zip(asked, made, strict=True):
                 self._maps.put(self._key(sample, resolution, view), found)
                 yield found
             done += len(asked)

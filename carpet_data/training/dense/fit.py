@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 from carpet_data.core.progress import Progress
@@ -24,7 +25,7 @@ def fit_dense(
     options: DenseOptions | None = None,
     *,
     weights: Sequence[float] | None = None,
-    like: DenseHead | None = None,
+    like: DenseHead | Future[DenseHead] | None = None,
     held: Sequence[HeldOut] | None = None,
     progress: Progress | None = None,
 ) -> DenseHead:
@@ -37,7 +38,7 @@ def fit_dense(
         options: How to train; what is open in them has the values of `CHOSEN`. None for the defaults.
         weights: Of the cells of each sample; None for 1 each.
         like: A head of the same samples with another seed, whose calibration and image term are taken instead of
-            cross-fitting again.
+            cross-fitting again; it may still be being fitted, in another thread.
         held: Held-out maps of these samples under these options, as `choose` returns them, in place of cross-fitting.
         progress: Called with each fold.
 
@@ -52,6 +53,6 @@ def fit_dense(
     source = CellSource.of(bank, samples, classes, options, weights)
     cells = source.fit(None)
     if like is not None:
-        return replace(like, cells=cells)
+        return replace(like.result() if isinstance(like, Future) else like, cells=cells)
     held = cross_fitted(source, progress) if held is None else held
     return judged(source, cells, held, smoothing=asked.smoothing)

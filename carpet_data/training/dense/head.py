@@ -125,7 +125,7 @@ def fit_cells(
     counts = (features.shape[1],) if widths is None else tuple(widths)
     heads = [_start(count, classes, options, seed, device) for count in counts]
     parameters = [tensor for layers in heads for layer in layers for tensor in layer]
-    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
     dropout = _Dropout(options, seed, device)
     loss = torch.zeros(())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from carpet_data.errors import LeakError, UsageError
+from carpet_data.errors import DataError, LeakError, UsageError
 from carpet_data.experiments import compare
 from carpet_data.experiments.conditions import BASELINE, BASELINE_TRAINING, REAL_ONLY, standard
 from carpet_data.experiments.journal import DENSE, Training
@@ -60,6 +60,32 @@ def test_a_stopped_run_goes_on_to_the_same_result(carpet: Path, tmp_path: Path) 
     )
     assert [row.id for row in one] == [row.id for row in other]
     assert len(list((tmp_path / "heat").glob("*.png"))) == len(test)
+
+
+def test_results_do_not_depend_on_the_number_of_workers(carpet: Path, tmp_path: Path) -> None:
+    partition = Partition.of("main", carpet, "main")
+    runs = []
+    for workers in (1, 3):
+        heat = {BASELINE: tmp_path / str(workers)}
+        found = compare.run(
+            [partition], CONDITIONS[1:2], seeds=(1, 0, 2), learners=(DENSE,), heat=heat, workers=workers
+        )
+        pictures = {path.name: path.read_bytes() for path in heat[BASELINE].iterdir()}
+        runs.append((found.trainings, pictures))
+    assert runs[0] == runs[1]
+    assert [training.seed for training in runs[0][0]] == [1, 0, 2]
+    assert torch.get_num_threads() == 1
+
+
+def test_an_error_of_one_head_ends_the_run(carpet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: object, like: object = None, **options: object) -> object:
+        if like is None:
+            raise DataError("the training of the dense head diverged")
+        return fit_dense(*arguments, like=like, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(learner_module, "fit_dense", failing)
+    with pytest.raises(DataError, match="diverged"):
+        compare.run([Partition.of("main", carpet, "main")], CONDITIONS, seeds=(0, 1, 2), learners=(DENSE,), workers=2)
 
 
 def test_no_held_out_image_reaches_training(carpet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
