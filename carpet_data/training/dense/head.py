@@ -128,6 +128,7 @@ def fit_cells(
     optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
     dropout = _Dropout(options, seed, device)
+    half = _fast_bfloat16(device)
     loss = torch.zeros(())
     # A step of a linear head is so small that threads would mostly wait for each other.
     with one_thread(None if options.hidden else device):
@@ -135,8 +136,9 @@ def fit_cells(
             x = features[chosen].float().sub_(shift).mul_(scale)
             factors = dropout.drawn()
             # The heads share no parameter, so each is trained as it would be alone.
-            outputs = [_forward(layers, x[:, :count], factors) for layers, count in zip(heads, counts, strict=True)]
-            loss = torch.stack([functional.cross_entropy(output, labels[chosen]) for output in outputs]).sum()
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                outputs = [_forward(layers, x[:, :count], factors) for layers, count in zip(heads, counts, strict=True)]
+            loss = torch.stack([functional.cross_entropy(output.float(), labels[chosen]) for output in outputs]).sum()
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
@@ -147,6 +149,16 @@ def fit_cells(
     return CellHeads(
         tuple(_folded(layers, shift[:count], scale[:count], seen) for layers, count in zip(heads, counts, strict=True))
     )
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    """Whether a CPU multiplies matrices in bfloat16: steps take a quarter less then.
+
+    Parameters stay float32. Pixel AP of real carpets was the same to 0.001; two seeds differ by more.
+    """
+    # Older versions of torch cannot tell.
+    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def _order(chances: NDArray[np.float64], options: DenseOptions, seed: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from carpet_data.errors import DataError
+from carpet_data.training.dense import head as head_module
 from carpet_data.training.dense.cells import CellTable
 from carpet_data.training.dense.head import fit_cells
 from carpet_data.training.dense.options import DenseOptions
@@ -55,6 +56,19 @@ def test_each_head_is_trained_as_if_alone() -> None:
         (alone,) = fit_cells(table, 3, options, seed=0, device=CPU, widths=(width,)).heads
         assert head.channels == width
         torch.testing.assert_close(head.layers[0][0], alone.layers[0][0], rtol=1e-4, atol=1e-5)
+
+
+def test_training_in_bfloat16_is_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = DenseOptions(steps=60).settled()
+    new = _table(200, seed=1)
+    found = []
+    for half in (False, True):
+        monkeypatch.setattr(head_module, "_fast_bfloat16", lambda _, half=half: half)
+        trained = fit_cells(_table(), 3, options, seed=0, device=CPU)
+        assert trained.heads[0].layers[0][0].dtype == torch.float32
+        found.append(trained.logits(np.ascontiguousarray(new.features.numpy().T[:, None])))
+    assert not np.array_equal(*found)
+    np.testing.assert_allclose(*(np.exp(each) / np.exp(each).sum(axis=0) for each in found), atol=0.05)
 
 
 def test_synthetic_cells_of_no_weight_change_nothing() -> None:
