@@ -13,7 +13,7 @@ def table(values: Mapping[str, Any]) -> str:
         f"### {values['title']}",
         "",
         "| model | good images | size | image AUROC | published | pixel AUROC | published | pixel AP | published | PRO "
-        "| false alarms at full recall | good / defects beyond the threshold | fit, s | ms per image |",
+        "| false alarms at full recall | good / defects beyond the threshold | fit, CPU s | CPU ms per image |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -24,10 +24,14 @@ def table(values: Mapping[str, Any]) -> str:
             f"| {_figure(row['pixel_auroc'])} | {pixel} | {_figure(row['pixel_ap'])} | {ap} | {_figure(row['pro'])} "
             f"| {_figure(row['false_alarms_at_full_recall'])} "
             f"| {row['good_beyond_threshold']:.2f} / {row['defects_beyond_threshold']:.2f} "
-            f"| {row['fit_s']:.0f} | {row['ms_per_image']:.0f} |"
+            f"| {_whole(row['fit_cpu_s'])} | {_whole(row['cpu_ms_per_image'])} |"
         )
     return "\n".join(lines)
 
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"
