@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from carpet_data.core.images import check_whole
+from carpet_data.core.images.whole import ends_early
 from carpet_data.errors import CarpetDataError
 from carpet_data.prediction.inputs import ImageFile, images_below
 from carpet_data.prediction.session import State
@@ -60,8 +61,11 @@ class Inbox:
                 continue
             before = seen.get(key)
             since = before[1] if before is not None and before[0] == state else now
-            error = _fault(file.path) if before is not None and before[0] == state else None
-            if before is None or before[0] != state or (error is not None and now - since < PATIENCE_S):
+            same = before is not None and before[0] == state
+            error = _fault(file.path) if same else None
+            growing = error is not None or (same and _ends_early(file.path))
+            # What was read may be newer than the state before it.
+            if not same or _state(file.path) != state or (growing and now - since < PATIENCE_S):
                 self._seen[key] = state, since
                 self.waiting += 1
                 continue
@@ -80,6 +84,13 @@ def _state(path: Path) -> State | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def _ends_early(path: Path) -> bool:
+    try:
+        return ends_early(path.read_bytes())
+    except OSError:  # it has just gone; reading it says so
+        return False
 
 
 def _fault(path: Path) -> CarpetDataError | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FileFault", "fault_of", "proves_pixels"]
+__all__ = ["FileFault", "ends_early", "fault_of", "proves_pixels"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -50,6 +50,12 @@ def fault_of(data: bytes) -> FileFault | None:
         for name, at in _wrong_chunks(data):
             return FileFault("damaged", f"the file is damaged: the checksum of its {name} chunk at byte {at} is wrong")
     return None
+
+
+def ends_early(data: bytes) -> bool:
+    """Whether a PNG lacks last bytes that no decoder needs: it is at no fault, but may still be growing."""
+    chunks = _png_chunks(data) if data.startswith(_PNG) else []
+    return bool(chunks) and chunks[-1][2] + 4 > len(data)
 
 
 def proves_pixels(data: bytes) -> bool:

@@ -121,6 +121,21 @@ def test_a_file_that_stays_partial_is_damaged_until_it_changes(folder: Path) -> 
     assert [each.name for each, _ in box.look()[0]] == ["a.png"]
 
 
+def test_a_file_without_its_last_bytes_waits_as_it_may_be_growing(folder: Path) -> None:
+    """No decoder needs the checksum of the last chunk, so such a file is no error in the end."""
+    now = [0.0]
+    box = Inbox([folder], {}, clock=lambda: now[0])
+    (folder / "a.png").write_bytes(HOLE[:-2])
+    (folder / "b.png").write_bytes(HOLE[:-2])
+    assert box.look() == box.look() == ([], [])
+    (folder / "a.png").write_bytes(HOLE)
+    box.look()
+    assert [each.name for each, _ in box.look()[0]] == ["a.png"]
+    now[0] += inbox.PATIENCE_S
+    ready, damaged = box.look()
+    assert ([each.name for each, _ in ready], damaged) == (["b.png"], [])
+
+
 def test_a_file_that_goes_again(folder: Path) -> None:
     box = Inbox([folder], {})
     (folder / "a.png").write_bytes(HOLE)
