@@ -105,9 +105,8 @@ def take_task(classes: Classes, task: str, values: dict[str, Any]) -> Options:
         if value is None:
             continue
         if name not in known:
-            raise UsageError(
-                f"{flag} has no effect with --task {task}", hint=f"leave it out, or use --task {' or '.join(having)}"
-            )
+            others = " or ".join([", ".join(having[:-1]), having[-1]][len(having) == 1 :])
+            raise UsageError(f"{flag} has no effect with --task {task}", hint=f"leave it out, or use --task {others}")
         taken[name] = _of_choice(known[name], value)
     return classes[task](**taken)
 

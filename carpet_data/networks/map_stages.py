@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -48,6 +49,10 @@ class Stage:
     center: float
     missing: int
     last: bool
+
+
+_HOOKED = threading.RLock()
+"""Hooks and the mode of a network belong to the network, not to the thread that set them: one at a time."""
 
 
 class _Seen(Exception):  # noqa: N818 - no error: all maps are there, and the rest of the network need not run
@@ -105,7 +110,7 @@ def find_stages(
 def collect(body: nn.Module, names: Sequence[str]) -> Iterator[Callable[[torch.Tensor], dict[str, torch.Tensor]]]:
     """A function that passes images through a body only as far as is needed, and returns the outputs of modules.
 
-    It is valid inside the block.
+    It is valid inside the block, which other threads that collect wait for.
     """
     found: dict[str, torch.Tensor] = {}
 
@@ -124,24 +129,26 @@ def collect(body: nn.Module, names: Sequence[str]) -> Iterator[Callable[[torch.T
             body(x)
         return dict(found)
 
-    hooks = [body.get_submodule(name).register_forward_hook(keep(name)) for name in names]
-    try:
-        yield run
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with _HOOKED:
+        hooks = [body.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+        try:
+            yield run
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 @contextmanager
 def _probing(network: Network) -> Iterator[None]:
     """Eval mode with gradients on, whatever the caller computes in."""
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        network.train(training)
+    with _HOOKED:
+        training = network.training
+        network.eval()
+        try:
+            with torch.inference_mode(False), torch.enable_grad():
+                yield
+        finally:
+            network.train(training)
 
 
 def _parts(module: nn.Module, above: str = "") -> Iterator[str]:

@@ -5,7 +5,7 @@ any lines. A block marked ```python runs as it stands. Both run in a folder that
 `carpet-prepared` and `carpet.tar.xz`; `tiles`, a folder with running numbers; `scans`, images with masks beside them.
 Commands that need the internet, a window or minutes follow the comment <!-- not run: … --> and are left out; so is the
 source of a test, which follows <!-- tests/… -->.
-A plain `validate` gets the options of QUICK, so that a page can show the command a user needs. A plain command of
+A command of QUICK gets the options beside it, so that a page can show the command a user needs. A plain command of
 carpet-data is called in this process, which has the heavy modules loaded already; all else is a process of its own.
 """
 
@@ -34,7 +34,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *(PROJECT / "docs").glob("*.md")])
 PLAIN = re.compile(r"""carpet-data (?P<arguments>[^|<>&;$`()*?!~#\n]+?)(?: > (?P<file>[\w.-]+))?""")
 """A command without anything that only a shell understands; what it prints may go to a file."""
-QUICK = "--resize 64 --steps 100 --seeds 2 --dense-steps 50 --dense-views 1 --dense-scale 1"
+QUICK = {
+    r"carpet-data validate [\w-]+": "--resize 64 --steps 100 --seeds 2 "
+    "--dense-steps 50 --dense-views 1 --dense-scale 1",
+    r"carpet-data train [\w-]+ --task dense( -o \w+)?": "--steps 50 --views 1 --scale 1",
+}
 BLOCK = re.compile(
     r"^(?P<skip><!-- (?:not run: [^>]+|tests/\S+ )-->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$",
     flags=re.MULTILINE | re.DOTALL,
@@ -120,8 +124,7 @@ def test_a_page_runs(
             for command, shown in commands(block.body):
                 if command.startswith("make "):
                     continue  # `make demo` and `make test` are what CI runs
-                if re.fullmatch(r"carpet-data validate [\w-]+", command):
-                    command += f" {QUICK}"
+                command = " ".join([command, *(more for like, more in QUICK.items() if re.fullmatch(like, command))])
                 plain = PLAIN.fullmatch(command)
                 if plain is not None:
                     called = run(*shlex.split(plain["arguments"]))

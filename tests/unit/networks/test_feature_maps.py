@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -229,3 +230,18 @@ def test_layers_are_taken_by_name_and_several_of_a_stride() -> None:
 def test_devices_gain_from_bfloat16_or_not() -> None:
     assert not feature_maps.native_bfloat16(torch.device("mps"))
     assert lite().precision == ("bfloat16" if feature_maps.native_bfloat16(devices.resolve("cpu")) else "float32")
+
+
+def test_threads_do_not_see_the_hooks_of_each_other() -> None:
+    """Seeds of an experiment are fitted in threads that share a network."""
+    maps = lite()
+    image = texture(128, 128)
+    alone, stages = maps.of([image])[0], map_stages.all_stages(maps.network)
+
+    def work(number: int) -> bool:
+        if number % 2:
+            return np.array_equal(maps.of([image])[0], alone)
+        return map_stages.all_stages(maps.network) == stages
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(24)))
