@@ -175,7 +175,7 @@ def tile(
         ...     _ = sample(f"{place}/carpet", size=96, counts={"good": 2, "test-good": 1, "hole": 2}, workers=1)
         ...     done = tile(f"{place}/carpet", f"{place}/tiles", size=64, overlap=16, k_shot=1, workers=1)
         >>> done.images, done.tiles, done.whole
-        (5, 20, 0)
+        (25, 100, 0)
     """
     of_tiles, of_reading, of_split, of_groups = divided(changes, TileOptions, ReadOptions, SplitOptions, GroupOptions)
     of_reading.pop("overlap", None)  # that of the tiles; read_options says which annotation decides

@@ -109,7 +109,7 @@ def untile(
         ...     _ = sample(f"{place}/carpet", size=96, counts={"good": 2, "test-good": 1, "hole": 2}, workers=1)
         ...     done = tile(f"{place}/carpet", f"{place}/tiles", size=64, overlap=16, k_shot=1, workers=1)
         ...     untile(done, f"{place}/whole", workers=1).images
-        5
+        25
     """
     root = folder_of(tiles)
     out = default_out(root, "untiled") if out is None else Path(out)

@@ -10,14 +10,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from carpet_data.core.plugins import Registry
 from carpet_data.errors import WeightsError
-from carpet_data.store.files import sha256
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["MODELS", "Detection", "ImagePrediction", "Predictor", "Task", "load_predictor"]
 
@@ -139,6 +139,8 @@ def _check_weights(path: Path, expected: object) -> None:
 
     Weights that are missing are for the loader to name, and a model of a plug-in may have none, or no hash of them.
     """
+    from carpet_data.store.files import sha256  # brings what --help does without
+
     if expected is not None and path.is_file() and sha256(path) != expected:
         raise WeightsError(
             "the weights are damaged, or of another model: their hash is not the one in model.json",

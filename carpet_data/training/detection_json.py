@@ -22,7 +22,7 @@ def detection_json(detection: Detection, width: int, height: int) -> dict[str, A
     Examples:
         >>> found = Detection("hole", 0.5, (1, 0, 2, 1), np.ones((1, 2), np.bool_))
         >>> detection_json(found, width=4, height=2)["mask"]
-        {'size': [2, 4], 'counts': '2111 03'}
+        {'size': [2, 4], 'counts': '21102'}
     """
     runs = None if detection.mask is None else _in_image(detection.mask, detection.bbox, width, height)
     return {
