@@ -20,7 +20,7 @@ demo: $(VENV)/.core
 	$(RUN) to-coco $(DEMO)/carpet-prepared -o $(DEMO)/carpet-coco --overwrite
 	$(RUN) check $(DEMO)/carpet-coco --against $(DEMO)/carpet-prepared
 	$(RUN) train $(DEMO)/carpet-prepared --task dense -o $(DEMO)/dense --overwrite
-	$(RUN) validate $(DEMO)/carpet-prepared
+	$(RUN) validate $(DEMO)/carpet-prepared --seeds 2 --dense-views 2
 	$(RUN) report $(DEMO)/carpet-prepared -o $(DEMO)/report.html --overwrite
 	@echo
 	@echo "Look at:"
