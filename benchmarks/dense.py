@@ -3,10 +3,10 @@
     python benchmarks/dense.py carpet-1-shot screw-third --work WORK
     python benchmarks/dense.py --render
 
-Real data are read from CARPET_DATA_TEST_DATA (default ../shared/data). The settings of the dense head are chosen by
-cross-fitting on the training side of each partition, as `train --task dense` does it but without its time limit.
-Beside it stand a linear head on the image as it is and the whole-image classifier. A run that was stopped goes on;
-maps are kept in the work folder.
+Real data are read from CARPET_DATA_TEST_DATA (default ../shared/data). The scale and the smoothing of the dense head
+are chosen by cross-fitting on the training side of each partition, as `train --task dense` chooses them. Beside it are
+a linear head on the image as it is and the whole-image classifier. A run that was stopped resumes; maps are kept in
+the work folder.
 Scores go to benchmarks/evidence/dense-PROTOCOL.json, from which --render writes the tables of benchmarks/EVIDENCE.md.
 """
 
@@ -118,7 +118,7 @@ def run(name: str, work: Path, *, seeds: Sequence[int] = SEEDS, most: int | None
     classes = classes_of(partitions)
     trainings = list[Training]()
     for folder, condition, learners in (("linear", linear, (DENSE,)), ("chosen", usual, (CLASSIFIER, DENSE))):
-        # One journal each: a run that goes on takes the settings that its journal says were chosen.
+        # One journal each: a resumed run takes the settings that its journal says were chosen.
         kept = work / "trainings" / name / folder
         kept.mkdir(parents=True, exist_ok=True)
         trainings += compare.run(

@@ -4,7 +4,7 @@
     python benchmarks/evidence.py mtd-generators --work WORK --prepare-pools --fit-steps 800
     python benchmarks/evidence.py --render
 
-Real data are read from CARPET_DATA_TEST_DATA (default ../shared/data). A run that was stopped goes on; features are
+Real data are read from CARPET_DATA_TEST_DATA (default ../shared/data). A run that was stopped resumes; features are
 kept in the work folder. With --prepare-pools all synthetic images are made first, several pools at a time and each in
 one thread: learned recipes are fitted there, for each partition anew. Figures go to benchmarks/evidence/PROTOCOL.json,
 from which --render writes the tables of benchmarks/EVIDENCE.md.

@@ -117,7 +117,7 @@ def _made(
     if name == DENSE:
         from carpet_data.experiments.learners.dense import Dense
 
-        # An interrupted run must go on with what it had chosen, however much time there is now.
+        # A resumed run keeps the settings that it chose before it was interrupted.
         before = [each for each in done if each.learner == DENSE]
         return Dense.of(
             conditions, classes, baseline, before, cache=cache, heat=heat, workers=workers, progress=progress

@@ -257,7 +257,7 @@ def _part(each: DetectionLike, box: Window) -> NDArray[np.bool_]:
 
 
 def _is_cut(window: Window, each: DetectionLike, other: Window) -> bool:
-    """Whether a box ends where its tile does, on a side on which the other tile goes on."""
+    """Whether a box ends where its tile does, on a side beyond which the other tile reaches."""
     box = _box(each)
     return (
         (box.left <= window.left and other.left < window.left)
